@@ -1,0 +1,109 @@
+"""How loud a stretch of audio is, and where speech begins and ends by energy alone.
+
+Rule: the detector works on fixed blocks of 10 ms, whatever the cuts of its
+input, so that the same audio always gives the same onsets.
+
+Pure.  Used by the twins (as their voice activity detection) and by the demo's picture.
+"""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+import numpy as np
+
+from voicecore.audio.convert import WholeSamples, to_samples
+from voicecore.audio.formats import AudioFormat
+
+SILENCE_DBFS = -120.0  #: what digital silence measures
+BLOCK_S = 0.010
+_FULL_SCALE = 32768.0
+
+
+def level_dbfs(audio: bytes, audio_format: AudioFormat) -> float:
+    """Return the RMS level of whole-sample bytes in dB below full scale; SILENCE_DBFS at least."""
+    if not audio:
+        return SILENCE_DBFS
+    samples = to_samples(audio, audio_format).astype(np.float64)
+    rms = math.sqrt(float(np.mean(samples * samples))) / _FULL_SCALE
+    return max(SILENCE_DBFS, 20 * math.log10(rms)) if rms > 0 else SILENCE_DBFS
+
+
+def levels_dbfs(audio: bytes, audio_format: AudioFormat, step_s: float) -> list[float]:
+    """Return the level of each ``step_s`` of audio, the last one perhaps shorter."""
+    step = audio_format.bytes_in(step_s)
+    return [level_dbfs(audio[i : i + step], audio_format) for i in range(0, len(audio), step)]
+
+
+@attrs.frozen
+class Onset:
+    """Speech began; ``at_samples`` counts from the start of the stream."""
+
+    at_samples: int
+
+
+@attrs.frozen
+class Offset:
+    """Speech ended; ``at_samples`` is where its silence began."""
+
+    at_samples: int
+
+
+@attrs.frozen(kw_only=True)
+class GateSettings:
+    """When sound counts as speech."""
+
+    threshold_dbfs: float = -42.0
+    """Between line noise (-60 and below) and speech on telephone lines (-15 to -30)."""
+    on_s: float = 0.06
+    """Sound that must be there before it is an onset."""
+    off_s: float = 0.5
+    """Silence that must be there before it is an offset."""
+
+
+class SpeechGate:
+    """An energy detector with hysteresis in time."""
+
+    def __init__(self, audio_format: AudioFormat, settings: GateSettings | None = None) -> None:
+        self._settings = settings or GateSettings()
+        self._format = audio_format
+        self._whole = WholeSamples(audio_format)
+        self._block_bytes = audio_format.bytes_in(BLOCK_S)
+        self._block_samples = self._block_bytes // audio_format.sample_bytes
+        self._rest = b""
+        self.reset()
+
+    @property
+    def speaking(self) -> bool:
+        """Whether the stream is inside speech."""
+        return self._inside
+
+    def reset(self) -> None:
+        """Begin a new stream at sample 0."""
+        self._whole.reset()
+        self._rest = b""
+        self._inside = False
+        self._blocks = 0
+        self._run = 0  # blocks in a row that speak against the present state
+
+    def feed(self, audio: bytes) -> list[Onset | Offset]:
+        """Return what the audio up to here has decided; any length, split anywhere."""
+        self._rest += self._whole.convert(audio)
+        found: list[Onset | Offset] = []
+        while len(self._rest) >= self._block_bytes:
+            block, self._rest = self._rest[: self._block_bytes], self._rest[self._block_bytes :]
+            loud = level_dbfs(block, self._format) >= self._settings.threshold_dbfs
+            self._blocks += 1
+            self._run = self._run + 1 if loud != self._inside else 0
+            if self._run >= self._needed():
+                found.append(self._turn())
+        return found
+
+    def _needed(self) -> int:
+        return max(1, round((self._settings.off_s if self._inside else self._settings.on_s) / BLOCK_S))
+
+    def _turn(self) -> Onset | Offset:
+        at_samples = (self._blocks - self._run) * self._block_samples
+        self._inside, self._run = not self._inside, 0
+        return Onset(at_samples) if self._inside else Offset(at_samples)

@@ -1,0 +1,68 @@
+"""A call as the caller heard it: caller left, agent right, on one clock.
+
+Rule 1: the left side follows the carrier's frames; a gap longer than the
+tolerance is filled with silence, a burst is kept whole and in order.
+Rule 2: the right side holds agent audio at the moment it plays: behind what was
+sent before it, never earlier than now; what a clear cuts off is not in it.
+Rule 3: `take` gives only the past, so nothing that it gave can still be cleared.
+
+Pure; times are seconds on the caller's clock of choice.  Used by engine/call.py
+and engine/host.py.
+"""
+
+from __future__ import annotations
+
+from voicecore.audio.convert import from_samples, to_samples
+from voicecore.audio.formats import PCM16_8K, AudioFormat
+
+GAP_TOLERANCE_S = 0.060  #: jitter of frames that is not a gap
+
+
+class Recording:
+    """The stereo timeline of one call; PCM16 at the leg's rate."""
+
+    def __init__(self, leg_format: AudioFormat, began_at: float) -> None:
+        self._format = leg_format
+        self._began_at = began_at
+        self._taken = 0  # samples given out
+        self._caller = bytearray()  # PCM16 from _taken on
+        self._agent = bytearray()  # PCM16 from _taken on; grows ahead of now by the lead at the carrier
+
+    def caller(self, audio: bytes, now: float) -> None:
+        """Add what the caller said up to now, in the leg's format."""
+        samples = len(audio) // self._format.sample_bytes
+        begin = self._position(now) - samples
+        missing = begin - (self._taken + len(self._caller) // 2)
+        if missing > GAP_TOLERANCE_S * self._format.rate_hz:
+            self._caller += bytes(2 * missing)
+        self._caller += self._linear(audio)
+
+    def agent(self, audio: bytes, now: float) -> None:
+        """Add what was sent to the carrier now; it plays behind what was sent before."""
+        missing = self._position(now) - (self._taken + len(self._agent) // 2)
+        if missing > 0:
+            self._agent += bytes(2 * missing)
+        self._agent += self._linear(audio)
+
+    def clear(self, now: float) -> None:
+        """Cut off agent audio that has not been played."""
+        del self._agent[2 * max(0, self._position(now) - self._taken) :]
+
+    def take(self, now: float) -> bytes:
+        """Return the interleaved PCM16 (left, right) of the time up to now that was not taken yet."""
+        count = self._position(now) - self._taken
+        if count <= 0:
+            return b""
+        interleaved = bytearray(4 * count)
+        for channel, track in enumerate((self._caller, self._agent)):
+            part = bytes(track[: 2 * count]).ljust(2 * count, b"\0")
+            interleaved[2 * channel :: 4], interleaved[2 * channel + 1 :: 4] = part[::2], part[1::2]
+            del track[: 2 * count]
+        self._taken += count
+        return bytes(interleaved)
+
+    def _position(self, now: float) -> int:
+        return round((now - self._began_at) * self._format.rate_hz)
+
+    def _linear(self, audio: bytes) -> bytes:
+        return from_samples(to_samples(audio, self._format), PCM16_8K)

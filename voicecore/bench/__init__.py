@@ -1,0 +1,4 @@
+"""`python -m voicecore.bench`: latency and cost of the engine, measured against the twins.
+
+Level 6.
+"""

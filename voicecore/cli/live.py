@@ -1,0 +1,85 @@
+"""A call as it happens, one line a fact, fit for a terminal and for a file.
+
+Rule: a line says when (seconds since the call began), who, and what; colour is
+used on a terminal only.
+
+Used by cli/demo.py and cli/serve.py as an observer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+from voicecore import facts
+
+_COLOURS: Mapping[str, str] = {"caller": "\033[34m", "agent": "\033[32m", "barge-in": "\033[31m", "problem": "\033[33m"}
+_PLAIN = "\033[0m"
+
+
+def fact_line(fact: facts.Fact) -> tuple[str, str] | None:
+    """Return who and what of a fact; None for what is too small to show."""
+    tell = _LINES.get(type(fact))
+    return tell(fact) if tell else None
+
+
+class LivePrinter:
+    """An observer that prints."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._terminal = out.isatty()
+
+    def __call__(self, _call_id: str, fact: facts.Fact) -> None:
+        line = fact_line(fact)
+        if line is None:
+            return
+        who, what = line
+        shown = f"{who:<9}"
+        if self._terminal and who in _COLOURS:
+            shown = f"{_COLOURS[who]}{shown}{_PLAIN}"
+        print(f"{fact.at_s:8.2f} s  {shown} {what}", file=self._out, flush=True)
+
+
+def _session(fact: facts.SessionReady) -> tuple[str, str]:
+    path = fact.audio_path
+    how = "passed through" if path.passthrough else f"converted ({path.session_caller} in, {path.session_agent} out)"
+    return "session", f"ready after {fact.open_s * 1000:.0f} ms; audio {path.leg}, {how}"
+
+
+def _audible(fact: facts.AgentAudible) -> tuple[str, str]:
+    after = "" if fact.after_caller_s is None else f", {fact.after_caller_s * 1000:.0f} ms after the caller's turn"
+    return "agent", f"begins to speak{after}"
+
+
+def _caller_said(fact: facts.CallerSaid) -> tuple[str, str]:
+    return "caller", "(no words were recognised)" if fact.text is None else f"“{fact.text}”"
+
+
+def _agent_said(fact: facts.AgentSaid) -> tuple[str, str]:
+    if fact.text is None:
+        return "agent", "was not heard" if fact.interrupted else "was heard"
+    return "agent", f"“{fact.text}”" + (" — cut there: the rest was never heard" if fact.interrupted else "")
+
+
+def _mark(fact: facts.MarkReturned) -> tuple[str, str]:
+    return "mark", f"{fact.name} {'heard' if fact.heard else 'flushed by the clear'}"
+
+
+_LINES: Mapping[type, Callable[[Any], tuple[str, str]]] = {
+    facts.CallBegan: lambda fact: ("call", f"{fact.caller} called {fact.callee} ({fact.call_id})"),
+    facts.SessionReady: _session,
+    facts.CallerStarted: lambda _fact: ("caller", "begins to speak"),
+    facts.CallerStopped: lambda _fact: ("caller", "ends the turn"),
+    facts.CallerSaid: _caller_said,
+    facts.AgentAudible: _audible,
+    facts.AgentSaid: _agent_said,
+    facts.MarkReturned: _mark,
+    facts.BargedIn: lambda fact: ("barge-in", f"the agent is stopped; {fact.heard_s:.2f} s of it were heard"),
+    facts.ClearWritten: lambda fact: (
+        "barge-in",
+        f"clear on the carrier's wire {fact.delay_s * 1000:.2f} ms after the caller's onset was read",
+    ),
+    facts.ProblemSeen: lambda fact: ("problem", f"{fact.code}: {fact.message}"),
+    facts.CallEnded: lambda fact: ("call", f"over: {fact.report.end_cause.value.replace('_', ' ')}"),
+}

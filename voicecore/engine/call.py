@@ -1,0 +1,234 @@
+"""One call: what its tasks share, and everything about it that is decided without waiting.
+
+The tasks in engine/run.py hand in what they read and carry out what comes back;
+between them stands this object.  Its methods are synchronous: between two
+checkpoints a call is always in one piece.
+
+Rule 1: the first cause of the end wins; what comes later changes nothing.
+Rule 2: every byte of caller audio is forwarded, or counted under a reason.
+Rule 3: audio is converted here and only here, and not at all where formats agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import attrs
+import trio
+
+from voicecore.audio.convert import Converter, converter
+from voicecore.audio.recording import Recording
+from voicecore.engine.alarm import Alarm
+from voicecore.engine.outbox import Outbox
+from voicecore.engine.settings import Agent, CallSettings
+from voicecore.events import (
+    AgentAudio,
+    AgentAudioEnded,
+    AppendCallerAudio,
+    CallerAudio,
+    ClearPlayout,
+    LegEvent,
+    LegOrder,
+    PlayAudio,
+    SessionEvent,
+    SessionOrder,
+)
+from voicecore.facts import AudioPath, EndCause, Fact, ProblemSeen, SessionReady
+from voicecore.ports import Leg, Session
+from voicecore.turns.conversation import Conversation, EndCall, Order, Tell
+from voicecore.world import World
+
+
+@attrs.frozen
+class Ending:
+    """Why and when a call ended."""
+
+    cause: EndCause
+    detail: str
+    at: float
+
+
+@attrs.frozen
+class OpenedSession:
+    """What the report needs to know of the session."""
+
+    session_id: str
+    open_s: float
+    audio_path: AudioPath
+
+
+class Call:
+    """The state of one running call."""
+
+    def __init__(
+        self,
+        world: World,
+        leg: Leg,
+        agent: Agent,
+        settings: CallSettings,
+        *,
+        tell: Callable[[Fact], None],
+        recording: Recording | None = None,
+    ) -> None:
+        self.settings = settings
+        self.leg_format = leg.started.audio_format
+        self.began_at = world.now()
+        self.conversation = Conversation(self.leg_format, self.began_at, settings.conversation(agent))
+        self.outbox = Outbox(self.leg_format.bytes_in(settings.hold_audio_s))
+        self.speak_alarm = Alarm()
+        self.heartbeat_alarm = Alarm()
+        self.over = trio.Event()
+        self.ending: Ending | None = None
+        self.session: OpenedSession | None = None
+        self.session_attempts = 0
+        self.caller_received_bytes = 0
+        self.caller_forwarded_bytes = 0
+        self._world = world
+        self._tell = tell
+        self._recording = recording
+        self._to_session: Converter = converter(self.leg_format, self.leg_format)
+        self._from_session: Converter = converter(self.leg_format, self.leg_format)
+        self._agent_item: str | None = None
+        self._end_due: tuple[float, EndCause] = (self.began_at + settings.max_call_s, EndCause.TIME_LIMIT)
+
+    # --- the carrier ------------------------------------------------------
+
+    def hear(self, events: Sequence[LegEvent]) -> None:
+        """Take what the leg said: audio goes to the session, the rest to the conversation."""
+        now = self._world.now()
+        for event in events:
+            if isinstance(event, CallerAudio):
+                self._hear_audio(event.audio, now)
+            else:
+                self._carry(self.conversation.handle_leg(event, now))
+                self._wake()
+
+    def due(self) -> list[LegOrder]:
+        """Return what may be written to the leg now."""
+        return self.conversation.due(self._world.now())
+
+    def next_due(self) -> float | None:
+        """Return when `due` will have more."""
+        return self.conversation.playout.next_due()
+
+    def sent(self, order: LegOrder) -> None:
+        """An order is on the leg's wire."""
+        now = self._world.now()
+        if self._recording is not None:
+            if isinstance(order, PlayAudio):
+                self._recording.agent(order.audio, now)
+            elif isinstance(order, ClearPlayout):
+                self._recording.clear(now)
+        self._carry(self.conversation.sent(order, now))
+        self.heartbeat_alarm.bring_forward(self.deadline())
+
+    # --- the session ------------------------------------------------------
+
+    def session_opened(self, session: Session, open_s: float) -> None:
+        """The session is ready: choose the audio path, greet."""
+        now = self._world.now()
+        self._to_session = converter(self.leg_format, session.caller_format)
+        self._from_session = converter(session.agent_format, self.leg_format)
+        path = AudioPath(
+            leg=str(self.leg_format),
+            session_caller=str(session.caller_format),
+            session_agent=str(session.agent_format),
+            passthrough=self.leg_format == session.caller_format == session.agent_format,
+        )
+        self.session = OpenedSession(session.session_id, open_s, path)
+        self._tell(SessionReady(now - self.began_at, session.session_id, open_s, path))
+        self._carry(self.conversation.session_ready(session.capabilities, now))
+        self._wake()
+
+    def listen(self, events: Sequence[SessionEvent]) -> None:
+        """Take what the session said."""
+        now = self._world.now()
+        for event in events:
+            for converted in self._to_leg_format(event):
+                self._carry(self.conversation.handle_session(converted, now))
+        self._wake()
+
+    def for_session(self, order: SessionOrder) -> SessionOrder | None:
+        """Return an order as the session wants it: caller audio in its format; None where nothing is left of it."""
+        if not isinstance(order, AppendCallerAudio):
+            return order
+        audio = self._to_session.convert(order.audio)
+        return AppendCallerAudio(audio) if audio else None
+
+    def told(self, order: SessionOrder) -> None:
+        """An order of the outbox is on the session's wire."""
+        if isinstance(order, AppendCallerAudio):
+            self.caller_forwarded_bytes += len(order.audio)
+
+    # --- time and the end ----------------------------------------------------
+
+    def deadline(self) -> float:
+        """Return when to call `expire`."""
+        inner = self.conversation.deadline()
+        return self._end_due[0] if inner is None else min(inner, self._end_due[0])
+
+    def expire(self) -> None:
+        """Act on the deadlines that have passed."""
+        now = self._world.now()
+        self._carry(self.conversation.expire(now))
+        moment, cause = self._end_due
+        if moment <= now:
+            self.end(cause)
+        self._wake()
+
+    def end_soon(self, cause: EndCause) -> None:
+        """The carrier says that the call is over; the stream's own stop may still come within its bound."""
+        moment = self._world.now() + self.settings.stop_wait_s
+        if moment < self._end_due[0]:
+            self._end_due = (moment, cause)
+        self.heartbeat_alarm.bring_forward(self._end_due[0])
+
+    def end(self, cause: EndCause, detail: str = "") -> None:
+        """End the call; the first cause stands."""
+        if self.ending is not None:
+            return
+        now = self._world.now()
+        self.ending = Ending(cause, detail, now)
+        self.conversation.end(now)
+        self.over.set()
+
+    def report_problem(self, code: str, message: str) -> None:
+        """Tell the observers of something that went wrong outside the conversation."""
+        self.conversation.problems[code] += 1
+        self._tell(ProblemSeen(self._world.now() - self.began_at, code, message))
+
+    # --- inside -----------------------------------------------------------------
+
+    def _hear_audio(self, audio: bytes, now: float) -> None:
+        self.caller_received_bytes += len(audio)
+        self.outbox.put_audio(audio)
+        if self._recording is not None:
+            self._recording.caller(audio, now)
+
+    def _carry(self, orders: list[Order]) -> None:
+        for order in orders:
+            if isinstance(order, Tell):
+                self._tell(order.fact)
+            elif isinstance(order, EndCall):
+                self.end(order.cause, order.detail)
+            else:
+                self.outbox.put(order)
+
+    def _wake(self) -> None:
+        self.speak_alarm.bring_forward(self.next_due())
+        self.heartbeat_alarm.bring_forward(self.deadline())
+
+    def _to_leg_format(self, event: SessionEvent) -> list[SessionEvent]:
+        if isinstance(event, AgentAudio):
+            if event.item_id != self._agent_item:  # the filter's memory ends with the utterance
+                self._from_session.reset()
+                self._agent_item = event.item_id
+            audio = self._from_session.convert(event.audio)
+            if audio is event.audio:
+                return [event]
+            return [attrs.evolve(event, audio=audio)] if audio else []
+        if isinstance(event, AgentAudioEnded) and event.item_id == self._agent_item:
+            self._agent_item = None
+            tail = self._from_session.flush()
+            return [AgentAudio(event.response_id, event.item_id, tail), event] if tail else [event]
+        return [event]

@@ -1,0 +1,124 @@
+"""Holding a call: one nursery, and the short loops that wait in it.
+
+    run_call
+    ├── hear_caller   reads the leg; never waits for anything else
+    ├── speak         the only writer to the leg: paced audio, marks, clear
+    ├── converse      opens the session, then reads it; never waits for playback
+    │   └── tell_agent    the only writer to the session
+    └── heartbeat     watchdog deadlines and the call's limit
+
+Liveness of the two sockets is watched by the sockets themselves (net/).
+
+Rule 1: a loop waits in one place and decides nothing; decisions are in engine/call.py.
+Rule 2: peers' failures are named and end the call; any other exception is a bug
+and ends it through the host's one boundary.
+Rule 3: the session closes in the shielded, bounded exit of its own scope.
+
+Used by engine/host.py.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from voicecore.engine.call import Call
+from voicecore.errors import LegLost, ProviderRefused, ProviderUnavailable, RemoteProtocolError, SessionLost
+from voicecore.facts import EndCause
+from voicecore.ports import Brief, Leg, Provider, Session
+from voicecore.world import World
+
+
+async def run_call(call: Call, leg: Leg, provider: Provider, brief: Brief, world: World) -> None:
+    """Hold one call until it is over; every task of it ends before this returns.
+
+    Cancelled, or broken by a bug, it leaves naming the cause to its owner.
+    """
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hear_caller, call, leg)
+        nursery.start_soon(speak, call, leg)
+        nursery.start_soon(converse, call, provider, brief, world)
+        nursery.start_soon(heartbeat, call)
+        await call.over.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def hear_caller(call: Call, leg: Leg) -> None:
+    """Read the leg until it ends."""
+    try:
+        while call.ending is None:
+            call.hear(await leg.receive())
+    except LegLost as lost:
+        call.end(EndCause.LEG_LOST, str(lost))
+    except RemoteProtocolError as broken:
+        call.end(EndCause.LEG_MISBEHAVED, str(broken))
+
+
+async def speak(call: Call, leg: Leg) -> None:
+    """Write to the leg what is due, in order; what a clear has overtaken is not written."""
+    try:
+        while True:
+            for order in call.due():
+                if call.conversation.is_current(order):
+                    await leg.send(order)
+                    call.sent(order)
+                else:
+                    call.conversation.skipped(order)
+            await call.speak_alarm.wait_until(call.next_due())
+    except LegLost as lost:
+        call.end(EndCause.LEG_LOST, str(lost))
+
+
+async def converse(call: Call, provider: Provider, brief: Brief, world: World) -> None:
+    """Open the session, with one more try where that can help, and hold it until it or the call ends."""
+    while True:
+        call.session_attempts += 1
+        began_at = world.now()
+        try:
+            async with provider.open_session(world, brief) as session:
+                call.session_opened(session, world.now() - began_at)
+                await _talk(call, session)
+                return
+        except (ProviderUnavailable, ProviderRefused) as failure:
+            if not _may_try_again(call, failure):
+                return
+        await trio.sleep(call.settings.retry_pause_s)
+
+
+def _may_try_again(call: Call, failure: ProviderUnavailable | ProviderRefused) -> bool:
+    refused = isinstance(failure, ProviderRefused)
+    hopeless = isinstance(failure, ProviderRefused) and not failure.retryable
+    if hopeless or call.session_attempts >= call.settings.open_tries:
+        call.end(EndCause.SESSION_REFUSED if refused else EndCause.SESSION_UNAVAILABLE, str(failure))
+        return False
+    call.report_problem("session_not_opened", str(failure))
+    return True
+
+
+async def _talk(call: Call, session: Session) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tell_agent, call, session)
+        try:
+            while True:
+                call.listen(await session.receive())
+        except SessionLost as lost:
+            call.end(EndCause.SESSION_LOST, str(lost))
+        nursery.cancel_scope.cancel()
+
+
+async def tell_agent(call: Call, session: Session) -> None:
+    """Write to the session what the outbox holds."""
+    try:
+        while True:
+            order = await call.outbox.take()
+            if (fitting := call.for_session(order)) is not None:
+                await session.send(fitting)
+            call.told(order)
+    except SessionLost as lost:
+        call.end(EndCause.SESSION_LOST, str(lost))
+
+
+async def heartbeat(call: Call) -> None:
+    """Let the call act on its deadlines."""
+    while True:
+        await call.heartbeat_alarm.wait_until(call.deadline())
+        call.expire()

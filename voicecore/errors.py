@@ -1,0 +1,160 @@
+"""The error tree: whose fault it was, and what the catcher can do.
+
+    VoicecoreError
+    ├── LocalProtocolError    our own code asked for what the state does not allow
+    ├── RemoteProtocolError   a peer sent something illegal: .peer, .field, .excerpt
+    ├── ConnectionLost        a socket ended under us: .peer, .code, .reason
+    ├── CarrierError
+    │   ├── CarrierRefused    the carrier said no: .status
+    │   └── LegLost           the media stream ended without a stop
+    ├── ProviderError
+    │   ├── ProviderUnavailable   could not be reached in time: worth another try
+    │   ├── ProviderRefused       said no: .status, .code, .retryable
+    │   └── SessionLost           the session ended under us: .code
+    └── ConfigError           a setting is wrong: .key (dotted)
+
+Rule 1: facts are fields, not words in the message; a message still says what
+was wrong and what to do.
+Rule 2: no secret, URL with credentials or raw payload ever enters a message.
+Rule 3: foreign exceptions are mapped once, where they arise, and stay as
+``__cause__``.
+
+Used by every room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+_EXCERPT_CHARS = 120
+
+
+class VoicecoreError(Exception):
+    """Base of everything that voicecore raises on purpose."""
+
+
+class LocalProtocolError(VoicecoreError):
+    """Our side asked for something that the present state does not allow.
+
+    A bug in voicecore or in the code that drives it; retrying cannot help.
+    """
+
+
+class RemoteProtocolError(VoicecoreError):
+    """A peer sent something that its protocol does not allow.
+
+    ``field`` is the dotted path of the offending field ("" when the whole
+    message is at fault); ``excerpt`` is a short, printable piece of it.
+    """
+
+    def __init__(self, problem: str, *, peer: str, field: str = "", excerpt: str = "") -> None:
+        self.problem = problem
+        self.peer = peer
+        self.field = field
+        self.excerpt = printable(excerpt)
+        where = f"{field}: " if field else ""
+        shown = f" (in {self.excerpt!r})" if excerpt else ""
+        super().__init__(f"{peer} sent an illegal message: {where}{problem}{shown}")
+
+
+class ConnectionLost(VoicecoreError):
+    """A connection ended, or was never completed, for a reason on its far side.
+
+    ``code`` is the WebSocket close code when the peer gave one.
+    """
+
+    def __init__(self, problem: str, *, peer: str, code: int | None = None, reason: str = "") -> None:
+        self.peer = peer
+        self.code = code
+        self.reason = printable(reason)
+        shown = "" if code is None else f" (close code {code}{': ' if reason else ''}{self.reason})"
+        super().__init__(f"{peer}: {problem}{shown}")
+
+
+class HandshakeRefused(ConnectionLost):
+    """The peer answered the WebSocket upgrade with an HTTP status instead of 101."""
+
+    def __init__(self, *, peer: str, status: int) -> None:
+        self.status = status
+        super().__init__(f"refused the WebSocket upgrade with HTTP status {status}", peer=peer)
+
+
+class HandshakeTimeout(ConnectionLost):
+    """The peer did not connect or did not answer the upgrade within its bound."""
+
+
+class CarrierError(VoicecoreError):
+    """Something went wrong on the carrier's side of a call."""
+
+
+class CarrierRefused(CarrierError):
+    """The carrier answered a request with an error; ``status`` is its HTTP status."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class LegLost(CarrierError):
+    """The carrier's media stream ended without a stop message; the call is over."""
+
+
+class ProviderError(VoicecoreError):
+    """Something went wrong on the provider's side of a call."""
+
+
+class ProviderUnavailable(ProviderError):
+    """The provider could not be reached, or did not answer in time; retrying may help."""
+
+
+class ProviderRefused(ProviderError):
+    """The provider answered, and the answer was no.
+
+    ``status`` is the HTTP status of a refused upgrade, ``code`` the provider's
+    own error code; ``retryable`` says if another try can succeed unchanged.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, code: str | None = None, retryable: bool = False
+    ) -> None:
+        self.status = status
+        self.code = code
+        self.retryable = retryable
+        super().__init__(message)
+
+
+class SessionLost(ProviderError):
+    """An open session ended under us; ``code`` is the close code when there was one."""
+
+    def __init__(self, message: str, *, code: int | None = None) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class ConfigError(VoicecoreError):
+    """A setting is missing or wrong; ``key`` is its dotted name."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        self.key = key
+        self.problem = problem
+        super().__init__(f"{key}: {problem}")
+
+
+def first_cause(failure: BaseException) -> BaseException:
+    """Return the one exception of a group that says most: an unknown one before our own, the earliest first."""
+    leaves = list(_leaves(failure))
+    return next((leaf for leaf in leaves if not isinstance(leaf, VoicecoreError)), leaves[0])
+
+
+def _leaves(failure: BaseException) -> Iterator[BaseException]:
+    if isinstance(failure, BaseExceptionGroup):
+        for inner in failure.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield failure
+
+
+def printable(text: str, limit_chars: int = _EXCERPT_CHARS) -> str:
+    """Return ``text`` safe for one log line: cut to the limit, control and format characters escaped."""
+    cut = text if len(text) <= limit_chars else text[:limit_chars] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)

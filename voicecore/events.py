@@ -1,0 +1,414 @@
+"""What crosses the two borders of a call: events that come in, orders that go out.
+
+A *leg* (the carrier's media stream) and a *session* (the AI side) are spoken to
+only in these frozen values, so that machines can decide without sockets and no
+machine can tell one carrier or provider from another.
+
+Rule 1: an event says what the peer did; an order says what we want done.
+Rule 2: audio bytes are in the format that the leg or session announced.
+Rule 3: times of a peer's own clock carry ``_ms``; our time is never in an event.
+
+Produced by wire/ and providers/, decided on in turns/, carried out in engine/.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+import attrs
+
+from voicecore.audio.formats import AudioFormat
+
+# --- from the carrier -----------------------------------------------------
+
+
+@attrs.frozen
+class LegStarted:
+    """The media stream is open; from here on audio may be sent."""
+
+    stream_id: str
+    carrier_call_id: str
+    audio_format: AudioFormat
+    parameters: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class CallerAudio:
+    """Some audio of the caller, in the leg's format; any length."""
+
+    audio: bytes
+    timestamp_ms: int | None = None
+
+
+@attrs.frozen
+class MarkEchoed:
+    """The carrier sent a mark back: everything before it was played, or was cleared."""
+
+    name: str
+
+
+@attrs.frozen
+class DigitPressed:
+    """One key of the caller's keypad."""
+
+    digit: str = attrs.field(repr=lambda _: "'*'")
+
+
+@attrs.frozen
+class LegStopped:
+    """The carrier ended the media stream in good order."""
+
+
+@attrs.frozen
+class LegMessageIgnored:
+    """A message that was legal but out of place, or unknown; nothing was done with it."""
+
+    name: str
+    why: str
+
+
+LegEvent = LegStarted | CallerAudio | MarkEchoed | DigitPressed | LegStopped | LegMessageIgnored
+
+# --- to the carrier -------------------------------------------------------
+
+
+@attrs.frozen
+class PlayAudio:
+    """Append audio (in the leg's format) to what the carrier plays; ``item_id`` says whose it is."""
+
+    audio: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>")
+    generation: int
+    item_id: str = ""
+
+
+@attrs.frozen
+class PlaceMark:
+    """Ask for an echo once everything sent so far has been played."""
+
+    name: str
+    generation: int
+
+
+@attrs.frozen
+class ClearPlayout:
+    """Drop what the carrier has buffered; ``generation`` is the new one that begins."""
+
+    generation: int
+
+
+LegOrder = PlayAudio | PlaceMark | ClearPlayout
+
+# --- from the session -----------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class Capabilities:
+    """What a session does by itself; asked for once, when it is open."""
+
+    detects_turns: bool
+    """It hears where the caller's turns begin and end."""
+    replies: bool
+    """It answers a caller turn without being asked."""
+    interrupts: bool
+    """It cancels a running response when the caller speaks."""
+    speaks: bool
+    """Its responses are audio; otherwise text."""
+    transcribes_caller: bool
+    """It gives the words of the caller's turns."""
+
+
+class ResponseStatus(enum.Enum):
+    """How a response ended."""
+
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    INCOMPLETE = "incomplete"
+    FAILED = "failed"
+
+
+@attrs.frozen(kw_only=True)
+class TokenUsage:
+    """Tokens of one response; ``cached_*`` are part of ``*_in``."""
+
+    text_in: int = 0
+    audio_in: int = 0
+    cached_text: int = 0
+    cached_audio: int = 0
+    text_out: int = 0
+    audio_out: int = 0
+
+    def __add__(self, other: TokenUsage) -> TokenUsage:
+        mine, theirs = attrs.asdict(self), attrs.asdict(other)
+        return TokenUsage(**{name: mine[name] + theirs[name] for name in mine})
+
+
+@attrs.frozen
+class CallerSpeechStarted:
+    """The provider heard the caller begin; ``item_id`` is the turn this will become."""
+
+    item_id: str
+    at_ms: int
+
+
+@attrs.frozen
+class CallerSpeechStopped:
+    """The provider heard the caller end (its silence window included)."""
+
+    item_id: str
+    at_ms: int
+
+
+@attrs.frozen
+class CallerTurnCommitted:
+    """The caller's words became an item of the conversation."""
+
+    item_id: str
+    previous_item_id: str | None = None
+
+
+@attrs.frozen
+class CallerTranscriptPart:
+    """More text of a caller turn; may come at any time, in pieces."""
+
+    item_id: str
+    text: str
+
+
+@attrs.frozen
+class CallerTranscriptDone:
+    """The whole text of a caller turn; may come after the agent's answer to it."""
+
+    item_id: str
+    text: str
+
+
+@attrs.frozen
+class CallerTranscriptFailed:
+    """A caller turn stays without text."""
+
+    item_id: str
+    code: str
+    message: str
+
+
+@attrs.frozen
+class ResponseStarted:
+    """The provider began a response; ``request_id`` is ours, None when it began by itself."""
+
+    response_id: str
+    request_id: str | None = None
+
+
+@attrs.frozen
+class AgentItemAdded:
+    """A response gained a spoken (or written) item."""
+
+    response_id: str
+    item_id: str
+
+
+@attrs.frozen
+class AgentAudio:
+    """Generated speech, in the session's agent format; whole samples only."""
+
+    response_id: str
+    item_id: str
+    audio: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>")
+
+
+@attrs.frozen
+class AgentAudioEnded:
+    """No more audio of this item will come."""
+
+    response_id: str
+    item_id: str
+
+
+@attrs.frozen
+class AgentTextPart:
+    """More words of the agent: the transcript of its audio, or its text where it writes."""
+
+    response_id: str
+    item_id: str
+    text: str
+
+
+@attrs.frozen
+class AgentTextDone:
+    """All words of one agent item."""
+
+    response_id: str
+    item_id: str
+    text: str
+
+
+@attrs.frozen
+class ToolCallRequested:
+    """The model asks for a tool; ``arguments`` is the JSON text as it came."""
+
+    response_id: str
+    call_id: str
+    name: str
+    arguments: str
+
+
+@attrs.frozen(kw_only=True)
+class ResponseEnded:
+    """A response is over, whatever its end; nothing of it may follow."""
+
+    response_id: str
+    status: ResponseStatus
+    reason: str | None = None
+    error_code: str | None = None
+    usage: TokenUsage | None = None
+
+
+@attrs.frozen
+class ItemTruncated:
+    """The provider cut an agent item after ``audio_end_ms``."""
+
+    item_id: str
+    audio_end_ms: int
+
+
+@attrs.frozen
+class ItemDeleted:
+    """The provider removed an item from the conversation."""
+
+    item_id: str
+
+
+@attrs.frozen
+class SilenceTimedOut:
+    """The provider's idle timer fired and made a turn out of silence."""
+
+    item_id: str
+
+
+class Severity(enum.Enum):
+    """What an error event means for the session."""
+
+    HARMLESS = "harmless"  #: the request had nothing to act on any more
+    BUSY = "busy"  #: a response was asked for while another one is active: ask again when it is over
+    REFUSED = "refused"  #: the request was not carried out
+    FATAL = "fatal"  #: the session cannot go on
+
+
+@attrs.frozen(kw_only=True)
+class SessionProblem:
+    """The provider reported an error; ``request_id`` is the request it refused, where it says so."""
+
+    code: str | None
+    message: str
+    severity: Severity
+    request_id: str | None = None
+    param: str | None = None
+
+
+@attrs.frozen
+class SessionNotice:
+    """Something worth one log line and nothing else: an unknown event, an old name."""
+
+    name: str
+    why: str
+
+
+SessionEvent = (
+    CallerSpeechStarted
+    | CallerSpeechStopped
+    | CallerTurnCommitted
+    | CallerTranscriptPart
+    | CallerTranscriptDone
+    | CallerTranscriptFailed
+    | ResponseStarted
+    | AgentItemAdded
+    | AgentAudio
+    | AgentAudioEnded
+    | AgentTextPart
+    | AgentTextDone
+    | ToolCallRequested
+    | ResponseEnded
+    | ItemTruncated
+    | ItemDeleted
+    | SilenceTimedOut
+    | SessionProblem
+    | SessionNotice
+)
+
+# --- to the session -------------------------------------------------------
+
+
+@attrs.frozen
+class AppendCallerAudio:
+    """Give the session more of the caller, in its caller format; no answer follows."""
+
+    audio: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>")
+
+
+@attrs.frozen
+class CommitCallerAudio:
+    """End the caller's turn by hand (only where the session does not detect turns)."""
+
+
+@attrs.frozen
+class DiscardCallerAudio:
+    """Forget appended audio that is not committed."""
+
+
+@attrs.frozen
+class AddUserText:
+    """Put a written user message into the conversation."""
+
+    text: str
+
+
+@attrs.frozen
+class AddToolResult:
+    """Answer one tool call."""
+
+    call_id: str
+    output: str
+
+
+@attrs.frozen(kw_only=True)
+class RequestResponse:
+    """Ask for a response; ``request_id`` comes back in ResponseStarted or SessionProblem."""
+
+    request_id: str
+    instructions: str | None = None
+
+
+@attrs.frozen
+class CancelResponse:
+    """Stop a response; harmless when it has ended meanwhile."""
+
+    response_id: str
+
+
+@attrs.frozen
+class TruncateItem:
+    """Cut an agent item to what was heard: ``audio_end_ms`` from the start of its audio."""
+
+    item_id: str
+    audio_end_ms: int
+
+
+@attrs.frozen
+class DeleteItem:
+    """Remove an item that was not heard at all."""
+
+    item_id: str
+
+
+SessionOrder = (
+    AppendCallerAudio
+    | CommitCallerAudio
+    | DiscardCallerAudio
+    | AddUserText
+    | AddToolResult
+    | RequestResponse
+    | CancelResponse
+    | TruncateItem
+    | DeleteItem
+)

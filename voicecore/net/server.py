@@ -1,0 +1,170 @@
+"""The port: HTTP and WebSocket on one listener, each connection on its own.
+
+Rule 1: one connection's failure never reaches another; the boundary in
+`_Port.handle` is the only wide catch, and it logs the cause once.
+Rule 2: the application decides about an upgrade before a byte of it is accepted.
+Rule 3: what runs here ends with the scope of `serve`: live WebSockets are told
+1001 and closed within a second.
+
+Used by assembly.py and the twins.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import trio
+from wsproto.utilities import generate_accept_token
+
+from voicecore.errors import ConnectionLost
+from voicecore.net.accepted import AcceptedSocket
+from voicecore.net.http_messages import App, BadRequest, HttpConnection, Request, Response, ServerLimits, Upgrade
+from voicecore.net.websocket import GOING_AWAY, INTERNAL_ERROR, NORMAL_CLOSURE
+
+log = logging.getLogger("voicecore.net")
+
+_LINGER_S = 0.5  #: for a refused peer to read its answer before the socket closes
+_LINGER_BYTES = 256 * 1024
+_KEY_CHARS = 24  #: base64 of 16 bytes
+
+
+async def serve(
+    listeners: Sequence[trio.abc.Listener[trio.abc.Stream]],
+    app: App,
+    limits: ServerLimits | None = None,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Answer connections until cancelled; then every connection is closed and joined.
+
+    The listeners belong to the caller until here, and are closed at the end.
+    """
+    port = _Port(app, limits or ServerLimits())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(trio.serve_listeners, port.handle, list(listeners))
+        task_status.started()
+
+
+class _Port:
+    """What the connections of one port share."""
+
+    def __init__(self, app: App, limits: ServerLimits) -> None:
+        self._app = app
+        self._limits = limits
+        self._connections = 0
+
+    async def handle(self, stream: trio.abc.Stream) -> None:
+        """Serve one connection to its end; nothing but a cancellation leaves."""
+        self._connections += 1
+        try:
+            if self._connections > self._limits.max_connections:
+                await _refuse(HttpConnection(stream, "", self._limits), stream, 503)
+            else:
+                await self._converse(stream)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            log.debug("a connection broke")
+        except Exception:
+            log.exception("a connection ended on an unexpected error")
+        finally:
+            self._connections -= 1
+            await trio.aclose_forcefully(stream)
+
+    async def _converse(self, stream: trio.abc.Stream) -> None:
+        peer = _peer_name(stream)
+        connection = HttpConnection(stream, peer, self._limits)
+        while True:
+            try:
+                request = await connection.read()
+            except BadRequest as bad:
+                await _refuse(connection, stream, bad.status)
+                return
+            if request is None:
+                return
+            answer = await self._answer(request)
+            if isinstance(answer, Upgrade):
+                await _hold_socket(stream, request, answer, connection.unread)
+                return
+            await connection.write(answer)
+            if not connection.is_reusable:
+                await _linger(stream)
+                return
+
+    async def _answer(self, request: Request) -> Response | Upgrade:
+        refusal = _upgrade_fault(request, self._limits) if request.is_upgrade else None
+        if refusal is not None:
+            return refusal
+        with trio.move_on_after(self._limits.answer_s):
+            try:
+                answer = await self._app(request)
+            except Exception:
+                log.exception("the application failed on a %s request", request.method)
+                return Response(500)
+            if isinstance(answer, Upgrade) and not request.is_upgrade:
+                return Response(426, headers=[("upgrade", "websocket")])
+            return answer
+        return Response(503)
+
+
+def _upgrade_fault(request: Request, limits: ServerLimits) -> Response | None:
+    """Return what is wrong with a request for a WebSocket, as an answer; None when nothing is."""
+    headers = request.headers
+    if request.method != "GET" or request.body or request.http_version != "1.1":
+        return Response(400)
+    if headers.get("sec-websocket-version", "") != "13":
+        return Response(426, headers=[("sec-websocket-version", "13")])
+    if (
+        len(headers.get("sec-websocket-key", "")) != _KEY_CHARS
+        or "upgrade" not in headers.get("connection", "").lower()
+    ):
+        return Response(400)
+    if "origin" in headers and headers["origin"] not in limits.allowed_origins:
+        return Response(403)
+    return None
+
+
+async def _hold_socket(stream: trio.abc.Stream, request: Request, upgrade: Upgrade, unread: bytes) -> None:
+    accept = generate_accept_token(request.headers["sec-websocket-key"].encode()).decode()
+    lines = ("HTTP/1.1 101 Switching Protocols", "upgrade: websocket", "connection: Upgrade")
+    head = "\r\n".join((*lines, f"sec-websocket-accept: {accept}", "", ""))
+    with trio.fail_after(upgrade.limits.send_s):
+        await stream.send_all(head.encode())
+    socket = AcceptedSocket(stream, request.peer, upgrade.limits, unread)
+    code = INTERNAL_ERROR
+    try:
+        await upgrade.run(socket)
+        code = NORMAL_CLOSURE
+    except ConnectionLost:
+        code = NORMAL_CLOSURE
+    except trio.Cancelled:
+        code = GOING_AWAY
+        raise
+    finally:
+        await socket.close(code)
+
+
+async def _refuse(connection: HttpConnection, stream: trio.abc.Stream, status: int) -> None:
+    if connection.may_answer:
+        await connection.write(Response(status, HTTPStatus(status).phrase.encode()))
+        await _linger(stream)
+
+
+async def _linger(stream: trio.abc.Stream) -> None:
+    """Let the peer read its answer: closing on unread input would reset the connection over it."""
+    if isinstance(stream, trio.abc.HalfCloseableStream):
+        await stream.send_eof()
+    read = 0
+    with trio.move_on_after(_LINGER_S):
+        while read < _LINGER_BYTES and (data := await stream.receive_some()):
+            read += len(data)
+
+
+def _peer_name(stream: trio.abc.Stream) -> str:
+    if not isinstance(stream, trio.SocketStream):
+        return "peer"
+    try:
+        address = stream.socket.getpeername()
+    except OSError:  # it has gone already
+        return "peer"
+    return f"{address[0]}:{address[1]}"

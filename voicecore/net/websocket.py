@@ -1,0 +1,53 @@
+"""One WebSocket as the rest of voicecore sees it, whoever dialled and whatever library is behind it.
+
+The seam of this room: dial.py gives such a socket towards a provider (or a
+carrier under test), server.py gives one for each accepted upgrade.
+
+Rule 1: text messages only; a binary frame from the peer is its protocol error.
+Rule 2: one task receives at a time, any number may send.
+Rule 3: the owner closes by leaving the scope that gave the socket; `close` only
+chooses the code that the peer sees.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+NORMAL_CLOSURE = 1000
+GOING_AWAY = 1001
+POLICY_VIOLATION = 1008
+INTERNAL_ERROR = 1011
+
+
+class WebSocket(Protocol):
+    """An open connection."""
+
+    @property
+    def peer(self) -> str:
+        """A name for the far end, fit for logs: no path, no query, no credentials."""
+        ...
+
+    async def receive(self) -> list[str]:
+        """Return all text messages that already wait, oldest first; wait for one when there is none.
+
+        A cancelled receive loses nothing.
+
+        Raises:
+            ConnectionLost: The peer closed, broke the protocol, fell silent, or the
+                socket failed. Everything received before it was returned first.
+        """
+        ...
+
+    async def send(self, text: str) -> None:
+        """Send one text message, whole.
+
+        A send that is cancelled half-way ends the connection: later calls raise.
+
+        Raises:
+            ConnectionLost: As for `receive`, or the peer did not read within the send bound.
+        """
+        ...
+
+    async def close(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
+        """Start closing, and wait a bounded time (at most 1 s) for the peer; never raises, may be called again."""
+        ...

@@ -1,0 +1,175 @@
+"""One call as a picture: who spoke when, what was heard, where the caller cut in.
+
+Two lanes of sound (caller above, agent below) on one time axis, with the marks
+that came back, the pauses before replies, barge-ins, and what was said.
+
+Rule 1: drawn from the facts, the report and the recording's levels; nothing is
+guessed, and what was not measured is not drawn.
+Rule 2: an SVG that stands alone: no font, script or style from elsewhere.
+
+Pure.  Used by the command line's demo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from xml.etree import ElementTree as ET
+
+import attrs
+
+from voicecore import facts
+
+_WIDTH = 1280
+_LEFT, _RIGHT = 92, 24
+_LANE = {facts.Speaker.CALLER: 150, facts.Speaker.AGENT: 290}
+_LANE_HALF = 48
+_AXIS_Y = 362
+_CAPTIONS_Y = 402
+_CAPTION_STEP = 22
+_COLOUR = {facts.Speaker.CALLER: "#2563eb", facts.Speaker.AGENT: "#059669"}
+_INK, _FAINT, _ALARM = "#1f2937", "#9ca3af", "#dc2626"
+_FLOOR_DBFS = -50.0  #: quieter than this is drawn as silence
+
+
+@attrs.frozen
+class Levels:
+    """Loudness of the two channels, one value in dBFS for each step."""
+
+    step_s: float
+    caller: Sequence[float]
+    agent: Sequence[float]
+
+
+def timeline_svg(report: facts.CallReport, told: Sequence[facts.Fact], levels: Levels) -> str:
+    """Return the picture of a call as SVG text."""
+    return _Drawing(report, told, levels).draw()
+
+
+class _Drawing:
+    def __init__(self, report: facts.CallReport, told: Sequence[facts.Fact], levels: Levels) -> None:
+        self._report = report
+        self._told = told
+        self._levels = levels
+        self._seconds = max(report.duration_s, 1.0)
+        captions = list(self._captions())
+        self._height = _CAPTIONS_Y + _CAPTION_STEP * len(captions) + 30
+        size = {"width": str(_WIDTH), "height": str(self._height), "viewBox": f"0 0 {_WIDTH} {self._height}"}
+        self._root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "font-family": "sans-serif", **size})
+        self._lines = captions
+
+    def draw(self) -> str:
+        ET.SubElement(self._root, "rect", {"width": "100%", "height": "100%", "fill": "white"})
+        self._title()
+        self._axis()
+        for speaker, values in (
+            (facts.Speaker.CALLER, self._levels.caller),
+            (facts.Speaker.AGENT, self._levels.agent),
+        ):
+            self._lane(speaker, values)
+        self._pauses()
+        for fact in self._told:
+            if isinstance(fact, facts.BargedIn):
+                self._barge_in(fact)
+            elif isinstance(fact, facts.MarkReturned):
+                self._mark(fact)
+        for row, (at_s, speaker, text) in enumerate(self._lines):
+            self._caption(row, at_s, speaker, text)
+        return ET.tostring(self._root, encoding="unicode")
+
+    # --- parts ---------------------------------------------------------------
+
+    def _title(self) -> None:
+        report = self._report
+        self._text(_LEFT, 34, f"{report.caller} called {report.callee}", size=20, weight="bold")
+        path = report.audio_path
+        sound = "" if path is None else f" · {path.leg} {'passed through' if path.passthrough else 'converted'}"
+        ending = report.end_cause.value.replace("_", " ")
+        self._text(_LEFT, 56, f"{report.duration_s:.1f} s · ended: {ending} · barge-ins: {report.barge_ins}{sound}")
+        self._text(
+            _LEFT,
+            76,
+            "▲ mark came back: heard    △ flushed by a clear    ├─┤ pause between caller and agent",
+            colour=_FAINT,
+            size=12,
+        )
+
+    def _axis(self) -> None:
+        self._line(_LEFT, _AXIS_Y, _WIDTH - _RIGHT, _AXIS_Y, _FAINT)
+        step = next(s for s in (1, 2, 5, 10, 30, 60, 300, 3600) if self._seconds / s <= 24)
+        for second in range(0, int(self._seconds) + 1, step):
+            x = self._x(second)
+            self._line(x, 96, x, _AXIS_Y, "#f3f4f6")
+            self._text(x, _AXIS_Y + 16, f"{second} s", size=11, colour=_FAINT, anchor="middle")
+
+    def _lane(self, speaker: facts.Speaker, values: Sequence[float]) -> None:
+        middle = _LANE[speaker]
+        self._text(16, middle + 5, speaker.value, size=15, colour=_COLOUR[speaker], weight="bold")
+        self._line(_LEFT, middle, _WIDTH - _RIGHT, middle, "#e5e7eb")
+        heights = [max(0.0, (value - _FLOOR_DBFS) / -_FLOOR_DBFS) * _LANE_HALF for value in values]
+        above = [(self._x(i * self._levels.step_s), middle - height) for i, height in enumerate(heights)]
+        below = [(x, 2 * middle - y) for x, y in reversed(above)]
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in above + below)
+        ET.SubElement(self._root, "polygon", {"points": points, "fill": _COLOUR[speaker], "opacity": "0.75"})
+
+    def _pauses(self) -> None:
+        y = (_LANE[facts.Speaker.CALLER] + _LANE[facts.Speaker.AGENT]) / 2
+        for turn in self._report.turns:
+            if turn.caller_stopped_at_s is None or turn.first_sent_at_s is None:
+                continue
+            begin, end = self._x(turn.caller_stopped_at_s), self._x(turn.first_sent_at_s)
+            self._line(begin, y, end, y, _INK)
+            for x in (begin, end):
+                self._line(x, y - 5, x, y + 5, _INK)
+            pause_ms = (turn.first_sent_at_s - turn.caller_stopped_at_s) * 1000
+            self._text(end + 6, y + 4, f"{pause_ms:.0f} ms", size=12)
+
+    def _barge_in(self, fact: facts.BargedIn) -> None:
+        x = self._x(fact.at_s)
+        self._line(x, 100, x, _AXIS_Y - 8, _ALARM, width=2)
+        self._text(x + 5, 108, f"barge-in, agent stopped after {fact.heard_s:.1f} s", size=12, colour=_ALARM)
+
+    def _mark(self, fact: facts.MarkReturned) -> None:
+        x, y = self._x(fact.at_s), _AXIS_Y - 10
+        fill = _COLOUR[facts.Speaker.AGENT] if fact.heard else "white"
+        points = f"{x:.1f},{y - 7} {x - 4:.1f},{y} {x + 4:.1f},{y}"
+        ET.SubElement(self._root, "polygon", {"points": points, "fill": fill, "stroke": _COLOUR[facts.Speaker.AGENT]})
+
+    def _captions(self) -> Iterator[tuple[float, facts.Speaker, str]]:
+        began: dict[str, float] = {}
+        for fact in self._told:
+            if isinstance(fact, facts.CallerStarted | facts.AgentAudible):
+                began.setdefault(fact.item_id, fact.at_s)
+        for line in self._report.transcript:
+            text = line.text or "(no words)"
+            yield began.get(line.item_id, 0.0), line.speaker, text + (" — cut" if line.interrupted else "")
+
+    def _caption(self, row: int, at_s: float, speaker: facts.Speaker, text: str) -> None:
+        y = _CAPTIONS_Y + row * _CAPTION_STEP
+        shown = text if len(text) <= 130 else text[:130] + "…"
+        self._text(_LEFT - 12, y, f"{at_s:.1f} s", size=12, colour=_FAINT, anchor="end")
+        self._text(_LEFT, y, f"{speaker.value}:", size=13, colour=_COLOUR[speaker], weight="bold")
+        self._text(_LEFT + 56, y, shown, size=13)
+
+    # --- strokes ----------------------------------------------------------------
+
+    def _x(self, seconds: float) -> float:
+        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * min(seconds, self._seconds) / self._seconds
+
+    def _line(self, x1: float, y1: float, x2: float, y2: float, colour: str, *, width: float = 1) -> None:
+        ends = {"x1": f"{x1:.1f}", "y1": f"{y1:.1f}", "x2": f"{x2:.1f}", "y2": f"{y2:.1f}"}
+        ET.SubElement(self._root, "line", {**ends, "stroke": colour, "stroke-width": str(width)})
+
+    def _text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        size: int = 14,
+        colour: str = _INK,
+        weight: str = "normal",
+        anchor: str = "start",
+    ) -> None:
+        place = {"x": f"{x:.1f}", "y": f"{y:.1f}", "text-anchor": anchor}
+        look = {"font-size": str(size), "fill": colour, "font-weight": weight}
+        ET.SubElement(self._root, "text", {**place, **look}).text = "".join(c for c in text if c.isprintable())

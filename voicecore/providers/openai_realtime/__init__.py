@@ -1,0 +1,12 @@
+"""OpenAI Realtime as a provider: settings, opening a session, and its two translations.
+
+Read settings.py first (what a session is asked to be), then session.py (opening
+and holding one); incoming.py and outgoing.py are the tables between the wire's
+events and voicecore's.
+"""
+
+from __future__ import annotations
+
+from voicecore.providers.openai_realtime.settings import OpenAIRealtime
+
+__all__ = ["OpenAIRealtime"]

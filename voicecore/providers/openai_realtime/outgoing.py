@@ -1,0 +1,37 @@
+"""From voicecore's orders to OpenAI's events: one row each.
+
+Rule: a request's id is also its event's id, so that a refusal and a start both
+name the request they belong to.
+
+Pure.  Used by session.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from voicecore import events as ev
+from voicecore.wire import openai_realtime as wire
+
+
+def to_wire(order: ev.SessionOrder) -> wire.ClientEvent:
+    """Return the event that carries out an order."""
+    return _ROWS[type(order)](order)
+
+
+def _request(order: ev.RequestResponse) -> wire.ClientEvent:
+    return wire.ResponseCreate(request_id=order.request_id, instructions=order.instructions, event_id=order.request_id)
+
+
+_ROWS: Mapping[type, Callable[[Any], wire.ClientEvent]] = {
+    ev.AppendCallerAudio: lambda o: wire.InputAudioAppend(audio=o.audio),
+    ev.CommitCallerAudio: lambda _: wire.InputAudioCommit(),
+    ev.DiscardCallerAudio: lambda _: wire.InputAudioClear(),
+    ev.AddUserText: lambda o: wire.ItemCreate(item=wire.UserMessage(text=o.text)),
+    ev.AddToolResult: lambda o: wire.ItemCreate(item=wire.FunctionCallOutput(call_id=o.call_id, output=o.output)),
+    ev.RequestResponse: _request,
+    ev.CancelResponse: lambda o: wire.ResponseCancel(response_id=o.response_id),
+    ev.TruncateItem: lambda o: wire.ItemTruncate(item_id=o.item_id, audio_end_ms=o.audio_end_ms),
+    ev.DeleteItem: lambda o: wire.ItemDelete(item_id=o.item_id),
+}

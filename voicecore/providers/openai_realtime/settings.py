@@ -1,0 +1,109 @@
+"""What a session with OpenAI Realtime is to be, and the provider that opens it.
+
+Rule 1: one function builds a session's configuration; nothing else does, so no
+two sessions of the same settings can differ.
+Rule 2: the leg's format is asked for in both directions where the provider
+speaks it, so that audio can pass through; what it echoes is obeyed.
+
+Public as `voicecore.OpenAIRealtime`; made from a configuration file in assembly.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Literal
+from urllib.parse import quote
+
+import attrs
+
+from voicecore.audio.formats import PCM16_24K, PCMA_8K, PCMU_8K, AudioFormat
+from voicecore.errors import ConfigError
+from voicecore.ports import Brief, Session
+from voicecore.providers.openai_realtime.session import OpenLimits, open_session
+from voicecore.secrets import Secret
+from voicecore.wire.openai_realtime import (
+    UNSET,
+    NoiseReduction,
+    ServerVad,
+    SessionConfig,
+    Transcription,
+    TurnDetection,
+)
+from voicecore.world import World
+
+API_KEY_VARIABLE = "OPENAI_API_KEY"
+BASE_URL_VARIABLE = "OPENAI_BASE_URL"
+DEFAULT_BASE_URL = "wss://api.openai.com/v1"
+_SPOKEN = frozenset({PCMU_8K, PCMA_8K, PCM16_24K})
+
+
+@attrs.frozen(kw_only=True)
+class OpenAIRealtime:
+    """Settings of a session with OpenAI Realtime; a `voicecore.ports.Provider`.
+
+    Facts: OpenAI Realtime, sections session object and turn detection.
+    """
+
+    api_key: Secret | None = attrs.field(default=None, converter=attrs.converters.optional(Secret))
+    """None: taken from OPENAI_API_KEY when a session is opened."""
+    base_url: str | None = None
+    """ws(s) or http(s), ``/realtime`` is added; None: OPENAI_BASE_URL, or OpenAI's own."""
+    model: str = "gpt-realtime-2.1"
+    voice: str = "marin"
+    speed: float = 1.0
+    turn_detection: TurnDetection | None = attrs.field(factory=ServerVad)
+    """None: turns are committed and answered by hand; a call needs one that detects."""
+    transcription: Transcription | None = attrs.field(factory=lambda: Transcription(model="gpt-realtime-whisper"))
+    """How the caller's words are written down, billed apart; None: they are not."""
+    noise_reduction: NoiseReduction | None = None
+    modality: Literal["audio", "text"] = "audio"
+    limits: OpenLimits = attrs.field(factory=OpenLimits)
+
+    @property
+    def name(self) -> str:
+        return "openai_realtime"
+
+    def filled_from(self, environ: Mapping[str, str]) -> OpenAIRealtime:
+        """Return these settings with what was not given taken from the environment."""
+        key, url = self.api_key, self.base_url
+        return attrs.evolve(
+            self,
+            api_key=key or (Secret(environ[API_KEY_VARIABLE]) if environ.get(API_KEY_VARIABLE) else None),
+            base_url=url or environ.get(BASE_URL_VARIABLE) or None,
+        )
+
+    def session_config(self, brief: Brief) -> SessionConfig:
+        """Return the whole configuration of a session: the one place where it is made."""
+        audio_format = _spoken(brief.audio_format)
+        return SessionConfig(
+            input_format=audio_format,
+            output_format=audio_format,
+            turn_detection=self.turn_detection,
+            instructions=brief.instructions or UNSET,
+            output_modality=self.modality,
+            noise_reduction=self.noise_reduction,
+            transcription=self.transcription,
+            voice=self.voice,
+            speed=self.speed,
+        )
+
+    def url(self) -> str:
+        """Return where a session is opened; holds no secret."""
+        base = (self.base_url or DEFAULT_BASE_URL).rstrip("/")
+        return f"{base}/realtime?model={quote(self.model, safe='')}"
+
+    def open_session(self, world: World, brief: Brief) -> AbstractAsyncContextManager[Session]:
+        """See `voicecore.ports.Provider`.
+
+        Raises:
+            ConfigError: No key was given, here or in the environment.
+        """
+        if self.api_key is None:
+            raise ConfigError("providers.openai_realtime.api_key", f"missing; give it, or set {API_KEY_VARIABLE}")
+        return open_session(world, self.url(), self.api_key, self.session_config(brief), self.limits)
+
+
+def _spoken(wanted: AudioFormat) -> AudioFormat:
+    """Return the format to ask for: the wanted one, or PCM16 at 24 kHz where that is not spoken."""
+    return wanted if wanted in _SPOKEN else PCM16_24K

@@ -1,0 +1,203 @@
+"""A session by itself, without any call: for programs that test an agent or play a caller.
+
+    async with open_session(OpenAIRealtime(...), instructions="…") as session:
+        await session.send_audio(pcm)
+        await session.commit_audio()
+        await session.request_response()
+        while not isinstance(event := await session.receive(timeout_s=10), ResponseEnded):
+            ...
+
+Rule 1: it is the same `Session` that calls use, opened by the same function.
+Rule 2: audio goes in and out in the format asked for; half a sample is kept
+until its other half comes, never passed on.
+Rule 3: what was said last is known without keeping events oneself.
+
+Level 4.  Public; takes any `Provider`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import trio
+
+from voicecore import events as ev
+from voicecore.assembly import real_world
+from voicecore.audio.convert import Converter, converter
+from voicecore.audio.formats import PCM16_24K, AudioFormat
+from voicecore.errors import SessionLost
+from voicecore.facts import Speaker
+from voicecore.ports import Brief, Provider, Session
+from voicecore.world import World
+
+
+class LoneSession:
+    """An open session. Made by `open_session`; one task receives, any one task sends."""
+
+    def __init__(self, session: Session, audio_format: AudioFormat) -> None:
+        self._session = session
+        self._format = audio_format
+        self._to_session: Converter = converter(audio_format, session.caller_format)
+        self._from_session: Converter = converter(session.agent_format, audio_format)
+        self._waiting: deque[ev.SessionEvent] = deque()  # one receive of the session at most
+        self._last: dict[Speaker, str | None] = dict.fromkeys(Speaker)
+        self._active: str | None = None
+        self._requests = 0
+
+    def __repr__(self) -> str:
+        return f"<LoneSession {self.session_id} {self._format}>"
+
+    @property
+    def session_id(self) -> str:
+        return self._session.session_id
+
+    @property
+    def capabilities(self) -> ev.Capabilities:
+        """What the session does by itself."""
+        return self._session.capabilities
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        """The format of `send_audio` and of every AgentAudio."""
+        return self._format
+
+    @property
+    def active_response(self) -> str | None:
+        """The response that runs, as far as events received so far tell."""
+        return self._active
+
+    def last_transcript(self, speaker: Speaker) -> str | None:
+        """Return the words of a speaker's last finished item among the events received so far."""
+        return self._last[speaker]
+
+    # --- sending -----------------------------------------------------------
+
+    async def send_audio(self, audio: bytes) -> None:
+        """Append audio of the one who speaks to the session; any length, split anywhere. Raises SessionLost."""
+        if fitting := self._to_session.convert(audio):
+            await self._session.send(ev.AppendCallerAudio(fitting))
+
+    async def commit_audio(self) -> None:
+        """End the turn by hand. Raises SessionLost."""
+        if tail := self._to_session.flush():
+            await self._session.send(ev.AppendCallerAudio(tail))
+        await self._session.send(ev.CommitCallerAudio())
+
+    async def discard_audio(self) -> None:
+        """Forget appended audio that was not committed. Raises SessionLost."""
+        self._to_session.reset()
+        await self._session.send(ev.DiscardCallerAudio())
+
+    async def send_text(self, text: str) -> None:
+        """Put a written user message into the conversation; it asks for no response. Raises SessionLost."""
+        await self._session.send(ev.AddUserText(text))
+
+    async def request_response(self, instructions: str | None = None) -> str:
+        """Ask for speech; return the request id that its ResponseStarted will carry. Raises SessionLost."""
+        self._requests += 1
+        request_id = f"request-{self._requests}"
+        await self._session.send(ev.RequestResponse(request_id=request_id, instructions=instructions))
+        return request_id
+
+    async def interrupt(self) -> None:
+        """Cancel the response that runs; nothing when none does. Raises SessionLost."""
+        if self._active is not None:
+            await self._session.send(ev.CancelResponse(self._active))
+
+    async def truncate(self, item_id: str, audio_end_ms: int) -> None:
+        """Cut an agent item to what was heard of it. Raises SessionLost."""
+        await self._session.send(ev.TruncateItem(item_id, audio_end_ms))
+
+    async def answer_tool(self, call_id: str, output: str) -> None:
+        """Give the result of a tool call. Raises SessionLost."""
+        await self._session.send(ev.AddToolResult(call_id, output))
+
+    # --- receiving -----------------------------------------------------------
+
+    async def receive(self, timeout_s: float | None = None) -> ev.SessionEvent:
+        """Return the next event. Cancelled or timed out, it loses nothing.
+
+        Raises:
+            TimeoutError: Nothing came within ``timeout_s`` seconds.
+            SessionLost: The session ended.
+        """
+        if not self._waiting:
+            with trio.move_on_after(float("inf") if timeout_s is None else timeout_s):
+                await self._fill()
+        if not self._waiting:
+            raise TimeoutError(f"no event within {timeout_s} s")
+        return self._waiting.popleft()
+
+    async def receive_until(self, kind: type[ev.SessionEvent], timeout_s: float) -> list[ev.SessionEvent]:
+        """Return events up to and including the first of ``kind``.
+
+        Raises:
+            TimeoutError: It did not come within ``timeout_s`` seconds; what came instead is kept for `receive`.
+            SessionLost: The session ended.
+        """
+        seen: list[ev.SessionEvent] = []
+        with trio.move_on_after(timeout_s):
+            while True:
+                seen.append(await self.receive())
+                if isinstance(seen[-1], kind):
+                    return seen
+        self._waiting.extendleft(reversed(seen))
+        raise TimeoutError(f"no {kind.__name__} within {timeout_s} s")
+
+    async def __aiter__(self) -> AsyncIterator[ev.SessionEvent]:
+        """Iterate over events until the session ends."""
+        try:
+            while True:
+                yield await self.receive()
+        except SessionLost:
+            return
+
+    async def _fill(self) -> None:
+        while not self._waiting:
+            for event in await self._session.receive():
+                self._note(event)
+                self._waiting.extend(self._converted(event))
+
+    def _converted(self, event: ev.SessionEvent) -> list[ev.SessionEvent]:
+        if isinstance(event, ev.AgentAudio):
+            audio = self._from_session.convert(event.audio)
+            return [ev.AgentAudio(event.response_id, event.item_id, audio)] if audio else []
+        if isinstance(event, ev.AgentAudioEnded) and (tail := self._from_session.flush()):
+            return [ev.AgentAudio(event.response_id, event.item_id, tail), event]
+        return [event]
+
+    def _note(self, event: ev.SessionEvent) -> None:
+        if isinstance(event, ev.ResponseStarted):
+            self._active = event.response_id
+        elif isinstance(event, ev.ResponseEnded) and event.response_id == self._active:
+            self._active = None
+        elif isinstance(event, ev.CallerTranscriptDone):
+            self._last[Speaker.CALLER] = event.text
+        elif isinstance(event, ev.AgentTextDone):
+            self._last[Speaker.AGENT] = event.text
+
+
+@asynccontextmanager
+async def open_session(
+    provider: Provider,
+    *,
+    instructions: str = "",
+    audio_format: AudioFormat = PCM16_24K,
+    world: World | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> AsyncIterator[LoneSession]:
+    """Open a session with a provider; leaving the block closes it, bounded.
+
+    ``audio_format`` is what you send and get; the provider is asked for the same.
+    What the provider's settings leave out (its key) is taken from ``environ``.
+
+    Raises (on entering):
+        ConfigError: No key, neither given nor in the environment.
+        ProviderUnavailable, ProviderRefused: As `voicecore.ports.Provider.open_session`.
+    """
+    brief = Brief(instructions=instructions, audio_format=audio_format)
+    async with provider.filled_from(environ).open_session(world or real_world(), brief) as session:
+        yield LoneSession(session, audio_format)

@@ -1,0 +1,67 @@
+"""Everything that a line may be told to do wrong; each was seen in the field or is a row of the fault matrix.
+
+Frozen settings; the default is a healthy line.  Used by line.py and twin.py.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+
+class EchoOrder(enum.Enum):
+    """What becomes of mark echoes."""
+
+    FAITHFUL = "faithful"
+    NEVER = "never"
+    DOUBLED = "doubled"
+    REVERSED = "reversed"  #: those that are due together come back last one first
+
+
+class Goodbye(enum.Enum):
+    """How the stream ends when the call is over."""
+
+    STOP = "stop"  #: a stop message, then the socket closes
+    CLOSE = "close"  #: the socket closes without a stop
+    CUT = "cut"  #: the connection ends without a close frame
+    HANG = "hang"  #: nothing more is said or read, and the socket stays open
+
+
+@attrs.frozen(kw_only=True)
+class LineFaults:
+    """What is wrong with a media stream; seconds, and counts of messages."""
+
+    sends_start: bool = True
+    second_start: bool = False
+    media_before_start: bool = False
+    other_call_id: bool = False
+    """The start message names another call."""
+    other_token: bool = False
+    """The stream is opened under a token that nobody gave out."""
+    signature: str | None = None
+    """A signature to send in place of the right one."""
+    malformed_every: int | None = None
+    """Put text that is not a message behind every n-th frame."""
+    unknown_every: int | None = None
+    """Put an event of an unheard-of kind behind every n-th frame."""
+    echoes: EchoOrder = EchoOrder.FAITHFUL
+    echo_delay_s: float = 0.0
+    frames_in_burst: int = 1
+    """Frames are held back and sent so many at once."""
+    does_not_read_from_s: float | None = None
+    goodbye: Goodbye = Goodbye.STOP
+    ends_at_s: float | None = None
+    """The call ends at this moment, whatever the caller does."""
+
+
+@attrs.frozen(kw_only=True)
+class StatusFaults:
+    """What is wrong with status callbacks."""
+
+    sends: bool = True
+    repeats: int = 1
+    reversed: bool = False
+    completed_before_stop_s: float | None = None
+    """The terminal callback comes so long before the stream's stop."""
+    signature: str | None = None

@@ -1,0 +1,217 @@
+"""One call's media stream, from the carrier's side: two short loops around the playout and the caller.
+
+Rule 1: frames leave on absolute times, one every 20 ms, silence included.
+Rule 2: what the application sends is played, marked or dropped by playout.py;
+what it should not have sent is kept as a violation.
+Rule 3: every message is a line of the ledger, with its time.
+
+Used by twin.py; tests look at what it kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Literal
+
+import attrs
+import trio
+
+from voicecore.errors import ConnectionLost
+from voicecore.net.websocket import WebSocket
+from voicecore.simulation.carrier_twin.caller import FRAME_S, Caller, Step
+from voicecore.simulation.carrier_twin.faults import EchoOrder, Goodbye, LineFaults
+from voicecore.simulation.carrier_twin.messages import FromApplication, StreamWriter, read_application
+from voicecore.simulation.carrier_twin.playout import LinePlayout, MarkReturn
+
+
+@attrs.frozen
+class LedgerLine:
+    """One thing that was sent or received on a line."""
+
+    at: float
+    direction: Literal["in", "out"]
+    """Seen from the carrier: "in" is what the application sent."""
+    kind: str
+    detail: str = ""
+    size_bytes: int = 0
+    digest: str = ""
+
+
+class Line:
+    """One call. Made by `CarrierTwin.call`."""
+
+    def __init__(
+        self,
+        *,
+        call_sid: str,
+        stream_sid: str,
+        writer: StreamWriter,
+        script: Sequence[Step],
+        faults: LineFaults,
+        now: float,
+    ) -> None:
+        self.call_sid = call_sid
+        self.stream_sid = stream_sid
+        self.ledger: list[LedgerLine] = []
+        self.began_at = now
+        self.playout = LinePlayout(now)
+        self.sent_audio = bytearray()
+        """Every byte of caller audio that left, in order."""
+        self.sent_at: list[tuple[float, int]] = []
+        """When, and how many bytes had left by then."""
+        self.received_audio = bytearray()
+        """Every byte of agent audio that came, in order, played or not."""
+        self.ended_by: Literal["caller", "application", "fault"] | None = None
+        self.over = trio.Event()
+        """The call is over, and its stream with it."""
+        self._script = script
+        self._faults = faults
+        self._writer = writer
+        self._caller = Caller(script, now)
+        self._hang_up = trio.Event()
+        self._echoes: list[tuple[float, str]] = []
+        self._pulse = trio.Event()
+
+    # --- what tests do to it -------------------------------------------------------
+
+    def hang_up(self) -> None:
+        """Let the caller hang up now."""
+        self._hang_up.set()
+
+    # --- the stream ------------------------------------------------------------------
+
+    async def run(
+        self, socket: WebSocket, parameters: Mapping[str, str], before_goodbye: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Hold the stream until the caller, the application or a fault ends it."""
+        async with trio.open_nursery() as nursery:
+            await self._open(socket, parameters)
+            nursery.start_soon(self._read, socket)
+            nursery.start_soon(self._return_marks, socket)
+            nursery.start_soon(self._speak, socket)
+            await self._hang_up.wait()
+            nursery.cancel_scope.cancel()
+        await before_goodbye()
+        if self._faults.goodbye is Goodbye.HANG:
+            await trio.sleep_forever()
+        if self._faults.goodbye is Goodbye.STOP and self.ended_by != "application":
+            await self._send(socket, self._writer.stop(), "stop")
+
+    async def _open(self, socket: WebSocket, parameters: Mapping[str, str]) -> None:
+        faults = self._faults
+        await self._send(socket, self._writer.connected(), "connected")
+        if faults.media_before_start:
+            await self._send(socket, self._writer.media(b"\xff" * 160, 0), "media")
+        if not faults.sends_start:
+            await trio.sleep_forever()
+        named = "CAffffffffffffffffffffffffffffffff" if faults.other_call_id else None
+        await self._send(socket, self._writer.start(parameters, named), "start")
+        if faults.second_start:
+            await self._send(socket, self._writer.start(parameters), "start")
+
+    async def _speak(self, socket: WebSocket) -> None:
+        began_at, frames = trio.current_time(), 0
+        held: list[str] = []
+        while True:
+            now = trio.current_time()
+            self._take_returns(self.playout.advance(now), now)
+            frame, digits = self._caller.frame(self.playout.is_playing(now), now)
+            for digit in digits:
+                await self._send(socket, self._writer.dtmf(digit), "dtmf")
+            if self._caller.hung_up or self._is_time_up(now - began_at):
+                self._end("caller")
+                return
+            held.append(self._writer.media(frame, round(frames * FRAME_S * 1000)))
+            self.sent_audio += frame
+            self.sent_at.append((now, len(self.sent_audio)))
+            frames += 1
+            if len(held) >= self._faults.frames_in_burst:
+                await self._send_frames(socket, held, frames)
+                held.clear()
+            await trio.sleep_until(began_at + frames * FRAME_S)
+
+    async def _send_frames(self, socket: WebSocket, texts: list[str], frames: int) -> None:
+        for text in texts:
+            await self._send(socket, text, "media")
+        if self._faults.malformed_every and frames % self._faults.malformed_every == 0:
+            await self._send(socket, '{"event":"media","media":', "malformed")
+        if self._faults.unknown_every and frames % self._faults.unknown_every == 0:
+            await self._send(socket, self._writer.unknown(), "unknown")
+
+    async def _read(self, socket: WebSocket) -> None:
+        blind_from = self._faults.does_not_read_from_s
+        while True:
+            if blind_from is not None and trio.current_time() - self.began_at >= blind_from:
+                await trio.sleep_forever()
+            try:
+                texts = await socket.receive()
+            except ConnectionLost:
+                self._end("application")
+                return
+            for text in texts:
+                self._take(text)
+
+    def _take(self, text: str) -> None:
+        now = trio.current_time()
+        message = read_application(text, self.stream_sid)
+        if isinstance(message, str):
+            self.playout.violations.append(message)
+            return
+        digest = hashlib.sha256(message.audio).hexdigest()[:16] if message.audio else ""
+        self.ledger.append(LedgerLine(now, "in", message.kind, message.name, len(message.audio), digest))
+        self._play(message, now)
+
+    def _play(self, message: FromApplication, now: float) -> None:
+        if message.kind == "media":
+            self.received_audio += message.audio
+            self.playout.media(message.audio, now)
+        elif message.kind == "mark":
+            self.playout.mark(message.name, now)
+        else:
+            self._take_returns(self.playout.clear(now), now)
+        self._take_returns(self.playout.advance(now), now)
+        self._pulse.set()
+
+    # --- marks -------------------------------------------------------------------------
+
+    def _take_returns(self, returns: list[MarkReturn], now: float) -> None:
+        order = self._faults.echoes
+        if order is EchoOrder.NEVER:
+            return
+        names = [back.name for back in (reversed(returns) if order is EchoOrder.REVERSED else returns)]
+        times = 2 if order is EchoOrder.DOUBLED else 1
+        self._echoes += [(now + self._faults.echo_delay_s, name) for name in names for _ in range(times)]
+        self._pulse.set()
+
+    async def _return_marks(self, socket: WebSocket) -> None:
+        while True:
+            now = trio.current_time()
+            self._take_returns(self.playout.advance(now), now)
+            while self._echoes and self._echoes[0][0] <= trio.current_time():
+                _, name = self._echoes.pop(0)
+                await self._send(socket, self._writer.mark(name), "mark", name)
+            self._pulse = trio.Event()
+            moments = [
+                moment for moment in (self.playout.next_mark_at(), *(at for at, _ in self._echoes[:1])) if moment
+            ]
+            with trio.move_on_at(min(moments, default=float("inf"))):
+                await self._pulse.wait()
+
+    # --- inside ------------------------------------------------------------------------
+
+    def _is_time_up(self, seconds: float) -> bool:
+        return self._faults.ends_at_s is not None and seconds >= self._faults.ends_at_s
+
+    def _end(self, by: Literal["caller", "application", "fault"]) -> None:
+        if self.ended_by is None:
+            self.ended_by = by
+        self._hang_up.set()
+
+    async def _send(self, socket: WebSocket, text: str, kind: str, detail: str = "") -> None:
+        try:
+            await socket.send(text)
+        except ConnectionLost:
+            self._end("application")
+            return
+        self.ledger.append(LedgerLine(trio.current_time(), "out", kind, detail))

@@ -1,0 +1,238 @@
+"""A network in memory: bounded byte pipes between simulated peers, on Trio's clock.
+
+Rule 1: a pipe holds at most ``buffer_bytes``: a peer that does not read stops the
+one that writes, as a socket does.
+Rule 2: what may vary in a network (delay, how bytes are cut) is drawn from the
+seed it was given, and nothing else.
+Rule 3: every stream is counted when it opens and when it closes, so that a test
+can ask what is left.
+
+Implements `voicecore.world.Network`.  Used by simulation/world.py.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+from collections import deque
+
+import attrs
+import trio
+
+from voicecore.errors import ConnectionLost
+from voicecore.world import Listening
+
+_FIRST_FREE_PORT = 40_000
+_BACKLOG = 64  #: connections that wait to be accepted
+
+
+@attrs.frozen(kw_only=True)
+class LinkSettings:
+    """How a simulated network behaves; seconds and bytes."""
+
+    connect_s: float = 0.0
+    delay_s: float = 0.0
+    """One way."""
+    buffer_bytes: int = 256 * 1024
+    """What the two kernels and the wire would hold, each way."""
+    split_bytes: int | None = None
+    """Every read returns from one to so many bytes, drawn from the seed; None: what is there."""
+
+
+class _End(enum.Enum):
+    """What became of one end of a pipe."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    BROKEN = "broken"
+
+
+class _Conflict:
+    """Finds two tasks on one end of a stream, as a socket stream does."""
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+        self._lock = trio.Lock()
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.acquire_nowait()
+        except (trio.WouldBlock, RuntimeError):
+            raise trio.BusyResourceError(self._message) from None
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+class _Pipe:
+    """One direction of a connection."""
+
+    def __init__(self, settings: LinkSettings, rng: random.Random) -> None:
+        self._settings = settings
+        self._rng = rng
+        self._chunks: deque[tuple[float, bytes]] = deque()  # (arrives at, data); bounded by buffer_bytes
+        self._held_bytes = 0
+        self._changed = trio.Event()
+        self.write_end = _End.OPEN
+        self.read_end = _End.OPEN
+
+    async def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            if self.read_end is not _End.OPEN:
+                raise trio.BrokenResourceError
+            room = self._settings.buffer_bytes - self._held_bytes
+            if room <= 0:
+                await self._wait()
+                continue
+            piece = bytes(view[:room])
+            self._chunks.append((trio.current_time() + self._settings.delay_s, piece))
+            self._held_bytes += len(piece)
+            view = view[room:]
+            self.notify()
+
+    async def read(self, most_bytes: int | None) -> bytes:
+        while True:
+            if self.read_end is _End.CLOSED:
+                raise trio.ClosedResourceError
+            if self.write_end is _End.BROKEN:
+                raise trio.BrokenResourceError
+            if self._chunks and self._chunks[0][0] <= trio.current_time():
+                return self._take(most_bytes)
+            if not self._chunks and self.write_end is not _End.OPEN:
+                return b""
+            await self._wait(self._chunks[0][0] if self._chunks else None)
+
+    def notify(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    def _take(self, most_bytes: int | None) -> bytes:
+        _, data = self._chunks.popleft()
+        limit = most_bytes or len(data)
+        if self._settings.split_bytes is not None:
+            limit = min(limit, self._rng.randint(1, self._settings.split_bytes))
+        if len(data) > limit:
+            self._chunks.appendleft((0.0, data[limit:]))
+            data = data[:limit]
+        self._held_bytes -= len(data)
+        self.notify()
+        return data
+
+    async def _wait(self, until: float | None = None) -> None:
+        changed = self._changed
+        with trio.move_on_at(float("inf") if until is None else until):
+            await changed.wait()
+
+
+class MemoryNetwork:
+    """Hosts and ports that exist in this process only."""
+
+    def __init__(self, rng: random.Random, settings: LinkSettings | None = None) -> None:
+        self.settings = settings or LinkSettings()
+        self.opened_streams = 0
+        self.open_streams = 0
+        """Ends of connections that nobody has closed."""
+        self._rng = rng
+        self._listeners: dict[tuple[str, int], _MemoryListener] = {}
+        self._next_port = _FIRST_FREE_PORT
+
+    async def open_stream(self, host: str, port: int, *, tls: bool) -> trio.abc.Stream:
+        """See `voicecore.world.Network`; TLS is taken for done."""
+        await trio.sleep(self.settings.connect_s)
+        listener = self._listeners.get((host, port))
+        if listener is None:
+            raise ConnectionLost("refused the connection" + (" (TLS)" if tls else ""), peer=f"{host}:{port}")
+        there, back = _Pipe(self.settings, self._rng), _Pipe(self.settings, self._rng)
+        mine, theirs = MemoryStream(self, back, there), MemoryStream(self, there, back)
+        try:
+            listener.deliver(theirs)
+        except trio.WouldBlock:
+            raise ConnectionLost("refused the connection: its backlog is full", peer=f"{host}:{port}") from None
+        self.opened_streams += 2
+        self.open_streams += 2
+        return mine
+
+    async def listen(self, host: str, port: int) -> Listening:
+        """See `voicecore.world.Network`."""
+        await trio.lowlevel.checkpoint()
+        if port == 0:
+            port = self._next_port
+            self._next_port += 1
+        if (host, port) in self._listeners:
+            raise OSError(f"port {port} of {host} is taken")
+        listener = _MemoryListener(self, (host, port))
+        self._listeners[host, port] = listener
+        return Listening([listener], port)
+
+    def forget(self, address: tuple[str, int]) -> None:
+        """A listener has closed."""
+        self._listeners.pop(address, None)
+
+
+class _MemoryListener(trio.abc.Listener["MemoryStream"]):
+    def __init__(self, network: MemoryNetwork, address: tuple[str, int]) -> None:
+        self._network = network
+        self._address = address
+        self._sender, self._receiver = trio.open_memory_channel["MemoryStream"](_BACKLOG)
+
+    def deliver(self, stream: MemoryStream) -> None:
+        self._sender.send_nowait(stream)
+
+    async def accept(self) -> MemoryStream:
+        return await self._receiver.receive()
+
+    async def aclose(self) -> None:
+        self._network.forget(self._address)
+        await self._receiver.aclose()
+
+
+class MemoryStream(trio.abc.HalfCloseableStream):
+    """One end of a simulated connection; behaves as `trio.SocketStream` does."""
+
+    def __init__(self, network: MemoryNetwork, incoming: _Pipe, outgoing: _Pipe) -> None:
+        self._network = network
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._reading = _Conflict("another task is reading this stream")
+        self._writing = _Conflict("another task is writing to this stream")
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        with self._writing:
+            await trio.lowlevel.checkpoint()
+            if self._outgoing.write_end is not _End.OPEN:
+                raise trio.ClosedResourceError
+            await self._outgoing.write(bytes(data))
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def send_eof(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self._close_writing(_End.CLOSED)
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        with self._reading:
+            await trio.lowlevel.checkpoint()
+            return await self._incoming.read(max_bytes)
+
+    async def aclose(self) -> None:
+        self._close(_End.CLOSED)
+        await trio.lowlevel.checkpoint()
+
+    def reset(self) -> None:
+        """Break the connection as a TCP reset does: what was under way is lost."""
+        self._close(_End.BROKEN)
+
+    def _close(self, how: _End) -> None:
+        if self._incoming.read_end is not _End.OPEN:
+            return
+        self._network.open_streams -= 1
+        self._incoming.read_end = _End.CLOSED
+        self._incoming.notify()
+        self._close_writing(how)
+
+    def _close_writing(self, how: _End) -> None:
+        if self._outgoing.write_end is _End.OPEN:
+            self._outgoing.write_end = how
+            self._outgoing.notify()

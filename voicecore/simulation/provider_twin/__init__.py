@@ -1,0 +1,64 @@
+"""The provider twin: a faithful fake of the OpenAI Realtime server (GA), for tests, demos and benchmarks.
+
+It is written from the protocol sheet with plain JSON objects and shares no code
+with wire/, so that the two can disagree.  The session itself is synchronous and
+needs no socket: read core.py first, then server.py.
+
+Level 5; imports audio/, net/ and world.
+"""
+
+from voicecore.simulation.provider_twin.behaviour import (
+    Behaviour,
+    End,
+    Ending,
+    EnergyVad,
+    Handshake,
+    Pace,
+    PartialTurnDetection,
+    ResponseFault,
+    ScriptedVad,
+    Transcribing,
+    Updates,
+)
+from voicecore.simulation.provider_twin.core import TwinSession
+from voicecore.simulation.provider_twin.items import Item
+from voicecore.simulation.provider_twin.ledger import Ledger, LedgerLine
+from voicecore.simulation.provider_twin.script import (
+    Echo,
+    NumberedFrames,
+    Recorded,
+    Reply,
+    Samples,
+    Script,
+    Tone,
+    ToolCall,
+)
+from voicecore.simulation.provider_twin.server import ProviderTwin, TwinConnection
+
+__all__ = [
+    "Behaviour",
+    "Echo",
+    "End",
+    "Ending",
+    "EnergyVad",
+    "Handshake",
+    "Item",
+    "Ledger",
+    "LedgerLine",
+    "NumberedFrames",
+    "Pace",
+    "PartialTurnDetection",
+    "ProviderTwin",
+    "Recorded",
+    "Reply",
+    "ResponseFault",
+    "Samples",
+    "Script",
+    "ScriptedVad",
+    "Tone",
+    "ToolCall",
+    "Transcribing",
+    "TwinConnection",
+    "TwinSession",
+    "Updates",
+]

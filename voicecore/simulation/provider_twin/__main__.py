@@ -1,0 +1,56 @@
+"""The twin as a process of its own: `python -m voicecore.simulation.provider_twin --port 0`.
+
+Prints `listening on ws://HOST:PORT/v1` when it is ready, and serves until it is
+stopped.  With --echo it sends every piece of caller audio back at once; else it
+answers each turn with a sentence.
+
+Used by benchmarks, which want the server's cost outside the engine's process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+
+import attrs
+import trio
+
+from voicecore.assembly import real_world
+from voicecore.simulation.provider_twin.script import Echo, Recorded, Reply, Script
+from voicecore.simulation.provider_twin.server import ProviderTwin
+
+_TALK = Script(
+    replies=(
+        Reply("Hello.", speech=Recorded("agent-hello")),
+        Reply("One moment, please.", speech=Recorded("agent-one-moment")),
+    )
+)
+
+
+def main() -> None:
+    """Serve until the process is stopped."""
+    parser = argparse.ArgumentParser(
+        prog="python -m voicecore.simulation.provider_twin", description="A fake OpenAI Realtime server."
+    )
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
+    parser.add_argument("--seed", type=int, default=None, help="draw ids and delta sizes from this seed")
+    parser.add_argument("--echo", action="store_true", help="send caller audio back at once")
+    options = parser.parse_args()
+    world = real_world()
+    if options.seed is not None:
+        world = attrs.evolve(world, random=random.Random(options.seed))
+    script = Script(replies=Echo()) if options.echo else _TALK
+    trio.run(_serve, ProviderTwin(world, script), options.host, options.port)
+
+
+async def _serve(twin: ProviderTwin, host: str, port: int) -> None:
+    async with twin.serve(host, port) as base_url:
+        sys.stdout.write(f"listening on {base_url}\n")
+        sys.stdout.flush()
+        await trio.sleep_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,412 @@
+"""One session of the fake server, without sockets and without a clock.
+
+Messages go in with the time, outgoing events come out of `take`, and
+`deadline`/`expire` let time pass.  This file owns the session's life: its
+configuration, the reading of client events, and its end.  The parts know their
+own rules: configuration.py, listening.py, responding.py, items.py.
+
+Rule 1: an event that is refused changes nothing; the refusal names the event.
+Rule 2: after the end nothing is sent and nothing is taken.
+Rule 3: it is written from the protocol sheet with plain JSON objects, never with
+voicecore's own codec, so that it can disagree with it.
+
+Facts: OpenAI Realtime, all sections.  Used by server.py and by tests.
+"""
+
+from __future__ import annotations
+
+import copy
+import enum
+import functools
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from voicecore.audio.formats import AudioFormat
+from voicecore.simulation.provider_twin import configuration
+from voicecore.simulation.provider_twin.agenda import Agenda
+from voicecore.simulation.provider_twin.answering import Response
+from voicecore.simulation.provider_twin.behaviour import Behaviour, End, ScriptedVad
+from voicecore.simulation.provider_twin.items import AFTER, Conversation, check_item
+from voicecore.simulation.provider_twin.listening import CallerTurns, Room
+from voicecore.simulation.provider_twin.outbox import Close, Cut, Outbox, Outgoing, Stall
+from voicecore.simulation.provider_twin.responding import Identity, Responder, Stage
+from voicecore.simulation.provider_twin.script import Echo, Script
+from voicecore.simulation.provider_twin.shapes import (
+    JsonObject,
+    Refused,
+    Shape,
+    anything,
+    audio_bytes,
+    invalid_value,
+    nullable,
+    record,
+    text,
+    whole,
+)
+
+APPEND_LIMIT_BYTES = 15 * 1024 * 1024
+_EARLY_LIMIT_MESSAGES = 1000  #: what a client may send before `session.created`; the oldest falls out
+_LONGEST_MS = 24 * 3600 * 1000
+
+_NORMAL_VIOLATION = 1008
+_GOING_AWAY = 1001
+_BETA_DISABLED = 4000
+
+
+class Phase(enum.Enum):
+    """Where a session is in its life."""
+
+    OPENING = "opening"  #: upgraded, `session.created` not sent yet
+    OPEN = "open"
+    OVER = "over"
+
+
+def _end_ms(value: Any, path: str) -> int:
+    if isinstance(value, float):
+        # NB: the refusal is recorded, its code is not.
+        problem = "expected an integer, but got a decimal number instead"
+        raise Refused("invalid_type", f"Invalid type for '{path}': {problem}.", path)
+    checked: int = whole(0, _LONGEST_MS)(value, path)
+    return checked
+
+
+_KIND = record({"type": text}, required=("type",))
+
+
+def _event(required: tuple[str, ...] = (), **fields: Shape) -> Shape:
+    return record({"type": text, "event_id": text, **fields}, required=required)
+
+
+class TwinSession:
+    """One client's session, from the upgrade to the end of its socket."""
+
+    def __init__(self, script: Script, behaviour: Behaviour, identity: Identity, now: float) -> None:
+        self._script = script
+        self._behaviour = behaviour
+        self._identity = identity
+        self._phase = Phase.OPENING
+        self._now = now
+        self._agenda = Agenda()
+        self._outbox = Outbox(behaviour, identity.new_id)
+        self._early: deque[Any] = deque(maxlen=_EARLY_LIMIT_MESSAGES)
+        self._updates = 0
+        self.caller_audio = bytearray()
+        """Every byte appended, in order; its bound is the session's length."""
+        self.conversation = Conversation(identity.new_id("conv"))
+        self.effective = configuration.default_session(
+            session_id=identity.new_id("sess"), model=identity.model, expires_at=identity.expires_at
+        )
+        """The configuration in force."""
+        self._responder = self._make_responder()
+        self._turns = self._make_turns()
+        self._handlers = self._make_handlers()
+        self._plan_life(now)
+
+    @property
+    def phase(self) -> Phase:
+        """Where the session is in its life."""
+        return self._phase
+
+    @property
+    def responses(self) -> list[Response]:
+        """Every response so far, in the order of creation."""
+        return list(self._responder.responses)
+
+    def receive_text(self, message: str, now: float) -> None:
+        """Take one text message as it came over the wire."""
+        try:
+            decoded = orjson.loads(message)
+        except orjson.JSONDecodeError:
+            self.expire(now)
+            self._refuse(Refused("invalid_json", "The message is not valid JSON."), None)
+            return
+        self.receive(decoded, now)
+
+    def receive(self, message: Any, now: float) -> None:
+        """Take one decoded client event; a bad one is answered with `error`, never raised."""
+        self.expire(now)
+        if self._phase is Phase.OPENING:
+            self._early.append(message)
+        elif self._phase is Phase.OPEN:
+            self._handle(message)
+            self._agenda.run(now)
+
+    def deadline(self) -> float | None:
+        """Return when `expire` must be called next; None: not before the next message."""
+        return self._agenda.deadline()
+
+    def expire(self, now: float) -> None:
+        """Let time pass until ``now``; must not go backwards."""
+        self._agenda.run(now)
+        self._now = now
+
+    def take(self) -> list[Outgoing]:
+        """Return what is to be sent, oldest first, and forget it."""
+        return self._outbox.take()
+
+    def speech_starts(self, now: float) -> None:
+        """Hear the caller begin now, whatever the audio is."""
+        self.expire(now)
+        self._turns.speech_starts(now)
+        self._agenda.run(now)
+
+    def speech_stops(self, now: float) -> None:
+        """Hear the caller end now."""
+        self.expire(now)
+        self._turns.speech_stops(now)
+        self._agenda.run(now)
+
+    def end(self, how: End, now: float) -> None:
+        """End the session, or freeze its socket, by the server's doing."""
+        self.expire(now)
+        self._end(how)
+
+    # --- life ---------------------------------------------------------------
+
+    def _plan_life(self, now: float) -> None:
+        self._agenda.at(now + self._behaviour.session_limit_s, lambda _: self._end(End.EXPIRED))
+        for ending in self._behaviour.endings:
+            if ending.at_s is not None:
+                self._agenda.at(now + ending.at_s, functools.partial(self._end_due, ending.how))
+        if self._behaviour.handshake.created_s is not None:
+            self._agenda.at(now + self._behaviour.handshake.created_s, self._open)
+        self._agenda.run(now)
+
+    def _open(self, due: float) -> None:
+        handshake = self._behaviour.handshake
+        self._now = due
+        self._phase = Phase.OPEN
+        if self._identity.asks_for_beta:
+            self._end(End.BETA_DISABLED)
+            return
+        if handshake.first_error is not None:
+            self._refuse(Refused(handshake.first_error, "The session could not be created."), None)
+            self._finish(Close(_NORMAL_VIOLATION, handshake.first_error))
+            return
+        self._emit("session.created", session=copy.deepcopy(self.effective))
+        if handshake.announces_conversation:
+            described = {"id": self.conversation.conversation_id, "object": "realtime.conversation"}
+            self._emit("conversation.created", conversation=described)
+        if isinstance(self._behaviour.vad, ScriptedVad):
+            for start_s, stop_s in self._behaviour.vad.speech:
+                self._agenda.at(due + start_s, self._turns.speech_starts)
+                self._agenda.at(due + stop_s, self._turns.speech_stops)
+        while self._early:
+            self._handle(self._early.popleft())
+
+    def _end_due(self, how: End, due: float) -> None:  # noqa: ARG002 - an action
+        self._end(how)
+
+    def _end(self, how: End) -> None:
+        match how:
+            case End.EXPIRED:
+                problem = "Your session hit the maximum duration of 60 minutes."
+                self._refuse(Refused("session_expired", problem), None)
+                self._finish(Close(_GOING_AWAY, "session_expired"))
+            case End.GOING_AWAY:
+                self._finish(Close(_GOING_AWAY, ""))
+            case End.BETA_DISABLED:
+                problem = "The beta API shape is no longer available; use the GA shape."
+                self._refuse(Refused("beta_api_shape_disabled", problem), None)
+                self._finish(Close(_BETA_DISABLED, "invalid_request_error.beta_api_shape_disabled"))
+            case End.CUT:
+                self._finish(Cut())
+            case End.STALL:
+                self._finish(Stall())
+
+    def _finish(self, act: Close | Cut | Stall) -> None:
+        self._phase = Phase.OVER
+        self._outbox.end(act)
+        self._agenda.clear()
+
+    # --- events -------------------------------------------------------------
+
+    def _emit(self, kind: str, **fields: object) -> None:
+        if self._phase is Phase.OVER:
+            return
+        self._outbox.put(kind, fields)
+        for ending in self._behaviour.endings:
+            if ending.after_events == self._outbox.events:
+                self._end(ending.how)
+
+    def _refuse(self, refused: Refused, event_id: str | None) -> None:
+        error = {
+            "type": "invalid_request_error",
+            "code": refused.code,
+            "message": refused.message,
+            "param": refused.param,
+            "event_id": None if self._behaviour.anonymous_errors else event_id,
+        }
+        self._emit("error", error=error)
+
+    def _handle(self, message: Any) -> None:
+        event_id = message.get("event_id") if isinstance(message, dict) else None
+        try:
+            shape, handler = self._handler(message)
+            handler(shape(message, ""))
+        except Refused as refused:
+            self._refuse(refused, event_id if isinstance(event_id, str) else None)
+
+    def _handler(self, message: Any) -> tuple[Shape, Callable[[JsonObject], None]]:
+        if not isinstance(message, dict):
+            raise Refused("invalid_value", "A client event is a JSON object.")
+        kind = _KIND({key: value for key, value in message.items() if key == "type"}, "")["type"]
+        if kind not in self._handlers:
+            # NB: the real server's code for an unknown event type is not recorded.
+            raise Refused("unknown_event", f"Unknown or unsupported event type: '{kind}'.", "type")
+        return self._handlers[kind]
+
+    def _make_handlers(self) -> dict[str, tuple[Shape, Callable[[JsonObject], None]]]:
+        item = "item_id"
+        return {
+            "session.update": (_event(("session",), session=anything), self._update_session),
+            "input_audio_buffer.append": (_event(("audio",), audio=text), self._append),
+            "input_audio_buffer.commit": (_event(), lambda _: self._turns.commit(self._now)),
+            "input_audio_buffer.clear": (_event(), self._clear),
+            "conversation.item.create": (
+                _event(("item",), item=anything, previous_item_id=AFTER),
+                self._create_item,
+            ),
+            "conversation.item.retrieve": (_event((item,), item_id=text), self._retrieve_item),
+            "conversation.item.truncate": (
+                _event(
+                    (item, "content_index", "audio_end_ms"),
+                    item_id=text,
+                    content_index=whole(0, 0),
+                    audio_end_ms=_end_ms,
+                ),
+                self._truncate_item,
+            ),
+            "conversation.item.delete": (_event((item,), item_id=text), self._delete_item),
+            "response.create": (_event(response=nullable(anything)), self._create_response),
+            "response.cancel": (
+                _event(response_id=nullable(text)),
+                lambda message: self._responder.cancel(message.get("response_id"), self._now),
+            ),
+        }
+
+    def _update_session(self, message: JsonObject) -> None:
+        spoken = any(response.playback_s for response in self._responder.responses)
+        voice = self.effective["audio"]["output"]["voice"] if spoken else None
+        checked = configuration.check_update(message["session"], self.effective, voice_in_use=voice)
+        self._updates += 1
+        settings = self._behaviour.updates
+        if self._updates in settings.refused:
+            raise invalid_value("session", "this update is refused by the scenario")
+        given_input = checked.get("audio", {}).get("input", {})
+        if settings.ignores_null_turn_detection and given_input.get("turn_detection", "absent") is None:
+            del given_input["turn_detection"]
+        if settings.effect_s is not None:
+            self._agenda.at(self._now + settings.effect_s, lambda _: self._apply(checked))
+        if settings.answer_s is not None:
+            self._agenda.at(
+                self._now + settings.answer_s,
+                lambda _: self._emit("session.updated", session=copy.deepcopy(self.effective)),
+            )
+
+    def _apply(self, checked: JsonObject) -> None:
+        self.effective = configuration.merge_update(self.effective, checked, self._behaviour.partial_turn_detection)
+        self._turns.configure(self.effective["audio"]["input"])
+
+    def _append(self, message: JsonObject) -> None:
+        encoded = message["audio"]
+        audio = audio_bytes(encoded, "audio")
+        if len(audio) > APPEND_LIMIT_BYTES:
+            raise invalid_value("audio", "at most 15 MiB in one event")
+        self.caller_audio += audio
+        if isinstance(self._script.replies, Echo):
+            self._echo(audio, encoded)
+        else:
+            self._turns.append(audio, self._now)
+
+    def _clear(self, message: JsonObject) -> None:  # noqa: ARG002 - a handler
+        self._turns.clear()
+        self._emit("input_audio_buffer.cleared")
+
+    # --- items --------------------------------------------------------------
+
+    def _create_item(self, message: JsonObject) -> None:
+        item = check_item(message["item"], self._identity.new_id("item"), self._input_format(), "item")
+        previous = self.conversation.add(item, message.get("previous_item_id"))
+        self._emit("conversation.item.added", item=item.shown(), previous_item_id=previous)
+        self._emit("conversation.item.done", item=item.shown(), previous_item_id=previous)
+
+    def _retrieve_item(self, message: JsonObject) -> None:
+        item = self.conversation.require(message["item_id"], "item_retrieve_invalid_item_id")
+        self._emit("conversation.item.retrieved", item=item.whole())
+
+    def _truncate_item(self, message: JsonObject) -> None:
+        item = self.conversation.require(message["item_id"], "item_truncate_invalid_item_id")
+        item.truncate(message["audio_end_ms"])
+        fields = {key: message[key] for key in ("item_id", "content_index", "audio_end_ms")}
+        self._emit("conversation.item.truncated", **fields)
+
+    def _delete_item(self, message: JsonObject) -> None:
+        self.conversation.delete(message["item_id"])
+        self._emit("conversation.item.deleted", item_id=message["item_id"])
+
+    # --- responses ----------------------------------------------------------
+
+    def _create_response(self, message: JsonObject) -> None:
+        request = configuration.check_response(message.get("response") or {})
+        for index, each in enumerate(request.get("input", ())):
+            self._check_input(each, f"response.input[{index}]")
+        self._responder.start(request, self.effective, self._now)
+
+    def _check_input(self, given: Any, path: str) -> None:
+        if isinstance(given, dict) and given.get("type") == "item_reference":
+            self.conversation.require(text(given.get("id"), f"{path}.id"), "item_not_found")
+        else:
+            check_item(given, "", self._input_format(), path)
+
+    def _answer_caller(self, now: float) -> None:
+        try:
+            self._responder.start({}, self.effective, now)
+        except Refused as refused:
+            self._refuse(refused, None)
+
+    def _echo(self, audio: bytes, encoded: str) -> None:
+        if self._responder.active is None:
+            self._responder.start({}, self.effective, self._now)
+            self._agenda.run(self._now)
+        if self._responder.active is not None:
+            self._responder.active.echo(audio, encoded)
+
+    def _input_format(self) -> AudioFormat:
+        return configuration.audio_format(self.effective["audio"]["input"]["format"])
+
+    def _agent_begins(self) -> None:
+        self._turns.agent_begins()
+
+    def _agent_ended(self, now: float, playback_s: float) -> None:
+        self._turns.agent_ended(now, playback_s)
+
+    def _make_responder(self) -> Responder:
+        stage = Stage(
+            script=self._script,
+            behaviour=self._behaviour,
+            identity=self._identity,
+            emit=self._emit,
+            agenda=self._agenda,
+            conversation=self.conversation,
+            begins=self._agent_begins,
+            ended=self._agent_ended,
+        )
+        return Responder(stage)
+
+    def _make_turns(self) -> CallerTurns:
+        room = Room(
+            emit=self._emit,
+            new_id=self._identity.new_id,
+            agenda=self._agenda,
+            conversation=self.conversation,
+            hears=self._script.hears,
+            transcribing=self._behaviour.transcribing,
+            vad=self._behaviour.vad,
+            answer=self._answer_caller,
+            interrupt=self._responder.interrupt,
+        )
+        return CallerTurns(room, self.effective["audio"]["input"])

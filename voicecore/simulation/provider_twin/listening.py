@@ -1,0 +1,214 @@
+"""The caller's turns: from appended audio to items of the conversation, their words, and the idle timeout.
+
+Rule 1: the id announced with `speech_started` is the id of the item that is committed.
+Rule 2: a turn is committed whatever `create_response` says; only the answer depends on it.
+Rule 3: the words of a turn come apart from it, and may come after the next turn.
+Rule 4: the idle clock starts when the last response has been played, and counts
+appended audio from there: a caller who is held back holds it back.
+
+Facts: OpenAI Realtime, sections turn detection and normal event orders.
+Pure.  Used by core.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from voicecore.simulation.provider_twin.agenda import Action, Agenda, Ticket
+from voicecore.simulation.provider_twin.behaviour import ScriptedVad, Transcribing
+from voicecore.simulation.provider_twin.configuration import audio_format
+from voicecore.simulation.provider_twin.hearing import Detection, Ears, Heard, SpeechStarted, SpeechStopped
+from voicecore.simulation.provider_twin.items import Conversation, Item
+from voicecore.simulation.provider_twin.outputs import Emit
+from voicecore.simulation.provider_twin.shapes import JsonObject
+
+_TRANSCRIPT_PIECE_S = 0.02  #: between the deltas of one turn's words
+_CALLER_TOKEN_MS = 100
+
+
+@attrs.frozen(kw_only=True)
+class Room:
+    """What the caller's turns need of their session."""
+
+    emit: Emit
+    new_id: Callable[[str], str]
+    agenda: Agenda
+    conversation: Conversation
+    hears: tuple[str, ...]
+    transcribing: Transcribing
+    vad: object
+    """An `EnergyVad` or a `ScriptedVad`; only the first listens to the audio."""
+    answer: Callable[[float], None]
+    """Begin a response of the server's own accord."""
+    interrupt: Callable[[float], None]
+    """Cancel the active response, if there is one, because the caller speaks."""
+
+
+class CallerTurns:
+    """One session's caller."""
+
+    def __init__(self, room: Room, input_settings: JsonObject) -> None:
+        self._room = room
+        self._input = input_settings
+        self._ears = Ears(audio_format(input_settings["format"]))
+        self._announced_id = ""
+        self._turns = 0
+        self._withheld: Action | None = None
+        self._idle_ticket: Ticket | None = None
+        self._idle_since_ms: int | None = None
+
+    def configure(self, input_settings: JsonObject) -> None:
+        """Take the `audio.input` of a new configuration."""
+        was, self._input = self._input, input_settings
+        if was["format"] != input_settings["format"]:
+            self._ears.change_format(audio_format(input_settings["format"]))
+        if input_settings["turn_detection"] is None:
+            self._ears.stop_listening()
+
+    def append(self, audio: bytes, now: float) -> None:
+        """Take caller audio, in the input format."""
+        described = self._input["turn_detection"]
+        listens = described is not None and not isinstance(self._room.vad, ScriptedVad)
+        for heard in self._ears.append(audio, Detection.of(described) if listens else None):
+            self._react(heard, now)
+        self._watch_idle(now)
+
+    def commit(self, now: float) -> None:
+        """Make a turn of what is in the buffer; raises Refused when that is too little."""
+        self._commit(self._ears.commit(), self._room.new_id("item"), now)
+
+    def clear(self) -> None:
+        """Forget what is not committed, and start the idle clock anew."""
+        self._ears.clear()
+        if self._idle_since_ms is not None:
+            self._idle_since_ms = self._ears.appended_ms
+
+    def speech_starts(self, now: float) -> None:
+        """Hear speech now, whatever the audio is; nothing happens while detection is off or a turn is open."""
+        described = self._input["turn_detection"]
+        if described is not None and not self._ears.in_speech:
+            self._react(self._ears.start_speech(Detection.of(described).prefix_ms), now)
+
+    def speech_stops(self, now: float) -> None:
+        """Hear the end of speech now; nothing happens when no turn is open."""
+        if self._ears.in_speech:
+            self._react(self._ears.stop_speech(), now)
+
+    def agent_begins(self) -> None:
+        """A response was created: the idle clock stops."""
+        self._room.agenda.strike(self._idle_ticket)
+        self._idle_since_ms = None
+
+    def agent_ended(self, now: float, playback_s: float) -> None:
+        """A response is done; the idle clock starts when it has been played."""
+        self._room.agenda.strike(self._idle_ticket)
+        self._idle_ticket = self._room.agenda.at(now + playback_s, self._start_idle)
+
+    def _start_idle(self, due: float) -> None:  # noqa: ARG002 - an action
+        self._idle_since_ms = self._ears.appended_ms
+
+    def _watch_idle(self, now: float) -> None:
+        timeout_ms = (self._input["turn_detection"] or {}).get("idle_timeout_ms")
+        since_ms = self._idle_since_ms
+        if timeout_ms is None or since_ms is None or self._ears.in_speech:
+            return
+        if self._ears.appended_ms - since_ms < timeout_ms:
+            return
+        self._idle_since_ms = None
+        item_id, end_ms = self._room.new_id("item"), self._ears.appended_ms
+        self._room.emit(
+            "input_audio_buffer.timeout_triggered", audio_start_ms=since_ms, audio_end_ms=end_ms, item_id=item_id
+        )
+        self._commit(self._ears.take_silence(since_ms), item_id, now)
+        self._room.answer(now)
+
+    def _react(self, heard: Heard, now: float) -> None:
+        turn_detection = self._input["turn_detection"]
+        match heard:
+            case SpeechStarted(start_ms):
+                self.agent_begins()  # the caller is not idle
+                self._announced_id = self._room.new_id("item")
+                self._room.emit(
+                    "input_audio_buffer.speech_started", audio_start_ms=start_ms, item_id=self._announced_id
+                )
+                if turn_detection["interrupt_response"]:
+                    self._room.interrupt(now)
+            case SpeechStopped(end_ms, audio):
+                self._room.emit("input_audio_buffer.speech_stopped", audio_end_ms=end_ms, item_id=self._announced_id)
+                self._commit(audio, self._announced_id, now)
+                if turn_detection["create_response"]:
+                    self._room.answer(now)
+
+    def _commit(self, audio: bytes, item_id: str, now: float) -> None:
+        body: JsonObject = {
+            "id": item_id,
+            "object": "realtime.item",
+            "type": "message",
+            "status": "completed",
+            "role": "user",
+            "content": [{"type": "input_audio", "transcript": None}],
+        }
+        item = Item(body, audio_format(self._input["format"]), bytearray(audio))
+        emit = self._room.emit
+        previous = self._room.conversation.add(item)
+        emit("input_audio_buffer.committed", item_id=item_id, previous_item_id=previous)
+        emit("conversation.item.added", item=item.shown(), previous_item_id=previous)
+        emit("conversation.item.done", item=item.shown(), previous_item_id=previous)
+        self._plan_transcription(item, now)
+
+    def _plan_transcription(self, item: Item, now: float) -> None:
+        self._turns += 1
+        number, settings = self._turns, self._room.transcribing
+        if self._withheld is not None:
+            self._room.agenda.at(now + settings.delay_s, self._withheld)
+            self._withheld = None
+        if self._input["transcription"] is None:
+            return
+
+        def transcribe(due: float) -> None:
+            self._transcribe(item, number, due)
+
+        if settings.after_next_turn:
+            self._withheld = transcribe
+        else:
+            self._room.agenda.at(now + settings.delay_s, transcribe)
+
+    def _transcribe(self, item: Item, number: int, due: float) -> None:
+        event = "conversation.item.input_audio_transcription"
+        if number in self._room.transcribing.failed:
+            error = {
+                "type": "transcription_error",
+                "code": "audio_unintelligible",
+                "message": "The audio could not be transcribed.",
+                "param": None,
+            }
+            self._room.emit(f"{event}.failed", item_id=item.item_id, content_index=0, error=error)
+            return
+        text = self._room.hears[number - 1] if number <= len(self._room.hears) else ""
+        for n, word in enumerate(text.split()):
+            self._room.agenda.at(due + n * _TRANSCRIPT_PIECE_S, self._say_word(item, word if n == 0 else f" {word}"))
+
+        def complete(_due: float) -> None:
+            item.body["content"][0]["transcript"] = text
+            usage = _transcription_usage(item, text)
+            self._room.emit(f"{event}.completed", item_id=item.item_id, content_index=0, transcript=text, usage=usage)
+
+        self._room.agenda.at(due + len(text.split()) * _TRANSCRIPT_PIECE_S, complete)
+
+    def _say_word(self, item: Item, word: str) -> Action:
+        event = "conversation.item.input_audio_transcription.delta"
+        return lambda _due: self._room.emit(event, item_id=item.item_id, content_index=0, delta=word)
+
+
+def _transcription_usage(item: Item, text: str) -> JsonObject:
+    audio_tokens = round(item.audio_format.seconds_in(len(item.audio)) * 1000 / _CALLER_TOKEN_MS)
+    text_tokens = len(text.split())
+    return {
+        "type": "tokens",
+        "total_tokens": audio_tokens + text_tokens,
+        "input_tokens": audio_tokens,
+        "input_token_details": {"text_tokens": 0, "audio_tokens": audio_tokens},
+        "output_tokens": text_tokens,
+    }

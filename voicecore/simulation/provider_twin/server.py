@@ -1,0 +1,270 @@
+"""The twin on the wire: sessions behind a real WebSocket port, on whatever network the world has.
+
+    async with ProviderTwin(world, script).serve() as base_url:
+        ...  # ws://127.0.0.1:PORT/v1, as a client's base URL
+
+Rule 1: one session a connection, which nothing survives; what it was is kept in
+`connections` for the test to look at.
+Rule 2: one task serves a connection: it reads, lets time pass, and sends, in
+turns; a client that does not read is not read either.
+Rule 3: what goes wrong is what the behaviour says; nothing else is made up.
+
+Facts: OpenAI Realtime, sections endpoint and handshake, errors and closes.
+Used by tests, the simulator, the demo and the benchmarks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+from urllib.parse import parse_qs
+
+import orjson
+import trio
+
+from voicecore.errors import ConnectionLost
+from voicecore.net.accepted import SocketLimits
+from voicecore.net.http_messages import Request, Response, ServerLimits, Upgrade
+from voicecore.net.server import serve
+from voicecore.net.websocket import WebSocket
+from voicecore.secrets import Secret
+from voicecore.simulation.provider_twin.behaviour import Behaviour, End
+from voicecore.simulation.provider_twin.core import APPEND_LIMIT_BYTES, TwinSession
+from voicecore.simulation.provider_twin.ledger import Ledger
+from voicecore.simulation.provider_twin.line import Line, LineListener, current_line
+from voicecore.simulation.provider_twin.outbox import Close, Cut, Outgoing, SendEvent, Stall
+from voicecore.simulation.provider_twin.responding import Identity
+from voicecore.simulation.provider_twin.script import Script
+from voicecore.simulation.provider_twin.shapes import JsonObject
+from voicecore.world import World
+
+REALTIME_PATH = "/v1/realtime"
+
+_BETA_HEADER = "realtime=v1"
+_MAX_MESSAGE_BYTES = APPEND_LIMIT_BYTES * 4 // 3 + 64 * 1024  #: 15 MiB in base64, and the event around it
+_SOCKET_LIMITS = SocketLimits(
+    max_message_bytes=_MAX_MESSAGE_BYTES, frames_a_second=1_000_000, ping_every_s=30.0, gone_after_s=60.0
+)
+_SERVER_LIMITS = ServerLimits(answer_s=math.inf)  # how late an upgrade is answered is the behaviour's business
+
+_T = TypeVar("_T")
+
+
+class ProviderTwin:
+    """A fake OpenAI Realtime server."""
+
+    def __init__(
+        self,
+        world: World,
+        script: Script | Sequence[Script] | None = None,
+        behaviour: Behaviour | Sequence[Behaviour] | None = None,
+        api_key: Secret | None = None,
+    ) -> None:
+        """Make a server that serves nobody yet.
+
+        Args:
+            world: Its network, clock and chance.
+            script: What the agent says; a sequence gives one a connection, the last one repeated.
+            behaviour: How it behaves; a sequence likewise, refused connections counted.
+            api_key: The only key it accepts; None: any.
+        """
+        self._world = world
+        self._scripts = _sequence(script, Script())
+        self._behaviours = _sequence(behaviour, Behaviour())
+        self._api_key = api_key
+        self._attempts = 0
+        self.connections: list[TwinConnection] = []
+        """Every connection that was upgraded, in order, ended ones too."""
+        self.ledger = Ledger()
+        """What all of them saw."""
+
+    @asynccontextmanager
+    async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+        """Listen while the block runs; gives the base URL for clients. Leaving it closes everything.
+
+        Raises:
+            OSError: The port cannot be bound.
+        """
+        listening = await self._world.network.listen(host, port)
+        lines = [LineListener(listener) for listener in listening.listeners]
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve, lines, self._answer, _SERVER_LIMITS)
+            yield f"ws://{host}:{listening.port}/v1"
+            nursery.cancel_scope.cancel()
+
+    async def _answer(self, request: Request) -> Response | Upgrade:
+        self._attempts += 1
+        number = self._attempts
+        behaviour = _nth(self._behaviours, number)
+        await _wait(behaviour.handshake.accept_s)
+        status = self._fault(request, behaviour)
+        if status is not None:
+            self.ledger.socket(self._world.now(), number, "refused", str(status))
+            return _refusal(status)
+        line = current_line()
+
+        async def run(socket: WebSocket) -> None:
+            session = self._open_session(request, behaviour, number)
+            connection = TwinConnection(number, session, self._world, self.ledger)
+            self.connections.append(connection)
+            await connection.run(socket, line)
+
+        return Upgrade(run, _SOCKET_LIMITS)
+
+    def _fault(self, request: Request, behaviour: Behaviour) -> int | None:
+        """Return the HTTP status that refuses the upgrade, None when nothing does."""
+        query = parse_qs(request.query)
+        if request.path != REALTIME_PATH:
+            return 404
+        if not self._authorised(request.headers.get("authorization", "")):
+            return 401
+        if ("model" in query) == ("call_id" in query):
+            return 400
+        return behaviour.handshake.refuse_status
+
+    def _authorised(self, header: str) -> bool:
+        scheme, _, key = header.partition(" ")
+        if scheme.lower() != "bearer" or not key:
+            return False
+        return self._api_key is None or Secret(key) == self._api_key
+
+    def _open_session(self, request: Request, behaviour: Behaviour, number: int) -> TwinSession:
+        opened = self._world.wall_clock().timestamp()
+        identity = Identity(
+            model=parse_qs(request.query).get("model", ["gpt-realtime"])[0],
+            call_number=number,
+            new_id=self._world.new_id,
+            random=self._world.random,
+            expires_at=int(opened + behaviour.session_limit_s),
+            asks_for_beta=_BETA_HEADER in request.headers.get("openai-beta", ""),
+        )
+        return TwinSession(_nth(self._scripts, number), behaviour, identity, self._world.now())
+
+
+class TwinConnection:
+    """One client's connection: its session, and the hands of a test on it."""
+
+    def __init__(self, number: int, session: TwinSession, world: World, ledger: Ledger) -> None:
+        self.number = number
+        """From 1, refused connections counted."""
+        self.session = session
+        """Configuration, conversation, caller audio and responses."""
+        self.requests: list[JsonObject] = []
+        """Every client event but appended audio, in order; bounded by what the client sends in a session."""
+        self.ended = trio.Event()
+        """Set once the connection is over, whoever ended it."""
+        self._world = world
+        self._ledger = ledger
+        self._resting = trio.CancelScope()
+
+    def speech_starts(self) -> None:
+        """Let the server hear the caller begin now, whatever the audio is."""
+        self.session.speech_starts(self._world.now())
+        self._resting.cancel()
+
+    def speech_stops(self) -> None:
+        """Let the server hear the caller end now."""
+        self.session.speech_stops(self._world.now())
+        self._resting.cancel()
+
+    def end(self, how: End) -> None:
+        """End the connection, or let it go dead, by the server's doing."""
+        self.session.end(how, self._world.now())
+        self._resting.cancel()
+
+    async def run(self, socket: WebSocket, line: Line) -> None:
+        """Serve the connection to its end; its close frame is sent here."""
+        self._note("opened")
+        try:
+            await self._end(await self._talk(socket), socket, line)
+        except ConnectionLost as lost:
+            self._note("lost", "" if lost.code is None else str(lost.code))
+            raise
+        finally:
+            self._note("ended")
+            self.ended.set()
+
+    async def _talk(self, socket: WebSocket) -> Close | Cut | Stall:
+        while True:
+            act = await self._send_all(socket)
+            if act is not None:
+                return act
+            for text in await self._rest(socket):
+                self._receive(text)
+            self.session.expire(self._world.now())
+
+    async def _send_all(self, socket: WebSocket) -> Close | Cut | Stall | None:
+        """Send what waits; return the act that ends the connection once it has come to it."""
+        while waiting := self.session.take():
+            for outgoing in waiting:
+                if isinstance(outgoing, Close | Cut | Stall):
+                    return outgoing
+                self._ledger.message(self._world.now(), self.number, "out", _event_of(outgoing), outgoing.text)
+                await socket.send(outgoing.text)
+        return None
+
+    async def _rest(self, socket: WebSocket) -> list[str]:
+        """Return the messages that come before the session's next deadline, or before somebody lays hands on it."""
+        deadline = self.session.deadline()
+        with trio.CancelScope(deadline=math.inf if deadline is None else deadline) as self._resting:
+            return await socket.receive()
+        return []
+
+    def _receive(self, text: str) -> None:
+        now = self._world.now()
+        event = _decoded(text)
+        self._ledger.message(now, self.number, "in", event, text)
+        if isinstance(event, dict) and event.get("type") != "input_audio_buffer.append":
+            self.requests.append(event)
+        if event is None:
+            self.session.receive_text(text, now)
+        else:
+            self.session.receive(event, now)
+
+    async def _end(self, act: Close | Cut | Stall, socket: WebSocket, line: Line) -> None:
+        match act:
+            case Close(code, reason):
+                self._note("closed", str(code))
+                await socket.close(code, reason)
+            case Cut():
+                self._note("cut")
+                await line.cut()
+            case Stall():
+                self._note("stalled")
+                line.stall()
+                await trio.sleep_forever()
+
+    def _note(self, kind: str, detail: str = "") -> None:
+        self._ledger.socket(self._world.now(), self.number, kind, detail)
+
+
+def _sequence(given: _T | Sequence[_T] | None, default: _T) -> Sequence[_T]:
+    if given is None:
+        return (default,)
+    return given if isinstance(given, Sequence) else (given,)
+
+
+def _nth(each: Sequence[_T], number: int) -> _T:
+    return each[min(number, len(each)) - 1]
+
+
+async def _wait(seconds: float | None) -> None:
+    await trio.sleep(math.inf if seconds is None else seconds)
+
+
+def _refusal(status: int) -> Response:
+    error = {"type": "invalid_request_error", "code": None, "message": "The connection was refused.", "param": None}
+    return Response(status, orjson.dumps({"error": error}), "application/json")
+
+
+def _event_of(outgoing: Outgoing) -> JsonObject | None:
+    return outgoing.event if isinstance(outgoing, SendEvent) else None
+
+
+def _decoded(text: str) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None

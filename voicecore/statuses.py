@@ -1,0 +1,48 @@
+"""Where a carrier says that a call stands, in words that all carriers share.
+
+Rule 1: statuses have ranks; callbacks come in any order, and a later one never
+takes back a higher one.
+Rule 2: a word that nobody knows is terminal: a carrier's rarer endings (and the
+ones it will invent) must not leave a call that never ends.  The words for
+calls under way are few and old; a new one among them would cost one call, a
+missed ending would bill until the end of time.
+
+Level 0.  Used by wire/, ports and engine/.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class CarrierStatus(enum.Enum):
+    """The life of a call as carriers report it."""
+
+    QUEUED = "queued"
+    INITIATED = "initiated"
+    RINGING = "ringing"
+    IN_PROGRESS = "in-progress"
+    COMPLETED = "completed"
+    BUSY = "busy"
+    FAILED = "failed"
+    NO_ANSWER = "no-answer"
+    CANCELED = "canceled"
+    UNKNOWN = "unknown"  #: a word we do not know; terminal
+
+    def rank(self) -> int:
+        """Return the place in a call's life; all terminal statuses share the last one."""
+        return _RANKS.get(self, _LAST)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the call is over."""
+        return self.rank() == _LAST
+
+
+_RANKS = {
+    CarrierStatus.QUEUED: 0,
+    CarrierStatus.INITIATED: 1,
+    CarrierStatus.RINGING: 2,
+    CarrierStatus.IN_PROGRESS: 3,
+}
+_LAST = 4

@@ -1,0 +1,237 @@
+"""Who may speak: the one owner of response state in a session.
+
+A provider runs at most one response at a time, starts some by itself, refuses
+a second one, and sometimes forgets to say that one is over.  Everything that
+wants the agent to speak asks here.
+
+Rule 1: a request waits until the last response is over, then is sent; one
+request is under way at most.
+Rule 2: a refusal "already active" puts the request back; it is asked for again
+when that response is over, at most ``tries`` times.
+Rule 3: audio is admitted by response id: never for one that was interrupted or
+given up, whatever arrives later.
+Rule 4: a request that nothing answers and a response that makes no progress
+both have a deadline; late offspring of a request that was given up is cancelled.
+
+Pure: no Trio, no sockets; time is an argument.  Used by turns/conversation.py.
+Source of the wire's behaviour: OpenAI Realtime sheet, sections 7, 10 and 16.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+
+import attrs
+
+from voicecore.errors import LocalProtocolError
+from voicecore.events import CancelResponse, RequestResponse, ResponseEnded, ResponseStarted
+
+WAITING_LIMIT = 16  #: requests that may wait for their turn
+_REMEMBERED = 64  #: ids of interrupted or given-up responses that are kept, per call
+
+
+@attrs.frozen(kw_only=True)
+class ResponseSettings:
+    """Deadlines of the response owner."""
+
+    start_s: float = 10.0
+    """A request that has not started by then is lost."""
+    progress_s: float = 15.0
+    """A response from which nothing was heard for so long is cancelled."""
+    cancel_s: float = 3.0
+    """A cancelled response that has not ended by then counts as over."""
+    tries: int = 3
+    """How often one request is sent when the provider is busy with another response."""
+
+
+class Phase(enum.Enum):
+    """What the provider is doing, as far as we know."""
+
+    IDLE = "idle"
+    REQUESTED = "requested"  #: our request was sent and has not started
+    ACTIVE = "active"
+    CANCELLING = "cancelling"  #: told to stop, or without progress; its end is due
+
+
+@attrs.frozen
+class RequestLost:
+    """A request for speech will not be answered; ``why`` is for people."""
+
+    request_id: str
+    why: str
+
+
+ResponseOrder = RequestResponse | CancelResponse | RequestLost
+
+
+@attrs.define
+class _Pending:
+    request: RequestResponse
+    tries_left: int
+
+
+class ResponseOwner:
+    """The response state of one session."""
+
+    def __init__(self, settings: ResponseSettings | None = None) -> None:
+        self.settings = settings or ResponseSettings()
+        self.phase = Phase.IDLE
+        self.active_id: str | None = None
+        self._waiting: deque[_Pending] = deque()  # bounded by WAITING_LIMIT in `request`
+        self._sent: _Pending | None = None
+        self._deadline: float | None = None
+        self._silenced: deque[str] = deque(maxlen=_REMEMBERED)
+        self._ended: deque[str] = deque(maxlen=_REMEMBERED)
+        self._given_up: deque[str] = deque(maxlen=_REMEMBERED)  # request ids
+
+    # --- what we want ------------------------------------------------------
+
+    def request(self, request: RequestResponse, now: float) -> list[ResponseOrder]:
+        """Ask for a response; it is sent now or when its turn comes.
+
+        Raises:
+            LocalProtocolError: WAITING_LIMIT requests wait already.
+        """
+        if len(self._waiting) >= WAITING_LIMIT:
+            raise LocalProtocolError(f"{WAITING_LIMIT} responses are waiting already; ask again when one is done")
+        self._waiting.append(_Pending(request, self.settings.tries))
+        return self._next(now)
+
+    def interrupt(self, response_id: str, now: float, *, provider_cancels: bool) -> list[ResponseOrder]:
+        """Silence a response for good; cancel it if it still runs and the provider will not do so itself."""
+        self._silence(response_id)
+        if response_id != self.active_id or self.phase is not Phase.ACTIVE:
+            return []
+        self.phase = Phase.CANCELLING
+        self._deadline = now + self.settings.cancel_s
+        return [] if provider_cancels else [CancelResponse(response_id)]
+
+    def admits(self, response_id: str) -> bool:
+        """Whether audio of this response may still be played."""
+        return response_id not in self._silenced
+
+    def has_ended(self, response_id: str) -> bool:
+        """Whether the end of this response was seen (or assumed) already."""
+        return response_id in self._ended
+
+    @property
+    def waiting(self) -> int:
+        """Requests that were not sent yet."""
+        return len(self._waiting)
+
+    # --- what the provider says ---------------------------------------------
+
+    def started(self, event: ResponseStarted, now: float) -> list[ResponseOrder]:
+        """A response began, by our request or by the provider's own decision."""
+        if event.response_id in self._ended:
+            return []
+        if event.request_id is not None and event.request_id in self._given_up:
+            self._silence(event.response_id)
+            return [CancelResponse(event.response_id)]
+        if self._sent is not None and event.request_id == self._sent.request.request_id:
+            self._sent = None
+        self._waiting = deque(p for p in self._waiting if p.request.request_id != event.request_id)
+        self._activate(event.response_id, now)
+        return []
+
+    def progressed(self, response_id: str, now: float) -> None:
+        """Something of this response arrived; also the first sign of one whose start was not announced."""
+        if response_id in self._ended:
+            return
+        if self.phase is Phase.ACTIVE and response_id == self.active_id:
+            self._deadline = now + self.settings.progress_s
+        elif self.phase is Phase.IDLE and self.admits(response_id):
+            self._activate(response_id, now)
+
+    def ended(self, event: ResponseEnded, now: float) -> list[ResponseOrder]:
+        """A response is over; the next request may go. An unknown or repeated end changes nothing."""
+        self._remember_end(event.response_id)
+        if event.response_id != self.active_id:
+            return []
+        return self._become_idle(now)
+
+    def refused(self, request_id: str | None, now: float, *, busy: bool) -> list[ResponseOrder]:
+        """The provider refused a request; ``busy`` means because another response is active.
+
+        An id of None (providers do leave it out) stands for the oldest request that may still be refused.
+        """
+        if self._given_up and request_id in {None, *self._given_up}:
+            self._given_up.remove(request_id or self._given_up[0])
+            return []
+        pending = self._sent
+        if pending is None or request_id not in {None, pending.request.request_id}:
+            return []
+        self._sent = None
+        lost = self._put_back(pending) if busy else RequestLost(pending.request.request_id, "refused by the provider")
+        if self.phase is Phase.REQUESTED:
+            # Busy with a response that we have not heard of yet: its start or its end will come, or the deadline.
+            self._deadline = now + self.settings.start_s if busy else None
+            orders = [] if busy else self._become_idle(now)
+        else:
+            orders = []
+        return ([lost] if lost else []) + orders
+
+    # --- time -------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        """Return when to call `expire`."""
+        return self._deadline
+
+    def expire(self, now: float) -> list[ResponseOrder]:
+        """Act on a deadline that has passed; nothing when there is none."""
+        if self._deadline is None or now < self._deadline:
+            return []
+        if self.phase is Phase.ACTIVE and self.active_id is not None:
+            return self.interrupt(self.active_id, now, provider_cancels=False)
+        if self.phase is Phase.CANCELLING and self.active_id is not None:
+            self._remember_end(self.active_id)
+        return self._give_up_sent() + self._become_idle(now)
+
+    # --- inside -------------------------------------------------------------
+
+    def _activate(self, response_id: str, now: float) -> None:
+        self.active_id = response_id
+        self.phase = Phase.ACTIVE if self.admits(response_id) else Phase.CANCELLING
+        wait = self.settings.progress_s if self.phase is Phase.ACTIVE else self.settings.cancel_s
+        self._deadline = now + wait
+
+    def _become_idle(self, now: float) -> list[ResponseOrder]:
+        self.active_id = None
+        self.phase = Phase.IDLE
+        self._deadline = None
+        if self._sent is not None:  # ours was in doubt behind the provider's own: its answer is still due
+            self.phase = Phase.REQUESTED
+            self._deadline = now + self.settings.start_s
+        return self._next(now)
+
+    def _next(self, now: float) -> list[ResponseOrder]:
+        if self.phase is not Phase.IDLE or not self._waiting:
+            return []
+        self._sent = self._waiting.popleft()
+        self._sent.tries_left -= 1
+        self.phase = Phase.REQUESTED
+        self._deadline = now + self.settings.start_s
+        return [self._sent.request]
+
+    def _put_back(self, pending: _Pending) -> RequestLost | None:
+        if pending.tries_left <= 0:
+            return RequestLost(pending.request.request_id, "the provider stayed busy with other responses")
+        self._waiting.appendleft(pending)
+        return None
+
+    def _give_up_sent(self) -> list[ResponseOrder]:
+        if self._sent is None:
+            return []
+        lost = self._sent.request.request_id
+        self._given_up.append(lost)
+        self._sent = None
+        return [RequestLost(lost, "the provider did not start it in time")]
+
+    def _silence(self, response_id: str) -> None:
+        if response_id not in self._silenced:
+            self._silenced.append(response_id)
+
+    def _remember_end(self, response_id: str) -> None:
+        if response_id not in self._ended:
+            self._ended.append(response_id)

@@ -1,0 +1,113 @@
+"""The conversation as it was heard: one line an item, in the order of the items.
+
+Rule 1: items stand in the order in which the provider added them; their words
+may arrive at any time (a caller's often after the answer to it).
+Rule 2: an agent line holds only what the caller heard.  A cut line keeps whole
+words from its start, in proportion to the audio heard; where the audio was not
+complete its length is estimated high, so that too little is kept, never too much.
+Rule 3: an item of which nothing was heard is not in the transcript.
+
+Pure.  Used by turns/conversation.py.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+from voicecore.facts import Speaker, TranscriptLine
+
+_SLOWEST_CHARS_PER_S = 10.0  #: slow speech; a text that has not got all its audio yet is taken to last so long
+
+
+class _Fate(enum.Enum):
+    OPEN = "open"
+    WHOLE = "whole"
+    CUT = "cut"
+    UNHEARD = "unheard"
+
+
+@attrs.define
+class _Line:
+    speaker: Speaker
+    item_id: str
+    parts: list[str] = attrs.field(factory=list)
+    whole: str | None = None
+    fate: _Fate = _Fate.OPEN
+    heard_s: float = 0.0
+    generated_s: float | None = None  #: None while more may come
+
+    @property
+    def text(self) -> str | None:
+        return self.whole if self.whole is not None else "".join(self.parts) or None
+
+    def heard_text(self) -> str | None:
+        if self.fate is not _Fate.CUT or self.text is None:
+            return self.text
+        length_s = self.generated_s or len(self.text) / _SLOWEST_CHARS_PER_S
+        return whole_words(self.text, self.heard_s / length_s if length_s else 0.0)
+
+
+class Transcript:
+    """All lines of one call."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, _Line] = {}
+
+    def add(self, speaker: Speaker, item_id: str) -> None:
+        """Note that an item exists; the first mention fixes its place."""
+        self._lines.setdefault(item_id, _Line(speaker, item_id))
+
+    def extend(self, speaker: Speaker, item_id: str, text: str) -> None:
+        """Add a piece of an item's words."""
+        self.add(speaker, item_id)
+        self._lines[item_id].parts.append(text)
+
+    def complete(self, speaker: Speaker, item_id: str, text: str) -> None:
+        """Set an item's words whole; they replace the pieces."""
+        self.add(speaker, item_id)
+        self._lines[item_id].whole = text
+
+    def heard(self, item_id: str) -> None:
+        """An agent item was played to its end."""
+        self._settle(item_id, _Fate.WHOLE)
+
+    def cut(self, item_id: str, heard_s: float, generated_s: float | None) -> None:
+        """An agent item was cut after ``heard_s`` of the ``generated_s`` that it lasts (None: not known yet)."""
+        line = self._settle(item_id, _Fate.CUT if heard_s > 0 else _Fate.UNHEARD)
+        if line is not None:
+            line.heard_s, line.generated_s = heard_s, generated_s
+
+    def text(self, item_id: str) -> str | None:
+        """Return what was heard of an item, as far as its words are known."""
+        line = self._lines.get(item_id)
+        return None if line is None or line.fate is _Fate.UNHEARD else line.heard_text()
+
+    def lines(self) -> list[TranscriptLine]:
+        """Return the conversation; agent items that were generated and never heard are left out."""
+        return [
+            TranscriptLine(line.speaker, line.item_id, line.heard_text(), line.fate is _Fate.CUT)
+            for line in self._lines.values()
+            if line.speaker is Speaker.CALLER or line.fate in {_Fate.WHOLE, _Fate.CUT}
+        ]
+
+    def _settle(self, item_id: str, fate: _Fate) -> _Line | None:
+        line = self._lines.get(item_id)
+        if line is None or line.fate is not _Fate.OPEN:
+            return None  # the first fate stands
+        line.fate = fate
+        return line
+
+
+def whole_words(text: str, fraction: float) -> str:
+    """Return the longest run of whole words that is at most ``fraction`` of the text, by characters.
+
+    A text without spaces (as some languages are written) is cut by characters.
+    """
+    if fraction >= 1.0:
+        return text
+    limit = int(len(text) * max(0.0, fraction))
+    if limit >= len(text) or text[limit].isspace() or " " not in text:
+        return text[:limit].rstrip()
+    return text[:limit].rpartition(" ")[0].rstrip()

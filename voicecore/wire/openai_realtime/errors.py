@@ -1,0 +1,132 @@
+"""What an error, a close code or an HTTP status means for what we do next.
+
+Rule 1: tables, not branches; a row is added where the provider adds a code.
+Rule 2: the code decides, then the type, then the beginning of the message: some
+refusals have no code.  What no row knows is `ErrorClass.UNKNOWN`, and whoever
+acts on that counts it.
+Rule 3: an unknown close code or status is not tried again: repeating what the
+peer has refused is how engines reconnect for ever.
+
+Facts: OpenAI Realtime, sections endpoint and handshake, errors and closes.
+Used by the provider.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Final
+
+from voicecore.events import Severity
+
+
+class ErrorClass(enum.Enum):
+    """What to do about an `error` event, or about the error of a failed response."""
+
+    FATAL = "fatal"  #: no session can be had with this key, model or message shape
+    SESSION_OVER = "session_over"  #: this socket is done; a new session can go on
+    RETRY_RESPONSE = "retry_response"  #: the response is lost; ask again, after a pause
+    DEFER = "defer"  #: another response is active; ask again when it is over
+    IGNORE = "ignore"  #: there was nothing left to act on
+    LOG = "log"  #: the request was refused for its content; the session goes on
+    OUR_BUG = "our_bug"  #: we sent what the API does not know; be loud
+    UNKNOWN = "unknown"  #: not in any table
+
+    @property
+    def severity(self) -> Severity:
+        """The same in the words that sessions of every provider share."""
+        return _SEVERITIES[self]
+
+
+_SEVERITIES: Final[Mapping[ErrorClass, Severity]] = {
+    ErrorClass.FATAL: Severity.FATAL,
+    ErrorClass.SESSION_OVER: Severity.FATAL,
+    ErrorClass.RETRY_RESPONSE: Severity.REFUSED,
+    ErrorClass.DEFER: Severity.BUSY,
+    ErrorClass.IGNORE: Severity.HARMLESS,
+    ErrorClass.LOG: Severity.REFUSED,
+    ErrorClass.OUR_BUG: Severity.REFUSED,
+    ErrorClass.UNKNOWN: Severity.REFUSED,
+}
+
+ERROR_CODES: Final[Mapping[str, ErrorClass]] = {
+    "invalid_api_key": ErrorClass.FATAL,
+    "account_deactivated": ErrorClass.FATAL,
+    "insufficient_quota": ErrorClass.FATAL,
+    "billing_hard_limit_reached": ErrorClass.FATAL,
+    "beta_api_shape_disabled": ErrorClass.FATAL,
+    "model_not_found": ErrorClass.FATAL,
+    "session_expired": ErrorClass.SESSION_OVER,
+    "rate_limit_exceeded": ErrorClass.RETRY_RESPONSE,
+    "inference_rate_limit_exceeded": ErrorClass.RETRY_RESPONSE,
+    "server_error": ErrorClass.RETRY_RESPONSE,
+    "conversation_already_has_active_response": ErrorClass.DEFER,
+    "response_cancel_not_active": ErrorClass.IGNORE,
+    "input_audio_buffer_commit_empty": ErrorClass.IGNORE,
+    "item_truncate_invalid_item_id": ErrorClass.LOG,
+    "item_not_found": ErrorClass.LOG,
+    "item_retrieve_invalid_item_id": ErrorClass.LOG,
+    "invalid_value": ErrorClass.LOG,
+    "unknown_parameter": ErrorClass.OUR_BUG,
+    "missing_required_parameter": ErrorClass.OUR_BUG,
+    "unsupported_content_type": ErrorClass.OUR_BUG,
+    "unknown_event": ErrorClass.OUR_BUG,  # the real server's spelling was not captured
+    "cannot_update_voice": ErrorClass.OUR_BUG,
+}
+
+ERROR_TYPES: Final[Mapping[str, ErrorClass]] = {"server_error": ErrorClass.RETRY_RESPONSE}
+
+ERROR_MESSAGES: Final[Mapping[str, ErrorClass]] = {
+    "Only model output audio messages can be truncated": ErrorClass.LOG,
+}
+"""Beginnings of messages that come without a code."""
+
+
+def classify_error(code: str | None, error_type: str | None = None, message: str | None = None) -> ErrorClass:
+    """Return what to do about an error; of a failed response pass the code and type of its status details."""
+    by_code = ERROR_CODES.get(code or "")
+    by_type = ERROR_TYPES.get(error_type or "")
+    by_message = (meaning for start, meaning in ERROR_MESSAGES.items() if (message or "").startswith(start))
+    return by_code or by_type or next(by_message, ErrorClass.UNKNOWN)
+
+
+class Outlook(enum.Enum):
+    """What another try would bring after a socket ended or was refused."""
+
+    OVER = "over"  #: a normal end; nobody wants another try
+    RETRY = "retry"  #: the peer had trouble; the same again may succeed at once
+    RETRY_LATER = "retry_later"  #: a limit was reached; the same again may succeed after a pause
+    REFUSED = "refused"  #: the same again would be refused again
+
+
+CLOSE_CODES: Final[Mapping[int, Outlook]] = {
+    1000: Outlook.OVER,
+    1001: Outlook.RETRY,  # going away: expiry, deploys
+    1005: Outlook.RETRY,  # no code was given
+    1006: Outlook.RETRY,  # the connection broke
+    1011: Outlook.RETRY,
+    1012: Outlook.RETRY,
+    1013: Outlook.RETRY,
+    1015: Outlook.RETRY,
+}
+"""Every other code is refused, all of 4000 to 4999 too: 4000 ends a connection of the beta shape."""
+
+HTTP_STATUSES: Final[Mapping[int, Outlook]] = {
+    408: Outlook.RETRY,
+    429: Outlook.RETRY_LATER,
+    500: Outlook.RETRY,
+    502: Outlook.RETRY,
+    503: Outlook.RETRY_LATER,
+    504: Outlook.RETRY,
+}
+"""Every other status is refused: 401 is a bad key, 403 a permission or region, 404 a URL or model."""
+
+
+def classify_close(code: int | None) -> Outlook:
+    """Return the outlook after a close; None means that the connection ended without a close frame."""
+    return CLOSE_CODES.get(1006 if code is None else code, Outlook.REFUSED)
+
+
+def classify_status(status: int) -> Outlook:
+    """Return the outlook after an upgrade that was answered with this HTTP status."""
+    return HTTP_STATUSES.get(status, Outlook.REFUSED)

@@ -1,0 +1,67 @@
+"""TwiML: what Twilio is told to do with a call.
+
+Rule 1: built as a tree and serialised; text from outside is escaped, never pasted.
+Rule 2: what Twilio would refuse later is refused here, with what to do.
+
+Source: Twilio sheet, section 1.  Used by carriers/twilio.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+from xml.etree import ElementTree as ET
+
+from voicecore.errors import LocalProtocolError
+
+CONTENT_TYPE = "text/xml; charset=utf-8"
+PARAMETER_LIMIT_CHARS = 500  #: name and value of one <Parameter> together
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def connect_stream(url: str, parameters: Mapping[str, str] | None = None) -> bytes:
+    """Return TwiML that connects the call to a bidirectional media stream.
+
+    Raises:
+        LocalProtocolError: The URL is not wss (ws is accepted for loopback), has a
+            query, or a parameter is too long.
+    """
+    _check_stream_url(url)
+    response = ET.Element("Response")
+    stream = ET.SubElement(ET.SubElement(response, "Connect"), "Stream", url=url)
+    for name, value in (parameters or {}).items():
+        if len(name) + len(value) >= PARAMETER_LIMIT_CHARS:
+            raise LocalProtocolError(f"stream parameter {name[:40]!r} is too long: Twilio takes under 500 characters")
+        ET.SubElement(stream, "Parameter", name=_legal(name), value=_legal(value))
+    return _text(response)
+
+
+def reject(reason: str = "busy") -> bytes:
+    """Return TwiML that refuses the call unanswered; ``reason`` is "busy" or "rejected"."""
+    if reason not in {"busy", "rejected"}:
+        raise LocalProtocolError("a call is rejected as busy or as rejected")
+    response = ET.Element("Response")
+    ET.SubElement(response, "Reject", reason=reason)
+    return _text(response)
+
+
+def _check_stream_url(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme != "wss" and not (parts.scheme == "ws" and parts.hostname in _LOOPBACK):
+        raise LocalProtocolError("a media stream needs a wss:// URL; ws:// is taken for loopback only")
+    if parts.query or parts.fragment:
+        raise LocalProtocolError(
+            "a media stream's URL takes no query: put what it carries into the path or a parameter"
+        )
+
+
+def _legal(text: str) -> str:
+    """Return the text without characters that XML 1.0 cannot carry, even escaped."""
+    return "".join(
+        c for c in text if c in "\t\n\r" or "\x20" <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff"
+    )
+
+
+def _text(response: ET.Element) -> bytes:
+    text: bytes = ET.tostring(response, encoding="utf-8", xml_declaration=True)
+    return text

@@ -1,0 +1,76 @@
+"""The outbox keeps order, joins audio, and has bounds with a count."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicecore.engine.outbox import ORDER_LIMIT, Outbox
+from voicecore.errors import LocalProtocolError
+from voicecore.events import AppendCallerAudio, CommitCallerAudio, SessionOrder
+
+
+async def everything(outbox: Outbox) -> list[SessionOrder]:
+    taken: list[SessionOrder] = []
+    with trio.move_on_after(0):
+        while True:
+            taken.append(await outbox.take())
+    return taken
+
+
+async def test_audio_that_waits_is_joined_and_orders_keep_their_place() -> None:
+    """What gathers during a slow write leaves as one."""
+    outbox = Outbox(1000)
+    for item in (b"a", b"b", CommitCallerAudio(), b"c"):
+        outbox.put_audio(item) if isinstance(item, bytes) else outbox.put(item)
+    assert await everything(outbox) == [AppendCallerAudio(b"ab"), CommitCallerAudio(), AppendCallerAudio(b"c")]
+
+
+async def test_a_waiting_taker_is_woken() -> None:
+    """While the writer keeps up, each piece leaves by itself."""
+    outbox, got = Outbox(1000), []
+
+    async def take() -> None:
+        got.append(await outbox.take())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take)
+        await trio.testing.wait_all_tasks_blocked()
+        outbox.put_audio(b"a")
+    assert got == [AppendCallerAudio(b"a")]
+
+
+async def test_a_cancelled_take_takes_nothing() -> None:
+    """Whoever comes next gets it."""
+    outbox = Outbox(1000)
+    with trio.move_on_after(0):
+        await outbox.take()
+    outbox.put_audio(b"a")
+    assert await everything(outbox) == [AppendCallerAudio(b"a")]
+
+
+def test_orders_are_bounded() -> None:
+    """More orders than a call can have under way are a bug, and said so."""
+    outbox = Outbox(1000)
+    for _ in range(ORDER_LIMIT):
+        outbox.put(CommitCallerAudio())
+    with pytest.raises(LocalProtocolError, match=f"{ORDER_LIMIT} orders wait"):
+        outbox.put(CommitCallerAudio())
+
+
+@given(st.lists(st.one_of(st.binary(max_size=30), st.none()), max_size=30))
+async def test_i6_every_byte_is_taken_in_order_or_counted_as_dropped(puts: list[bytes | None]) -> None:
+    """Beyond the limit the oldest audio goes, by the byte; orders stay."""
+    outbox = Outbox(50)
+    for item in puts:
+        outbox.put(CommitCallerAudio()) if item is None else outbox.put_audio(item)
+    taken = await everything(outbox)
+    audio = b"".join(order.audio for order in taken if isinstance(order, AppendCallerAudio))
+    everything_put = b"".join(item for item in puts if item is not None)
+    assert len(audio) + outbox.dropped_bytes == len(everything_put)
+    assert len(audio) <= 50
+    assert everything_put.endswith(audio)
+    assert taken.count(CommitCallerAudio()) == puts.count(None)

@@ -1,0 +1,267 @@
+"""Frames of the server become typed events, or one kind of error that names the field."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from operator import attrgetter
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from voicecore.errors import RemoteProtocolError
+from voicecore.wire import openai_realtime as oai
+from voicecore.wire.openai_realtime.codec import BETA_NAMES, EVENT_CLASSES
+from voicecore_tests.wire.openai_realtime.kit import received
+from voicecore_tests.wire.openai_realtime.official import JsonObject, instances, json_values, server_event_models
+
+MODELS = server_event_models()
+FEW = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+any_event = st.sampled_from(sorted(MODELS)).flatmap(lambda name: instances(MODELS[name]))
+
+AUDIO_DELTA = {
+    "type": "response.output_audio.delta",
+    "event_id": "event_1",
+    "response_id": "resp_1",
+    "item_id": "item_1",
+    "output_index": 0,
+    "content_index": 0,
+    "delta": base64.b64encode(b"\xff\x7f" * 80).decode(),
+}
+
+
+# --- everything that the official types can say ----------------------------------
+
+
+def test_the_official_types_and_ours_name_the_same_events() -> None:
+    """Every event of the API has a class, and no class has an event that the API does not know."""
+    assert set(MODELS) - set(BETA_NAMES) == set(EVENT_CLASSES)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+@FEW
+@given(data=st.data())
+def test_every_event_of_the_official_types_is_read(name: str, data: st.DataObject) -> None:
+    """Whatever the official model of an event accepts becomes its class, with the values that were sent."""
+    sent = data.draw(instances(MODELS[name]))
+    MODELS[name].model_validate(sent)
+    event = oai.RealtimeCodec().receive(json.dumps(sent))[-1]
+    assert type(event) is EVENT_CLASSES[BETA_NAMES.get(name, name)]
+    assert list(disagreements(event, sent, "")) == []
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - set(BETA_NAMES)))
+def test_no_field_is_left_out_unnoticed(name: str) -> None:
+    """A field of the API that is not read is listed here, so that leaving it out was a decision."""
+    assert list(unread(MODELS[name], EVENT_CLASSES[name])) == LEFT_OUT.get(name, [])
+
+
+LEFT_OUT = {"response.mcp_call_arguments.delta": ["obfuscation"]}
+
+
+def unread(model: type[BaseModel], ours: type[attrs.AttrsInstance]) -> Iterator[str]:
+    names = {field.name for field in attrs.fields(ours)}
+    yield from (name for name in model.model_fields if name not in names | {"type"})
+
+
+def disagreements(ours: object, sent: Any, path: str) -> Iterator[str]:
+    """Name the fields in which an event is not what was sent."""
+    if isinstance(ours, oai.EffectiveConfig):
+        if ours.echo != sent:
+            yield path
+    elif attrs.has(shape := type(ours)):
+        for field in attrs.fields(shape):
+            yield from disagreements(attrgetter(field.name)(ours), sent.get(field.name), f"{path}.{field.name}")
+    elif isinstance(ours, tuple):
+        for index, (value, other) in enumerate(zip(ours, sent, strict=True)):
+            yield from disagreements(value, other, f"{path}.{index}")
+    elif isinstance(ours, bytes):
+        if base64.b64encode(ours).decode() != sent:
+            yield path
+    elif ours != sent:
+        yield path
+
+
+# --- the hot event -----------------------------------------------------------------
+
+
+def test_speech_comes_decoded() -> None:
+    """Audio leaves the codec as bytes, once decoded; nobody downstream sees base64."""
+    event = received(AUDIO_DELTA)
+    assert isinstance(event, oai.OutputAudioDelta)
+    assert event.delta == b"\xff\x7f" * 80
+
+
+def test_h1_a_delta_may_end_inside_a_sample() -> None:
+    """Deltas are cut anywhere; an odd number of bytes is passed on as it is."""
+    event = received(AUDIO_DELTA | {"delta": base64.b64encode(b"\x01\x02\x03").decode()})
+    assert isinstance(event, oai.OutputAudioDelta)
+    assert event.delta == b"\x01\x02\x03"
+
+
+def test_speech_is_not_shown() -> None:
+    """A log line of an event holds no audio."""
+    assert "<160 bytes>" in repr(received(AUDIO_DELTA))
+
+
+def test_a_digit_of_the_caller_is_not_shown() -> None:
+    """Callers type card numbers; the value is there, a log line does not have it."""
+    event = received({"type": "input_audio_buffer.dtmf_event_received", "event": "7", "received_at": 1_790_000_000})
+    assert isinstance(event, oai.DtmfReceived)
+    assert event.event == "7"
+    assert "7'" not in repr(event)
+
+
+@pytest.mark.parametrize("delta", ["!!!!", "AAA", "AA=A", "A A=", "żółw"])
+def test_speech_that_is_not_base64_is_refused(delta: str) -> None:
+    """The error names event and field, and shows nothing of the payload."""
+    with pytest.raises(RemoteProtocolError, match=r"response\.output_audio\.delta\.delta: not base64$") as caught:
+        received(AUDIO_DELTA | {"delta": delta})
+    assert caught.value.peer == "OpenAI Realtime"
+
+
+# --- names ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("beta", "canonical"), sorted(BETA_NAMES.items()))
+def test_a_retired_name_is_read_as_the_present_one_and_said_once(beta: str, canonical: str) -> None:
+    """Some deployments still send beta names: one notice a name and connection, before the event it is about."""
+    codec = oai.RealtimeCodec()
+    item = {"type": "message", "role": "user", "content": [], "id": "item_1"}
+    words = {"transcript": "", "text": "", "item": item}
+    frame = json.dumps(AUDIO_DELTA | words | {"type": beta})
+    first, second = codec.receive(frame), codec.receive(frame)
+    assert first[0] == oai.BetaNameUsed(beta, canonical)
+    assert first[1:] == second
+    assert [type(event) for event in second] == [EVENT_CLASSES[canonical]]
+
+
+def test_each_retired_name_and_each_connection_has_its_own_notice() -> None:
+    """A second name is news, and so is the first name on another connection."""
+    one, other = oai.RealtimeCodec(), oai.RealtimeCodec()
+    delta = json.dumps(AUDIO_DELTA | {"type": "response.audio.delta"})
+    done = json.dumps(AUDIO_DELTA | {"type": "response.audio.done"})
+    notices = [event for frame in (delta, done, delta, done) for event in one.receive(frame)]
+    assert [event.name for event in notices if isinstance(event, oai.BetaNameUsed)] == [
+        "response.audio.delta",
+        "response.audio.done",
+    ]
+    assert isinstance(other.receive(delta)[0], oai.BetaNameUsed)
+
+
+def test_a_malformed_event_does_not_use_up_the_notice() -> None:
+    """The notice comes with the first event that could be read."""
+    codec = oai.RealtimeCodec()
+    beta = AUDIO_DELTA | {"type": "response.audio.delta"}
+    with pytest.raises(RemoteProtocolError):
+        codec.receive(json.dumps(beta | {"delta": None}))
+    assert isinstance(codec.receive(json.dumps(beta))[0], oai.BetaNameUsed)
+
+
+@pytest.mark.parametrize("name", ["response.cancelled", "session.renamed", "", "response.output_audio.delta "])
+def test_an_unknown_event_is_kept_by_name(name: str) -> None:
+    """New events appear without notice; they are a value, neither an error nor silence."""
+    assert received({"type": name, "event_id": "event_9"}) == oai.Unrecognised(name)
+
+
+# --- what is malformed ------------------------------------------------------------------
+
+
+@given(st.text() | st.binary())
+def test_any_text_is_an_event_or_one_kind_of_error(text: str | bytes) -> None:
+    """Nothing but RemoteProtocolError ever escapes."""
+    assert_answered(text)
+
+
+@given(json_values(20))
+def test_any_json_is_an_event_or_one_kind_of_error(value: object) -> None:
+    """Lists, numbers and objects without a type too."""
+    assert_answered(json.dumps(value))
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(MODELS)), st.data())
+def test_any_content_of_a_known_event_is_an_event_or_one_kind_of_error(name: str, data: st.DataObject) -> None:
+    """The right name with anything at all inside."""
+    content = {field: json_values() for field in MODELS[name].model_fields}
+    frame = data.draw(st.fixed_dictionaries({}, optional=content))
+    assert_answered(json.dumps(frame | {"type": name}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "null", "[]", '"text"', "{", '{"type": 1}', "{}", "[" * 100_000, '{"type": "error", "x": NaN}', "\ud800"],
+)
+def test_what_is_no_typed_object_is_refused(text: str) -> None:
+    """A frame is one JSON object with a type; deep nesting and lone surrogates are refused like the rest."""
+    with pytest.raises(RemoteProtocolError):
+        oai.RealtimeCodec().receive(text)
+
+
+def test_a_refused_frame_does_not_spoil_the_next() -> None:
+    """The codec has nothing that a malformed frame could break."""
+    codec = oai.RealtimeCodec()
+    with pytest.raises(RemoteProtocolError):
+        codec.receive("{")
+    assert len(codec.receive(json.dumps(AUDIO_DELTA))) == 1
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(any_event, st.data())
+def test_a_broken_field_is_named_or_was_not_needed(sent: JsonObject, data: st.DataObject) -> None:
+    """A field removed, or of another type: the error names it, or the event is read without it."""
+    path = data.draw(st.sampled_from([each for each in paths(sent, ()) if each != ("type",)]))
+    broken = with_change(sent, path, data.draw(st.just(REMOVED) | st.sampled_from(OTHER_VALUES)))
+    try:
+        (*_, event) = oai.RealtimeCodec().receive(json.dumps(broken))
+    except RemoteProtocolError as error:
+        named = error.field.split(".")
+        wanted = [*sent["type"].split("."), *map(str, path)]
+        shorter = min(len(named), len(wanted))
+        assert named[:shorter] == wanted[:shorter]
+        assert shorter > len(sent["type"].split("."))
+    else:
+        assert type(event) is EVENT_CLASSES[BETA_NAMES.get(sent["type"], sent["type"])]
+
+
+REMOVED = object()
+OTHER_VALUES: list[Any] = [None, True, 7, 0.5, "text", [], {}, [1], {"a": 1}]
+
+
+def paths(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    """Every place inside a JSON value."""
+    entries: Iterator[tuple[str | int, object]] = iter(())
+    if isinstance(value, Mapping):
+        entries = iter(value.items())
+    elif isinstance(value, list):
+        entries = iter(enumerate(value))
+    for key, inner in entries:
+        if "." not in str(key):  # a dot in a key of the server would read as two fields
+            yield (*path, key)
+            yield from paths(inner, (*path, key))
+
+
+def with_change(value: JsonObject, path: tuple[str | int, ...], change: object) -> JsonObject:
+    """A copy with one place changed or removed."""
+    copy: JsonObject = json.loads(json.dumps(value))
+    place: Any = copy
+    for key in path[:-1]:
+        place = place[key]
+    if change is not REMOVED:
+        place[path[-1]] = change
+    else:
+        place.pop(path[-1])
+    return copy
+
+
+def assert_answered(text: str | bytes) -> None:
+    """Fail on any other exception, and on silence."""
+    with suppress(RemoteProtocolError):
+        assert len(oai.RealtimeCodec().receive(text)) in {1, 2}
