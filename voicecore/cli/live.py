@@ -17,28 +17,29 @@ _COLOURS: Mapping[str, str] = {"caller": "\033[34m", "agent": "\033[32m", "barge
 _PLAIN = "\033[0m"
 
 
-def fact_line(fact: facts.Fact) -> tuple[str, str] | None:
-    """Return who and what of a fact; None for what is too small to show."""
-    tell = _LINES.get(type(fact))
-    return tell(fact) if tell else None
-
-
 class LivePrinter:
     """An observer that prints."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._terminal = out.isatty()
+        self._unheard: set[str] = set()  # calls whose agent began to speak, and no mark came back yet
 
-    def __call__(self, _call_id: str, fact: facts.Fact) -> None:
-        line = fact_line(fact)
-        if line is None:
-            return
-        who, what = line
+    def __call__(self, call_id: str, fact: facts.Fact) -> None:
+        if isinstance(fact, facts.AgentAudible):
+            self._unheard.add(call_id)
+        if isinstance(fact, facts.MarkReturned) and fact.heard and call_id not in self._unheard:
+            return  # the first mark of an utterance says that it is heard; the rest are alike
+        if isinstance(fact, facts.MarkReturned | facts.CallEnded):
+            self._unheard.discard(call_id)
+        if (tell := _LINES.get(type(fact))) is not None:
+            self._print(fact.at_s, *tell(fact))
+
+    def _print(self, at_s: float, who: str, what: str) -> None:
         shown = f"{who:<9}"
         if self._terminal and who in _COLOURS:
             shown = f"{_COLOURS[who]}{shown}{_PLAIN}"
-        print(f"{fact.at_s:8.2f} s  {shown} {what}", file=self._out, flush=True)
+        print(f"{at_s:8.2f} s  {shown} {what}", file=self._out, flush=True)
 
 
 def _session(fact: facts.SessionReady) -> tuple[str, str]:
@@ -63,7 +64,7 @@ def _agent_said(fact: facts.AgentSaid) -> tuple[str, str]:
 
 
 def _mark(fact: facts.MarkReturned) -> tuple[str, str]:
-    return "mark", f"{fact.name} {'heard' if fact.heard else 'flushed by the clear'}"
+    return "mark", f"{fact.name} came back: {'the caller hears the agent' if fact.heard else 'flushed by the clear'}"
 
 
 _LINES: Mapping[type, Callable[[Any], tuple[str, str]]] = {

@@ -102,7 +102,11 @@ class _Transport(httpx.AsyncBaseTransport):
     """httpx's own transport knows only real sockets; this one asks the World."""
 
     def __init__(self, network: Network, limits: HttpLimits) -> None:
-        self._pool = httpcore.AsyncConnectionPool(network_backend=_Backend(network, limits))
+        # A connection that idles may be closed by its peer in the instant in which it is used again, and a
+        # request that may not be repeated is then lost.  Requests are rare here: each has its own connection.
+        self._pool = httpcore.AsyncConnectionPool(
+            network_backend=_Backend(network, limits), max_keepalive_connections=0
+        )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = httpcore.URL(

@@ -201,6 +201,8 @@ class TwinSession:
         self._end(how)
 
     def _end(self, how: End) -> None:
+        if self._phase is Phase.OVER:
+            return
         match how:
             case End.EXPIRED:
                 problem = "Your session hit the maximum duration of 60 minutes."

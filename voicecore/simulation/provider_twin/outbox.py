@@ -1,8 +1,7 @@
 """What a session sends: events with their ids, and the acts that end or freeze its socket.
 
 Rule 1: event ids are unique; the order of emitting is the order on the wire.
-Rule 2: after an act that ends or freezes the socket nothing more is taken.
-Rule 3: strange company (unknown, malformed, beta-named events) is added here, so
+Rule 2: strange company (unknown, malformed, beta-named events) is added here, so
 that nothing else needs to know of it.
 
 Pure.  Used by core.py.
@@ -83,14 +82,11 @@ class Outbox:
         self._new_id = new_id
         self._waiting: list[Outgoing] = []  # emptied by the server after each step; it does not read on before
         self._malformed = itertools.cycle(_MALFORMED)
-        self._over = False
         self.events = 0
         """Events so far, strange company not counted."""
 
     def put(self, kind: str, fields: JsonObject) -> None:
         """Send one event."""
-        if self._over:
-            return
         self.events += 1
         self._send(BETA_NAMES.get(kind, kind) if self._behaviour.beta_names else kind, fields)
         if _falls_on(self.events, self._behaviour.unknown_event_every):
@@ -99,10 +95,8 @@ class Outbox:
             self._waiting.append(SendText(next(self._malformed)))
 
     def end(self, act: Close | Cut | Stall) -> None:
-        """Do this once everything before it is sent, and nothing after it."""
-        if not self._over:
-            self._over = True
-            self._waiting.append(act)
+        """Do this once everything before it is sent."""
+        self._waiting.append(act)
 
     def take(self) -> list[Outgoing]:
         """Return what waits, oldest first, and forget it."""

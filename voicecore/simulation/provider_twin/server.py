@@ -33,7 +33,7 @@ from voicecore.secrets import Secret
 from voicecore.simulation.provider_twin.behaviour import Behaviour, End
 from voicecore.simulation.provider_twin.core import APPEND_LIMIT_BYTES, TwinSession
 from voicecore.simulation.provider_twin.ledger import Ledger
-from voicecore.simulation.provider_twin.line import Line, LineListener, current_line
+from voicecore.simulation.provider_twin.line import KnownStreams, current_stream
 from voicecore.simulation.provider_twin.outbox import Close, Cut, Outgoing, SendEvent, Stall
 from voicecore.simulation.provider_twin.responding import Identity
 from voicecore.simulation.provider_twin.script import Script
@@ -88,9 +88,9 @@ class ProviderTwin:
             OSError: The port cannot be bound.
         """
         listening = await self._world.network.listen(host, port)
-        lines = [LineListener(listener) for listener in listening.listeners]
+        listeners = [KnownStreams(listener) for listener in listening.listeners]
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve, lines, self._answer, _SERVER_LIMITS)
+            await nursery.start(serve, listeners, self._answer, _SERVER_LIMITS)
             yield f"ws://{host}:{listening.port}/v1"
             nursery.cancel_scope.cancel()
 
@@ -103,13 +103,13 @@ class ProviderTwin:
         if status is not None:
             self.ledger.socket(self._world.now(), number, "refused", str(status))
             return _refusal(status)
-        line = current_line()
+        stream = current_stream()
 
         async def run(socket: WebSocket) -> None:
             session = self._open_session(request, behaviour, number)
             connection = TwinConnection(number, session, self._world, self.ledger)
             self.connections.append(connection)
-            await connection.run(socket, line)
+            await connection.run(socket, stream)
 
         return Upgrade(run, _SOCKET_LIMITS)
 
@@ -174,11 +174,11 @@ class TwinConnection:
         self.session.end(how, self._world.now())
         self._resting.cancel()
 
-    async def run(self, socket: WebSocket, line: Line) -> None:
+    async def run(self, socket: WebSocket, stream: trio.abc.Stream) -> None:
         """Serve the connection to its end; its close frame is sent here."""
         self._note("opened")
         try:
-            await self._end(await self._talk(socket), socket, line)
+            await self._end(await self._talk(socket), socket, stream)
         except ConnectionLost as lost:
             self._note("lost", "" if lost.code is None else str(lost.code))
             raise
@@ -223,18 +223,17 @@ class TwinConnection:
         else:
             self.session.receive(event, now)
 
-    async def _end(self, act: Close | Cut | Stall, socket: WebSocket, line: Line) -> None:
+    async def _end(self, act: Close | Cut | Stall, socket: WebSocket, stream: trio.abc.Stream) -> None:
         match act:
             case Close(code, reason):
                 self._note("closed", str(code))
                 await socket.close(code, reason)
             case Cut():
                 self._note("cut")
-                await line.cut()
+                await trio.aclose_forcefully(stream)
             case Stall():
                 self._note("stalled")
-                line.stall()
-                await trio.sleep_forever()
+                await trio.sleep_forever()  # nobody reads: pings go unanswered, and the client's writes pile up
 
     def _note(self, kind: str, detail: str = "") -> None:
         self._ledger.socket(self._world.now(), self.number, kind, detail)

@@ -199,6 +199,9 @@ def test_connection_may_end_at_a_time_or_at_a_step(how: End, code: str | None, a
     by_hand.session.end(how, by_hand.now)
     for client in (timed, stepped, by_hand):
         client.wait(10)
+        client.session.end(End.GOING_AWAY, client.now)
+        client.wait(0)
+        assert client.session.deadline() is None
         assert client.outgoing[-1] == act
         assert [event["error"]["code"] for event in only(client.events, "error")] == [code] * (code is not None)
         assert client.session.phase is Phase.OVER

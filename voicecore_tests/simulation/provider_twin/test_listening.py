@@ -105,6 +105,8 @@ def test_turn_opened_before_the_lockout_is_forgotten_by_it() -> None:
     assert kinds(client.speak(HELLO)) == [TURN[0]]
     client.configure_telephone(None)
     assert client.speak(silence(1.0)) == []
+    client.configure_telephone()
+    assert client.speak(silence(1.0)) == []
 
 
 def test_words_of_a_turn_come_later_in_pieces() -> None:

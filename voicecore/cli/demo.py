@@ -1,0 +1,187 @@
+"""`voicecore demo`: one whole call on loopback sockets, with nothing but this package.
+
+    recorded caller → carrier twin ⇄ engine ⇄ provider twin → recorded agent
+
+Everything between the two recordings is the real thing: webhooks with
+signatures, TwiML, media stream, the engine, the realtime protocol.  The call is
+shown as it happens; then come its latencies and what was written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import trio
+
+from voicecore import facts
+from voicecore.assembly import open_engine, real_world
+from voicecore.audio.convert import from_samples, to_samples
+from voicecore.audio.formats import PCM16_8K, PCMU_8K
+from voicecore.audio.level import levels_dbfs
+from voicecore.cli.exits import DONE, Failed
+from voicecore.cli.live import LivePrinter
+from voicecore.config import Settings
+from voicecore.observe.store import record_json
+from voicecore.observe.timeline import Levels, timeline_svg
+from voicecore.simulation import recordings
+from voicecore.simulation.carrier_twin import (
+    Account,
+    AfterAgent,
+    HangUp,
+    Say,
+    Step,
+    WhileAgentSpeaks,
+    open_carrier,
+)
+from voicecore.simulation.provider_twin import Behaviour, Handshake, ProviderTwin, Recorded, Reply, Script, Updates
+from voicecore.world import World
+
+_ROUND_TRIP_S = 0.075  #: a provider some way off: one for the session, one for its configuration
+_LONGEST_S = 60.0
+_LEVEL_STEP_S = 0.02
+_WAV_HEADER_BYTES = 44
+
+_AGENT = Script(
+    replies=(
+        Reply("Hello.", speech=Recorded("agent-hello")),
+        Reply(
+            "Your call is now first in line and will be answered by the next available representative.",
+            speech=Recorded("agent-you-are-next"),
+        ),
+        Reply(
+            "Congratulations. You have successfully installed and executed this telephone exchange, and there is "
+            "a good deal more that could be said about it, all of which you would now have to listen to.",
+            speech=Recorded("agent-long-30s"),
+        ),
+        Reply("One moment, please.", speech=Recorded("agent-one-moment")),
+        Reply("Goodbye.", speech=Recorded("agent-goodbye")),
+    ),
+    hears=(
+        "(a greeting, in Italian)",
+        "(one moment, in Italian)",
+        "(one moment, in Italian)",
+        "(a greeting, in Italian)",
+    ),
+)
+_PROVIDER = Behaviour(
+    handshake=Handshake(created_s=_ROUND_TRIP_S),
+    updates=Updates(answer_s=_ROUND_TRIP_S, effect_s=_ROUND_TRIP_S),
+)
+
+
+def run(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
+    """Carry out the command."""
+    out: Path = options.out
+    report, told = trio.run(hold_call, out, options.json)
+    folder = out / report.call_id
+    (folder / "timeline.svg").write_text(timeline_svg(report, told, _levels(folder / "audio.wav")), encoding="utf-8")
+    if options.json:
+        print(record_json(report).decode(), end="")
+    else:
+        _summarise(report, told, folder)
+    return DONE
+
+
+async def hold_call(out: Path, quietly: bool) -> tuple[facts.CallReport, Sequence[facts.Fact]]:
+    """Hold the call; return its report and everything that was told of it."""
+    world = real_world()
+    told: list[facts.Fact] = []
+    observers = [lambda _call_id, fact: told.append(fact)]
+    if not quietly:
+        print("one call between a recorded caller and a recorded agent; about 25 seconds", flush=True)
+        observers.append(LivePrinter(sys.stdout))
+    with trio.move_on_after(_LONGEST_S):
+        async with (
+            ProviderTwin(world, _AGENT, _PROVIDER).serve() as base_url,
+            open_engine(_settings(base_url, out), world=world, observers=observers) as engine,
+        ):
+            await _call(world, engine.url)
+            await engine.drain()
+        ended = told[-1]
+        if isinstance(ended, facts.CallEnded):
+            return ended.report, told
+    raise Failed("the demonstration call did not come to its end")
+
+
+async def _call(world: World, url: str) -> None:
+    async with open_carrier(world, Account()) as carrier:
+        line = await carrier.call(url, _caller())
+    if line is None or line.playout.violations:
+        raise Failed("the simulated carrier refused the call")
+
+
+def _caller() -> Sequence[Step]:
+    hello, moment = _spoken("caller-hello-it"), _spoken("caller-one-moment-it")
+    return (
+        Say(AfterAgent(0.4), hello),
+        Say(AfterAgent(0.4), moment),
+        Say(WhileAgentSpeaks(3.0), moment),  # the barge-in
+        Say(AfterAgent(0.4), hello),
+        HangUp(AfterAgent(0.6)),
+    )
+
+
+def _settings(base_url: str, out: Path) -> Settings:
+    overrides = {
+        "server.port": 0,
+        "server.data_dir": str(out),
+        "server.record_audio": True,
+        "agent.instructions": "You answer the telephone of a small company.",
+        "agent.first_message": "Hello.",
+        "carriers.twilio.account_sid": Account().account_sid,
+        "carriers.twilio.auth_token": Account().auth_token.reveal(),
+        "providers.openai_realtime.api_key": "demo-key",
+        "providers.openai_realtime.base_url": base_url,
+    }
+    return Settings.load(None, {}, overrides)
+
+
+def _spoken(name: str) -> bytes:
+    return from_samples(to_samples(recordings.load(name), PCM16_8K), PCMU_8K)
+
+
+def _levels(wav: Path) -> Levels:
+    samples = wav.read_bytes()[_WAV_HEADER_BYTES:]
+    left = b"".join(samples[i : i + 2] for i in range(0, len(samples), 4))
+    right = b"".join(samples[i + 2 : i + 4] for i in range(0, len(samples), 4))
+    step = _LEVEL_STEP_S
+    return Levels(step, levels_dbfs(left, PCM16_8K, step), levels_dbfs(right, PCM16_8K, step))
+
+
+def _summarise(report: facts.CallReport, told: Sequence[facts.Fact], folder: Path) -> None:
+    pauses = [
+        turn.first_sent_at_s - turn.caller_stopped_at_s
+        for turn in report.turns
+        if turn.first_sent_at_s is not None and turn.caller_stopped_at_s is not None
+    ]
+    first = report.turns[0].first_sent_at_s
+    clears = [fact.delay_s for fact in told if isinstance(fact, facts.ClearWritten)]
+    print()
+    print(f"call answered → first audio at the carrier  {_ms([first])}")
+    print(f"  of that, opening the session               {_ms([report.session_open_s])}")
+    print(f"end of caller's turn → agent at the carrier  {_ms(pauses)}")
+    print(f"caller's onset read → clear written          {_ms(clears)}")
+    print(f"marks: {_counts(report.media)}")
+    print()
+    for name, what in _FILES.items():
+        print(f"{folder / name}  {what}")
+
+
+def _counts(media: facts.MediaCounts) -> str:
+    return f"{media.marks_placed} placed, {media.marks_heard} heard, {media.marks_flushed} flushed by the clear"
+
+
+def _ms(seconds: Sequence[float | None]) -> str:
+    known = [f"{value * 1000:.1f}" for value in seconds if value is not None]
+    return f"{', '.join(known)} ms" if known else "not measured"
+
+
+_FILES = {
+    "audio.wav": "what the caller heard (right) and said (left)",
+    "timeline.svg": "the call as a picture; open it in a browser",
+    "record.json": "the record",
+    "transcript.jsonl": "the transcript: what was heard, not what was generated",
+}

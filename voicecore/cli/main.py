@@ -1,0 +1,66 @@
+"""The program: one subcommand a file, three exit codes.
+
+    0 done    1 the thing failed    2 wrong usage or configuration
+
+Rule: an error is one clear line on stderr; a traceback is a bug.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from voicecore.cli import check, demo, serve
+from voicecore.cli.exits import FAILED, Failed, WrongUsage
+from voicecore.errors import VoicecoreError, printable
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "httpcore", "trio-websocket"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        return int(options.run(options, os.environ))
+    except (Failed, WrongUsage) as failure:
+        for line in failure.lines:
+            print(f"voicecore: {line}", file=sys.stderr)
+        return failure.code
+    except (VoicecoreError, OSError) as error:
+        print(f"voicecore: {printable(str(error), 500)}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="voicecore", description="Telephone calls that an AI answers.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo_parser = commands.add_parser("demo", help="hold one call between simulated peers: no key, no network")
+    demo_parser.add_argument("--out", type=Path, default=Path("demo-output"), metavar="DIR", help="where to write")
+    demo_parser.add_argument("--json", action="store_true", help="print the report as JSON instead of the call")
+    demo_parser.set_defaults(run=demo.run)
+
+    serve_parser = commands.add_parser("serve", help="answer calls")
+    _add_config(serve_parser)
+    serve_parser.add_argument("--host", help="instead of server.host")
+    serve_parser.add_argument("--port", type=int, help="instead of server.port; 0 picks a free one")
+    serve_parser.add_argument("--public-url", metavar="URL", help="instead of server.public_url")
+    serve_parser.set_defaults(run=serve.run)
+
+    check_parser = commands.add_parser("check", help="say what is wrong with a configuration, and what is out of reach")
+    _add_config(check_parser)
+    check_parser.add_argument("--offline", action="store_true", help="look at the configuration only")
+    check_parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    check_parser.set_defaults(run=check.run)
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="voicecore.toml; the environment alone without it")
