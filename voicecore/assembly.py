@@ -22,6 +22,7 @@ from pathlib import Path
 import attrs
 import trio
 
+from voicecore.audio.formats import PCM16_24K
 from voicecore.carriers.twilio import TwilioAccount, TwilioInbound
 from voicecore.config import OpenAIRealtimeSettings, Settings
 from voicecore.engine.host import Host, HostParts, HostStatistics, open_host
@@ -105,6 +106,7 @@ def openai_realtime(settings: OpenAIRealtimeSettings) -> OpenAIRealtime:
         turn_detection=_turn_detection(settings),
         transcription=transcription,
         noise_reduction=None if noise == "off" else NoiseReduction(type=noise),
+        audio_format=PCM16_24K if settings.audio == "pcm" else None,
     )
 
 

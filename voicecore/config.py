@@ -33,6 +33,7 @@ ProviderName = Literal["openai_realtime"]
 TurnDetection = Literal["server_vad", "semantic_vad"]
 Eagerness = Literal["low", "medium", "high", "auto"]
 NoiseReduction = Literal["near_field", "far_field", "off"]
+SessionAudio = Literal["carrier", "pcm"]
 
 FILE_NAME = "voicecore.toml"
 MAX_CALLS_LIMIT = 10_000
@@ -126,6 +127,8 @@ class OpenAIRealtimeSettings:
         default="near_field", validator=kinds.one_of(get_args(NoiseReduction))
     )
     speed: float = attrs.field(default=1.0, validator=kinds.number(0.25, 1.5))
+    audio: SessionAudio = attrs.field(default="carrier", validator=kinds.one_of(get_args(SessionAudio)))
+    """The session's audio: the carrier's own format, passed through, or PCM16 at 24 kHz, converted both ways."""
 
 
 @attrs.frozen(kw_only=True)

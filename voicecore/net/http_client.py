@@ -12,9 +12,9 @@ Used by carriers (REST) and the carrier twin (webhooks).
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, cast
 
 import attrs
 import httpcore
@@ -77,10 +77,11 @@ class HttpClient:
         response = await self._client.send(request, stream=True, auth=auth, follow_redirects=False)
         try:
             body = bytearray()
-            async for piece in response.aiter_raw():
-                body += piece
-                if len(body) > self._limits.answer_bytes:
-                    raise ConnectionLost("sent an answer that is too large", peer=request.url.host)
+            async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_raw())) as pieces:
+                async for piece in pieces:
+                    body += piece
+                    if len(body) > self._limits.answer_bytes:
+                        raise ConnectionLost("sent an answer that is too large", peer=request.url.host)
         finally:
             await response.aclose()
         return HttpAnswer(response.status_code, response.headers, bytes(body))
@@ -115,7 +116,7 @@ class _Transport(httpx.AsyncBaseTransport):
             port=request.url.port,
             target=request.url.raw_path,
         )
-        wire = httpcore.Request(request.method, url, headers=request.headers.raw, content=request.stream)
+        wire = httpcore.Request(request.method, url, headers=request.headers.raw, content=_Content(request.content))
         try:
             response = await self._pool.handle_async_request(wire)
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
@@ -124,6 +125,21 @@ class _Transport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._pool.aclose()
+
+
+class _Content:
+    """A request's body in one piece; an iterator, because a cancelled generator would be left unfinished."""
+
+    def __init__(self, body: bytes) -> None:
+        self._rest = [body] if body else []
+
+    def __aiter__(self) -> _Content:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._rest:
+            raise StopAsyncIteration
+        return self._rest.pop()
 
 
 class _Body(httpx.AsyncByteStream):

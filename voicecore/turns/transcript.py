@@ -5,6 +5,7 @@ may arrive at any time (a caller's often after the answer to it).
 Rule 2: an agent line holds only what the caller heard.  A cut line keeps whole
 words from its start, in proportion to the audio heard; where the audio was not
 complete its length is estimated high, so that too little is kept, never too much.
+A text is cut to "" where no whole word was surely heard.
 Rule 3: an item of which nothing was heard is not in the transcript.
 
 Pure.  Used by turns/conversation.py.
@@ -13,6 +14,7 @@ Pure.  Used by turns/conversation.py.
 from __future__ import annotations
 
 import enum
+import unicodedata
 
 import attrs
 
@@ -103,11 +105,14 @@ class Transcript:
 def whole_words(text: str, fraction: float) -> str:
     """Return the longest run of whole words that is at most ``fraction`` of the text, by characters.
 
-    A text without spaces (as some languages are written) is cut by characters.
+    Scripts that are written without spaces (Chinese, Japanese) may be cut between any two characters.
     """
     if fraction >= 1.0:
         return text
     limit = int(len(text) * max(0.0, fraction))
-    if limit >= len(text) or text[limit].isspace() or " " not in text:
-        return text[:limit].rstrip()
-    return text[:limit].rpartition(" ")[0].rstrip()
+    borders = (at for at in range(limit, 0, -1) if text[at].isspace() or _stands_alone(text[at - 1]))
+    return text[: next(borders, 0)].rstrip()
+
+
+def _stands_alone(character: str) -> bool:
+    return unicodedata.east_asian_width(character) in {"W", "F"}

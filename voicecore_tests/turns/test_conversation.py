@@ -325,9 +325,7 @@ def test_an_unknown_tool_is_answered() -> None:
 class ConversationMachine(RuleBasedStateMachine):
     """Everything that caller, provider, carrier and clock can do, in any order."""
 
-    @initialize(
-        greets=st.booleans(), replies=st.booleans(), interrupts=st.booleans()
-    )
+    @initialize(greets=st.booleans(), replies=st.booleans(), interrupts=st.booleans())
     def begin(self, greets: bool, replies: bool, interrupts: bool) -> None:
         capabilities = attrs.evolve(DOES_ALL, replies=replies, interrupts=interrupts)
         self.talk = Talk(capabilities, "Welcome." if greets else None)

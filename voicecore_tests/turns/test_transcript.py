@@ -94,3 +94,9 @@ def test_whole_words_never_cuts_a_word(words: list[str], fraction: float) -> Non
     """What is kept are words of the text."""
     kept = whole_words(" ".join(words), fraction).split()
     assert kept == words[: len(kept)]
+
+
+def test_scripts_without_spaces_are_cut_between_characters() -> None:
+    """A Chinese sentence has no spaces to cut at; a single Latin word is kept whole or not at all."""
+    assert whole_words("请稍等一下谢谢您", 0.5) == "请稍等一"
+    assert whole_words("Goodbye.", 0.9) == ""

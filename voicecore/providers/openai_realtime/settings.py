@@ -58,6 +58,8 @@ class OpenAIRealtime:
     """How the caller's words are written down, billed apart; None: they are not."""
     noise_reduction: NoiseReduction | None = None
     modality: Literal["audio", "text"] = "audio"
+    audio_format: AudioFormat | None = None
+    """What to ask for in place of the leg's format; None: the leg's, so that audio can pass through."""
     limits: OpenLimits = attrs.field(factory=OpenLimits)
 
     @property
@@ -75,7 +77,7 @@ class OpenAIRealtime:
 
     def session_config(self, brief: Brief) -> SessionConfig:
         """Return the whole configuration of a session: the one place where it is made."""
-        audio_format = _spoken(brief.audio_format)
+        audio_format = _spoken(self.audio_format or brief.audio_format)
         return SessionConfig(
             input_format=audio_format,
             output_format=audio_format,

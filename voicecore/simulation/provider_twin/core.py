@@ -22,8 +22,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
 from voicecore.audio.formats import AudioFormat
 from voicecore.simulation.provider_twin import configuration
 from voicecore.simulation.provider_twin.agenda import Agenda
@@ -51,7 +49,7 @@ APPEND_LIMIT_BYTES = 15 * 1024 * 1024
 _EARLY_LIMIT_MESSAGES = 1000  #: what a client may send before `session.created`; the oldest falls out
 _LONGEST_MS = 24 * 3600 * 1000
 
-_NORMAL_VIOLATION = 1008
+_POLICY_VIOLATION = 1008
 _GOING_AWAY = 1001
 _BETA_DISABLED = 4000
 
@@ -115,18 +113,8 @@ class TwinSession:
         """Every response so far, in the order of creation."""
         return list(self._responder.responses)
 
-    def receive_text(self, message: str, now: float) -> None:
-        """Take one text message as it came over the wire."""
-        try:
-            decoded = orjson.loads(message)
-        except orjson.JSONDecodeError:
-            self.expire(now)
-            self._refuse(Refused("invalid_json", "The message is not valid JSON."), None)
-            return
-        self.receive(decoded, now)
-
     def receive(self, message: Any, now: float) -> None:
-        """Take one decoded client event; a bad one is answered with `error`, never raised."""
+        """Take one decoded message, None for text that is no JSON; a bad one is answered with `error`, never raised."""
         self.expire(now)
         if self._phase is Phase.OPENING:
             self._early.append(message)
@@ -184,7 +172,7 @@ class TwinSession:
             return
         if handshake.first_error is not None:
             self._refuse(Refused(handshake.first_error, "The session could not be created."), None)
-            self._finish(Close(_NORMAL_VIOLATION, handshake.first_error))
+            self._finish(Close(_POLICY_VIOLATION, handshake.first_error))
             return
         self._emit("session.created", session=copy.deepcopy(self.effective))
         if handshake.announces_conversation:
@@ -201,8 +189,6 @@ class TwinSession:
         self._end(how)
 
     def _end(self, how: End) -> None:
-        if self._phase is Phase.OVER:
-            return
         match how:
             case End.EXPIRED:
                 problem = "Your session hit the maximum duration of 60 minutes."
@@ -220,6 +206,8 @@ class TwinSession:
                 self._finish(Stall())
 
     def _finish(self, act: Close | Cut | Stall) -> None:
+        if self._phase is Phase.OVER:
+            return  # the first end counts
         self._phase = Phase.OVER
         self._outbox.end(act)
         self._agenda.clear()

@@ -218,10 +218,7 @@ class TwinConnection:
         self._ledger.message(now, self.number, "in", event, text)
         if isinstance(event, dict) and event.get("type") != "input_audio_buffer.append":
             self.requests.append(event)
-        if event is None:
-            self.session.receive_text(text, now)
-        else:
-            self.session.receive(event, now)
+        self.session.receive(event, now)
 
     async def _end(self, act: Close | Cut | Stall, socket: WebSocket, stream: trio.abc.Stream) -> None:
         match act:
@@ -263,6 +260,7 @@ def _event_of(outgoing: Outgoing) -> JsonObject | None:
 
 
 def _decoded(text: str) -> object:
+    """Return the JSON value, None for text that is none; the session refuses both alike."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

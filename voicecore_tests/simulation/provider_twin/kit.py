@@ -70,7 +70,7 @@ class Client:
     def send_raw(self, message: object) -> list[Event]:
         """Send any JSON value as a message."""
         before = len(self.events)
-        self.session.receive_text(orjson.dumps(message).decode(), self.now)
+        self.session.receive(orjson.loads(orjson.dumps(message)), self.now)
         self._collect()
         return self.events[before:]
 

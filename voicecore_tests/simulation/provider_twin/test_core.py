@@ -84,13 +84,12 @@ def test_bad_client_event_is_refused_by_name(message: dict[str, object], code: s
     assert kinds(client.configure()) == ["session.updated"]
 
 
-def test_text_that_is_no_event_is_refused() -> None:
-    """Broken JSON and JSON that is no object get an error without an event id."""
+def test_what_is_no_event_is_refused() -> None:
+    """JSON that is no object gets an error without an event id, and so does text that is no JSON."""
     client = Client()
-    client.session.receive_text('{"type":', client.now)
-    client.wait(0)
-    assert error(client.events)["event_id"] is None
-    assert error(client.send_raw(["session.update"]))["code"] == "invalid_value"
+    for message in (["session.update"], "session.update", None):
+        refusal = error(client.send_raw(message))
+        assert (refusal["code"], refusal["event_id"]) == ("invalid_value", None)
 
 
 @given(

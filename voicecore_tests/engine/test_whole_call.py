@@ -1,0 +1,129 @@
+"""Whole calls, wire to wire: what went in came out, and what was said was heard."""
+
+from __future__ import annotations
+
+import pytest
+from trio.testing import MockClock
+
+from voicecore.facts import AgentSaid, BargedIn, ClearWritten, EndCause, Speaker
+from voicecore.simulation.carrier_twin import AfterAgent, At, HangUp, LineFaults, Say, WhileAgentSpeaks
+from voicecore.simulation.carrier_twin.faults import EchoOrder
+from voicecore.simulation.memory_network import LinkSettings
+from voicecore.simulation.numbered_audio import numbered_audio
+from voicecore.simulation.provider_twin import Behaviour, NumberedFrames, Pace, Recorded, Reply, Script
+from voicecore_tests.kit import house, ulaw
+
+HELLO = Reply("Hello.", speech=Recorded("agent-hello"))
+LONG = Reply("one two three four five six seven eight nine ten", speech=Recorded("agent-long-30s"))
+MOMENT = Reply("One moment, please.", speech=Recorded("agent-one-moment"))
+
+
+async def test_a_call_is_greeted_heard_and_answered(autojump_clock: MockClock) -> None:
+    """The caller hears the greeting, speaks, and hears the answer; the record says the same."""
+    script = Script(replies=(HELLO, MOMENT), hears=("hello?",))
+    async with house(script, agent__first_message="Hello.") as it:
+        line = await it.carrier.call(
+            it.engine.url, [Say(AfterAgent(0.4), ulaw("caller-hello-it")), HangUp(AfterAgent(0.6))]
+        )
+        await it.engine.drain()
+    assert line is not None
+    assert line.playout.violations == []
+    assert [(entry.speaker, entry.text, entry.interrupted) for entry in it.report.transcript] == [
+        (Speaker.AGENT, "Hello.", False),
+        (Speaker.CALLER, "hello?", False),
+        (Speaker.AGENT, "One moment, please.", False),
+    ]
+    assert it.report.end_cause is EndCause.CALLER_HUNG_UP
+    assert it.report.carrier_status == "completed"
+    assert it.report.problems == {}
+    (record,) = it.records()
+    assert [entry["text"] for entry in record["transcript"]] == ["Hello.", "hello?", "One moment, please."]
+
+
+async def test_the_callers_audio_reaches_the_provider_byte_for_byte(autojump_clock: MockClock) -> None:
+    """G.711 passes through: every byte once, in order, from the first frame on, also those before the session."""
+    pace = Behaviour(pace=Pace(first_delta_s=0.1))
+    async with house(Script(), pace, link=LinkSettings(delay_s=0.02)) as it:
+        frames = numbered_audio(call=1, response=1, seconds=4.0)
+        line = await it.carrier.call(it.engine.url, [Say(At(0.0), frames), HangUp(At(6.0))])
+        await it.engine.drain()
+    assert line is not None
+    forwarded = bytes(it.session.session.caller_audio)
+    assert bytes(line.sent_audio).startswith(forwarded)
+    assert len(line.sent_audio) - len(forwarded) <= 3 * 160  # on their way when the caller hung up
+    media = it.report.media
+    assert it.report.audio_path is not None
+    assert it.report.audio_path.passthrough
+    assert media.caller_received_bytes == media.caller_forwarded_bytes + sum(media.caller_dropped_bytes.values())
+
+
+async def test_the_agents_audio_reaches_the_carrier_byte_for_byte(autojump_clock: MockClock) -> None:
+    """I5: what was generated is what is played, in order, once; only the last frame is filled up."""
+    script = Script(replies=(Reply("numbers", speech=NumberedFrames(7.0)),))
+    async with house(script, agent__first_message="numbers") as it:
+        line = await it.carrier.call(it.engine.url, [HangUp(AfterAgent(0.5))])
+        await it.engine.drain()
+    assert line is not None
+    expected = numbered_audio(call=1, response=1, seconds=7.0)
+    assert bytes(line.received_audio) == expected
+    assert line.playout.heard_bytes() == expected
+    assert line.playout.gaps == 0
+
+
+@pytest.mark.parametrize("split", [1, 3, 100])
+async def test_no_cut_of_the_bytes_on_the_wire_changes_a_call(autojump_clock: MockClock, split: int) -> None:
+    """H6: the network may deliver any pieces."""
+    script = Script(replies=(Reply("numbers", speech=NumberedFrames(2.0)),))
+    async with house(script, link=LinkSettings(split_bytes=split), agent__first_message="numbers") as it:
+        line = await it.carrier.call(it.engine.url, [HangUp(AfterAgent(0.5))])
+        await it.engine.drain()
+    assert line is not None
+    assert bytes(line.received_audio) == numbered_audio(call=1, response=1, seconds=2.0)
+
+
+async def test_barge_in_stops_the_agent_at_the_ear(autojump_clock: MockClock) -> None:
+    """Clear at once, nothing of the old response after it, and the history keeps what was heard."""
+    script = Script(replies=(LONG, MOMENT), hears=("stop",))
+    async with house(script, Behaviour(late_deltas=5), agent__first_message="long") as it:
+        steps = [Say(WhileAgentSpeaks(3.0), ulaw("caller-one-moment-it")), HangUp(AfterAgent(0.6))]
+        line = await it.carrier.call(it.engine.url, steps)
+        await it.engine.drain()
+    assert line is not None
+    (barge_in,) = it.told(BargedIn)
+    (cleared,) = [entry.at for entry in line.ledger if entry.kind == "clear"]
+    played = [heard for heard in line.playout.heard if heard.began_at < cleared]
+    heard_s = sum(len(heard.audio) for heard in played) / 8000
+    assert heard_s - 0.1 <= barge_in.heard_s <= heard_s
+    assert it.told(ClearWritten)[0].delay_s <= 0.02
+    cut = it.told(AgentSaid)[0]
+    assert cut.interrupted
+    assert cut.text is not None
+    assert LONG.text.startswith(cut.text)
+    (item,) = [item for item in it.session.session.conversation.items if item.truncated]
+    assert len(item.audio) // 8 == int(barge_in.heard_s * 1000)
+    assert [entry.text for entry in it.report.transcript][-1] == "One moment, please."
+
+
+@pytest.mark.parametrize("echoes", list(EchoOrder))
+async def test_c4_calls_survive_every_way_in_which_marks_come_back(
+    autojump_clock: MockClock, echoes: EchoOrder
+) -> None:
+    """Never, doubled, or out of order: the conversation goes on, and the transcript is the same."""
+    script = Script(replies=(HELLO, MOMENT), hears=("hello?",))
+    async with house(script, agent__first_message="Hello.") as it:
+        steps = [Say(AfterAgent(3.0), ulaw("caller-hello-it")), HangUp(AfterAgent(3.0))]
+        await it.carrier.call(it.engine.url, steps, faults=LineFaults(echoes=echoes))
+        await it.engine.drain()
+    assert [entry.text for entry in it.report.transcript] == ["Hello.", "hello?", "One moment, please."]
+
+
+async def test_a_provider_that_speaks_pcm_gets_and_gives_converted_audio(autojump_clock: MockClock) -> None:
+    """H2: duration in is duration out; the report says that it was converted."""
+    script = Script(replies=(MOMENT,))
+    async with house(script, agent__first_message="One moment, please.", providers__openai_realtime__audio="pcm") as it:
+        line = await it.carrier.call(it.engine.url, [HangUp(AfterAgent(0.5))])
+        await it.engine.drain()
+    assert line is not None
+    assert it.report.audio_path is not None
+    assert not it.report.audio_path.passthrough
+    assert abs(len(line.received_audio) / 8000 - 1.58) < 0.04

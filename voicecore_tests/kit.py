@@ -1,0 +1,132 @@
+"""What whole-call tests share: one simulated world with both twins and the real engine in it.
+
+Mechanics live here, rules in the tests.  Everything runs in virtual time on
+memory streams, from one seed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import trio
+from trio.lowlevel import Task
+
+from voicecore.assembly import Engine, open_engine
+from voicecore.audio.convert import from_samples, to_samples
+from voicecore.audio.formats import PCM16_8K, PCMU_8K
+from voicecore.config import Settings
+from voicecore.engine.settings import HostSettings
+from voicecore.facts import CallEnded, CallReport, Fact
+from voicecore.simulation import recordings
+from voicecore.simulation.carrier_twin import CarrierTwin, open_carrier
+from voicecore.simulation.memory_network import LinkSettings
+from voicecore.simulation.provider_twin import Behaviour, ProviderTwin, Script, TwinConnection
+from voicecore.simulation.world import SimulatedWorld, simulated_world
+
+LIMIT_S = 900.0  #: virtual; a scenario that has not ended by then hangs
+
+
+def ulaw(name: str) -> bytes:
+    """A recording as the telephone carries it."""
+    return from_samples(to_samples(recordings.load(name), PCM16_8K), PCMU_8K)
+
+
+@attrs.define(eq=False)
+class House:
+    """A running engine between its twins."""
+
+    simulated: SimulatedWorld
+    engine: Engine
+    carrier: CarrierTwin
+    provider: ProviderTwin
+    facts: list[Fact]
+
+    @property
+    def reports(self) -> list[CallReport]:
+        return [fact.report for fact in self.facts if isinstance(fact, CallEnded)]
+
+    @property
+    def report(self) -> CallReport:
+        (report,) = self.reports
+        return report
+
+    @property
+    def session(self) -> TwinConnection:
+        return self.provider.connections[-1]
+
+    def records(self) -> list[dict[str, Any]]:
+        files = self.simulated.files.files
+        return [json.loads(bytes(data)) for path, data in files.items() if path.name == "record.json"]
+
+    def told(self, kind: type) -> list[Any]:
+        return [fact for fact in self.facts if isinstance(fact, kind)]
+
+
+def settings(base_url: str, **overrides: object) -> Settings:
+    """Settings of an engine that talks to twins; ``section__key`` overrides."""
+    given = {
+        "server.port": 0,
+        "server.data_dir": "/data",
+        "agent.instructions": "Be brief.",
+        "carriers.twilio.account_sid": "AC00000000000000000000000000000001",
+        "carriers.twilio.auth_token": "voicecore-test-token",
+        "providers.openai_realtime.api_key": "sk-planted-secret",
+        "providers.openai_realtime.base_url": base_url,
+    }
+    given |= {name.replace("__", "."): value for name, value in overrides.items()}
+    return Settings.load(None, {}, given)
+
+
+@asynccontextmanager
+async def house(
+    script: Script | Sequence[Script] | None = None,
+    behaviour: Behaviour | Sequence[Behaviour] | None = None,
+    *,
+    seed: int = 0,
+    link: LinkSettings | None = None,
+    host: HostSettings | None = None,
+    **overrides: object,
+) -> AsyncIterator[House]:
+    """Run an engine and both twins in one simulated world; leaving the block ends all of it."""
+    simulated = simulated_world(seed, link)
+    provider = ProviderTwin(simulated.world, script, behaviour)
+    facts: list[Fact] = []
+    with trio.fail_after(LIMIT_S):
+        async with (
+            provider.serve() as base_url,
+            open_engine(
+                settings(base_url, **overrides),
+                world=simulated.world,
+                observers=[lambda _call_id, fact: facts.append(fact)],
+                host_settings=host,
+            ) as engine,
+            open_carrier(simulated.world) as carrier,
+        ):
+            yield House(simulated, engine, carrier, provider, facts)
+
+
+def living_tasks(root: Task | None = None) -> Iterator[Task]:
+    """Every task below the one that runs the test."""
+    task = root or trio.lowlevel.current_task()
+    for nursery in task.child_nurseries:
+        for child in nursery.child_tasks:
+            yield child
+            yield from living_tasks(child)
+
+
+class CancelAtStep(trio.abc.Instrument):
+    """Cancels a scope after the k-th step that any task takes."""
+
+    def __init__(self, scope: trio.CancelScope, step: int) -> None:
+        self.steps = 0
+        self._scope = scope
+        self._step = step
+
+    def after_task_step(self, task: Task) -> None:  # noqa: ARG002
+        self.steps += 1
+        if self.steps == self._step:
+            self._scope.cancel()
