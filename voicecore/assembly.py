@@ -89,7 +89,7 @@ async def open_engine(
         listening = await world.network.listen(settings.server.host, settings.server.port)
         local_url = f"http://{_url_host(settings.server.host)}:{listening.port}"
         async with open_service_nursery() as nursery:
-            await nursery.start(serve, listening.listeners, Router(_routes(settings, host, local_url)))
+            await nursery.start(serve, listening.listeners, Router(_routes(settings, world, host, local_url)))
             yield Engine(url=local_url, host=host)
 
 
@@ -128,9 +128,10 @@ def _parts(settings: Settings, world: World, observers: Sequence[Observer]) -> H
     )
 
 
-def _routes(settings: Settings, host: Host, local_url: str) -> Mapping[tuple[str, str], Handler]:
+def _routes(settings: Settings, world: World, host: Host, local_url: str) -> Mapping[tuple[str, str], Handler]:
     account = settings.carriers.twilio
     twilio = TwilioInbound(
+        world,
         TwilioAccount(
             account_sid=account.account_sid,
             auth_token=account.auth_token,

@@ -124,6 +124,7 @@ class LoneSession:
             TimeoutError: Nothing came within ``timeout_s`` seconds.
             SessionLost: The session ended.
         """
+        await trio.lowlevel.checkpoint()
         if not self._waiting:
             with trio.move_on_after(float("inf") if timeout_s is None else timeout_s):
                 await self._fill()

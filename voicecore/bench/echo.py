@@ -1,7 +1,7 @@
 """The provider of a measurement: whatever it hears it says again, at once, in one endless response.
 
     /v1/realtime    OpenAI Realtime, by the provider twin's own session (7 µs a message)
-    /plain          every text message back, for the baseline
+    /plain          every media message back, for the baseline
 
 Rule 1: nothing runs ahead: what is said was heard a moment before, so that no
 audio has to wait for its turn to be played.
@@ -29,6 +29,7 @@ from voicecore.net.server import serve
 from voicecore.net.sockets import RealNetwork
 from voicecore.net.websocket import WebSocket
 from voicecore.simulation.provider_twin import Behaviour, Echo, Script, TwinSession
+from voicecore.simulation.provider_twin.outbox import SendEvent
 from voicecore.simulation.provider_twin.responding import Identity
 
 REALTIME_PATH = "/v1/realtime"
@@ -66,7 +67,8 @@ class EchoProvider:
         session = self._new_session()
         while True:
             for outgoing in session.take():
-                await socket.send(outgoing.text)
+                if isinstance(outgoing, SendEvent):
+                    await socket.send(outgoing.text)
             for text in await socket.receive():
                 message = orjson.loads(text)
                 if message["type"] == "input_audio_buffer.append":
@@ -79,8 +81,10 @@ class EchoProvider:
         self.ready += 1
         while True:
             for text in await socket.receive():
-                self._heard(binascii.a2b_base64(orjson.loads(text)["media"]["payload"]))
-                await socket.send(text)
+                message = orjson.loads(text)
+                if message["event"] == "media":
+                    self._heard(binascii.a2b_base64(message["media"]["payload"]))
+                    await socket.send(text)
 
     def _heard(self, audio: bytes) -> None:
         now = perf_counter()

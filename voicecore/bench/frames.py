@@ -50,6 +50,11 @@ class Direction:
         self._faults = Faults()
 
     @property
+    def frames(self) -> int:
+        """Frames that left so far."""
+        return len(self._left_at)
+
+    @property
     def waiting(self) -> int:
         """Frames that are on their way."""
         return len(self._left_at) - len(self._came_at)

@@ -106,7 +106,8 @@ async def connect(host: str, port: int, path: str, headers: Sequence[tuple[str, 
     head, unread = await _read_head(stream)
     if not head.startswith(b"HTTP/1.1 101 "):
         await trio.aclose_forcefully(stream)
-        raise BenchmarkFailed(f"a WebSocket was refused: {head.partition(b'\r\n')[0].decode('latin-1')}")
+        status = head.decode("latin-1").split("\r\n")[0]
+        raise BenchmarkFailed(f"a WebSocket was refused: {status}")
     return RawWebSocket(stream, unread)
 
 

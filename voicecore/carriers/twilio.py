@@ -31,6 +31,7 @@ from voicecore.secrets import Secret
 from voicecore.wire import twilio_webhook, twiml
 from voicecore.wire.twilio_media import TwilioMedia
 from voicecore.wire.twilio_signature import SIGNATURE_HEADER, is_signed
+from voicecore.world import World
 
 FORM = "application/x-www-form-urlencoded"
 START_S = 5.0  #: from the upgrade to the stream's start message
@@ -52,7 +53,8 @@ class TwilioAccount:
 class TwilioInbound:
     """Takes calls from Twilio into a reception."""
 
-    def __init__(self, account: TwilioAccount, reception: Reception) -> None:
+    def __init__(self, world: World, account: TwilioAccount, reception: Reception) -> None:
+        self._world = world
         self._account = account
         self._reception = reception
 
@@ -119,7 +121,7 @@ class TwilioInbound:
             if media_pass is None:
                 await socket.close(POLICY_VIOLATION, "the token is used")
             else:
-                await hold_stream(socket, media_pass)
+                await hold_stream(socket, media_pass, self._world)
 
         return Upgrade(run)
 
@@ -138,7 +140,7 @@ class TwilioInbound:
         return f"{scheme}{'s' if secure.endswith('s') else ''}://{rest}"
 
 
-async def hold_stream(socket: WebSocket, media_pass: MediaPass) -> None:
+async def hold_stream(socket: WebSocket, media_pass: MediaPass, world: World) -> None:
     """Wait for the stream's start, then hold the call on it until the call is over.
 
     Whatever happens, the pass is used or given back exactly once.
@@ -147,7 +149,7 @@ async def hold_stream(socket: WebSocket, media_pass: MediaPass) -> None:
     problem = "the stream was closed before its start message"
     try:
         with trio.move_on_after(START_S):
-            leg = await _read_start(socket)
+            leg = await _read_start(socket, world)
         if leg is None:
             problem = f"no start message came within {START_S} s"
         elif leg.started.carrier_call_id != media_pass.carrier_call_id:
@@ -165,8 +167,8 @@ async def hold_stream(socket: WebSocket, media_pass: MediaPass) -> None:
         await socket.close(POLICY_VIOLATION)
 
 
-async def _read_start(socket: WebSocket) -> TwilioLeg:
-    stream = _Stream(socket)
+async def _read_start(socket: WebSocket, world: World) -> TwilioLeg:
+    stream = _Stream(socket, world)
     while True:
         events = await stream.receive()
         for index, event in enumerate(events):
@@ -214,8 +216,9 @@ class TwilioLeg:
 class _Stream:
     """The socket and its codec."""
 
-    def __init__(self, socket: WebSocket) -> None:
+    def __init__(self, socket: WebSocket, world: World) -> None:
         self._socket = socket
+        self._world = world
         self._codec = TwilioMedia()
         self._bad_at: deque[float] = deque(maxlen=BAD_MESSAGES_LIMIT + 1)
 
@@ -244,7 +247,7 @@ class _Stream:
         try:
             return self._codec.receive(text)
         except RemoteProtocolError as malformed:
-            self._bad_at.append(trio.current_time())
+            self._bad_at.append(self._world.now())
             if self.misbehaved:
                 raise
             return LegMessageIgnored(malformed.field, malformed.problem)

@@ -30,8 +30,8 @@ from voicecore.engine.call import Call, Ending
 from voicecore.engine.report import call_report
 from voicecore.engine.run import run_call
 from voicecore.engine.settings import Agent, HostSettings
-from voicecore.errors import first_cause
-from voicecore.facts import CallBegan, CallEnded, CallReport, EndCause, Fact, Observer
+from voicecore.errors import first_cause, printable
+from voicecore.facts import CallBegan, CallEnded, CallReport, EndCause, Fact, Observer, ProblemSeen
 from voicecore.nurseries import open_service_nursery
 from voicecore.ports import Brief, CallStore, Leg, MediaPass, Provider, RingingCall, StatusReport
 from voicecore.world import World
@@ -237,6 +237,8 @@ class Host:
                 log.error("call %s: its recording stopped: %s", call_id, error.strerror)  # noqa: TRY400
 
     def _tell(self, call_id: str, fact: Fact) -> None:
+        if isinstance(fact, ProblemSeen):
+            log.warning("call %s: %s: %s", call_id, printable(fact.code), printable(fact.message))
         for observer in self._parts.observers:
             try:
                 observer(call_id, fact)

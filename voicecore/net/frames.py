@@ -7,8 +7,9 @@ it arrives.  wsproto stays its judge in the tests.
 
 Rule 1: what the peer can make us keep is bounded by ``max_message_bytes`` and one
 read; an announced length is judged before its payload comes.
-Rule 2: a fault of the peer is a `FrameFault` with the close code that RFC 6455
-names: 1002 protocol, 1003 binary, 1007 not UTF-8, 1009 too big.
+Rule 2: a fault of the peer is the last event, behind what it sent before: `Faulted`
+with the close code that RFC 6455 names: 1002 protocol, 1003 binary, 1007 not
+UTF-8, 1009 too big.  Nothing is read behind a fault or a close.
 Rule 3: no extension is negotiated, so every reserved bit is a fault.
 
 Sans-IO; used by net/accepted.py.
@@ -64,11 +65,19 @@ class CloseReceived:
     reason: str
 
 
-FrameEvent = TextReceived | PingReceived | PongReceived | CloseReceived
-
-
-class FrameFault(Exception):
+@attrs.frozen
+class Faulted:
     """The peer broke the protocol; ``code`` is what to close with."""
+
+    code: int
+    problem: str
+
+
+FrameEvent = TextReceived | PingReceived | PongReceived | CloseReceived | Faulted
+
+
+class _Fault(Exception):
+    """Carries a fault out of the parsing of one frame."""
 
     def __init__(self, code: int, problem: str) -> None:
         self.code = code
@@ -95,21 +104,23 @@ class FrameParser:
         """Frames parsed so far, pieces of messages included."""
         self._max_message_bytes = max_message_bytes
         self._buffer = bytearray()
-        self._parts: list[bytes] | None = None  # of the text message under way
-        self._parts_bytes = 0
+        self._begun: bytearray | None = None  # what came of a text message in pieces
+        self._is_over = False
+
+    @property
+    def is_mid_message(self) -> bool:
+        """Whether the peer owes the rest of a frame or of a message."""
+        return self._begun is not None or bool(self._buffer)
 
     def feed(self, data: bytes | bytearray) -> list[FrameEvent]:
-        """Return what the bytes complete, in order.
-
-        Raises:
-            FrameFault: After everything before the fault was returned by an earlier
-                call, or is lost with the connection.
-        """
-        self._buffer += data
+        """Return what the bytes complete, in order; a close or a fault is the last event ever."""
         events: list[FrameEvent] = []
+        if self._is_over:
+            return events
+        self._buffer += data
         start = 0
         try:
-            while (head := self._head(start)) is not None:
+            while not self._is_over and (head := self._head(start)) is not None:
                 begin = start + head.size
                 end = begin + head.length
                 if end > len(self._buffer):
@@ -118,9 +129,12 @@ class FrameParser:
                 event = self._frame(head, _unmasked(self._buffer[begin:end], head.mask))
                 if event is not None:
                     events.append(event)
+                self._is_over = isinstance(event, CloseReceived)
                 start = end
-        finally:
-            del self._buffer[:start]
+        except _Fault as fault:
+            self._is_over = True
+            events.append(Faulted(fault.code, fault.problem))
+        del self._buffer[: len(self._buffer) if self._is_over else start]
         return events
 
     def _head(self, start: int) -> _Head | None:
@@ -130,22 +144,18 @@ class FrameParser:
         first, second = buffer[start], buffer[start + 1]
         opcode = _opcode(first)
         if not second & 0x80:
-            raise FrameFault(1002, "a frame that is not masked")
+            raise _Fault(1002, "a frame that is not masked")
         length, size = second & 0x7F, 6
         if opcode >= Opcode.CLOSE and (length > _CONTROL_LIMIT_BYTES or not first & 0x80):
-            raise FrameFault(1002, "a control frame that is too long or in pieces")
-        if length == _LENGTH_16:
-            size = 8
-            if available < 4:
+            raise _Fault(1002, "a control frame that is too long or in pieces")
+        if length >= _LENGTH_16:
+            announced = _announced_length(buffer, start, length)
+            if announced is None:
                 return None
-            (length,) = struct.unpack_from("!H", buffer, start + 2)
-        elif length == _LENGTH_64:
-            size = 14
-            if available < 10:
-                return None
-            (length,) = struct.unpack_from("!Q", buffer, start + 2)
-        if opcode < Opcode.CLOSE and self._parts_bytes + length > self._max_message_bytes:
-            raise FrameFault(1009, "a message that is too big")
+            size += 2 if length == _LENGTH_16 else 8
+            length = announced
+        if opcode < Opcode.CLOSE and len(self._begun or b"") + length > self._max_message_bytes:
+            raise _Fault(1009, "a message that is too big")
         if available < size:
             return None
         return _Head(bool(first & 0x80), opcode, length, bytes(buffer[start + size - 4 : start + size]), size)
@@ -161,19 +171,15 @@ class FrameParser:
 
     def _text(self, head: _Head, payload: bytes) -> TextReceived | None:
         if head.opcode is Opcode.BINARY:
-            raise FrameFault(1003, "a binary message; text is spoken here")
-        if (head.opcode is Opcode.CONTINUATION) == (self._parts is None):
-            raise FrameFault(1002, "a piece of a message that was not begun, or a new one within it")
-        if self._parts is None and head.final:  # nearly every message
+            raise _Fault(1003, "a binary message; text is spoken here")
+        if (head.opcode is Opcode.CONTINUATION) == (self._begun is None):
+            raise _Fault(1002, "a piece of a message that was not begun, or a new one within it")
+        if self._begun is None and head.final:  # nearly every message
             return TextReceived(_decoded(payload))
-        self._parts = [] if self._parts is None else self._parts
-        if payload:
-            self._parts.append(payload)
-        self._parts_bytes += len(payload)
-        if not head.final:
-            return None
-        whole, self._parts, self._parts_bytes = b"".join(self._parts), None, 0
-        return TextReceived(_decoded(whole))
+        whole = bytearray() if self._begun is None else self._begun
+        whole += payload
+        self._begun = None if head.final else whole
+        return TextReceived(_decoded(whole)) if head.final else None
 
 
 def encode_frame(opcode: Opcode, payload: bytes) -> bytes:
@@ -196,11 +202,22 @@ def encode_close(code: int, reason: str = "") -> bytes:
 
 def _opcode(first: int) -> Opcode:
     if first & 0x70:
-        raise FrameFault(1002, "a reserved bit that nobody negotiated")
+        raise _Fault(1002, "a reserved bit that nobody negotiated")
     try:
         return Opcode(first & 0x0F)
     except ValueError:
-        raise FrameFault(1002, "an opcode that does not exist") from None
+        raise _Fault(1002, "an opcode that does not exist") from None
+
+
+def _announced_length(buffer: bytearray, start: int, kind: int) -> int | None:
+    """Return the length that stands behind the first two bytes of a frame; None while it is not there."""
+    form, least = ("!H", _LENGTH_16) if kind == _LENGTH_16 else ("!Q", 1 << 16)
+    if len(buffer) < start + 2 + struct.calcsize(form):
+        return None
+    (length,) = struct.unpack_from(form, buffer, start + 2)
+    if length < least:
+        raise _Fault(1002, "a length that is not written in the fewest bytes")
+    return int(length)
 
 
 def _unmasked(payload: bytearray, mask: bytes) -> bytes:
@@ -212,19 +229,19 @@ def _unmasked(payload: bytearray, mask: bytes) -> bytes:
     return (int.from_bytes(payload, "little") ^ key).to_bytes(size, "little")
 
 
-def _decoded(payload: bytes) -> str:
+def _decoded(payload: bytes | bytearray) -> str:
     try:
         return payload.decode("utf-8")
     except UnicodeDecodeError:
-        raise FrameFault(1007, "a text message that is not UTF-8") from None
+        raise _Fault(1007, "a text message that is not UTF-8") from None
 
 
 def _read_close(payload: bytes) -> CloseReceived:
     if not payload:
         return CloseReceived(1005, "")
     if len(payload) == 1:
-        raise FrameFault(1002, "a close frame with half a code")
+        raise _Fault(1002, "a close frame with half a code")
     (code,) = struct.unpack_from("!H", payload)
     if code not in _LEGAL_CLOSE_CODES and not 3000 <= code <= 4999:
-        raise FrameFault(1002, "a close code that may not be sent")
+        raise _Fault(1002, "a close code that may not be sent")
     return CloseReceived(code, _decoded(payload[2:]))

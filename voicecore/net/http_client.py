@@ -1,10 +1,14 @@
-"""HTTP requests: httpx, on the World's network and within bounds.
+"""HTTP requests on the World's network and within bounds: httpx writes them, httpcore speaks.
 
 Rule 1: connections come from the World, so that a request works in virtual time
 on memory streams as it does on sockets; TLS is the network's business.
 Rule 2: an answer is capped while it is read, never unpacked, and never followed
 to another place: credentials go where they were sent and nowhere else.
-Rule 3: foreign errors become `ConnectionLost`, without URL or headers.
+Rule 3: a connection serves one request.  Requests are few, and one on a kept
+connection that the peer is just closing fails without a word about whether it
+took effect: neither dialling nor hanging up may be guessed about.
+Rule 4: foreign errors become `ConnectionLost`, without URL or headers.  httpx's
+own client is not used, because it logs URLs.
 
 Used by carriers (REST) and the carrier twin (webhooks).
 """
@@ -12,27 +16,34 @@ Used by carriers (REST) and the carrier twin (webhooks).
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
-from contextlib import aclosing, asynccontextmanager
-from typing import Any, cast
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
 
 import attrs
 import httpcore
 import httpx
 import trio
 
-from voicecore.errors import ConnectionLost
+from voicecore.errors import ConnectionLost, LocalProtocolError
+from voicecore.net.headers import encode_headers
 from voicecore.world import Network
+
+_PEER_ERRORS = (httpcore.NetworkError, httpcore.ProtocolError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 @attrs.frozen(kw_only=True)
 class HttpLimits:
-    """Bounds of one request; seconds and bytes."""
+    """Bounds of requests; seconds, bytes and counts."""
 
     connect_s: float = 5.0
+    """Name lookup, TCP and TLS."""
     request_s: float = 15.0
-    """The whole of it, from the first byte sent to the last one read."""
+    """The whole of a request, from before connecting to the last byte read."""
     answer_bytes: int = 2**20
+    """Of a whole answer as it comes over the wire, head included."""
+    max_connections: int = 64
+    """Requests under way at the same time; others wait, within ``request_s``."""
 
 
 @attrs.frozen
@@ -41,14 +52,15 @@ class HttpAnswer:
 
     status: int
     headers: Mapping[str, str] = attrs.field(repr=False)
+    """Names are found in any case."""
     body: bytes = attrs.field(repr=False)
 
 
 class HttpClient:
     """Sends requests. Made by `open_http_client`."""
 
-    def __init__(self, client: httpx.AsyncClient, limits: HttpLimits) -> None:
-        self._client = client
+    def __init__(self, pool: httpcore.AsyncConnectionPool, limits: HttpLimits) -> None:
+        self._pool = pool
         self._limits = limits
 
     async def post_form(
@@ -61,79 +73,43 @@ class HttpClient:
     ) -> HttpAnswer:
         """Send a form and return the answer, whatever its status.
 
+        ``auth`` is user name and password. Cancelled, the request may or may not have taken effect.
+
         Raises:
-            ConnectionLost: No answer, not in time, or one that is too large.
+            LocalProtocolError: The URL is not one, or a header may not be sent.
+            ConnectionLost: No answer, not in time, or one that is too large or packed.
         """
-        request = self._client.build_request("POST", url, data=dict(fields), headers=dict(headers or {}))
-        peer = request.url.host
+        request = _form_request(url, fields, headers or {}, auth)
         with trio.move_on_after(self._limits.request_s):
+            return await self._exchange(request)
+        raise ConnectionLost(f"did not answer within {self._limits.request_s} s", peer=_peer(request))
+
+    async def _exchange(self, request: httpx.Request) -> HttpAnswer:
+        url = request.url
+        wire_url = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        body_out = _WholeBody(request.content)
+        wire_request = httpcore.Request(request.method, wire_url, headers=request.headers.raw, content=body_out)
+        try:
+            response = await self._pool.handle_async_request(wire_request)
             try:
-                return await self._send(request, httpx.BasicAuth(*auth) if auth else None)
-            except httpx.HTTPError as error:
-                raise ConnectionLost("did not answer an HTTP request", peer=peer) from error
-        raise ConnectionLost(f"did not answer within {self._limits.request_s} s", peer=peer)
-
-    async def _send(self, request: httpx.Request, auth: httpx.Auth | None) -> HttpAnswer:
-        response = await self._client.send(request, stream=True, auth=auth, follow_redirects=False)
-        try:
-            body = bytearray()
-            async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_raw())) as pieces:
-                async for piece in pieces:
-                    body += piece
-                    if len(body) > self._limits.answer_bytes:
-                        raise ConnectionLost("sent an answer that is too large", peer=request.url.host)
-        finally:
-            await response.aclose()
-        return HttpAnswer(response.status_code, response.headers, bytes(body))
+                body = await response.aread()
+            finally:
+                await response.aclose()
+        except _PEER_ERRORS as error:
+            raise ConnectionLost("did not answer an HTTP request", peer=_peer(request)) from error
+        headers = httpx.Headers(response.headers)
+        if headers.get("content-encoding", "identity") != "identity":
+            raise ConnectionLost("sent a packed answer although none was asked for", peer=_peer(request))
+        return HttpAnswer(response.status, headers, body)
 
 
-@asynccontextmanager
-async def open_http_client(network: Network, limits: HttpLimits | None = None) -> AsyncIterator[HttpClient]:
-    """Open a client; leaving the block closes its connections."""
-    limits = limits or HttpLimits()
-    transport = _Transport(network, limits)
-    headers = {"accept-encoding": "identity"}
-    async with httpx.AsyncClient(
-        transport=transport, headers=headers, timeout=limits.request_s, trust_env=False
-    ) as client:
-        yield HttpClient(client, limits)
-
-
-class _Transport(httpx.AsyncBaseTransport):
-    """httpx's own transport knows only real sockets; this one asks the World."""
-
-    def __init__(self, network: Network, limits: HttpLimits) -> None:
-        # A connection that idles may be closed by its peer in the instant in which it is used again, and a
-        # request that may not be repeated is then lost.  Requests are rare here: each has its own connection.
-        self._pool = httpcore.AsyncConnectionPool(
-            network_backend=_Backend(network, limits), max_keepalive_connections=0
-        )
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        url = httpcore.URL(
-            scheme=request.url.raw_scheme,
-            host=request.url.raw_host,
-            port=request.url.port,
-            target=request.url.raw_path,
-        )
-        wire = httpcore.Request(request.method, url, headers=request.headers.raw, content=_Content(request.content))
-        try:
-            response = await self._pool.handle_async_request(wire)
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-            raise httpx.TransportError(type(error).__name__, request=request) from error
-        return httpx.Response(response.status, headers=response.headers, stream=_Body(response))
-
-    async def aclose(self) -> None:
-        await self._pool.aclose()
-
-
-class _Content:
-    """A request's body in one piece; an iterator, because a cancelled generator would be left unfinished."""
+class _WholeBody:
+    """A request's body in one piece; no generator, because a cancelled request would leave one unfinished."""
 
     def __init__(self, body: bytes) -> None:
         self._rest = [body] if body else []
 
-    def __aiter__(self) -> _Content:
+    def __aiter__(self) -> _WholeBody:
         return self
 
     async def __anext__(self) -> bytes:
@@ -142,22 +118,40 @@ class _Content:
         return self._rest.pop()
 
 
-class _Body(httpx.AsyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
-        self._response = response
+@asynccontextmanager
+async def open_http_client(network: Network, limits: HttpLimits | None = None) -> AsyncIterator[HttpClient]:
+    """Open a client; leaving the block closes its connections."""
+    limits = limits or HttpLimits()
+    async with httpcore.AsyncConnectionPool(
+        ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # never used: the network has its own
+        max_connections=limits.max_connections,
+        max_keepalive_connections=0,
+        network_backend=_Backend(network, limits),
+    ) as pool:
+        yield HttpClient(pool, limits)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for piece in self._response.aiter_stream():
-                yield piece
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-            raise httpx.ReadError(type(error).__name__) from error
 
-    async def aclose(self) -> None:
-        await self._response.aclose()
+def _form_request(
+    url: str, fields: Mapping[str, str], headers: Mapping[str, str], auth: tuple[str, str] | None
+) -> httpx.Request:
+    given = encode_headers(headers.items())
+    ours = [(b"accept-encoding", b"identity"), (b"connection", b"close")]
+    try:
+        request = httpx.Request("POST", url, data=dict(fields), headers=[*given, *ours])
+    except httpx.InvalidURL:
+        raise LocalProtocolError("a URL that cannot be read") from None
+    if request.url.scheme not in {"http", "https"} or not request.url.host:
+        raise LocalProtocolError("a URL for a request begins with http:// or https:// and names a host")
+    return next(httpx.BasicAuth(*auth).sync_auth_flow(request)) if auth else request
+
+
+def _peer(request: httpx.Request) -> str:
+    return request.url.netloc.decode("ascii")
 
 
 class _Backend(httpcore.AsyncNetworkBackend):
+    """httpcore's way to the network."""
+
     def __init__(self, network: Network, limits: HttpLimits) -> None:
         self._network = network
         self._limits = limits
@@ -166,23 +160,22 @@ class _Backend(httpcore.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ARG002
         local_address: str | None = None,  # noqa: ARG002
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
         await trio.lowlevel.checkpoint()
-        return _Connection(self._network, host, port, timeout or self._limits.connect_s)
-
-    async def sleep(self, seconds: float) -> None:
-        await trio.sleep(seconds)
+        return _Connection(self._network, host, port, self._limits)
 
 
 class _Connection(httpcore.AsyncNetworkStream):
     """Connects when it is known whether TLS is wanted: the network does both in one."""
 
-    def __init__(self, network: Network, host: str, port: int, connect_s: float) -> None:
+    def __init__(self, network: Network, host: str, port: int, limits: HttpLimits) -> None:
         self._network = network
-        self._host, self._port, self._connect_s = host, port, connect_s
+        self._host, self._port = host, port
+        self._limits = limits
+        self._read_bytes = 0
         self._stream: trio.abc.Stream | None = None
 
     async def start_tls(
@@ -196,17 +189,15 @@ class _Connection(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002
         stream = await self._open(tls=False)
-        try:
-            return bytes(await stream.receive_some(max_bytes))
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise httpcore.ReadError from error
+        data = bytes(await stream.receive_some(max_bytes))
+        self._read_bytes += len(data)
+        if self._read_bytes > self._limits.answer_bytes:
+            raise ConnectionLost("sent an answer that is too large", peer=f"{self._host}:{self._port}")
+        return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
         stream = await self._open(tls=False)
-        try:
-            await stream.send_all(buffer)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise httpcore.WriteError from error
+        await stream.send_all(buffer)
 
     async def aclose(self) -> None:
         if self._stream is not None:
@@ -216,10 +207,12 @@ class _Connection(httpcore.AsyncNetworkStream):
         return None
 
     async def _open(self, *, tls: bool) -> trio.abc.Stream:
+        """Return the stream; the first call decides about TLS."""
         if self._stream is None:
-            try:
-                with trio.fail_after(self._connect_s):
-                    self._stream = await self._network.open_stream(self._host, self._port, tls=tls)
-            except (ConnectionLost, trio.TooSlowError) as error:
-                raise httpcore.ConnectError from error
+            with trio.move_on_after(self._limits.connect_s):
+                self._stream = await self._network.open_stream(self._host, self._port, tls=tls)
+        if self._stream is None:
+            raise ConnectionLost(
+                f"could not be reached within {self._limits.connect_s} s", peer=f"{self._host}:{self._port}"
+            )
         return self._stream

@@ -19,7 +19,7 @@ Handler = Callable[[Request, Parameters], Awaitable[Response | Upgrade]]
 Routes = Mapping[tuple[str, str], Handler]
 """From (method, pattern) to handler; a pattern is a path in which ``{name}`` stands for one segment."""
 
-_SEGMENT = r"[A-Za-z0-9._~-]+"
+_SEGMENT = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+"  #: neither "." nor "..", which lead elsewhere
 
 
 class Router:

@@ -11,6 +11,8 @@ Used by assembly.py and the twins.
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import logging
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -20,14 +22,16 @@ from wsproto.utilities import generate_accept_token
 
 from voicecore.errors import ConnectionLost
 from voicecore.net.accepted import AcceptedSocket
-from voicecore.net.http_messages import App, BadRequest, HttpConnection, Request, Response, ServerLimits, Upgrade
+from voicecore.net.http_connection import HttpConnection
+from voicecore.net.http_messages import App, BadRequest, Request, Response, ServerLimits, Upgrade, tokens
 from voicecore.net.websocket import GOING_AWAY, INTERNAL_ERROR, NORMAL_CLOSURE
 
 log = logging.getLogger("voicecore.net")
 
 _LINGER_S = 0.5  #: for a refused peer to read its answer before the socket closes
 _LINGER_BYTES = 256 * 1024
-_KEY_CHARS = 24  #: base64 of 16 bytes
+_KEY_BYTES = 16
+_GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 async def serve(
@@ -57,23 +61,23 @@ class _Port:
 
     async def handle(self, stream: trio.abc.Stream) -> None:
         """Serve one connection to its end; nothing but a cancellation leaves."""
+        connection = HttpConnection(stream, _peer_name(stream), self._limits)
         self._connections += 1
         try:
             if self._connections > self._limits.max_connections:
-                await _refuse(HttpConnection(stream, "", self._limits), stream, 503)
+                await _turn_away(connection)
             else:
-                await self._converse(stream)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
+                await self._converse(connection, stream)
+        except* _GONE:
             log.debug("a connection broke")
-        except Exception:
-            log.exception("a connection ended on an unexpected error")
+        except* Exception as failure:
+            log.exception("a connection ended on an unexpected error", exc_info=failure)
+            await _refuse(connection, stream, 500)
         finally:
             self._connections -= 1
             await trio.aclose_forcefully(stream)
 
-    async def _converse(self, stream: trio.abc.Stream) -> None:
-        peer = _peer_name(stream)
-        connection = HttpConnection(stream, peer, self._limits)
+    async def _converse(self, connection: HttpConnection, stream: trio.abc.Stream) -> None:
         while True:
             try:
                 request = await connection.read()
@@ -84,7 +88,7 @@ class _Port:
                 return
             answer = await self._answer(request)
             if isinstance(answer, Upgrade):
-                await _hold_socket(stream, request, answer, connection.unread)
+                await _hold_socket(connection, stream, request, answer)
                 return
             await connection.write(answer)
             if not connection.is_reusable:
@@ -96,11 +100,7 @@ class _Port:
         if refusal is not None:
             return refusal
         with trio.move_on_after(self._limits.answer_s):
-            try:
-                answer = await self._app(request)
-            except Exception:
-                log.exception("the application failed on a %s request", request.method)
-                return Response(500)
+            answer = await self._app(request)
             if isinstance(answer, Upgrade) and not request.is_upgrade:
                 return Response(426, headers=[("upgrade", "websocket")])
             return answer
@@ -108,46 +108,60 @@ class _Port:
 
 
 def _upgrade_fault(request: Request, limits: ServerLimits) -> Response | None:
-    """Return what is wrong with a request for a WebSocket, as an answer; None when nothing is."""
+    """Return what is wrong with a request for a WebSocket, as an answer; None when nothing is. RFC 6455, 4.2.1."""
     headers = request.headers
     if request.method != "GET" or request.body or request.http_version != "1.1":
         return Response(400)
     if headers.get("sec-websocket-version", "") != "13":
         return Response(426, headers=[("sec-websocket-version", "13")])
-    if (
-        len(headers.get("sec-websocket-key", "")) != _KEY_CHARS
-        or "upgrade" not in headers.get("connection", "").lower()
-    ):
+    if not _is_key(headers.get("sec-websocket-key", "")) or "upgrade" not in tokens(headers.get("connection", "")):
         return Response(400)
     if "origin" in headers and headers["origin"] not in limits.allowed_origins:
         return Response(403)
     return None
 
 
-async def _hold_socket(stream: trio.abc.Stream, request: Request, upgrade: Upgrade, unread: bytes) -> None:
-    accept = generate_accept_token(request.headers["sec-websocket-key"].encode()).decode()
-    lines = ("HTTP/1.1 101 Switching Protocols", "upgrade: websocket", "connection: Upgrade")
-    head = "\r\n".join((*lines, f"sec-websocket-accept: {accept}", "", ""))
-    with trio.fail_after(upgrade.limits.send_s):
-        await stream.send_all(head.encode())
-    socket = AcceptedSocket(stream, request.peer, upgrade.limits, unread)
+def _is_key(text: str) -> bool:
+    """Whether a Sec-WebSocket-Key is what it must be: 16 bytes in base64."""
+    try:
+        return len(base64.b64decode(text, validate=True)) == _KEY_BYTES
+    except ValueError:
+        return False
+
+
+async def _hold_socket(connection: HttpConnection, stream: trio.abc.Stream, request: Request, upgrade: Upgrade) -> None:
+    accept_token = generate_accept_token(request.headers["sec-websocket-key"].encode())
+    await connection.switch_to_websocket(accept_token, upgrade.limits.send_s)
+    socket = AcceptedSocket(stream, request.peer, upgrade.limits, connection.unread)
     code = INTERNAL_ERROR
     try:
         await upgrade.run(socket)
         code = NORMAL_CLOSURE
-    except ConnectionLost:
+    except* ConnectionLost:
         code = NORMAL_CLOSURE
-    except trio.Cancelled:
+    except* trio.Cancelled:
         code = GOING_AWAY
         raise
     finally:
         await socket.close(code)
 
 
+async def _turn_away(connection: HttpConnection) -> None:
+    """Refuse a connection beyond the port's bound, at once: the socket that it holds is what is scarce."""
+    with trio.move_on_after(_LINGER_S):
+        await connection.write(_plain(503))
+
+
 async def _refuse(connection: HttpConnection, stream: trio.abc.Stream, status: int) -> None:
+    """Answer with an error where an answer can still be given; it is no matter when nobody takes it."""
     if connection.may_answer:
-        await connection.write(Response(status, HTTPStatus(status).phrase.encode()))
-        await _linger(stream)
+        with contextlib.suppress(*_GONE):
+            await connection.write(_plain(status))
+            await _linger(stream)
+
+
+def _plain(status: int) -> Response:
+    return Response(status, HTTPStatus(status).phrase.encode())
 
 
 async def _linger(stream: trio.abc.Stream) -> None:

@@ -5,12 +5,14 @@ Used by net/dial.py and providers.
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 import attrs
 
 from voicecore.errors import LocalProtocolError
 
+_TARGET = re.compile(r"[!-~]+")  #: as h11 would refuse the rest, with the whole of it in its message
 _SCHEMES = {"ws": False, "http": False, "wss": True, "https": True}
 
 
@@ -35,7 +37,8 @@ def parse_websocket_url(url: str) -> WebSocketUrl:
     """Read a ws(s) or http(s) URL.
 
     Raises:
-        LocalProtocolError: Another scheme, no host, a bad port, or credentials in the URL.
+        LocalProtocolError: Another scheme, no host, a bad port, credentials in the URL,
+            or characters that are not escaped.
     """
     try:
         parts = urlsplit(url)
@@ -46,6 +49,10 @@ def parse_websocket_url(url: str) -> WebSocketUrl:
         raise LocalProtocolError("a WebSocket URL begins with ws://, wss://, http:// or https:// and names a host")
     if parts.username is not None:
         raise LocalProtocolError("a WebSocket URL must not hold credentials; pass them as a header")
+    if not parts.hostname.isascii():
+        raise LocalProtocolError("the host of a WebSocket URL must be in ASCII: write it as xn--…")
     tls = _SCHEMES[parts.scheme]
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if not _TARGET.fullmatch(target):
+        raise LocalProtocolError("path or query of a WebSocket URL hold characters that are not escaped")
     return WebSocketUrl(parts.hostname, port or (443 if tls else 80), tls, target)

@@ -5,7 +5,9 @@ one that writes, as a socket does.
 Rule 2: what may vary in a network (delay, how bytes are cut) is drawn from the
 seed it was given, and nothing else.
 Rule 3: every stream is counted when it opens and when it closes, so that a test
-can ask what is left.
+can ask what is left; a connection that nobody accepted counts too.
+Rule 4: a stream behaves as a socket does: small writes never wait, and are whole
+or not at all when cancelled; what arrived before an end can still be read.
 
 Implements `voicecore.world.Network`.  Used by simulation/world.py.
 """
@@ -13,8 +15,11 @@ Implements `voicecore.world.Network`.  Used by simulation/world.py.
 from __future__ import annotations
 
 import enum
+import itertools
+import math
 import random
 from collections import deque
+from contextlib import suppress
 
 import attrs
 import trio
@@ -30,12 +35,12 @@ _BACKLOG = 64  #: connections that wait to be accepted
 class LinkSettings:
     """How a simulated network behaves; seconds and bytes."""
 
-    connect_s: float = 0.0
-    delay_s: float = 0.0
+    connect_s: float = attrs.field(default=0.0, validator=attrs.validators.ge(0.0))
+    delay_s: float = attrs.field(default=0.0, validator=attrs.validators.ge(0.0))
     """One way."""
-    buffer_bytes: int = 256 * 1024
+    buffer_bytes: int = attrs.field(default=256 * 1024, validator=attrs.validators.ge(1))
     """What the two kernels and the wire would hold, each way."""
-    split_bytes: int | None = None
+    split_bytes: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
     """Every read returns from one to so many bytes, drawn from the seed; None: what is there."""
 
 
@@ -75,53 +80,78 @@ class _Pipe:
         self._changed = trio.Event()
         self.write_end = _End.OPEN
         self.read_end = _End.OPEN
+        self._end_arrives_at = math.inf
 
-    async def write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            if self.read_end is not _End.OPEN:
-                raise trio.BrokenResourceError
-            room = self._settings.buffer_bytes - self._held_bytes
-            if room <= 0:
-                await self._wait()
-                continue
-            piece = bytes(view[:room])
+    @property
+    def room_bytes(self) -> int:
+        return self._settings.buffer_bytes - self._held_bytes
+
+    def write_now(self, data: memoryview) -> int:
+        """Take what there is room for, and return how much that was."""
+        self._check_writable()
+        piece = bytes(data[: self.room_bytes])
+        if piece:
             self._chunks.append((trio.current_time() + self._settings.delay_s, piece))
             self._held_bytes += len(piece)
-            view = view[room:]
             self.notify()
+        return len(piece)
 
-    async def read(self, most_bytes: int | None) -> bytes:
+    async def wait_for_room(self) -> None:
+        while self.room_bytes == 0:
+            self._check_writable()
+            await self._wait()
+
+    def _check_writable(self) -> None:
+        if self.write_end is not _End.OPEN:
+            raise trio.ClosedResourceError
+        if self.read_end is not _End.OPEN:
+            raise trio.BrokenResourceError("the peer has closed")
+
+    async def read(self, max_bytes: int | None) -> bytes:
         while True:
-            if self.read_end is _End.CLOSED:
+            if self.read_end is not _End.OPEN:
                 raise trio.ClosedResourceError
             if self.write_end is _End.BROKEN:
-                raise trio.BrokenResourceError
+                raise trio.BrokenResourceError("the peer has reset the connection")
             if self._chunks and self._chunks[0][0] <= trio.current_time():
-                return self._take(most_bytes)
-            if not self._chunks and self.write_end is not _End.OPEN:
+                return self._take(max_bytes)
+            if not self._chunks and self._end_arrives_at <= trio.current_time():
                 return b""
-            await self._wait(self._chunks[0][0] if self._chunks else None)
+            await self._wait(self._chunks[0][0] if self._chunks else self._end_arrives_at)
+
+    def end_writing(self, how: _End) -> None:
+        if self.write_end is _End.OPEN:
+            self.write_end = how
+            self._end_arrives_at = trio.current_time() + self._settings.delay_s
+            self.notify()
+
+    def end_reading(self) -> None:
+        self.read_end = _End.CLOSED
+        self.notify()
 
     def notify(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
 
-    def _take(self, most_bytes: int | None) -> bytes:
-        _, data = self._chunks.popleft()
-        limit = most_bytes or len(data)
+    def _take(self, max_bytes: int | None) -> bytes:
+        """Return what has arrived, as far as it may be returned at once."""
+        limit = max_bytes or self._held_bytes
         if self._settings.split_bytes is not None:
             limit = min(limit, self._rng.randint(1, self._settings.split_bytes))
-        if len(data) > limit:
-            self._chunks.appendleft((0.0, data[limit:]))
-            data = data[:limit]
-        self._held_bytes -= len(data)
+        taken = bytearray()
+        while len(taken) < limit and self._chunks and self._chunks[0][0] <= trio.current_time():
+            arrived_at, data = self._chunks.popleft()
+            fits = limit - len(taken)
+            taken += data[:fits]
+            if len(data) > fits:
+                self._chunks.appendleft((arrived_at, data[fits:]))
+        self._held_bytes -= len(taken)
         self.notify()
-        return data
+        return bytes(taken)
 
-    async def _wait(self, until: float | None = None) -> None:
+    async def _wait(self, until: float = math.inf) -> None:
         changed = self._changed
-        with trio.move_on_at(float("inf") if until is None else until):
+        with trio.move_on_at(until):
             await changed.wait()
 
 
@@ -135,7 +165,6 @@ class MemoryNetwork:
         """Ends of connections that nobody has closed."""
         self._rng = rng
         self._listeners: dict[tuple[str, int], _MemoryListener] = {}
-        self._next_port = _FIRST_FREE_PORT
 
     async def open_stream(self, host: str, port: int, *, tls: bool) -> trio.abc.Stream:
         """See `voicecore.world.Network`; TLS is taken for done."""
@@ -157,8 +186,7 @@ class MemoryNetwork:
         """See `voicecore.world.Network`."""
         await trio.lowlevel.checkpoint()
         if port == 0:
-            port = self._next_port
-            self._next_port += 1
+            port = next(free for free in itertools.count(_FIRST_FREE_PORT) if (host, free) not in self._listeners)
         if (host, port) in self._listeners:
             raise OSError(f"port {port} of {host} is taken")
         listener = _MemoryListener(self, (host, port))
@@ -184,6 +212,9 @@ class _MemoryListener(trio.abc.Listener["MemoryStream"]):
 
     async def aclose(self) -> None:
         self._network.forget(self._address)
+        with suppress(trio.WouldBlock, trio.ClosedResourceError):
+            while True:  # those that nobody accepted
+                self._receiver.receive_nowait().reset()
         await self._receiver.aclose()
 
 
@@ -199,17 +230,22 @@ class MemoryStream(trio.abc.HalfCloseableStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         with self._writing:
-            await trio.lowlevel.checkpoint()
-            if self._outgoing.write_end is not _End.OPEN:
-                raise trio.ClosedResourceError
-            await self._outgoing.write(bytes(data))
+            await trio.lowlevel.checkpoint_if_cancelled()
+            rest = memoryview(data)
+            rest = rest[self._outgoing.write_now(rest) :]
+            while rest:
+                await self._outgoing.wait_for_room()
+                rest = rest[self._outgoing.write_now(rest) :]
+            await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def wait_send_all_might_not_block(self) -> None:
-        await trio.lowlevel.checkpoint()
+        with self._writing:
+            await trio.lowlevel.checkpoint()
+            await self._outgoing.wait_for_room()
 
     async def send_eof(self) -> None:
         await trio.lowlevel.checkpoint()
-        self._close_writing(_End.CLOSED)
+        self._outgoing.end_writing(_End.CLOSED)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         with self._reading:
@@ -228,11 +264,5 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         if self._incoming.read_end is not _End.OPEN:
             return
         self._network.open_streams -= 1
-        self._incoming.read_end = _End.CLOSED
-        self._incoming.notify()
-        self._close_writing(how)
-
-    def _close_writing(self, how: _End) -> None:
-        if self._outgoing.write_end is _End.OPEN:
-            self._outgoing.write_end = how
-            self._outgoing.notify()
+        self._incoming.end_reading()
+        self._outgoing.end_writing(how)

@@ -2,7 +2,8 @@
 
 Rule 1: run it under a `trio.testing.MockClock`; the time of day is a fixed
 morning plus Trio's clock.
-Rule 2: one seed, one run: ids, tokens, delays and cuts are drawn from it alone.
+Rule 2: one seed, one run: ids, tokens and cuts are drawn from it alone; the
+network draws from its own stream of numbers, so that traffic changes no id.
 
 Used by the tests and later by the simulator.
 """
@@ -24,16 +25,28 @@ from voicecore.world import OpenFile, World
 MORNING = datetime(2026, 1, 1, 9, 0, 0, tzinfo=UTC)
 
 
+@attrs.frozen
+class Written:
+    """One write, in the order in which the disk saw them."""
+
+    path: Path
+    offset_bytes: int | None
+    """None: the whole file, replaced at once."""
+    data: bytes
+
+
 class MemoryFiles:
-    """Files as a dictionary."""
+    """Files as a dictionary, and the history of how they came to be."""
 
     def __init__(self) -> None:
         self.files: dict[Path, bytearray] = {}
+        self.history: list[Written] = []
 
     async def write_whole(self, path: Path, data: bytes) -> None:
         """See `voicecore.world.Files`."""
         await trio.lowlevel.checkpoint()
         self.files[path] = bytearray(data)
+        self.history.append(Written(path, None, data))
 
     def open_file(self, path: Path) -> AbstractAsyncContextManager[OpenFile]:
         """See `voicecore.world.Files`."""
@@ -43,16 +56,22 @@ class MemoryFiles:
     async def _open(self, path: Path) -> AsyncIterator[OpenFile]:
         await trio.lowlevel.checkpoint()
         self.files[path] = bytearray()
-        yield _MemoryFile(self.files[path])
+        self.history.append(Written(path, None, b""))
+        yield _MemoryFile(self, path, self.files[path])
 
 
 class _MemoryFile:
-    def __init__(self, content: bytearray) -> None:
+    def __init__(self, disk: MemoryFiles, path: Path, content: bytearray) -> None:
+        self._disk = disk
+        self._path = path
         self._content = content
 
     async def write_at(self, offset_bytes: int, data: bytes) -> None:
         await trio.lowlevel.checkpoint()
+        gap = bytes(max(0, offset_bytes - len(self._content)))
+        self._content += gap
         self._content[offset_bytes : offset_bytes + len(data)] = data
+        self._disk.history.append(Written(self._path, offset_bytes, data))
 
 
 @attrs.frozen
@@ -67,7 +86,7 @@ class SimulatedWorld:
 def simulated_world(seed: int = 0, link: LinkSettings | None = None) -> SimulatedWorld:
     """Return a world in memory whose every choice follows from ``seed``."""
     rng = random.Random(seed)
-    network, files = MemoryNetwork(rng, link), MemoryFiles()
+    network, files = MemoryNetwork(random.Random(f"network {seed}"), link), MemoryFiles()
     world = World(network=network, files=files, random=rng, wall_clock=_time_of_day)
     return SimulatedWorld(world, network, files)
 

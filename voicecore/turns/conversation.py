@@ -212,6 +212,9 @@ class Conversation:
             orders += self._carry(self.responses.refused(event.request_id, now, busy=busy), now)
         return orders
 
+    def _notice(self, event: ev.SessionNotice, now: float) -> list[Order]:
+        return self._tell_problem(f"notice: {event.name}", event.why, now)
+
     # --- the leg ------------------------------------------------------------
 
     def handle_leg(self, event: ev.LegEvent, now: float) -> list[Order]:
@@ -398,6 +401,7 @@ class Conversation:
         ev.ToolCallRequested: _tool_call,
         ev.ResponseEnded: _response_ended,
         ev.SessionProblem: _problem,
+        ev.SessionNotice: _notice,
     }
 
     _LEG_HANDLERS: ClassVar[Mapping[type, Handler]] = {

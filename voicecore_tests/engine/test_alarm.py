@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import trio
 from trio.testing import MockClock
 
@@ -46,7 +48,7 @@ async def test_a_moment_in_the_past_does_not_sleep(autojump_clock: MockClock) ->
     assert await slept_until(Alarm(), float("-inf")) == 0.0
 
 
-async def bring(alarm: Alarm, at: float, moments: list[float | None]) -> None:
+async def bring(alarm: Alarm, at: float, moments: Sequence[float | None]) -> None:
     await trio.sleep_until(at)
     for moment in moments:
         alarm.bring_forward(moment)

@@ -226,7 +226,7 @@ async def test_other_calls_notice_nothing_of_one_calls_fault(autojump_clock: Moc
     async with house(TALK, behaviours, agent__first_message="Hello.") as it:
         async with trio.open_nursery() as nursery:
             for _ in range(3):
-                nursery.start_soon(it.carrier.call, it.engine.url, [*STEPS, HangUp(At(8.0))])
+                nursery.start_soon(it.carrier.call, it.engine.url, (*STEPS, HangUp(At(8.0))))
                 await trio.sleep(0.1)
         await it.engine.drain()
     causes = sorted(report.end_cause.value for report in it.reports)

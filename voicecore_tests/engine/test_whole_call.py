@@ -6,7 +6,7 @@ import pytest
 from trio.testing import MockClock
 
 from voicecore.facts import AgentSaid, BargedIn, ClearWritten, EndCause, Speaker
-from voicecore.simulation.carrier_twin import AfterAgent, At, HangUp, LineFaults, Say, WhileAgentSpeaks
+from voicecore.simulation.carrier_twin import AfterAgent, At, HangUp, LineFaults, Say, Step, WhileAgentSpeaks
 from voicecore.simulation.carrier_twin.faults import EchoOrder
 from voicecore.simulation.memory_network import LinkSettings
 from voicecore.simulation.numbered_audio import numbered_audio
@@ -85,7 +85,7 @@ async def test_barge_in_stops_the_agent_at_the_ear(autojump_clock: MockClock) ->
     """Clear at once, nothing of the old response after it, and the history keeps what was heard."""
     script = Script(replies=(LONG, MOMENT), hears=("stop",))
     async with house(script, Behaviour(late_deltas=5), agent__first_message="long") as it:
-        steps = [Say(WhileAgentSpeaks(3.0), ulaw("caller-one-moment-it")), HangUp(AfterAgent(0.6))]
+        steps: list[Step] = [Say(WhileAgentSpeaks(3.0), ulaw("caller-one-moment-it")), HangUp(AfterAgent(0.6))]
         line = await it.carrier.call(it.engine.url, steps)
         await it.engine.drain()
     assert line is not None
@@ -111,7 +111,7 @@ async def test_c4_calls_survive_every_way_in_which_marks_come_back(
     """Never, doubled, or out of order: the conversation goes on, and the transcript is the same."""
     script = Script(replies=(HELLO, MOMENT), hears=("hello?",))
     async with house(script, agent__first_message="Hello.") as it:
-        steps = [Say(AfterAgent(3.0), ulaw("caller-hello-it")), HangUp(AfterAgent(3.0))]
+        steps: list[Step] = [Say(AfterAgent(3.0), ulaw("caller-hello-it")), HangUp(AfterAgent(3.0))]
         await it.carrier.call(it.engine.url, steps, faults=LineFaults(echoes=echoes))
         await it.engine.drain()
     assert [entry.text for entry in it.report.transcript] == ["Hello.", "hello?", "One moment, please."]

@@ -60,7 +60,7 @@ TEST_LIBRARIES = frozenset({"hypothesis", "openai", "pytest", "pytest_trio", "sy
 """Never imported by the package."""
 
 _FACTS = frozenset({"errors", "events", "facts", "statuses", "secrets", "audio"})  # level 0
-_PORTS = _FACTS | {"world", "ports"}
+_PORTS = _FACTS | {"world", "ports", "nurseries"}
 _EDGE = _PORTS | {"wire", "net"}  # what stands between the engine and a peer
 _PARTS = _EDGE | {"turns", "engine", "carriers", "providers", "pipeline", "observe", "config"}
 _BUILT = _PARTS | {"config_kinds", "assembly", "sessions"}
@@ -68,7 +68,7 @@ _ALL = _BUILT | {"simulation", "embed", "dashboard"}
 
 _VALUES = frozenset({"attrs"})
 _TASKS = _VALUES | {"trio", "logging"}
-_SOCKETS = frozenset({"trio_websocket", "httpx", "httpcore", "h11", "wsproto", "ssl", "socket"})
+_SOCKETS = frozenset({"trio_websocket", "httpx", "httpcore", "h11", "wsproto", "ssl", "socket", "http"})
 
 ROOMS = (
     Room("errors", 0, "the error tree: whose fault, and what the catcher can do", frozenset()),
@@ -80,6 +80,7 @@ ROOMS = (
     Room("wire", 1, "sans-IO codecs: text of a peer in, typed events out, and back", _FACTS, _VALUES | {"orjson"}),
     Room("turns", 1, "the machines that decide who speaks and what was heard", _FACTS, _VALUES),
     Room("world", 2, "the seam to clock, randomness, files and network", _FACTS, _TASKS),
+    Room("nurseries", 2, "nurseries that stay invisible to the block they serve", frozenset(), frozenset({"trio"})),
     Room("ports", 2, "the engine's partners as capabilities", _FACTS | {"world"}, _TASKS),
     Room("net", 2, "sockets, HTTP and the disk", _PORTS, _TASKS | _SOCKETS),
     Room("engine", 3, "calls that run: the call's nursery and the host", _PORTS | {"turns"}, _TASKS),

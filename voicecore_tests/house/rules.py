@@ -24,11 +24,12 @@ FILE_LIMIT_LINES = 500
 FUNCTION_LIMIT_LINES = 70
 
 # Paths, or folders of paths, below voicecore/ where a thing is at home.
-CLOCK_PLACES = ("world.py", "net/", "bench/")
+CLOCK_PLACES = ("world.py", "net/", "assembly.py", "simulation/", "bench/")
 CHANCE_PLACES = ("world.py", "net/", "assembly.py", "simulation/", "bench/")
-FILE_PLACES = ("net/", "cli/", "bench/", "simulation/")
-PRINT_PLACES = ("cli/", "bench/")
+FILE_PLACES = ("net/", "sessions.py", "cli/", "bench/", "simulation/")
+PRINT_PLACES = ("cli/", "bench/", "simulation/provider_twin/__main__.py")
 WIDE_CATCH_PLACES = ("net/server.py", "engine/host.py")
+INTERRUPT_PLACES = ("cli/main.py", "bench/main.py")  # where a program ends
 
 _CLOCK = {"time", "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "trio.current_time"}
 _CHANCE = {"random", "secrets", "uuid"}
@@ -236,7 +237,7 @@ def _opened(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.AsyncWith):
         for item in node.items:
             call = item.context_expr
-            if isinstance(call, ast.Call) and dotted(call.func).endswith("open_nursery") and item.optional_vars:
+            if isinstance(call, ast.Call) and dotted(call.func).endswith("_nursery") and item.optional_vars:
                 yield dotted(item.optional_vars)
 
 
@@ -273,6 +274,8 @@ def no_wide_catch(source: Source) -> Iterator[Finding]:
             caught = {name for argument in node.args for name in _caught(argument)}
         else:
             continue
+        if source.stands_in(INTERRUPT_PLACES):
+            caught -= {"KeyboardInterrupt"}
         if caught & {"trio.Cancelled", "Cancelled", "KeyboardInterrupt", "BaseException"}:
             yield Finding(node.lineno, "catches cancellation")
         elif caught & wide and not source.stands_in(WIDE_CATCH_PLACES):

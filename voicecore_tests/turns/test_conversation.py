@@ -289,6 +289,15 @@ def test_the_same_problem_is_told_once_and_counted() -> None:
     assert (len(talk.told(facts.ProblemSeen)), talk.machine.problems["invalid_value"]) == (1, 3)
 
 
+def test_a_notice_is_told_once_and_counted() -> None:
+    """Unknown events, old names, an echo that differs: one line each, and the call goes on."""
+    talk = Talk()
+    notice = ev.SessionNotice("response.new_thing", "an event we do not know")
+    talk.hears(notice, notice)
+    (told,) = talk.told(facts.ProblemSeen)
+    assert (told.code, talk.machine.problems[told.code]) == ("notice: response.new_thing", 2)
+
+
 def test_the_carriers_stop_ends_the_call() -> None:
     """A stop is the caller hanging up."""
     talk = Talk()

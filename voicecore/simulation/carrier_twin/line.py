@@ -104,7 +104,8 @@ class Line:
         if faults.media_before_start:
             await self._send(socket, self._writer.media(b"\xff" * 160, 0), "media")
         if not faults.sends_start:
-            await trio.sleep_forever()
+            await self._read(socket)  # until the application has had enough
+            return
         named = "CAffffffffffffffffffffffffffffffff" if faults.other_call_id else None
         await self._send(socket, self._writer.start(parameters, named), "start")
         if faults.second_start:

@@ -1,0 +1,55 @@
+"""How long one step takes, in processor time: many repetitions, several rounds, the middle one.
+
+Rule: a step is checked before it is timed: after some runs of settling in, its
+next output must be what is expected, or there is no figure.
+
+Used by audio_path.py and json_libraries.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import attrs
+
+from voicecore.bench.result import BenchmarkFailed, Column, Plan, Size, Value, median
+
+ROUNDS = 5
+_SETTLING_IN = 4  #: runs before a step is checked: filters fill, tables are made
+
+COLUMNS = (Column("step"), Column("unit of work"), Column("CPU", "µs"), Column("least", "µs"))
+
+
+@attrs.frozen
+class Step:
+    """Something to be timed."""
+
+    name: str
+    work: str
+    """What one run does."""
+    run: Callable[[], object]
+    expected: object
+    """What a run returns once it has settled in."""
+
+
+def timed(step: Step, plan: Plan) -> dict[str, Value]:
+    """Return a row of COLUMNS.
+
+    Raises:
+        BenchmarkFailed: The step does not do what it should.
+    """
+    for _ in range(_SETTLING_IN):
+        step.run()
+    if step.run() != step.expected:
+        raise BenchmarkFailed(f"{step.name}: not the expected output")
+    repetitions = 20_000 if plan.size is Size.FULL else 50
+    rounds = [_round_us(step.run, repetitions) for _ in range(ROUNDS)]
+    return {"step": step.name, "unit of work": step.work, "CPU": median(rounds), "least": min(rounds)}
+
+
+def _round_us(run: Callable[[], object], repetitions: int) -> float:
+    began_at = time.process_time()
+    for _ in range(repetitions):
+        run()
+    return (time.process_time() - began_at) / repetitions * 1e6

@@ -1,0 +1,73 @@
+"""The head of an HTTP request, line by line, stricter than h11: no two readers can take it for different requests.
+
+h11 lets pass a bare LF, a folded header, a second Content-Length and a
+Content-Length beside a Transfer-Encoding.  A proxy in front of us may read each
+of them otherwise, and take one request for two (RFC 9112, section 11.2).
+
+Rule 1: what can be read in two ways is refused with 400.
+Rule 2: what is too long is refused as soon as that is known, with 414 or 431.
+
+Sans-IO; used by net/http_connection.py.
+"""
+
+from __future__ import annotations
+
+from voicecore.net.http_messages import BadRequest, ServerLimits
+
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+
+
+class HeadLines:
+    """The lines of one request's head, judged as they come."""
+
+    def __init__(self, limits: ServerLimits) -> None:
+        self._limits = limits
+        self._lines: list[bytes] = []  # bounded by head_bytes
+        self._bytes = 0
+        self._has_framing = False
+
+    @property
+    def have_begun(self) -> bool:
+        """Whether a line has been taken."""
+        return bool(self._lines)
+
+    def take(self, buffer: bytearray) -> bytes | None:
+        """Take whole lines off the buffer; return the head once its blank line is there.
+
+        Raises:
+            BadRequest: 400 for what can be read in two ways, 414 and 431 for what is too long.
+        """
+        while (end := buffer.find(b"\n")) >= 0:
+            line = bytes(buffer[:end])
+            del buffer[: end + 1]
+            if not line.endswith(b"\r") or b"\r" in line[:-1]:
+                raise BadRequest(400)
+            self._add(line[:-1])
+            if line == b"\r":
+                return b"\r\n".join([*self._lines, b""])
+        if len(buffer) > self._limits.line_bytes + 1:
+            raise self._too_long()
+        return None
+
+    def _add(self, line: bytes) -> None:
+        self._bytes += len(line) + 2
+        if len(line) > self._limits.line_bytes or self._bytes > self._limits.head_bytes:
+            raise self._too_long()
+        if self._lines and line:
+            self._judge_header(line)
+        self._lines.append(line)
+
+    def _judge_header(self, line: bytes) -> None:
+        if len(self._lines) > self._limits.max_headers:
+            raise BadRequest(431)
+        if line.startswith((b" ", b"\t")):  # the previous header goes on here for some readers
+            raise BadRequest(400)
+        raw_name, _, value = line.partition(b":")
+        name = raw_name.rstrip().lower()
+        if name in _FRAMING:
+            if self._has_framing or (name == b"content-length" and not value.strip().isdigit()):
+                raise BadRequest(400)  # two opinions on where the body ends
+            self._has_framing = True
+
+    def _too_long(self) -> BadRequest:
+        return BadRequest(431 if self._lines else 414)

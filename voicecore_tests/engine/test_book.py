@@ -1,0 +1,155 @@
+"""The book of calls: one entry a call, one use a token, statuses that only rise."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicecore.engine.book import CallBook, CallEntry, CallPhase
+from voicecore.ports import RingingCall, StatusReport
+from voicecore.statuses import CarrierStatus
+
+TOKEN_S = 120.0
+STATUSES = [CarrierStatus.RINGING, CarrierStatus.IN_PROGRESS, CarrierStatus.COMPLETED, CarrierStatus.FAILED]
+
+
+class Book:
+    """A book with ids of its own."""
+
+    def __init__(self, max_calls: int = 3) -> None:
+        self.book = CallBook(max_calls, TOKEN_S)
+        self.numbers = itertools.count(1)
+
+    def announce(self, carrier_id: str, now: float = 0.0) -> CallEntry | None:
+        ringing = RingingCall(carrier_call_id=carrier_id, caller="+1", callee="+2")
+        return self.book.announce(ringing, self.make, now)
+
+    def ring(self, carrier_id: str, now: float = 0.0) -> CallEntry:
+        entry = self.announce(carrier_id, now)
+        assert entry is not None
+        return entry
+
+    def make(self) -> tuple[str, str, str]:
+        number = next(self.numbers)
+        return f"call_{number}", f"token-{number}", "2026-01-01T09:00:00+00:00"
+
+
+def status(carrier_id: str, value: CarrierStatus, word: str = "", duration_s: int | None = None) -> StatusReport:
+    return StatusReport(carrier_call_id=carrier_id, status=value, word=word or value.value, duration_s=duration_s)
+
+
+def test_a_call_announced_twice_is_one_call_with_one_token() -> None:
+    """F6, S5: carriers repeat their webhooks; the second one has no effect."""
+    it = Book()
+    assert it.ring("CA1") is it.ring("CA1", 5.0)
+    assert it.book.active == 1
+
+
+def test_s14_a_token_is_used_once() -> None:
+    """The second stream finds nothing."""
+    it = Book()
+    entry = it.ring("CA1")
+    assert it.book.claim(entry.token, 1.0) is entry
+    assert entry.phase is CallPhase.LIVE
+    assert it.book.claim(entry.token, 1.0) is None
+
+
+@pytest.mark.parametrize(("now", "claimed"), [(TOKEN_S - 0.001, True), (TOKEN_S, False), (TOKEN_S + 0.001, False)])
+def test_s14_a_token_expires(now: float, claimed: bool) -> None:
+    """One tick before, at, and after its end."""
+    it = Book()
+    entry = it.ring("CA1")
+    assert (it.book.claim(entry.token, now) is not None) is claimed
+    assert bool(it.book.expired(now)) is not claimed
+
+
+def test_an_unknown_token_and_a_void_one_are_nothing() -> None:
+    """A guess, and the token of a call that is over."""
+    it = Book()
+    entry = it.ring("CA1")
+    assert it.book.find("token-99", 0.0) is None
+    it.book.over(entry)
+    assert it.book.find(entry.token, 0.0) is None
+
+
+def test_more_calls_than_the_limit_are_not_taken() -> None:
+    """Calls that only wait for their record do not count."""
+    it = Book(max_calls=2)
+    first = it.ring("CA1")
+    it.ring("CA2")
+    assert it.announce("CA3") is None
+    it.book.over(first)
+    assert it.announce("CA3") is not None
+
+
+def test_a_call_that_is_over_is_not_begun_again() -> None:
+    """A repeated webhook after the end finds the old call, not a new one."""
+    it = Book()
+    it.book.over(it.ring("CA1"))
+    assert it.announce("CA1") is None
+
+
+def test_a_filed_call_is_forgotten() -> None:
+    """A13: no set of used ids is kept."""
+    it = Book()
+    entry = it.ring("CA1")
+    it.book.over(entry)
+    it.book.remove(entry)
+    assert it.book.entries() == []
+    assert it.announce("CA1") is not None
+
+
+def test_the_next_expiry_is_the_oldest_ringing_call() -> None:
+    """The host sleeps until then."""
+    it = Book()
+    assert it.book.deadline() is None
+    first = it.ring("CA1", 10.0)
+    it.ring("CA2", 20.0)
+    assert it.book.deadline() == 10.0 + TOKEN_S
+    it.book.claim(first.token, 30.0)
+    assert it.book.deadline() == 20.0 + TOKEN_S
+
+
+def test_a_status_of_an_unknown_call_is_ignored() -> None:
+    """Late by minutes, or a stranger's."""
+    assert Book().book.status(status("CA9", CarrierStatus.COMPLETED)) is None
+
+
+def test_i14_every_order_of_statuses_leaves_the_same() -> None:
+    """Ranked: a later, lower one takes nothing back; the terminal one absorbs."""
+    seen = set()
+    for order in itertools.permutations([*STATUSES[:3], STATUSES[2]]):
+        it = Book()
+        entry = it.ring("CA1")
+        for value in order:
+            it.book.status(status("CA1", value))
+        assert entry.status is not None
+        seen.add((entry.status.status, entry.final_status.is_set()))
+    assert seen == {(CarrierStatus.COMPLETED, True)}
+
+
+@given(st.lists(st.sampled_from(STATUSES), max_size=8))
+def test_the_rank_of_a_call_never_falls_and_the_first_terminal_status_stands(order: list[CarrierStatus]) -> None:
+    """Whatever comes, however often."""
+    it = Book()
+    entry = it.ring("CA1")
+    ranks = [-1]
+    for value in order:
+        it.book.status(status("CA1", value))
+        assert entry.status is not None
+        ranks.append(entry.status.status.rank())
+    assert ranks == sorted(ranks)
+    terminal = [value for value in order if value.is_terminal]
+    if terminal:
+        assert entry.status is not None
+        assert entry.status.status is terminal[0]
+
+
+def test_s32_the_token_is_not_in_the_repr_of_an_entry() -> None:
+    """Entries end up in debuggers and logs."""
+    it = Book()
+    entry = it.ring("CA1")
+    assert entry.token not in repr(entry)

@@ -1,0 +1,211 @@
+"""The host: every accepted call ends in one report with one cause, whatever order its ends come in."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from voicecore.assembly import open_engine
+from voicecore.engine.settings import CallSettings, HostSettings
+from voicecore.facts import CallBegan, CallEnded, EndCause, Fact
+from voicecore.net.http_client import open_http_client
+from voicecore.simulation.carrier_twin import At, Goodbye, HangUp, LineFaults, Say, StatusFaults, open_carrier
+from voicecore.simulation.carrier_twin.signing import sign
+from voicecore.simulation.provider_twin import ProviderTwin, Recorded, Reply, Script
+from voicecore.simulation.world import simulated_world
+from voicecore_tests.kit import house, run_seeded, settings, ulaw
+
+HELLO = Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),), hears=("hello?",))
+STEPS = (Say(At(1.5), ulaw("caller-hello-it")), HangUp(At(4.0)))
+
+
+@pytest.mark.parametrize(
+    "statuses",
+    [
+        StatusFaults(),
+        StatusFaults(repeats=3),
+        StatusFaults(reversed=True),
+        StatusFaults(reversed=True, repeats=2),
+        StatusFaults(completed_before_stop_s=0.05),
+        StatusFaults(completed_before_stop_s=0.2, repeats=2),
+    ],
+    ids=["plain", "repeated", "reversed", "reversed-repeated", "early", "early-repeated"],
+)
+async def test_f1_every_order_of_status_and_stop_gives_the_same_record(
+    autojump_clock: MockClock, statuses: StatusFaults
+) -> None:
+    """I14: one record, with the last turn in it, the same in every field that is not a time."""
+    async with house(HELLO, agent__first_message="Hello.") as it:
+        await it.carrier.call(it.engine.url, STEPS, statuses=statuses)
+        await it.engine.drain()
+    (record,) = it.records()
+    assert (record["end_cause"], record["carrier_status"]) == ("caller_hung_up", "completed")
+    assert [line["text"] for line in record["transcript"]] == ["Hello.", "hello?", "Hello."]
+    assert record["caller"] == "+15550100001"
+
+
+async def test_a_record_without_a_last_word_of_the_carrier_is_closed_in_bound(autojump_clock: MockClock) -> None:
+    """CH never comes: ten seconds after the stop, and marked by the missing status."""
+    async with house(HELLO) as it:
+        await it.carrier.call(it.engine.url, [HangUp(At(1.0))], statuses=StatusFaults(sends=False))
+        ended_at = trio.current_time()
+        await it.engine.drain()
+        assert 9.0 < trio.current_time() - ended_at < 11.0
+    assert (it.report.end_cause, it.report.carrier_status) == (EndCause.CALLER_HUNG_UP, None)
+
+
+async def test_f11_the_terminal_status_ends_a_call_whose_stream_never_stops(autojump_clock: MockClock) -> None:
+    """Two seconds after the carrier said that it is over."""
+    async with house(HELLO) as it:
+        with trio.move_on_after(10):
+            await it.carrier.call(
+                it.engine.url,
+                [HangUp(At(1.0))],
+                faults=LineFaults(goodbye=Goodbye.HANG),
+                statuses=StatusFaults(completed_before_stop_s=0.0),
+            )
+        await it.engine.drain()
+    assert it.report.end_cause is EndCause.CALLER_HUNG_UP
+    assert 2.9 < it.report.duration_s < 3.2
+
+
+async def test_a_call_whose_media_never_come_is_closed_when_its_token_expires(autojump_clock: MockClock) -> None:
+    """The webhook was answered; nobody opened the stream."""
+    async with house(HELLO, host=HostSettings(token_s=30.0)) as it:
+        await ring(it.engine.url, it.simulated.world.network, "CA1")
+        assert it.engine.statistics().ringing == 1
+        await it.engine.drain()
+    assert (it.report.end_cause, it.report.duration_s) == (EndCause.MEDIA_NEVER_CAME, 30.0)
+
+
+@pytest.mark.parametrize("status", ["no-answer", "busy", "failed", "canceled", "completed", "a-new-word"])
+async def test_f3_a_terminal_status_before_any_media_ends_the_call(autojump_clock: MockClock, status: str) -> None:
+    """A phantom call is worse than an ended one; unknown words are terminal too."""
+    async with house(HELLO) as it:
+        await ring(it.engine.url, it.simulated.world.network, "CA1")
+        await ring(it.engine.url, it.simulated.world.network, "CA1", status)
+        await it.engine.drain()
+    assert it.report.end_cause is EndCause.CALLER_HUNG_UP
+    assert it.report.carrier_status == status
+    assert it.report.duration_s < 1.0
+
+
+async def ring(url: str, network: object, call_sid: str, status: str | None = None) -> bytes:
+    """Post one signed webhook: a voice request, or a status."""
+    target = f"{url}/twilio/{'status' if status else 'voice'}"
+    fields = {
+        "CallSid": call_sid,
+        "AccountSid": "AC1",
+        "From": "+15550100001",
+        "To": "+15550100002",
+        "CallStatus": status or "ringing",
+    }
+    async with open_http_client(network) as http:  # type: ignore[arg-type]
+        headers = {"X-Twilio-Signature": sign("voicecore-test-token", target, fields)}
+        answer = await http.post_form(target, fields, headers=headers)
+    assert answer.status in {200, 204}
+    return answer.body
+
+
+async def test_j11_beyond_its_limit_a_host_answers_busy(autojump_clock: MockClock) -> None:
+    """Running calls go on; the caller that is too many hears it at once."""
+    async with house(HELLO, host=HostSettings(max_calls=1)) as it:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(it.carrier.call, it.engine.url, STEPS)
+            await trio.sleep(1)
+            assert await it.carrier.call(it.engine.url, STEPS) is None
+        await it.engine.drain()
+    assert len(it.reports) == 1
+
+
+async def test_draining_takes_no_more_calls_and_waits_for_those_that_run(autojump_clock: MockClock) -> None:
+    """F20: one end fact and one record a call, then the host is done."""
+    async with house(HELLO, agent__first_message="Hello.") as it:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(it.carrier.call, it.engine.url, STEPS)
+            await trio.sleep(1)
+            nursery.start_soon(it.engine.drain)
+            await trio.sleep(0.1)
+            assert await it.carrier.call(it.engine.url, STEPS) is None
+        assert it.engine.statistics().filed == 1
+    assert it.report.end_cause is EndCause.CALLER_HUNG_UP
+
+
+async def test_leaving_the_engine_ends_running_calls_with_one_record_each(autojump_clock: MockClock) -> None:
+    """Shut down: the cause says so, and the files are whole."""
+    async with trio.open_nursery() as nursery, house(HELLO, agent__first_message="Hello.") as it:
+        for _ in range(3):
+            nursery.start_soon(it.carrier.call, it.engine.url, STEPS)
+        await trio.sleep(2)
+        nursery.cancel_scope.cancel()
+    assert {report.end_cause for report in it.reports} == {EndCause.SHUT_DOWN}
+    assert len(it.records()) == 3
+
+
+async def test_an_observer_that_raises_changes_nothing(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """UC: a callback never ends a call; what it did is logged."""
+    simulated, seen = simulated_world(), []
+
+    def broken(_call_id: str, fact: Fact) -> None:
+        seen.append(type(fact))
+        raise RuntimeError("the observer's own bug")
+
+    async with (
+        ProviderTwin(simulated.world, HELLO).serve() as base_url,
+        open_engine(settings(base_url), world=simulated.world, observers=[broken]) as engine,
+        open_carrier(simulated.world) as carrier,
+    ):
+        await carrier.call(engine.url, STEPS)
+        await engine.drain()
+    assert (seen[0], seen[-1]) == (CallBegan, CallEnded)
+    assert "the observer's own bug" in caplog.text
+
+
+async def test_f18_a_bug_in_one_call_is_reported_once_and_ends_that_call_only(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The boundary: its cause is FAILED, its record is there, the next call is fine."""
+    from voicecore.engine.call import Call  # noqa: PLC0415
+
+    healthy = Call.listen
+
+    async with house(HELLO, agent__first_message="Hello.") as it:
+        monkeypatch.setattr(Call, "listen", lambda *_: 1 / 0)
+        await it.carrier.call(it.engine.url, STEPS)
+        monkeypatch.setattr(Call, "listen", healthy)
+        await it.carrier.call(it.engine.url, STEPS)
+        await it.engine.drain()
+    assert [report.end_cause for report in it.reports] == [EndCause.FAILED, EndCause.CALLER_HUNG_UP]
+    assert it.reports[0].end_detail == "ZeroDivisionError"
+    assert caplog.text.count("Traceback") >= 1
+    assert len(it.records()) == 2
+
+
+async def test_the_calls_own_limit_ends_it(autojump_clock: MockClock) -> None:
+    """F11: a maximum length, with its own cause."""
+    host = HostSettings(call=CallSettings(max_call_s=3.0))
+    async with house(HELLO, host=host) as it:
+        await it.carrier.call(it.engine.url, [HangUp(At(60.0))])
+        await it.engine.drain()
+    assert (it.report.end_cause, it.report.duration_s) == (EndCause.TIME_LIMIT, 3.0)
+
+
+def test_i23_the_same_seed_gives_the_same_call() -> None:
+    """Ids, times, bytes: everything that was sent and received, and the record, twice alike."""
+
+    async def run(seed: int) -> tuple[object, ...]:
+        async with house(HELLO, seed=seed, agent__first_message="Hello.") as it:
+            line = await it.carrier.call(it.engine.url, STEPS)
+            await it.engine.drain()
+        assert line is not None
+        return tuple(line.ledger), json.dumps(it.records()), it.simulated.world.random.random()
+
+    first, again, other = (run_seeded(partial(run, seed)) for seed in (1, 1, 2))
+    assert first == again
+    assert first[2] != other[2]
