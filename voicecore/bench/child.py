@@ -63,8 +63,11 @@ async def open_child(module: str, *arguments: str) -> AsyncIterator[Child]:
         BenchmarkFailed: It did not come up.
     """
     environment = {**os.environ, "PYTHONPATH": str(_PACKAGE_PARENT)}
+    # In a session of its own: Ctrl-C reaches the parent alone, which then ends the child in order.
     command = [sys.executable, "-m", module, *arguments]
-    process = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    process = await trio.lowlevel.open_process(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
+    )
     try:
         if reserved := _reserved():
             os.sched_setaffinity(process.pid, reserved)

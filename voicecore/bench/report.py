@@ -41,7 +41,7 @@ def machine_line() -> str:
 
 def as_text(result: Result) -> str:
     """Return one table."""
-    heads = [column.name.strip() for column in result.columns]
+    heads = [column.name for column in result.columns]
     units = [column.unit for column in result.columns]
     body = [[_shown(value) for value in row.values()] for row in result.rows]
     widths = [max(map(len, column)) for column in zip(heads, units, *body, strict=True)]

@@ -37,8 +37,8 @@ _LONGEST_S = 60.0
 
 _ABOUT = """\
 CPU of both ends, 400-byte messages. One by one: a message is received, answered with one, and only then the next comes:
-a wake-up for each. Together: 32 come at once, one answer goes back. Above the stream: the socket's own part, the peer
-and the system taken away. No TLS. The dialled end masks what it sends, the accepted end unmasks what it reads."""
+a wake-up for each. Together: 32 come at once, one answer goes back. Above: above the bare stream, which takes peer and
+system away. No TLS. The dialled end masks what it sends, the accepted end unmasks what it reads."""
 
 
 @attrs.frozen
@@ -68,18 +68,18 @@ def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
         {
             "socket": name,
             "one by one": single,
-            "above the stream": single - floor[0],
+            "one by one, above": single - floor[0],
             "together": burst,
-            "above the stream ": burst - floor[1],
+            "together, above": burst - floor[1],
         }
         for name, (single, burst) in costs.items()
     ]
     columns = (
         Column("socket"),
         Column("one by one", "µs/round"),
-        Column("above the stream", "µs/round"),
+        Column("one by one, above", "µs/round"),
         Column("together", "µs/message"),
-        Column("above the stream ", "µs/message"),
+        Column("together, above", "µs/message"),
     )
     return [Result(name="a WebSocket message on loopback", about=_ABOUT, columns=columns, rows=rows)]
 

@@ -88,6 +88,7 @@ class AcceptedSocket:
         self._begun_at: float | None = None  # when the message began whose end is owed
         self._second = self._frames = self._frames_before = 0
         self._ours = _Ours.OPEN
+        self._close_by: float | None = None  # set by the first close
         self._pongs = b""  # left with a busy writer; bounded by one read
         self._writing = trio.Lock()
         self._peer_done = trio.Event()  # its close frame, or the end of its stream, was read
@@ -227,7 +228,9 @@ class AcceptedSocket:
     # --- closing -----------------------------------------------------------------
 
     async def close(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
-        with trio.move_on_after(self._limits.close_s, shield=True):
+        if self._close_by is None:  # one bound for all who close
+            self._close_by = trio.current_time() + self._limits.close_s
+        with trio.move_on_at(self._close_by, shield=True):
             await self._send_close(code, reason)
             await self._wait_for_peer()
         self._lose("was closed by us", code)

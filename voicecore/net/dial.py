@@ -246,13 +246,18 @@ class _DialledSocket:
                 return
 
     async def _object(self) -> None:
-        """Tell a peer that broke the rules so."""
-        code = self._verdict.code if self._verdict is not None else self._close_code()
-        if code is None or self._wire.sending is not Sending.OPEN or self._wire.fault is not None:
+        """Tell a peer that broke the rules so, unless our own close says it."""
+        if self._close_by is None:
+            with trio.move_on_after(self._limits.close_s, shield=True):
+                await self._send_close(NORMAL_CLOSURE)
+
+    async def _send_close(self, code: int) -> None:
+        """Send the close frame that the library did not; a fault of the peer decides the code."""
+        if self._wire.sending is not Sending.OPEN or self._wire.fault is not None:
             return
-        reason = "text only" if code == _UNSUPPORTED_DATA else ""
-        frame = Connection(ConnectionType.CLIENT).send(CloseConnection(code, reason))
-        with trio.move_on_after(self._limits.close_s, shield=True), suppress(trio.BrokenResourceError):
+        code = (None if self._verdict is None else self._verdict.code) or self._close_code() or code
+        frame = Connection(ConnectionType.CLIENT).send(CloseConnection(code))
+        with suppress(trio.BrokenResourceError):
             await self._wire.send_all(frame)
 
     # --- the WebSocket ---------------------------------------------------------------
@@ -301,13 +306,15 @@ class _DialledSocket:
         """
         if self._wire.fault is not None or self._connection is None:
             return
-        if not self._over.is_set():
+        if self._connection.closed is None:
             with self._handshake:
                 await self._connection.aclose(code, reason or None)
             if not self._handshake.cancelled_caught:
                 await self._wire.stream.aclose()
                 return
-            await self._over.wait()
+        self._service.cancel()
+        await self._over.wait()
+        await self._send_close(code)
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while await self._wire.stream.receive_some():
                 pass

@@ -18,6 +18,8 @@ import trio
 from voicecore.net.http_head import HeadLines
 from voicecore.net.http_messages import BadRequest, Request, Response, ServerLimits
 
+CLOSING = ("connection", "close")  #: the header of an answer behind which the connection ends
+
 _READ_BYTES = 16 * 1024
 _VERSIONS = frozenset({b"1.0", b"1.1"})
 _WITHOUT_BODY = frozenset({204, 304})
@@ -163,8 +165,8 @@ class HttpConnection:
         headers = list(response.headers)
         if response.status not in _WITHOUT_BODY:
             headers += [("content-length", str(len(response.body))), ("content-type", response.content_type)]
-        if self._h11.their_state is not h11.DONE:  # what it still sends would be taken for another request
-            headers.append(("connection", "close"))
+        if self._h11.their_state is not h11.DONE and CLOSING not in headers:
+            headers.append(CLOSING)  # what it still sends would be taken for another request
         reason = HTTPStatus(response.status).phrase.encode()
         yield h11.Response(status_code=response.status, headers=headers, reason=reason)
         if response.status not in _WITHOUT_BODY and self._method != b"HEAD":

@@ -22,7 +22,7 @@ from wsproto.utilities import generate_accept_token
 
 from voicecore.errors import ConnectionLost
 from voicecore.net.accepted import AcceptedSocket
-from voicecore.net.http_connection import HttpConnection
+from voicecore.net.http_connection import CLOSING, HttpConnection
 from voicecore.net.http_messages import App, BadRequest, Request, Response, ServerLimits, Upgrade, tokens
 from voicecore.net.websocket import GOING_AWAY, INTERNAL_ERROR, NORMAL_CLOSURE
 
@@ -161,7 +161,7 @@ async def _refuse(connection: HttpConnection, stream: trio.abc.Stream, status: i
 
 
 def _plain(status: int) -> Response:
-    return Response(status, HTTPStatus(status).phrase.encode())
+    return Response(status, HTTPStatus(status).phrase.encode(), headers=[CLOSING])
 
 
 async def _linger(stream: trio.abc.Stream) -> None:

@@ -48,6 +48,7 @@ class WatchedStream(trio.abc.Stream):
         self.refused_status: int | None = None
         self.sending = Sending.OPEN
         self._send_s = send_s
+        self._lock = trio.StrictFIFOLock()  # the library has one, but not everything goes through the library
         self._head = b""  # the beginning of the peer's answer; at most a status line
         self._reading_since: float | None = None
 
@@ -92,14 +93,14 @@ class WatchedStream(trio.abc.Stream):
         Raises:
             trio.BrokenResourceError: There is a fault, or the peer did not read in time.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
-        if self.fault is not None:
-            raise trio.BrokenResourceError(self.fault)
-        with trio.move_on_after(self._send_s) as writing:
-            await self._write(data)
-        if writing.cancelled_caught:
-            self.fault = f"did not read for {self._send_s} s"
-            raise trio.BrokenResourceError(self.fault)
+        async with self._lock:
+            if self.fault is not None:
+                raise trio.BrokenResourceError(self.fault)
+            with trio.move_on_after(self._send_s) as writing:
+                await self._write(data)
+            if writing.cancelled_caught:
+                self.fault = f"did not read for {self._send_s} s"
+                raise trio.BrokenResourceError(self.fault)
 
     async def _write(self, data: bytes | bytearray | memoryview) -> None:
         sending = None

@@ -3,7 +3,8 @@
 Rule: nothing here comes from a library that the port itself uses, so that a
 fault of theirs shows.
 
-Used by the tests of the server's port; `open_port` runs one in memory.
+Used by the tests of the server's port; `open_port` runs one in memory.  (raw_peer.py is the other
+side: a server, for the tests of dialling.)
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def close_frame(code: int, reason: bytes = b"") -> bytes:
 class RawPeer:
     """One connection to a port, as bytes."""
 
-    def __init__(self, stream: trio.abc.HalfCloseableStream) -> None:
+    def __init__(self, stream: MemoryStream) -> None:
         self.stream = stream
         self._unread = b""
 

@@ -6,17 +6,20 @@ Used by the tests of dialling.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import trio
 from wsproto import WSConnection
 from wsproto.connection import ConnectionType
 from wsproto.events import AcceptConnection, CloseConnection, Event, Ping, Request, TextMessage
+from wsproto.utilities import LocalProtocolError
 
 from voicecore.world import Network
 
 HOST = "127.0.0.1"
 SECRET_PATH = "/secret-path?token=secret-query"
+
+_PATIENCE_S = 5.0  #: for the handler, once the test has done its part
 
 Handler = Callable[["RawPeer"], Awaitable[None]]
 
@@ -43,6 +46,8 @@ class RawPeer:
                 data = None
             self._ws.receive_data(data)
             self._unread += list(self._ws.events())
+            if data is None and not self._unread:
+                raise trio.BrokenResourceError("the client ended before its upgrade")
         self.seen.append(self._unread.pop(0))
         return self.seen[-1]
 
@@ -56,7 +61,9 @@ class RawPeer:
         """Read the upgrade request without answering it."""
         data = b""
         while b"\r\n\r\n" not in data:
-            data += await self.stream.receive_some()
+            piece = await self.stream.receive_some()
+            assert piece, "the client ended before its upgrade"
+            data += piece
 
     async def wait_closed(self) -> CloseConnection:
         """Read until the client closes, and return how."""
@@ -77,7 +84,8 @@ class RawPeer:
         while True:
             event = await self.next()
             if isinstance(event, TextMessage | Ping):
-                await self.send(event if isinstance(event, TextMessage) else event.response())
+                with suppress(LocalProtocolError):  # its close came together with this
+                    await self.send(event if isinstance(event, TextMessage) else event.response())
             elif isinstance(event, CloseConnection):
                 if event.code != 1006:
                     await self.send(event.response())
@@ -89,7 +97,7 @@ class RawPeer:
 
 
 @asynccontextmanager
-async def raw_server(network: Network, handler: Handler) -> AsyncIterator[str]:
+async def raw_server(network: Network, handler: Handler, scheme: str = "ws") -> AsyncIterator[str]:
     """Serve one connection with ``handler``, then close it; yields the URL."""
     listening = await network.listen(HOST, 0)
 
@@ -105,8 +113,8 @@ async def raw_server(network: Network, handler: Handler) -> AsyncIterator[str]:
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(serve)
-            yield f"ws://{HOST}:{listening.port}{SECRET_PATH}"
-            nursery.cancel_scope.deadline = trio.current_time() + 5
+            yield f"{scheme}://{HOST}:{listening.port}{SECRET_PATH}"
+            nursery.cancel_scope.deadline = trio.current_time() + _PATIENCE_S
     finally:
         for listener in listening.listeners:
             await trio.aclose_forcefully(listener)

@@ -33,6 +33,7 @@ from voicecore.simulation.provider_twin import (
     ScriptedVad,
 )
 from voicecore.simulation.world import SimulatedWorld, simulated_world
+from voicecore_tests.kit import run_seeded
 from voicecore_tests.simulation.provider_twin.kit import PCMU, SERVER_VAD, Event, audio_of, kinds, recording
 
 KEY = [("Authorization", "Bearer sk-test")]
@@ -353,8 +354,8 @@ def test_same_seed_same_wire() -> None:
             await caller.wait_for("response.done")
         return [(line.t, line.kind, line.sha) for line in twin.ledger.lines]
 
-    first, second = (trio.run(run, clock=MockClock(autojump_threshold=0)) for _ in range(2))
-    assert [(kind, sha) for _, kind, sha in first] == [(kind, sha) for _, kind, sha in second]
+    first, second = run_seeded(run), run_seeded(run)
+    assert first == second
 
 
 async def test_vad_turn_over_the_wire(world: SimulatedWorld, autojump_clock: MockClock) -> None:

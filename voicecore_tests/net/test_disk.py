@@ -1,0 +1,138 @@
+"""The real disk: whole or not at all, and never in the way."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+import trio
+
+from voicecore.net.disk import RealFiles
+
+
+def everything_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_a_file_is_written_whole_and_its_folders_are_made(tmp_path: Path) -> None:
+    """Only its owner may read it; nothing else is left beside it."""
+    path = tmp_path / "calls" / "call_1" / "record.json"
+    await RealFiles().write_whole(path, b"one")
+    await RealFiles().write_whole(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert everything_in(tmp_path) == ["calls/call_1/record.json"]
+
+
+async def test_the_order_survives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write, fsync, rename, fsync of the folder; a new folder is made sure of before anything is put into it."""
+    steps: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def seen_fsync(descriptor: int) -> None:
+        target = Path(f"/proc/self/fd/{descriptor}").readlink()
+        steps.append(f"fsync {'temp' if target.name.startswith('.record') else target.name}")
+        fsync(descriptor)
+
+    def seen_replace(self: Path, target: Path) -> Path:
+        assert self.read_bytes() == b"data"
+        steps.append(f"rename to {target.name}")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", seen_fsync)
+    monkeypatch.setattr(Path, "replace", seen_replace)
+    await RealFiles().write_whole(tmp_path / "a" / "b" / "record", b"data")
+    assert steps == [f"fsync {tmp_path.name}", "fsync a", "fsync temp", "rename to record", "fsync b"]
+
+
+@pytest.mark.parametrize("step", ["os.fsync", "pathlib.Path.replace"])
+async def test_a_failing_disk_leaves_the_file_as_it_was(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OSError, the old content, no temporary file."""
+    path = tmp_path / "record.json"
+    await RealFiles().write_whole(path, b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "disk trouble")
+
+    monkeypatch.setattr(step, fail)
+    with pytest.raises(OSError, match="disk trouble"):
+        await RealFiles().write_whole(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert everything_in(tmp_path) == ["record.json"]
+
+
+async def test_a_place_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
+    """Also where a folder's name is a file's."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError, match="file"):
+        await RealFiles().write_whole(tmp_path / "file" / "record.json", b"x")
+    with pytest.raises(OSError, match="file"):
+        async with RealFiles().open_file(tmp_path / "file" / "audio.wav"):
+            raise AssertionError("opened")
+    assert everything_in(tmp_path) == ["file"]
+
+
+async def test_an_open_file_is_written_at_any_offset(tmp_path: Path) -> None:
+    """Over what is there, behind it, and by several tasks at once; it begins empty."""
+    path = tmp_path / "call_1" / "audio.wav"
+    files = RealFiles()
+    async with files.open_file(path) as file:
+        await file.write_at(0, b"long gone")
+    async with files.open_file(path) as file:
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(file.write_at, number * 4, f"{number:04}".encode())
+        await file.write_at(4, b"over")
+        await file.write_at(82, b"behind")
+        content = path.read_bytes()  # what was written can be read while the file is open
+    expected = b"".join(f"{number:04}".encode() for number in range(20))
+    assert content == expected[:4] + b"over" + expected[8:] + b"\0\0behind"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_full_disk_is_an_os_error() -> None:
+    """From the write, not from the close."""
+    async with RealFiles().open_file(Path("/dev/full")) as file:
+        with pytest.raises(OSError, match="No space left"):
+            await file.write_at(0, b"x")
+
+
+async def test_an_open_file_is_closed_however_the_block_ends(tmp_path: Path) -> None:
+    """Cancelled or not."""
+    before = open_descriptors()
+    with trio.CancelScope() as scope:
+        async with RealFiles().open_file(tmp_path / "x"):
+            scope.cancel()
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+    assert open_descriptors() == before
+
+
+async def test_nothing_blocks_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a disk hangs others go on; a write that has begun is finished although its caller is cancelled."""
+    disk_works = threading.Event()
+    fsync = os.fsync
+
+    def slow(descriptor: int) -> None:
+        disk_works.wait()
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    path = tmp_path / "record.json"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(RealFiles().write_whole, path, b"whole")
+        await trio.sleep(0.01)  # would hang here
+        nursery.cancel_scope.cancel()
+        assert not path.exists()
+        disk_works.set()
+    assert path.read_bytes() == b"whole"
+    assert everything_in(tmp_path) == ["record.json"]

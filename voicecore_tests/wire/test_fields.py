@@ -1,0 +1,149 @@
+"""Reading JSON: a value, or one error that names the field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicecore.errors import RemoteProtocolError
+from voicecore.wire.fields import Fields, parse_object
+
+READERS: dict[str, Callable[[Fields, str], Any]] = {
+    "text": Fields.text,
+    "integer": Fields.integer,
+    "number": Fields.number,
+    "boolean": Fields.boolean,
+    "count": Fields.count,
+    "base64": Fields.base64,
+    "child": Fields.child,
+    "children": Fields.children,
+}
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        '"text"',
+        "{",
+        '{"a":NaN}',
+        '{"a":"\\ud800"}',
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "\ud800",
+        "{'a': 1}",
+    ],
+    ids=["empty", "null", "list", "string", "cut", "nan", "surrogate", "deep", "deep-objects", "not-unicode", "quotes"],
+)
+def test_s36_hostile_json_is_the_one_declared_error(text: str) -> None:
+    """Fast, and never a RecursionError."""
+    with pytest.raises(RemoteProtocolError, match="peer-x sent an illegal message: not "):
+        parse_object(text, "peer-x")
+
+
+def test_s36_a_number_of_5000_digits_and_doubled_keys_do_no_harm() -> None:
+    """The one is refused, of the other the last one counts."""
+    with pytest.raises(RemoteProtocolError, match="not JSON"):
+        parse_object('{"a":' + "9" * 5000 + "}", "p")
+    assert parse_object('{"b":1,"b":2}', "p").integer("b") == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("text", 1),
+        ("integer", "1"),
+        ("integer", True),
+        ("integer", 1.5),
+        ("number", "x"),
+        ("number", False),
+        ("boolean", 1),
+        ("count", "-1"),
+        ("count", "１"),
+        ("count", -1),
+        ("count", "9" * 19),
+        ("base64", "not base64!"),
+        ("base64", "YQ"),
+        ("base64", "YQ==\n"),
+        ("base64", 5),
+        ("child", []),
+        ("children", {}),
+        *[(kind, None) for kind in READERS],
+    ],
+)
+def test_a_wrong_value_is_named_by_its_dotted_path(kind: str, value: object) -> None:
+    """Two objects deep."""
+    fields = parse_object(orjson.dumps({"outer": {"inner": value}}), "p").child("outer")
+    with pytest.raises(RemoteProtocolError) as error:
+        READERS[kind](fields, "inner")
+    assert (error.value.field, error.value.peer) == ("outer.inner", "p")
+
+
+def test_an_item_of_a_list_is_named_by_its_place() -> None:
+    """Counted from 0."""
+    with pytest.raises(RemoteProtocolError) as error:
+        parse_object('{"items":[{},5]}', "p").children("items")
+    assert error.value.field == "items.1"
+    with pytest.raises(RemoteProtocolError) as deeper:
+        parse_object('{"items":[{},{"id":5}]}', "p").children("items")[1].text("id")
+    assert deeper.value.field == "items.1.id"
+
+
+def test_numbers_may_be_written_as_texts_where_a_carrier_does_so() -> None:
+    """Twilio writes nearly all of them so."""
+    fields = parse_object('{"a":"7","b":7}', "p")
+    assert (fields.count("a"), fields.count("b")) == (7, 7)
+
+
+def test_optional_fields_may_be_absent_or_null() -> None:
+    """And are checked when they are there."""
+    fields = parse_object('{"null":null,"bad":[]}', "p")
+    for name in ("absent", "null"):
+        assert fields.optional_text(name) is None
+        assert fields.optional_count(name) is None
+        assert fields.optional_child(name) is None
+        assert fields.optional_children(name) == []
+    with pytest.raises(RemoteProtocolError):
+        fields.optional_text("bad")
+
+
+def test_an_error_shows_only_the_head_of_a_value() -> None:
+    """No payload, no line break, no control character ends up in a log."""
+    with pytest.raises(RemoteProtocolError) as error:
+        parse_object(orjson.dumps({"a": "\n\x1b[31m" + "x" * 5000}), "p").integer("a")
+    assert len(str(error.value)) < 200
+    assert str(error.value).isprintable()
+
+
+@given(JSON, st.sampled_from(sorted(READERS)), st.text(max_size=6))
+def test_any_json_gives_a_value_or_the_error(value: object, kind: str, name: str) -> None:
+    """Nothing else escapes."""
+    with suppress(RemoteProtocolError):
+        fields = parse_object(orjson.dumps(value), "p")
+        assert isinstance(value, dict)
+        READERS[kind](fields, name)
+        assert name in value
+
+
+@given(st.text() | st.binary())
+def test_any_text_gives_an_object_or_the_error(text: str | bytes) -> None:
+    """Nothing else escapes."""
+    with suppress(RemoteProtocolError):
+        assert isinstance(parse_object(text, "p").raw, dict)
