@@ -28,6 +28,7 @@ _CAPTIONS_Y = 402
 _CAPTION_STEP = 22
 _COLOUR = {facts.Speaker.CALLER: "#2563eb", facts.Speaker.AGENT: "#059669"}
 _INK, _FAINT, _ALARM = "#1f2937", "#9ca3af", "#dc2626"
+_AXIS_STEPS_S = (1, 2, 5, 10, 30, 60, 300, 1800, 3600, 86_400)
 _FLOOR_DBFS = -50.0  #: quieter than this is drawn as silence
 
 
@@ -95,7 +96,7 @@ class _Drawing:
 
     def _axis(self) -> None:
         self._line(_LEFT, _AXIS_Y, _WIDTH - _RIGHT, _AXIS_Y, _FAINT)
-        step = next(s for s in (1, 2, 5, 10, 30, 60, 300, 3600) if self._seconds / s <= 24)
+        step = next((each for each in _AXIS_STEPS_S if self._seconds / each <= 24), _AXIS_STEPS_S[-1])
         for second in range(0, int(self._seconds) + 1, step):
             x = self._x(second)
             self._line(x, 96, x, _AXIS_Y, "#f3f4f6")

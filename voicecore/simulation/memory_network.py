@@ -17,6 +17,7 @@ from __future__ import annotations
 import enum
 import itertools
 import math
+import operator
 import random
 from collections import deque
 from contextlib import suppress
@@ -97,9 +98,10 @@ class _Pipe:
         return len(piece)
 
     async def wait_for_room(self) -> None:
+        self._check_writable()
         while self.room_bytes == 0:
-            self._check_writable()
             await self._wait()
+            self._check_writable()
 
     def _check_writable(self) -> None:
         if self.write_end is not _End.OPEN:
@@ -248,6 +250,8 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         self._outgoing.end_writing(_End.CLOSED)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if max_bytes is not None and operator.index(max_bytes) < 1:
+            raise ValueError("max_bytes must be at least 1")
         with self._reading:
             await trio.lowlevel.checkpoint()
             return await self._incoming.read(max_bytes)

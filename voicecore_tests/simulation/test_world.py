@@ -54,11 +54,18 @@ async def test_streams_are_streams(split_bytes: int | None, autojump_clock: Mock
         listening = await network.listen(HOST, 0)
         mine = await network.open_stream(HOST, listening.port, tls=True)
         theirs = await listening.listeners[0].accept()
+        await listening.listeners[0].aclose()
         assert isinstance(mine, MemoryStream)
         assert isinstance(theirs, MemoryStream)
         return mine, theirs
 
-    await check_half_closeable_stream(pair, pair)
+    async def clogged() -> tuple[MemoryStream, MemoryStream]:
+        mine, theirs = await pair()
+        for stream in (mine, theirs):
+            await stream.send_all(bytes(network.settings.buffer_bytes))
+        return mine, theirs
+
+    await check_half_closeable_stream(pair, clogged)
     assert network.opened_streams > 0
     assert network.open_streams == 0
 
@@ -84,12 +91,11 @@ async def test_a_small_write_is_whole_or_not_at_all(autojump_clock: MockClock) -
 
 async def test_closing_wakes_who_waits(autojump_clock: MockClock) -> None:
     """A writer on the closed end, and one on the other."""
-    async with joined(network_of(LinkSettings(buffer_bytes=1))) as (mine, theirs):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_expect, trio.ClosedResourceError, mine)
-            nursery.start_soon(_expect, trio.BrokenResourceError, theirs)
-            await trio.sleep(1)
-            await mine.aclose()
+    async with joined(network_of(LinkSettings(buffer_bytes=1))) as (mine, theirs), trio.open_nursery() as nursery:
+        nursery.start_soon(_expect, trio.ClosedResourceError, mine)
+        nursery.start_soon(_expect, trio.BrokenResourceError, theirs)
+        await trio.sleep(1)
+        await mine.aclose()
 
 
 async def _expect(error: type[Exception], stream: MemoryStream) -> None:

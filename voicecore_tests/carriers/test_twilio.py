@@ -1,0 +1,230 @@
+"""Twilio's routes: what is refused, with which status, and that nothing happened before."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlencode
+from xml.etree import ElementTree as ET
+
+import attrs
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from voicecore.carriers.twilio import FORM, TwilioAccount, TwilioInbound
+from voicecore.net.http_messages import Request, Response, Upgrade
+from voicecore.net.routes import Router
+from voicecore.ports import Leg, MediaPass, RingingCall, StatusReport
+from voicecore.secrets import Secret
+from voicecore.simulation.carrier_twin.signing import sign
+from voicecore.simulation.world import simulated_world
+from voicecore.statuses import CarrierStatus
+
+TOKEN = "voicecore-test-token"
+PUBLIC = "https://voice.example.test"
+CALL = {"CallSid": "CA1", "AccountSid": "AC1", "From": "+1555", "To": "+1666", "CallStatus": "ringing"}
+
+
+@attrs.define
+class Desk:
+    """A reception that writes down what it is asked."""
+
+    full: bool = False
+    announced: list[RingingCall] = attrs.field(factory=list)
+    reports: list[StatusReport] = attrs.field(factory=list)
+    claimed: list[str] = attrs.field(factory=list)
+
+    def announce(self, ringing: RingingCall) -> str | None:
+        self.announced.append(ringing)
+        return None if self.full else "token-1"
+
+    def admits(self, token: str) -> bool:
+        return token == "token-1" and token not in self.claimed
+
+    def claim(self, token: str) -> MediaPass | None:
+        if not self.admits(token):
+            return None
+        self.claimed.append(token)
+        return Pass()
+
+    def status(self, report: StatusReport) -> None:
+        self.reports.append(report)
+
+
+class Pass:
+    """A claimed token of call CA1."""
+
+    carrier_call_id = "CA1"
+
+    async def hold_call(self, leg: Leg) -> None:
+        raise AssertionError(leg)
+
+    def media_never_came(self, detail: str) -> None:
+        """The test ends before a start message could come."""
+
+
+def router(desk: Desk, *, verify: bool = True) -> Router:
+    account = TwilioAccount(account_sid="AC1", auth_token=Secret(TOKEN), public_url=PUBLIC, verify_signatures=verify)
+    return Router(TwilioInbound(simulated_world().world, account, desk).routes())
+
+
+def webhook(path: str, fields: dict[str, str], signature: str | None = None) -> Request:
+    given = sign(TOKEN, PUBLIC + path, fields) if signature is None else signature
+    headers = {"content-type": FORM, "x-twilio-signature": given}
+    return Request(method="POST", path=path, headers=headers, body=urlencode(fields).encode())
+
+
+def upgrade(path: str, signature: str | None = None) -> Request:
+    given = sign(TOKEN, "wss" + (PUBLIC + path).removeprefix("https")) if signature is None else signature
+    return Request(method="GET", path=path, headers={"upgrade": "websocket", "x-twilio-signature": given})
+
+
+async def answer(desk: Desk, request: Request) -> Response:
+    response = await router(desk)(request)
+    assert isinstance(response, Response)
+    return response
+
+
+async def test_a_signed_voice_webhook_is_answered_with_a_stream_to_its_token() -> None:
+    """Over the configured public URL, wss."""
+    desk = Desk()
+    response = await answer(desk, webhook("/twilio/voice", CALL))
+    stream = ET.fromstring(response.body).find("Connect/Stream")  # noqa: S314
+    assert stream is not None
+    assert stream.get("url") == "wss://voice.example.test/twilio/media/token-1"
+    assert desk.announced == [RingingCall(carrier_call_id="CA1", caller="+1555", callee="+1666")]
+
+
+async def test_a_full_house_rejects_as_busy() -> None:
+    """The caller hears it at once."""
+    response = await answer(Desk(full=True), webhook("/twilio/voice", CALL))
+    assert b'<Reject reason="busy" />' in response.body
+
+
+async def test_a_status_callback_is_handed_on() -> None:
+    """And answered with nothing to say."""
+    desk = Desk()
+    response = await answer(desk, webhook("/twilio/status", {**CALL, "CallStatus": "completed", "CallDuration": "9"}))
+    assert response.status == 204
+    assert desk.reports == [
+        StatusReport(carrier_call_id="CA1", status=CarrierStatus.COMPLETED, word="completed", duration_s=9)
+    ]
+
+
+@pytest.mark.parametrize("path", ["/twilio/voice", "/twilio/status"])
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"signature": ""}, 403),
+        ({"signature": "bm90IGEgc2lnbmF0dXJl"}, 403),
+        ({"headers": {"content-type": FORM}}, 403),
+        ({"query": "extra=1"}, 403),
+        ({"body": urlencode({**CALL, "From": "+1999"}).encode()}, 403),
+        ({"body": b""}, 400),
+        ({"body": b"a=%zz"}, 400),
+        ({"headers": {"content-type": "application/json"}}, 415),
+        ({"headers": {}}, 415),
+    ],
+    ids=["no-signature", "wrong", "no-header", "query", "changed", "empty", "percent", "json", "no-type"],
+)
+async def test_s1_s2_s8_a_bad_webhook_has_its_status_and_no_effect(
+    path: str, changes: dict[str, Any], status: int
+) -> None:
+    """Fail closed: nothing was announced, nothing reported."""
+    desk, changes = Desk(), dict(changes)
+    request = webhook(path, CALL, changes.pop("signature", None))
+    response = await answer(desk, attrs.evolve(request, **changes))
+    assert (response.status, desk.announced, desk.reports) == (status, [], [])
+
+
+async def test_s3_forwarding_headers_change_nothing() -> None:
+    """The public URL is configured; a request cannot move it."""
+    forged = {"x-forwarded-proto": "http", "x-forwarded-host": "evil.example.test", "host": "evil.example.test"}
+    desk, request = Desk(), webhook("/twilio/voice", CALL)
+    response = await answer(desk, attrs.evolve(request, headers={**request.headers, **forged}))
+    assert response.status == 200
+    assert b"evil" not in response.body
+
+
+async def test_a_signed_form_of_the_wrong_shape_is_refused_by_name() -> None:
+    """400, and the field."""
+    response = await answer(Desk(), webhook("/twilio/voice", {**CALL, "CallSid": "../../x"}))
+    assert response.status == 400
+    assert b"CallSid" in response.body
+
+
+@pytest.mark.parametrize(
+    ("path", "signature", "status"),
+    [
+        ("/twilio/media/token-1", "", 403),
+        ("/twilio/media/token-1", "bm90IGEgc2lnbmF0dXJl", 403),
+        ("/twilio/media/token-2", None, 403),
+        ("/twilio/media/..", None, 404),
+        ("/twilio/media/a/b", None, 404),
+    ],
+)
+async def test_s14_j1_a_stream_without_its_right_is_refused_before_the_upgrade(
+    path: str, signature: str | None, status: int
+) -> None:
+    """Nothing is claimed by looking."""
+    desk = Desk()
+    response = await answer(desk, upgrade(path, signature))
+    assert (response.status, desk.claimed) == (status, [])
+
+
+async def test_a_plain_get_of_the_stream_is_told_to_upgrade() -> None:
+    """426, and how."""
+    request = attrs.evolve(upgrade("/twilio/media/token-1"), headers={})
+    response = await answer(Desk(), request)
+    assert (response.status, list(response.headers)) == (426, [("upgrade", "websocket")])
+
+
+async def test_verification_can_be_switched_off_in_writing_only() -> None:
+    """For a developer's own machine."""
+    desk = Desk()
+    response = await router(desk, verify=False)(webhook("/twilio/voice", CALL, "nonsense"))
+    assert isinstance(response, Response)
+    assert (response.status, len(desk.announced)) == (200, 1)
+
+
+@attrs.define
+class Ends:
+    """A socket that says what it was given, and notes how it was closed."""
+
+    closed_with: list[int] = attrs.field(factory=list)
+    peer: str = "carrier"
+
+    async def receive(self) -> list[str]:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async def send(self, text: str) -> None:
+        raise AssertionError(text)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:  # noqa: ARG002
+        await trio.lowlevel.checkpoint()
+        self.closed_with.append(code)
+
+
+@asynccontextmanager
+async def accepted(desk: Desk) -> AsyncIterator[Upgrade]:
+    accepting = await router(desk)(upgrade("/twilio/media/token-1"))
+    assert isinstance(accepting, Upgrade)
+    yield accepting
+
+
+async def test_the_second_stream_of_a_token_is_closed_and_the_first_untouched(autojump_clock: MockClock) -> None:
+    """Both were let in before either had claimed; one of them has the call."""
+    desk = Desk()
+    async with accepted(desk) as first, accepted(desk) as second:
+        sockets = Ends(), Ends()
+        with trio.move_on_after(1):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(first.run, sockets[0])
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.start_soon(second.run, sockets[1])
+    assert desk.claimed == ["token-1"]
+    assert (sockets[0].closed_with, sockets[1].closed_with) == ([], [1008])

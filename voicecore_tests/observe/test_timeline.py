@@ -1,0 +1,84 @@
+"""The picture of a call: whole XML whatever was said, and only what was measured."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+import attrs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicecore.facts import (
+    AgentAudible,
+    BargedIn,
+    CallerStarted,
+    Fact,
+    MarkReturned,
+    Speaker,
+    TranscriptLine,
+    TurnTimes,
+)
+from voicecore.observe.timeline import Levels, timeline_svg
+from voicecore_tests.observe.test_store import REPORT, REPORTS
+
+QUIET = Levels(0.02, [-120.0] * 50, [-20.0] * 50)
+FACTS: list[Fact] = [
+    CallerStarted(0.1, "u1"),
+    AgentAudible(0.4, "r1", "i1", 0.25),
+    MarkReturned(0.5, "g0-1", heard=True),
+    MarkReturned(0.6, "g0-2", heard=False),
+    BargedIn(0.6, "r1", 0.2),
+]
+
+
+def drawn(svg: str, tag: str) -> list[ET.Element]:
+    return [element for element in ET.fromstring(svg).iter() if element.tag.endswith(tag)]  # noqa: S314
+
+
+def texts(svg: str) -> str:
+    return " ".join(element.text or "" for element in drawn(svg, "text"))
+
+
+@given(REPORTS)
+def test_any_report_is_drawn_as_whole_xml(report: object) -> None:
+    """Names, numbers and words come from outside; markup in them is text."""
+    assert drawn(timeline_svg(report, FACTS, QUIET), "svg")  # type: ignore[arg-type]
+
+
+def test_hostile_words_stay_words() -> None:
+    """No element of theirs appears."""
+    line = TranscriptLine(Speaker.CALLER, "u1", "</text><script>alert(1)</script>\x00\x1b")
+    svg = timeline_svg(attrs.evolve(REPORT, transcript=(line,)), FACTS, QUIET)
+    assert drawn(svg, "script") == []
+    assert "<script>alert(1)</script>" in texts(svg)
+
+
+def test_marks_barge_ins_and_pauses_are_there() -> None:
+    """Each where it happened."""
+    turn = TurnTimes(
+        response_id="r1",
+        caller_stopped_at_s=0.15,
+        first_generated_at_s=0.3,
+        first_sent_at_s=0.4,
+        first_heard_at_s=0.5,
+    )
+    svg = timeline_svg(attrs.evolve(REPORT, turns=(turn,)), FACTS, QUIET)
+    assert "barge-in, agent stopped after 0.2 s" in texts(svg)
+    assert "250 ms" in texts(svg)
+    assert len(drawn(svg, "polygon")) == 4  # two lanes, two marks
+
+
+def test_what_was_not_measured_is_not_drawn() -> None:
+    """No pause is shown for a greeting, which answers nobody."""
+    turn = TurnTimes(
+        response_id="r1", caller_stopped_at_s=None, first_generated_at_s=0.3, first_sent_at_s=0.4, first_heard_at_s=None
+    )
+    assert " ms" not in texts(timeline_svg(attrs.evolve(REPORT, turns=(turn,)), [], QUIET))
+
+
+@given(st.floats(0.1, 20_000))
+def test_a_call_of_any_length_has_a_readable_axis(duration_s: float) -> None:
+    """Not more than a couple of dozen ticks."""
+    svg = timeline_svg(attrs.evolve(REPORT, duration_s=duration_s), [], QUIET)
+    ticks = [element for element in drawn(svg, "text") if (element.text or "").endswith(" s")]
+    assert 1 <= len(ticks) <= 30
