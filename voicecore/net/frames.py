@@ -115,8 +115,6 @@ class FrameParser:
     def feed(self, data: bytes | bytearray) -> list[FrameEvent]:
         """Return what the bytes complete, in order; a close or a fault is the last event ever."""
         events: list[FrameEvent] = []
-        if self._is_over:
-            return events
         self._buffer += data
         start = 0
         try:

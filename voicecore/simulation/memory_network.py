@@ -246,8 +246,9 @@ class MemoryStream(trio.abc.HalfCloseableStream):
             await self._outgoing.wait_for_room()
 
     async def send_eof(self) -> None:
-        await trio.lowlevel.checkpoint()
-        self._outgoing.end_writing(_End.CLOSED)
+        with self._writing:
+            await trio.lowlevel.checkpoint()
+            self._outgoing.end_writing(_End.CLOSED)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if max_bytes is not None and operator.index(max_bytes) < 1:

@@ -204,6 +204,23 @@ def test_the_bounds_of_silence_agree_with_each_other() -> None:
         SocketLimits(ping_every_s=20.0, gone_after_s=20.0)
 
 
+async def test_a_receive_that_is_cancelled_while_it_answers_a_ping_breaks_nothing(autojump_clock: MockClock) -> None:
+    """The pong leaves whole, although the line is full and the receive was cancelled in the midst of it."""
+
+    async def run(socket: WebSocket) -> None:
+        await socket.send("x" * 990)
+        with trio.move_on_after(0.2):
+            await socket.receive()
+        await socket.send("after")
+
+    async with open_port(socket_app(run), link=SMALL) as port:
+        peer = await (await port.connect()).upgraded()
+        await peer.send(frame(PING, b"x" * 100))
+        await trio.sleep(0.5)
+        received = [await peer.frame() for _ in range(3)]
+    assert received[1:] == [Frame(PONG, b"x" * 100), Frame(TEXT, b"after")]
+
+
 # --- sending --------------------------------------------------------------------------------------
 
 
@@ -388,6 +405,29 @@ async def test_c13_a_close_meets_a_hanging_send(autojump_clock: MockClock) -> No
     assert took[0] == pytest.approx(1.0)
 
 
+async def test_c13_a_close_behind_a_send_that_is_cut_off_writes_nothing(autojump_clock: MockClock) -> None:
+    """The close waited for the send; a close frame behind half a frame would be part of it."""
+
+    async def run(socket: WebSocket) -> None:
+        sending = trio.CancelScope()
+
+        async def send() -> None:
+            with sending:
+                await socket.send("x" * 5_000)
+
+        async with trio.open_nursery() as tasks:
+            tasks.start_soon(send)
+            await trio.sleep(1)
+            tasks.start_soon(socket.close)
+            await trio.sleep(0.5)
+            sending.cancel()
+
+    async with open_port(socket_app(run), link=SMALL) as port:
+        peer = await (await port.connect()).upgraded()
+        await trio.sleep(1.6)
+        assert await peer.at_end() == frame(TEXT, b"x" * 5_000, mask=None)[:1_000]
+
+
 async def test_f10_nothing_follows_a_close(autojump_clock: MockClock) -> None:
     """Sends and pongs after it are refused or left out: it is the last frame that the peer sees."""
 
@@ -406,21 +446,25 @@ async def test_f10_nothing_follows_a_close(autojump_clock: MockClock) -> None:
 
 
 async def test_a_close_beside_a_receive_is_seen_by_both(autojump_clock: MockClock) -> None:
-    """One task waits for messages while another closes: the first one reads the peer's answer."""
+    """One task waits for messages while another closes: the first one reads the peer's answer, and nothing else."""
     owner = Collector()
+    closed: list[float] = []
 
     async def run(socket: WebSocket) -> None:
         async with trio.open_nursery() as tasks:
             tasks.start_soon(owner.run, socket)
             await trio.sleep(1)
             await socket.close(4004)
+            closed.append(trio.current_time())
 
     async with open_port(socket_app(run)) as port:
         peer, began = await (await port.connect()).upgraded(), trio.current_time()
         assert await peer.close_code() == 4004
+        await peer.send(frame(TEXT, b"behind the close"))
         await trio.sleep(0.5)
         await peer.send(close_frame(4004))
         assert await peer.at_end() == b""
-        assert trio.current_time() - began == pytest.approx(1.5)
+    assert closed == pytest.approx([began + 1.5])
     assert owner.lost is not None
     assert owner.lost.code == 4004
+    assert owner.texts == []

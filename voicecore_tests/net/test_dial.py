@@ -1,249 +1,20 @@
-"""Dialling a WebSocket: what the owner sees, whatever the peer does. In memory and virtual time."""
+"""A dialled WebSocket: messages, life, and what the owner sees of a peer that ends or misbehaves. Virtual time."""
 
 from __future__ import annotations
-
-import logging
-import traceback
-from collections.abc import AsyncIterator
 
 import pytest
 import trio
 from trio.testing import MockClock
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
-from voicecore.errors import ConnectionLost, HandshakeRefused, HandshakeTimeout, LocalProtocolError
+from voicecore.errors import ConnectionLost
 from voicecore.net.dial import DialLimits, dial
 from voicecore.net.websocket import WebSocket
 from voicecore.simulation.memory_network import LinkSettings, MemoryNetwork
-from voicecore.simulation.world import simulated_world
-from voicecore_tests.net.cancelling import assert_every_cancellation_is_clean
-from voicecore_tests.net.raw_peer import HOST, SECRET_PATH, Handler, RawPeer, raw_server
+from voicecore_tests.net.dialling import NARROW, collect, deaf, lost, network_of, speak_until_lost
+from voicecore_tests.net.raw_peer import RawPeer, raw_server
 
-KEY = [("Authorization", "Bearer secret-key")]
-MARK = "secret-"  # stands in header, path and query
-
-
-def network_of(link: LinkSettings | None = None) -> MemoryNetwork:
-    return simulated_world(1, link).network
-
-
-@pytest.fixture
-async def network(autojump_clock: MockClock) -> AsyncIterator[MemoryNetwork]:
-    """A network on which every test must leave nothing open, within a minute."""
-    network = network_of()
-    with trio.fail_after(600):
-        yield network
-    assert network.open_streams == 0
-
-
-async def collect(socket: WebSocket, count: int) -> list[str]:
-    texts: list[str] = []
-    while len(texts) < count:
-        texts += await socket.receive()
-    return texts
-
-
-async def lost(socket: WebSocket) -> ConnectionLost:
-    """Receive until the connection is lost."""
-    try:
-        while True:
-            await socket.receive()
-    except ConnectionLost as loss:
-        return loss
-
-
-async def speak_until_lost(socket: WebSocket) -> ConnectionLost:
-    try:
-        while True:
-            await socket.send("x" * 1000)
-            await trio.sleep(0.02)
-    except ConnectionLost as loss:
-        return loss
-
-
-# --- opening ----------------------------------------------------------------------------
-
-
-async def test_an_address_that_does_not_answer_costs_the_connect_bound(autojump_clock: MockClock) -> None:
-    """Connecting has its own bound."""
-    with pytest.raises(HandshakeTimeout, match="could not be reached within"):
-        async with dial(network_of(LinkSettings(connect_s=100)), f"ws://{HOST}/"):
-            raise AssertionError("opened")
-    assert trio.current_time() == pytest.approx(3.0)
-
-
-async def test_nobody_listens(network: MemoryNetwork, autojump_clock: MockClock) -> None:
-    """What the network raises comes through as it is."""
-    with pytest.raises(ConnectionLost, match="refused the connection"):
-        async with dial(network, f"ws://{HOST}:9/"):
-            raise AssertionError("opened")
-
-
-async def test_a_peer_that_accepts_and_says_nothing_costs_the_upgrade_bound(
-    network: MemoryNetwork, autojump_clock: MockClock
-) -> None:
-    """The upgrade has its own bound."""
-
-    async def silent(peer: RawPeer) -> None:
-        await peer.read_request()
-        await trio.sleep_forever()
-
-    async with raw_server(network, silent) as url:
-        began = trio.current_time()
-        with pytest.raises(HandshakeTimeout, match="did not answer the upgrade within 2"):
-            async with dial(network, url, limits=DialLimits(open_s=2)):
-                raise AssertionError("opened")
-        assert trio.current_time() - began == pytest.approx(2.0)
-
-
-async def test_a_peer_that_closes_instead_of_answering_is_noticed_at_once(
-    network: MemoryNetwork, autojump_clock: MockClock
-) -> None:
-    """A connection that ends during the upgrade is lost, not waited for."""
-    async with raw_server(network, RawPeer.read_request) as url:
-        began = trio.current_time()
-        with pytest.raises(ConnectionLost, match="ended the connection during the upgrade"):
-            async with dial(network, url):
-                raise AssertionError("opened")
-        assert trio.current_time() == began
-
-
-REFUSALS = {
-    "no body": (401, b"Content-Length: 0\r\n\r\n"),
-    "a body": (429, b"Content-Length: 9\r\n\r\nslow down"),
-    "a body that never comes": (503, b"Content-Length: 1000000\r\n\r\n"),
-    "a body without end": (500, b"\r\n" + b"x" * 100_000),
-    "another place": (302, b"Location: ws://elsewhere.test/\r\nContent-Length: 0\r\n\r\n"),
-}
-
-
-@pytest.mark.parametrize("split_bytes", [None, 1])
-@pytest.mark.parametrize("name", REFUSALS)
-async def test_a_refusal_is_its_status_at_once_whatever_its_body(
-    name: str, split_bytes: int | None, autojump_clock: MockClock
-) -> None:
-    """`HandshakeRefused` with the status, and nothing else, when the status line is there."""
-    status, rest = REFUSALS[name]
-    network = network_of(LinkSettings(split_bytes=split_bytes))
-
-    async def refuse(peer: RawPeer) -> None:
-        await peer.read_request()
-        await peer.raw(f"HTTP/1.1 {status} No\r\n".encode() + rest)
-        await trio.sleep_forever()
-
-    async with raw_server(network, refuse) as url:
-        with pytest.raises(HandshakeRefused) as refusal:
-            async with dial(network, url):
-                raise AssertionError("opened")
-        assert refusal.value.status == status
-        assert trio.current_time() == 0
-    assert network.open_streams == 0
-
-
-NONSENSE = {
-    "no HTTP": b"220 mail.test ESMTP\r\n\r\n",
-    "no accept key": b"HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-    "a wrong accept key": (
-        b"HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n"
-    ),
-    "a protocol that is not ASCII": (
-        b"HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Protocol: \xff\r\n\r\n"
-    ),
-    "a header without end": b"HTTP/1.1 101 Yes\r\nX: " + b"x" * 100_000,
-}
-
-
-@pytest.mark.parametrize("name", NONSENSE)
-async def test_an_answer_that_is_no_upgrade_is_a_lost_connection(
-    name: str, network: MemoryNetwork, autojump_clock: MockClock
-) -> None:
-    """No foreign exception leaves, and the wait ends at once."""
-
-    async def answer(peer: RawPeer) -> None:
-        await peer.read_request()
-        await peer.raw(NONSENSE[name])
-        await trio.sleep_forever()
-
-    async with raw_server(network, answer) as url:
-        with pytest.raises(ConnectionLost, match="did not answer the upgrade as a WebSocket server does"):
-            async with dial(network, url):
-                raise AssertionError("opened")
-        assert trio.current_time() == 0
-
-
-@pytest.mark.parametrize(
-    "value", ["Bearer secret-key\n", " secret-key", "sécret-key", "a\r\nX: secret-key", "k\0secret-key"]
-)
-async def test_a_header_that_may_not_be_sent_is_our_fault_and_is_not_shown(
-    value: str, network: MemoryNetwork, autojump_clock: MockClock
-) -> None:
-    """Before anything is connected, and without the value."""
-    with pytest.raises(LocalProtocolError, match="Authorization") as fault:
-        async with dial(network, f"ws://{HOST}/", headers=[("Authorization", value)]):
-            raise AssertionError("opened")
-    assert "cret-key" not in "".join(traceback.format_exception(fault.value))
-
-
-@pytest.mark.parametrize(
-    "bad", ["ftp://h/", "ws:///p", "ws://h:99999/", "ws://u:secret@h/", "ws://h/a secret", "ws://h/sécret"]
-)
-async def test_a_url_that_is_none_is_our_fault_and_is_not_shown(
-    bad: str, network: MemoryNetwork, autojump_clock: MockClock
-) -> None:
-    """Before anything is connected, and without the URL."""
-    with pytest.raises(LocalProtocolError) as fault:
-        async with dial(network, bad):
-            raise AssertionError("opened")
-    assert "cret" not in str(fault.value)
-
-
-async def test_no_secret_is_shown_in_errors_or_logs(
-    network: MemoryNetwork, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Neither path nor query nor header values, at any log level, in any exception of the chain."""
-    caplog.set_level(logging.DEBUG)
-
-    async def refuse_or_close(peer: RawPeer) -> None:
-        await peer.read_request()
-        await peer.raw(b"HTTP/1.1 403 No\r\n\r\n")
-
-    async def close(peer: RawPeer) -> None:
-        await peer.accept()
-        await peer.send(TextMessage("x"), CloseConnection(1008, "no"))
-
-    errors: list[BaseException] = []
-    for handler in (refuse_or_close, RawPeer.read_request, close):
-        async with raw_server(network, handler) as url:
-            try:
-                async with dial(network, url, headers=KEY) as socket:
-                    assert MARK not in repr(socket) + str(vars(socket)) + socket.peer
-                    errors.append(await lost(socket))
-                    await socket.send("x")
-            except ConnectionLost as error:
-                errors.append(error)
-    shown = "".join("".join(traceback.format_exception(error)) + repr(error) for error in errors)
-    assert len(errors) == 4
-    assert MARK not in shown + caplog.text
-
-
-async def test_what_is_asked_for(network: MemoryNetwork, autojump_clock: MockClock) -> None:
-    """Path, query and headers reach the peer; no compression is offered."""
-    requests: list[bytes] = []
-
-    async def look(peer: RawPeer) -> None:
-        requests.append(bytes(await peer.stream.receive_some()))
-
-    async with raw_server(network, look) as url:
-        with pytest.raises(ConnectionLost):
-            async with dial(network, url, headers=KEY):
-                raise AssertionError("opened")
-    [request] = requests
-    assert request.startswith(f"GET {SECRET_PATH} HTTP/1.1\r\nHost: {HOST}:".encode())
-    assert b"Authorization: Bearer secret-key\r\n" in request
-    assert b"xtensions" not in request
-
-
-# --- talking ----------------------------------------------------------------------------
+# --- talking ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -344,7 +115,7 @@ async def test_beyond_the_backlog_the_peer_meets_back_pressure_and_nothing_is_lo
         assert len(first) == backlog
 
 
-# --- the peer's end ---------------------------------------------------------------------
+# --- the peer's end --------------------------------------------------------------------
 
 
 async def test_what_came_before_a_close_is_received_first(network: MemoryNetwork, autojump_clock: MockClock) -> None:
@@ -483,7 +254,7 @@ async def test_a_message_over_the_limit_is_refused(
     assert told == [1009]
 
 
-# --- life -------------------------------------------------------------------------------
+# --- life ------------------------------------------------------------------------------
 
 
 async def test_a_silent_peer_is_pinged_and_given_up(network: MemoryNetwork, autojump_clock: MockClock) -> None:
@@ -538,15 +309,7 @@ def test_the_bounds_agree_with_each_other() -> None:
         DialLimits(close_s=1.5)
 
 
-# --- sending ----------------------------------------------------------------------------
-
-NARROW = LinkSettings(buffer_bytes=1000)
-
-
-async def deaf(peer: RawPeer) -> None:
-    """Accept, and never read again."""
-    await peer.accept()
-    await trio.sleep_forever()
+# --- sending ---------------------------------------------------------------------------
 
 
 async def test_a_peer_that_does_not_read_is_lost_after_the_send_bound(autojump_clock: MockClock) -> None:
@@ -602,152 +365,3 @@ async def test_a_send_that_is_cancelled_before_it_began_leaves_no_trace(
             await socket.send("first")
         await socket.send("second")
     assert [close.code for close in closes] == [1000]
-
-
-# --- closing ----------------------------------------------------------------------------
-
-
-async def test_leaving_closes_in_order(network: MemoryNetwork, autojump_clock: MockClock) -> None:
-    """A close frame, the peer's answer, the end of the stream; no time passes."""
-    ends: list[int | None] = []
-
-    async def talk(peer: RawPeer) -> None:
-        await peer.accept()
-        ends.append((await peer.answer_close()).code)
-        assert await peer.stream.receive_some() == b""
-
-    async with raw_server(network, talk) as url:
-        async with dial(network, url):
-            pass
-        assert trio.current_time() == 0
-    assert ends == [1000]
-
-
-async def test_close_chooses_the_code_and_may_be_repeated(network: MemoryNetwork, autojump_clock: MockClock) -> None:
-    """The first one counts; it never raises; afterwards the connection is lost."""
-    seen: list[CloseConnection] = []
-
-    async def talk(peer: RawPeer) -> None:
-        await peer.accept()
-        seen.append(await peer.answer_close())
-
-    async with raw_server(network, talk) as url, dial(network, url) as socket:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(socket.close, 1001, "later")
-            nursery.start_soon(socket.close, 1011)
-        await socket.close()
-        await lost(socket)
-        with pytest.raises(ConnectionLost):
-            await socket.send("x")
-    assert [(close.code, close.reason) for close in seen] == [(1001, "later")]
-
-
-async def never_answers(peer: RawPeer) -> None:
-    await peer.accept()
-    while await peer.stream.receive_some():
-        pass
-
-
-async def keeps_talking(peer: RawPeer) -> None:
-    await peer.accept()
-    while True:
-        await peer.send(TextMessage("x" * 100))
-        await trio.sleep(0.01)
-
-
-@pytest.mark.parametrize("peer", [never_answers, keeps_talking, deaf], ids=lambda peer: peer.__name__)
-@pytest.mark.parametrize("is_cancelled", [False, True])
-async def test_no_peer_holds_a_hang_up_for_more_than_a_second(
-    peer: Handler, is_cancelled: bool, network: MemoryNetwork, autojump_clock: MockClock
-) -> None:
-    """Whatever it does instead of answering our close."""
-    async with raw_server(network, peer) as url:
-        with trio.CancelScope() as scope:
-            async with dial(network, url):
-                if is_cancelled:
-                    scope.cancel()
-        assert trio.current_time() == pytest.approx(1.0)
-
-
-async def test_a_peer_that_does_not_read_cannot_hold_a_hang_up(autojump_clock: MockClock) -> None:
-    """Also while a send is stuck and the close frame waits behind it."""
-    network = network_of(NARROW)
-    async with raw_server(network, deaf) as url:
-        async with dial(network, url) as socket, trio.open_nursery() as nursery:
-
-            async def send() -> None:
-                with pytest.raises(ConnectionLost):
-                    await socket.send("x" * 2000)
-
-            nursery.start_soon(send)
-            await trio.sleep(0.5)
-            await socket.close()
-            assert trio.current_time() == pytest.approx(1.5)
-        assert trio.current_time() == pytest.approx(1.5)
-    assert network.open_streams == 0
-
-
-async def test_a_ping_after_our_close_is_not_felt(network: MemoryNetwork, autojump_clock: MockClock) -> None:
-    """The close is done as soon as the peer has ended, and the peer has its close frame."""
-    seen: list[int] = []
-
-    async def talk(peer: RawPeer) -> None:
-        await peer.accept()
-        seen.append((await peer.wait_closed()).code)
-        await peer.raw(b"\x89\x00" + b"\x88\x02\x03\xe8")
-
-    async with raw_server(network, talk) as url:
-        async with dial(network, url):
-            pass
-        assert trio.current_time() == 0
-    assert seen == [1000]
-
-
-async def test_a_cancelled_owner_still_says_goodbye(network: MemoryNetwork, autojump_clock: MockClock) -> None:
-    """The close handshake outlives the cancellation."""
-    seen: list[int] = []
-
-    async def talk(peer: RawPeer) -> None:
-        await peer.accept()
-        seen.append((await peer.answer_close()).code)
-
-    async with raw_server(network, talk) as url:
-        with trio.move_on_after(1) as scope:
-            async with dial(network, url) as socket:
-                await socket.receive()
-        assert scope.cancelled_caught
-        assert trio.current_time() == pytest.approx(1.0)
-    assert seen == [1000]
-
-
-@pytest.mark.parametrize("is_cancelled", [False, True])
-async def test_what_the_block_raises_leaves_as_it_is(
-    is_cancelled: bool, network: MemoryNetwork, autojump_clock: MockClock
-) -> None:
-    """No group around it, even when a cancellation is on its way too."""
-    mine = KeyError("mine")
-    left: BaseException | None = None
-    async with raw_server(network, RawPeer.echo) as url:
-        try:
-            with trio.CancelScope() as scope:
-                async with dial(network, url):
-                    if is_cancelled:
-                        scope.cancel()
-                    raise mine
-        except KeyError as error:
-            left = error
-    assert left is mine
-
-
-@pytest.mark.parametrize("handler", [RawPeer.echo, never_answers], ids=lambda handler: handler.__name__)
-def test_a_cancellation_at_any_step_leaves_nothing(handler: Handler) -> None:
-    """From connecting to the last byte of the close: no task, no stream, at most a second."""
-
-    async def talk(network: MemoryNetwork, url: str) -> None:
-        async with dial(network, url, headers=KEY) as socket:
-            await socket.send("hello")
-            with trio.move_on_after(1):
-                assert await socket.receive() == ["hello"]
-            await socket.close(1001, "enough")
-
-    assert assert_every_cancellation_is_clean(handler, talk, most_s=1.0) > 50

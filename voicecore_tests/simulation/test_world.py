@@ -45,7 +45,7 @@ async def read_all(stream: trio.abc.ReceiveStream) -> list[bytes]:
 # --- streams ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("split_bytes", [None, 7])
+@pytest.mark.parametrize("split_bytes", [None, 700])
 async def test_streams_are_streams(split_bytes: int | None, autojump_clock: MockClock) -> None:
     """By Trio's own tests of half-closeable streams, back-pressure included."""
     network = network_of(LinkSettings(buffer_bytes=1024, split_bytes=split_bytes))
@@ -89,18 +89,19 @@ async def test_a_small_write_is_whole_or_not_at_all(autojump_clock: MockClock) -
         assert await theirs.receive_some() == b"now"
 
 
-async def test_closing_wakes_who_waits(autojump_clock: MockClock) -> None:
-    """A writer on the closed end, and one on the other."""
-    async with joined(network_of(LinkSettings(buffer_bytes=1))) as (mine, theirs), trio.open_nursery() as nursery:
-        nursery.start_soon(_expect, trio.ClosedResourceError, mine)
-        nursery.start_soon(_expect, trio.BrokenResourceError, theirs)
-        await trio.sleep(1)
-        await mine.aclose()
+@pytest.mark.parametrize(("closing", "error"), [(0, trio.ClosedResourceError), (1, trio.BrokenResourceError)])
+async def test_closing_wakes_who_waits(closing: int, error: type[Exception], autojump_clock: MockClock) -> None:
+    """A writer on the closed end, and one whose peer closes."""
+    async with joined(network_of(LinkSettings(buffer_bytes=1))) as ends, trio.open_nursery() as nursery:
 
+        async def close() -> None:
+            await trio.sleep(1)
+            await ends[closing].aclose()
 
-async def _expect(error: type[Exception], stream: MemoryStream) -> None:
-    with pytest.raises(error):
-        await stream.send_all(b"xx")
+        nursery.start_soon(close)
+        with pytest.raises(error):
+            await ends[0].send_all(b"xx")
+        assert trio.current_time() == pytest.approx(1.0)
 
 
 async def test_bytes_and_ends_take_their_time_and_keep_their_order(autojump_clock: MockClock) -> None:
