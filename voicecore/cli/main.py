@@ -22,7 +22,9 @@ from voicecore.errors import VoicecoreError, printable
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
     for noisy in ("httpx", "httpcore", "trio-websocket"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
@@ -45,20 +47,20 @@ def _parser() -> argparse.ArgumentParser:
     demo_parser = commands.add_parser("demo", help="hold one call between simulated peers: no key, no network")
     demo_parser.add_argument("--out", type=Path, default=Path("demo-output"), metavar="DIR", help="where to write")
     demo_parser.add_argument("--json", action="store_true", help="print the report as JSON instead of the call")
-    demo_parser.set_defaults(run=demo.run)
+    demo_parser.set_defaults(run=demo.run, log_level=logging.WARNING)  # it shows the call itself
 
     serve_parser = commands.add_parser("serve", help="answer calls")
     _add_config(serve_parser)
     serve_parser.add_argument("--host", help="instead of server.host")
     serve_parser.add_argument("--port", type=int, help="instead of server.port; 0 picks a free one")
     serve_parser.add_argument("--public-url", metavar="URL", help="instead of server.public_url")
-    serve_parser.set_defaults(run=serve.run)
+    serve_parser.set_defaults(run=serve.run, log_level=logging.INFO)
 
     check_parser = commands.add_parser("check", help="say what is wrong with a configuration, and what is out of reach")
     _add_config(check_parser)
     check_parser.add_argument("--offline", action="store_true", help="look at the configuration only")
     check_parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-    check_parser.set_defaults(run=check.run)
+    check_parser.set_defaults(run=check.run, log_level=logging.WARNING)
     return parser
 
 

@@ -42,8 +42,8 @@ async def test_close_chooses_the_code_and_may_be_repeated(network: MemoryNetwork
     async with raw_server(network, talk) as url, dial(network, url) as socket:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(socket.close, 1001, "later")
-            await trio.sleep(0)
-            await trio.sleep(0)  # whichever task runs first in a batch: now the first close has begun
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()  # whichever task runs first in a batch: now the first close has begun
             nursery.start_soon(socket.close, 1011)
         await socket.close()
         await lost(socket)

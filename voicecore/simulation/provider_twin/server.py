@@ -29,6 +29,7 @@ from voicecore.net.accepted import SocketLimits
 from voicecore.net.http_messages import Request, Response, ServerLimits, Upgrade
 from voicecore.net.server import serve
 from voicecore.net.websocket import WebSocket
+from voicecore.nurseries import open_service_nursery
 from voicecore.secrets import Secret
 from voicecore.simulation.provider_twin.behaviour import Behaviour, End
 from voicecore.simulation.provider_twin.core import APPEND_LIMIT_BYTES, TwinSession
@@ -89,10 +90,9 @@ class ProviderTwin:
         """
         listening = await self._world.network.listen(host, port)
         listeners = [KnownStreams(listener) for listener in listening.listeners]
-        async with trio.open_nursery() as nursery:
+        async with open_service_nursery() as nursery:
             await nursery.start(serve, listeners, self._answer, _SERVER_LIMITS)
             yield f"ws://{host}:{listening.port}/v1"
-            nursery.cancel_scope.cancel()
 
     async def _answer(self, request: Request) -> Response | Upgrade:
         self._attempts += 1
