@@ -8,9 +8,9 @@ come out do not depend on the cuts.
 Rule 1: the filter's memory goes on from chunk to chunk; `reset` ends it.
 Rule 2: duration in is duration out: after `flush` exactly rate_out / rate_in
 samples have come for each that went in.
-Rule 3: the added delay is constant and stated (`delay_s`); `flush` brings out
-what it held back.
-
+Rule 3: the added delay is constant: 18 samples of the lower rate (2.25 ms where
+that is 8 kHz; `delay_s`).  It is held back, not inserted: positions stay, and
+`flush` brings out the rest.
 Rule 4: coefficients are multiples of 2**-22 and samples are integers, so that
 sums in double precision are exact and no order of summation shows.
 
