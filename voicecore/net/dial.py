@@ -246,15 +246,12 @@ class _DialledSocket:
                 return
 
     async def _object(self) -> None:
-        """Tell a peer that broke the rules so, unless our own close says it."""
-        if self._close_by is None:
-            with trio.move_on_after(self._limits.close_s, shield=True):
-                await self._send_close(NORMAL_CLOSURE)
+        """Tell a peer that broke the rules so, at once."""
+        with trio.move_on_after(self._limits.close_s, shield=True):
+            await self._send_close(NORMAL_CLOSURE)
 
     async def _send_close(self, code: int) -> None:
         """Send the close frame that the library did not; a fault of the peer decides the code."""
-        if self._wire.sending is not Sending.OPEN or self._wire.fault is not None:
-            return
         code = (None if self._verdict is None else self._verdict.code) or self._close_code() or code
         frame = Connection(ConnectionType.CLIENT).send(CloseConnection(code))
         with suppress(trio.BrokenResourceError):

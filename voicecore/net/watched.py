@@ -6,7 +6,7 @@ trio-websocket reads and writes through this.  It shows to the socket above
 - how far sending has come: whether a close frame has gone out, or the peer's end
   is gone, or a frame was cut off.
 
-Rule 1: a write that was cut off is a fault for good.
+Rule 1: a write that was cut off is a fault for good; after a close frame nothing goes out.
 Rule 2: a peer that has gone may have said why: writes to it are dropped in
 silence, and reading goes on to its end.
 Rule 3: the library does not close the stream; whoever opened it does.
@@ -91,11 +91,11 @@ class WatchedStream(trio.abc.Stream):
         """Write one frame, or the request. Cancelled before its first byte, it leaves no trace.
 
         Raises:
-            trio.BrokenResourceError: There is a fault, or the peer did not read in time.
+            trio.BrokenResourceError: There is a fault, a close frame was sent, or the peer did not read in time.
         """
         async with self._lock:
-            if self.fault is not None:
-                raise trio.BrokenResourceError(self.fault)
+            if self.fault is not None or self.sending is Sending.CLOSE_SENT:
+                raise trio.BrokenResourceError(self.fault or "a close frame is the last thing that is sent")
             with trio.move_on_after(self._send_s) as writing:
                 await self._write(data)
             if writing.cancelled_caught:

@@ -138,20 +138,23 @@ async def test_what_came_before_a_close_is_received_first(network: MemoryNetwork
             await socket.send("x")
 
 
-async def test_the_last_words_of_a_peer_that_has_gone_are_heard_while_we_speak(
-    network: MemoryNetwork, autojump_clock: MockClock
-) -> None:
-    """A send that finds the peer gone raises with the reason that the peer gave, and its messages can be received."""
+async def test_the_last_words_of_a_peer_that_has_gone_are_heard_while_we_speak(autojump_clock: MockClock) -> None:
+    """A send that finds the peer gone, before its words have arrived, raises with the reason that they give."""
+    network = network_of(LinkSettings(delay_s=0.3))
+    gone_at: list[float] = []
 
     async def talk(peer: RawPeer) -> None:
         await peer.accept()
         await trio.sleep(1)
         await peer.send(TextMessage("bad key"), CloseConnection(3000, "go away"))
+        gone_at.append(trio.current_time())
 
     async with raw_server(network, talk) as url, dial(network, url) as socket:
         assert (await speak_until_lost(socket)).code == 3000
+        assert trio.current_time() == pytest.approx(gone_at[0] + 0.3)
         assert await socket.receive() == ["bad key"]
         assert (await lost(socket)).code == 3000
+    assert network.open_streams == 0
 
 
 @pytest.mark.parametrize("cut", [b"", b"\x81", b"\x81\x7e\x01\x00half a message"])
@@ -195,6 +198,27 @@ async def test_a_peer_that_breaks_the_protocol_is_told_so(
     async with raw_server(network, talk) as url, dial(network, url) as socket:
         assert (await lost(socket)).code == code
     assert told == [code]
+
+
+async def test_a_fault_of_the_peer_while_a_message_to_it_is_under_way(autojump_clock: MockClock) -> None:
+    """The message leaves whole, and the close frame after it."""
+    network = network_of(NARROW)
+    peers: list[RawPeer] = []
+
+    async def talk(peer: RawPeer) -> None:
+        peers.append(peer)
+        await peer.accept()
+        await trio.sleep(0.25)
+        await peer.raw(b"\xc1\x01x")
+        await trio.sleep(0.25)
+        await peer.wait_closed()
+
+    async with raw_server(network, talk) as url, dial(network, url) as socket:
+        await socket.send("x" * 2000)
+        await lost(socket)
+    assert "".join(peers[0].texts) == "x" * 2000
+    assert peers[0].seen[-1] == CloseConnection(1002, "")
+    assert network.open_streams == 0
 
 
 @pytest.mark.parametrize("steps", range(12))

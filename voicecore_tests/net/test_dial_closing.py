@@ -9,7 +9,7 @@ from wsproto.events import CloseConnection, TextMessage
 
 from voicecore.errors import ConnectionLost
 from voicecore.net.dial import dial
-from voicecore.simulation.memory_network import MemoryNetwork
+from voicecore.simulation.memory_network import LinkSettings, MemoryNetwork
 from voicecore_tests.net.cancelling import assert_every_cancellation_is_clean
 from voicecore_tests.net.dialling import KEY, NARROW, deaf, lost, network_of
 from voicecore_tests.net.raw_peer import Handler, RawPeer, raw_server
@@ -95,6 +95,40 @@ async def test_a_peer_that_does_not_read_cannot_hold_a_hang_up(autojump_clock: M
             assert trio.current_time() == pytest.approx(1.5)
         assert trio.current_time() == pytest.approx(1.5)
     assert network.open_streams == 0
+
+
+async def test_a_close_under_way_is_not_disturbed_by_another(autojump_clock: MockClock) -> None:
+    """Both return when the peer has answered."""
+    network = network_of(LinkSettings(delay_s=0.1))
+    async with raw_server(network, RawPeer.echo) as url, dial(network, url) as socket:
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(socket.close)
+            await trio.sleep(0.05)
+            await socket.close()
+        assert trio.current_time() == pytest.approx(began + 0.2)
+
+
+async def test_a_peer_that_cannot_stop_talking_is_read_to_its_end(
+    network: MemoryNetwork, autojump_clock: MockClock
+) -> None:
+    """Closing on unread input would reset the connection, and our close frame might be lost with it."""
+    finished: list[float] = []
+
+    async def talk(peer: RawPeer) -> None:
+        await peer.accept()
+        await peer.wait_closed()
+        for _ in range(5):
+            await peer.raw(b"\x89\x00")
+            await trio.sleep(0.1)
+        await peer.raw(b"\x88\x02\x03\xe8")
+        finished.append(trio.current_time())
+
+    async with raw_server(network, talk) as url:
+        async with dial(network, url):
+            pass
+        assert trio.current_time() == pytest.approx(0.5)
+    assert finished == [pytest.approx(0.5)]
 
 
 async def test_a_ping_after_our_close_is_not_felt(network: MemoryNetwork, autojump_clock: MockClock) -> None:
