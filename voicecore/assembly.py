@@ -137,6 +137,7 @@ def _routes(settings: Settings, world: World, host: Host, local_url: str) -> Map
             auth_token=account.auth_token,
             public_url=settings.server.public_url or local_url,
             verify_signatures=account.verify_signatures,
+            apology=account.apology,
         ),
         host,
     )

@@ -36,6 +36,7 @@ NoiseReduction = Literal["near_field", "far_field", "off"]
 SessionAudio = Literal["carrier", "pcm"]
 
 FILE_NAME = "voicecore.toml"
+APOLOGY: str | None = "We are sorry, this call cannot be continued. Please call again later."
 MAX_CALLS_LIMIT = 10_000
 SILENCE_LIMIT_MS = 10_000
 
@@ -101,6 +102,8 @@ class TwilioSettings:
     api_base_url: str = attrs.field(default="https://api.twilio.com", validator=kinds.HTTP_URL)
     verify_signatures: bool = attrs.field(default=True, validator=kinds.SWITCH)
     """Off only in writing: without it anybody who finds the port can start calls."""
+    apology: str | None = attrs.field(default=APOLOGY, validator=kinds.OPTIONAL_TEXT)
+    """What the carrier says when our side ends a call because it cannot go on; "" for nothing."""
 
 
 @attrs.frozen(kw_only=True)

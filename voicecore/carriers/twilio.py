@@ -48,6 +48,8 @@ class TwilioAccount:
     public_url: str
     """How Twilio reaches us, without a slash at its end; http for loopback only."""
     verify_signatures: bool = True
+    apology: str | None = None
+    """What the carrier says when our side ends a call (no session could be had, it died, a limit); None: nothing."""
 
 
 class TwilioInbound:
@@ -91,7 +93,7 @@ class TwilioInbound:
         if token is None:
             return Response(200, twiml.reject("busy"), twiml.CONTENT_TYPE)
         stream_url = f"{self._url('ws')}/twilio/media/{token}"
-        return Response(200, twiml.connect_stream(stream_url), twiml.CONTENT_TYPE)
+        return Response(200, twiml.connect_stream(stream_url, apology=self._account.apology), twiml.CONTENT_TYPE)
 
     def _status(self, form: twilio_webhook.Form) -> Response:
         report = twilio_webhook.read_call_status(form)

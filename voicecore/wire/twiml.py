@@ -19,8 +19,11 @@ PARAMETER_LIMIT_CHARS = 500  #: name and value of one <Parameter> together
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-def connect_stream(url: str, parameters: Mapping[str, str] | None = None) -> bytes:
+def connect_stream(url: str, parameters: Mapping[str, str] | None = None, apology: str | None = None) -> bytes:
     """Return TwiML that connects the call to a bidirectional media stream.
+
+    Twilio goes on behind the stream only when our side closes it, so ``apology``
+    is what the caller hears before the call ends by our doing.
 
     Raises:
         LocalProtocolError: The URL is not wss (ws is accepted for loopback), has a
@@ -33,6 +36,8 @@ def connect_stream(url: str, parameters: Mapping[str, str] | None = None) -> byt
         if len(name) + len(value) >= PARAMETER_LIMIT_CHARS:
             raise LocalProtocolError(f"stream parameter {name[:40]!r} is too long: Twilio takes under 500 characters")
         ET.SubElement(stream, "Parameter", name=_legal(name), value=_legal(value))
+    if apology is not None:
+        ET.SubElement(response, "Say").text = _legal(apology)
     return _text(response)
 
 

@@ -31,6 +31,17 @@ def test_the_official_package_builds_the_same() -> None:
     assert tree(reject("busy")) == tree(str(refusal))
 
 
+def test_an_apology_stands_behind_the_stream() -> None:
+    """Twilio goes on there only when our side closed the stream."""
+    response, connect = VoiceResponse(), Connect()
+    connect.stream(url=URL)
+    response.append(connect)
+    response.say("We are sorry.")
+    ours = connect_stream(URL, apology="We are sorry.")
+    assert tree(ours) == tree(str(response))
+    assert ET.fromstring(ours).findtext("Say") == "We are sorry."  # noqa: S314  (our own text)
+
+
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_s28_hostile_text_changes_no_element(name: str, value: str) -> None:
     """Whatever stands in a name or value: the same tree, and it parses."""
