@@ -8,7 +8,8 @@ from __future__ import annotations
 from voicecore.assembly import Engine, open_engine, real_world
 from voicecore.audio.formats import PCM16_8K, PCM16_16K, PCM16_24K, PCMA_8K, PCMU_8K, AudioFormat
 from voicecore.config import Settings
-from voicecore.engine.settings import Agent, CallSettings, HostSettings
+from voicecore.engine.agent import Agent
+from voicecore.engine.settings import CallSettings, HostSettings
 from voicecore.errors import (
     CarrierError,
     ConfigError,

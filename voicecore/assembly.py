@@ -25,8 +25,9 @@ import trio
 from voicecore.audio.formats import PCM16_24K
 from voicecore.carriers.twilio import TwilioAccount, TwilioInbound
 from voicecore.config import OpenAIRealtimeSettings, Settings
+from voicecore.engine.agent import Agent
 from voicecore.engine.host import Host, HostParts, HostStatistics, open_host
-from voicecore.engine.settings import Agent, HostSettings
+from voicecore.engine.settings import HostSettings
 from voicecore.facts import Observer
 from voicecore.net.disk import RealFiles
 from voicecore.net.http_messages import Request, Response

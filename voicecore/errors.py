@@ -4,13 +4,17 @@
     ├── LocalProtocolError    our own code asked for what the state does not allow
     ├── RemoteProtocolError   a peer sent something illegal: .peer, .field, .excerpt
     ├── ConnectionLost        a socket ended under us: .peer, .code, .reason
+    │   └── NotConnected      it was never open: nothing was sent
     ├── CarrierError
-    │   ├── CarrierRefused    the carrier said no: .status
+    │   ├── CarrierRefused      the carrier said no: .status, .code
+    │   ├── CarrierUnavailable  was never asked: nothing has happened
+    │   ├── CarrierUncertain    was asked and did not answer: it may have happened
     │   └── LegLost           the media stream ended without a stop
     ├── ProviderError
     │   ├── ProviderUnavailable   could not be reached in time: worth another try
     │   ├── ProviderRefused       said no: .status, .code, .retryable
     │   └── SessionLost           the session ended under us: .code
+    ├── EngineBusy            no more calls are taken
     └── ConfigError           a setting is wrong: .key (dotted)
 
 Rule 1: facts are fields, not words in the message; a message still says what
@@ -71,6 +75,10 @@ class ConnectionLost(VoicecoreError):
         super().__init__(f"{peer}: {problem}{shown}")
 
 
+class NotConnected(ConnectionLost):
+    """No connection could be made, so nothing was sent: another try cannot do anything twice."""
+
+
 class HandshakeRefused(ConnectionLost):
     """The peer answered the WebSocket upgrade with an HTTP status instead of 101."""
 
@@ -88,11 +96,23 @@ class CarrierError(VoicecoreError):
 
 
 class CarrierRefused(CarrierError):
-    """The carrier answered a request with an error; ``status`` is its HTTP status."""
+    """The carrier answered a request with an error: HTTP status and its own error number, where it gave one."""
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int, code: int | None = None) -> None:
         self.status = status
+        self.code = code
         super().__init__(message)
+
+
+class CarrierUnavailable(CarrierError):
+    """The carrier was never asked: no connection could be made. Asking again is safe."""
+
+
+class CarrierUncertain(CarrierError):
+    """The carrier was asked and gave no clear answer: what was asked may have happened.
+
+    Asking again might do it twice; the carrier's status callbacks tell what is true.
+    """
 
 
 class LegLost(CarrierError):
@@ -129,6 +149,10 @@ class SessionLost(ProviderError):
     def __init__(self, message: str, *, code: int | None = None) -> None:
         self.code = code
         super().__init__(message)
+
+
+class EngineBusy(VoicecoreError):
+    """The engine takes no more calls now: it is full, or it is closing."""
 
 
 class ConfigError(VoicecoreError):

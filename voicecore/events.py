@@ -102,9 +102,27 @@ LegOrder = PlayAudio | PlaceMark | ClearPlayout
 # --- from the session -----------------------------------------------------
 
 
+class Lockout(enum.Enum):
+    """How a session is kept from acting by itself while a message must not be swallowed."""
+
+    NONE = "none"
+    LISTENING = "listening"  #: it hears and commits caller turns, but neither replies nor interrupts
+    DEAF = "deaf"  #: it detects no turns at all
+
+
+class LockState(enum.Enum):
+    """What has become of a lockout that was asked for."""
+
+    NOT_ASKED = "not asked"
+    IN_FORCE = "in force"  #: the provider's echo says so
+    UNPROVEN = "unproven"  #: asked for and not acknowledged, or the echo says something else
+    REFUSED = "refused"
+    LIFTED = "lifted"  #: the provider's echo shows the real turn detection again
+
+
 @attrs.frozen(kw_only=True)
 class Capabilities:
-    """What a session does by itself; asked for once, when it is open."""
+    """What a session does by itself; as echoed when it was opened, and again after each change."""
 
     detects_turns: bool
     """It hears where the caller's turns begin and end."""
@@ -280,6 +298,21 @@ class ItemDeleted:
 
 
 @attrs.frozen
+class CallerAudioDiscarded:
+    """Appended audio that was not committed is forgotten."""
+
+
+@attrs.frozen(kw_only=True)
+class SessionReconfigured:
+    """The session's configuration changed, or its opening was acknowledged late."""
+
+    capabilities: Capabilities
+    lock: LockState
+    differences: tuple[str, ...] = ()
+    """Dotted keys in which the echo is not what was asked for."""
+
+
+@attrs.frozen
 class SilenceTimedOut:
     """The provider's idle timer fired and made a turn out of silence."""
 
@@ -331,6 +364,8 @@ SessionEvent = (
     | ResponseEnded
     | ItemTruncated
     | ItemDeleted
+    | CallerAudioDiscarded
+    | SessionReconfigured
     | SilenceTimedOut
     | SessionProblem
     | SessionNotice
@@ -361,6 +396,20 @@ class AddUserText:
     """Put a written user message into the conversation."""
 
     text: str
+
+
+@attrs.frozen
+class AddAgentText:
+    """Put words that the agent has spoken without the session into the conversation, as the agent's."""
+
+    text: str
+
+
+@attrs.frozen
+class Unlock:
+    """End the lockout: the real turn detection, whole; answered by SessionReconfigured, or by a problem."""
+
+    request_id: str
 
 
 @attrs.frozen
@@ -406,6 +455,8 @@ SessionOrder = (
     | CommitCallerAudio
     | DiscardCallerAudio
     | AddUserText
+    | AddAgentText
+    | Unlock
     | AddToolResult
     | RequestResponse
     | CancelResponse

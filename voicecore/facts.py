@@ -1,7 +1,9 @@
 """What observers are told while a call goes on, and the report at its end.
 
-Rule 1: a fact is frozen, says what happened and when (``at_s``: seconds since
-the call began, on Trio's clock), and changes nothing.
+Rule 1: a fact is frozen, says what happened and when, and changes nothing.
+``at_s`` counts on Trio's clock from the start of the media; before that (up to
+`CallBegan`, of which ``ringing_s`` tells how long it took) from the first word of
+the call.
 Rule 2: history and record do not depend on observers; with none, a call is the same.
 Rule 3: a figure that was not measured is None, never zero.
 
@@ -29,7 +31,17 @@ class EndCause(enum.Enum):
     SESSION_UNAVAILABLE = "session_unavailable"
     SESSION_REFUSED = "session_refused"
     SESSION_LOST = "session_lost"
-    HUNG_UP = "hung_up"
+    HUNG_UP = "hung_up"  #: by our side
+    NO_ANSWER = "no_answer"
+    BUSY = "busy"
+    CANCELED = "canceled"  #: by the carrier's account, before an answer
+    DIAL_FAILED = "dial_failed"  #: the carrier could not place it
+    DIAL_REFUSED = "dial_refused"  #: the carrier refused the request
+    DIAL_UNAVAILABLE = "dial_unavailable"  #: the carrier could not be asked; nothing rang
+    DIAL_UNCERTAIN = "dial_uncertain"  #: no answer to the request, and no status after it
+    RING_TIMEOUT = "ring_timeout"  #: our own limit; the carrier said nothing in time
+    MACHINE_ANSWERED = "machine_answered"
+    MESSAGE_LEFT = "message_left"  #: a machine answered, and its message was played to the end
     TIME_LIMIT = "time_limit"
     SHUT_DOWN = "shut_down"
     FAILED = "failed"
@@ -103,6 +115,80 @@ class MediaCounts:
     digits: int = 0
 
 
+class ParkingFate(enum.Enum):
+    """What became of a session that was opened before pick-up: exactly one each."""
+
+    ADOPTED = "adopted"
+    EXPIRED = "expired"  #: its time was over, or it gave its place to a newer one
+    HUNG_UP = "hung up"  #: its call ended first
+    SHUT_DOWN = "shut down"
+    DIED = "died"  #: it could not be opened, or its connection ended
+    REFUSED = "refused"  #: it was not the one that the call wanted
+
+
+@attrs.frozen(kw_only=True)
+class ParkedOnce:
+    """One session that was parked for a call."""
+
+    fate: ParkingFate
+    detail: str
+    parked_s: float
+    """From the beginning of its opening to its fate."""
+    wasted: bool
+    """It was paid for and not used."""
+    prepared_s: float
+    """Speech that it had generated before pick-up."""
+
+
+@attrs.frozen(kw_only=True)
+class Pickup:
+    """How the session came to the call when its media began."""
+
+    source: Literal["adopted", "cold"]
+    waited_s: float
+    """From the start of the media to the session being ready."""
+
+
+@attrs.frozen
+class TraceLine:
+    """One line of what happened to the first message, and what protected it; ``who`` acted."""
+
+    at_s: float
+    who: Literal["engine", "provider", "carrier", "caller"]
+    what: str
+
+
+class MessageFate(enum.Enum):
+    """What became of a message that was to be heard."""
+
+    HEARD = "heard"  #: to its end
+    INTERRUPTED = "interrupted"  #: by the caller, where that was allowed
+    UNDELIVERED = "undelivered"
+    DROPPED = "dropped"  #: the call ended, or took another course, before
+
+
+@attrs.frozen(kw_only=True)
+class MessageReport:
+    """What became of the first message (or of one that was left on a machine)."""
+
+    fate: MessageFate
+    detail: str
+    """Why, where it was not heard; empty otherwise."""
+    first_heard_s: float | None
+    """From pick-up to the mark behind its first audio."""
+    heard_s: float | None
+    """From pick-up to the mark behind its last audio."""
+    heard_by: str | None
+    """The name of that last mark; None: by the clock, because no mark came back."""
+    requests: int
+    """How often it was asked for."""
+    protection: str
+    """What protected it, in words."""
+    verdict: str
+    """One sentence, when something endangered it; empty otherwise."""
+    trace: Sequence[TraceLine]
+
+
 @attrs.frozen(kw_only=True)
 class CallReport:
     """What a call came to; the record is made from it and nothing else."""
@@ -114,9 +200,13 @@ class CallReport:
     callee: str
     started_at: str
     """Time of day with zone, ISO 8601."""
+    ringing_s: float
+    """From the first word of the call to its media, or to its end."""
     duration_s: float
-    end_cause: EndCause
-    end_detail: str
+    """From the start of the media, or of a call without any from its first word, to its end."""
+    outcome: EndCause
+    """The one cause of its end."""
+    outcome_detail: str
     """One line for people; empty when the cause says it all."""
     carrier_status: str | None
     """The carrier's terminal status word; None when it never came."""
@@ -124,6 +214,15 @@ class CallReport:
     session_id: str | None
     session_open_s: float | None
     session_attempts: int
+    pickup: Pickup | None
+    """None: no session ever came to the call."""
+    parked: Sequence[ParkedOnce]
+    """Every session that was opened before pick-up."""
+    answered_by: str | None
+    """What the carrier's machine detection said, in its word."""
+    first_message: MessageReport | None
+    left_message: MessageReport | None
+    """What was said to an answering machine."""
     audio_path: AudioPath | None
     transcript: Sequence[TranscriptLine]
     turns: Sequence[TurnTimes]
@@ -135,13 +234,70 @@ class CallReport:
 
 
 @attrs.frozen
+class Dialling:
+    """The carrier is being asked to ring."""
+
+    at_s: float
+    call_id: str
+    callee: str
+
+
+@attrs.frozen
+class Ringing:
+    """The carrier says that it rings."""
+
+    at_s: float
+
+
+@attrs.frozen
+class Answered:
+    """The carrier says that somebody, or something, answered."""
+
+    at_s: float
+
+
+@attrs.frozen
+class SessionParked:
+    """A session is open, configured and waits for the pick-up."""
+
+    at_s: float
+    open_s: float
+
+
+@attrs.frozen
+class MachineHeard:
+    """The carrier's machine detection has decided."""
+
+    at_s: float
+    answered_by: str
+
+
+@attrs.frozen
+class MessageDone:
+    """The first message, or one for a machine, has met its fate."""
+
+    at_s: float
+    fate: MessageFate
+    detail: str
+
+
+@attrs.frozen
+class ProtectionEnded:
+    """Caller speech counts again."""
+
+    at_s: float
+
+
+@attrs.frozen
 class CallBegan:
-    """The media stream is open and the call's tasks run."""
+    """Picked up: the media stream is open and the call's tasks run."""
 
     at_s: float
     call_id: str
     caller: str
     callee: str
+    ringing_s: float = 0.0
+    """From the first word of the call to here."""
 
 
 @attrs.frozen
@@ -151,7 +307,9 @@ class SessionReady:
     at_s: float
     session_id: str
     open_s: float
+    """How long its opening took."""
     audio_path: AudioPath
+    source: Literal["adopted", "cold"] = "cold"
 
 
 @attrs.frozen
@@ -244,7 +402,14 @@ class CallEnded:
 
 
 Fact = (
-    CallBegan
+    Dialling
+    | Ringing
+    | Answered
+    | SessionParked
+    | MachineHeard
+    | MessageDone
+    | ProtectionEnded
+    | CallBegan
     | SessionReady
     | CallerStarted
     | CallerStopped

@@ -1,8 +1,8 @@
 """The engine's two partners and its neighbours, as capabilities.
 
-A carrier gives a `Leg` for each call; a `Provider` opens a `Session`; the host
-is a `Reception` for carriers; a `CallStore` keeps what is left of a call.
-Twins provide all of them.
+A carrier gives a `Leg` for each call, and a `Dialler` for those that we place; a
+`Provider` opens a `Session`; the host is a `Reception` for carriers; a
+`CallStore` keeps what is left of a call.  Twins provide all of them.
 
 Rule 1: an object exists complete or not at all; there is no connect() on it.
 Rule 2: one task receives, one task sends; a cancelled receive loses nothing.
@@ -13,6 +13,7 @@ Level 2.  Implemented in carriers/, providers/, engine/host.py, observe/.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
@@ -20,9 +21,18 @@ from typing import Literal, Protocol
 import attrs
 
 from voicecore.audio.formats import AudioFormat
-from voicecore.events import Capabilities, LegEvent, LegOrder, LegStarted, SessionEvent, SessionOrder
+from voicecore.events import (
+    Capabilities,
+    LegEvent,
+    LegOrder,
+    LegStarted,
+    Lockout,
+    LockState,
+    SessionEvent,
+    SessionOrder,
+)
 from voicecore.facts import CallReport
-from voicecore.statuses import CarrierStatus
+from voicecore.statuses import AnsweredBy, CarrierStatus
 from voicecore.world import World
 
 
@@ -73,6 +83,21 @@ class Session(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
+    @property
+    def lock(self) -> LockState:
+        """What became of the lockout that the session was opened with."""
+        ...
+
+    async def prove_alive(self, fresh_s: float) -> None:
+        """Return once the peer is known to have lived within the last ``fresh_s`` seconds; ask it where that is not.
+
+        Has no bound of its own. Cancelled, it changes nothing.
+
+        Raises:
+            SessionLost: The session has ended.
+        """
+        ...
+
     async def receive(self) -> Sequence[SessionEvent]:
         """Return every event that already waits, oldest first; wait for one when there is none.
 
@@ -99,6 +124,8 @@ class Brief:
     instructions: str
     audio_format: AudioFormat
     """The leg's format: asked for in both directions, so that audio can pass through."""
+    lockout: Lockout = Lockout.NONE
+    """In force from the first moment, so that a first message cannot be swallowed."""
 
 
 class Provider(Protocol):
@@ -111,8 +138,15 @@ class Provider(Protocol):
         """Return the provider with what its settings leave out taken from environment variables."""
         ...
 
+    def fingerprint(self, brief: Brief) -> str:
+        """Return what is the same for two sessions exactly when they are opened alike; holds no secret."""
+        ...
+
     def open_session(self, world: World, brief: Brief) -> AbstractAsyncContextManager[Session]:
         """Open, configure and await the acknowledgement; leaving the block closes.
+
+        A lockout that the provider refuses is left out, and a configuration that it
+        does not acknowledge in time is told as a notice: `Session.lock` says so.
 
         Bounded in time. Cancelled or failed at any step, it leaves nothing behind.
 
@@ -138,18 +172,81 @@ class StatusReport:
     """What a carrier's status callback tells."""
 
     carrier_call_id: str
+    call_id: str | None = None
+    """Our own id of the call, where the callback's URL brings it back; it comes before the carrier's."""
     status: CarrierStatus
     word: str
     """The status as the carrier spelled it."""
     duration_s: int | None = None
 
 
+@attrs.frozen(kw_only=True)
+class MachineReport:
+    """What a carrier's answering-machine detection tells of a call that we placed."""
+
+    call_id: str
+    carrier_call_id: str
+    answered_by: AnsweredBy
+    word: str
+    """The verdict as the carrier spelled it."""
+
+
+class MachineDetection(enum.Enum):
+    """Whether the carrier listens for answering machines, and when it tells."""
+
+    OFF = "off"
+    BESIDE = "async"  #: the call goes on meanwhile; the verdict comes by callback
+    BEFORE = "sync"  #: the media stream waits for the verdict: dead air for a human
+
+
+@attrs.frozen(kw_only=True)
+class DialOrder:
+    """One call that the carrier is asked to place."""
+
+    call_id: str
+    """Ours; the carrier's callbacks bring it back."""
+    callee: str
+    """E.164."""
+    token: str = attrs.field(repr=False)
+    """The media token of the stream that the call is to open."""
+    ring_timeout_s: int
+    detection: MachineDetection = MachineDetection.OFF
+    waits_for_beep: bool = False
+    """Detection tells of a machine when its greeting has ended, so that a message can be left."""
+
+
+class Dialler(Protocol):
+    """Places calls with a carrier, and ends them by its REST interface."""
+
+    @property
+    def number(self) -> str:
+        """The number that calls are placed from."""
+        ...
+
+    async def dial(self, order: DialOrder) -> str:
+        """Ask the carrier to ring; return its id of the call. Bounded in time and tries; never rings twice.
+
+        Raises:
+            CarrierRefused: The carrier said no; nothing rings.
+            CarrierUnavailable: It could not be asked; nothing rings.
+            CarrierUncertain: It gave no clear answer; the phone may ring.
+        """
+        ...
+
+    async def hang_up(self, carrier_call_id: str) -> None:
+        """End a call, ringing or live; one that has ended already is no error. Bounded in time and tries.
+
+        Raises:
+            CarrierError: It could not be done.
+        """
+        ...
+
+
 class MediaPass(Protocol):
     """The right to bring one call's media stream, claimed once."""
 
-    @property
-    def carrier_call_id(self) -> str:
-        """The call that the stream must name in its start message."""
+    def accepts(self, carrier_call_id: str) -> bool:
+        """Whether a stream that names this call in its start message is the one that the pass is for."""
         ...
 
     async def hold_call(self, leg: Leg) -> None:
@@ -181,6 +278,17 @@ class Reception(Protocol):
 
     def status(self, report: StatusReport) -> None:
         """Take a status callback: any order, any repetition, unknown calls."""
+        ...
+
+    def machine(self, report: MachineReport) -> None:
+        """Take a verdict of machine detection: at any time, any repetition, unknown calls."""
+        ...
+
+    def connect(self, report: MachineReport) -> str | None:
+        """Return the media token of a placed call whose carrier asks what to do now that it was answered.
+
+        None: hang up. The verdict in ``report`` is taken as by `machine`. Repeated, it gives the same token.
+        """
         ...
 
 

@@ -1,4 +1,4 @@
-"""Where a carrier says that a call stands, in words that all carriers share.
+"""Where a carrier says that a call stands, and who answered it, in words that all carriers share.
 
 Rule 1: statuses have ranks; callbacks come in any order, and a later one never
 takes back a higher one.
@@ -46,3 +46,18 @@ _RANKS = {
     CarrierStatus.IN_PROGRESS: 3,
 }
 _LAST = 4
+
+
+class AnsweredBy(enum.Enum):
+    """What a carrier's machine detection heard at the other end."""
+
+    HUMAN = "human"
+    MACHINE_SPEAKS = "machine_speaks"  #: an answering machine, its greeting still running
+    MACHINE_LISTENS = "machine_listens"  #: its greeting has ended; a message would be recorded now
+    FAX = "fax"
+    UNKNOWN = "unknown"  #: the carrier could not tell, or used a word we do not know
+
+    @property
+    def is_machine(self) -> bool:
+        """Whether nobody is listening."""
+        return self in {AnsweredBy.MACHINE_SPEAKS, AnsweredBy.MACHINE_LISTENS, AnsweredBy.FAX}

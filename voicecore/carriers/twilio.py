@@ -154,7 +154,7 @@ async def hold_stream(socket: WebSocket, media_pass: MediaPass, world: World) ->
             leg = await _read_start(socket, world)
         if leg is None:
             problem = f"no start message came within {START_S} s"
-        elif leg.started.carrier_call_id != media_pass.carrier_call_id:
+        elif not media_pass.accepts(leg.started.carrier_call_id):
             leg, problem = None, "the stream named another call than its token"
     except ConnectionLost as lost:
         problem = str(lost)

@@ -82,5 +82,5 @@ _LINES: Mapping[type, Callable[[Any], tuple[str, str]]] = {
         f"clear on the carrier's wire {fact.delay_s * 1000:.2f} ms after the caller's onset was read",
     ),
     facts.ProblemSeen: lambda fact: ("problem", f"{fact.code}: {fact.message}"),
-    facts.CallEnded: lambda fact: ("call", f"over: {fact.report.end_cause.value.replace('_', ' ')}"),
+    facts.CallEnded: lambda fact: ("call", f"over: {fact.report.outcome.value.replace('_', ' ')}"),
 }

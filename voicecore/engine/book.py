@@ -1,11 +1,11 @@
 """The one registry of call objects: what rings, what talks, what waits for its record.
 
-Carrier ids and media tokens are aliases of an entry; nothing else in the engine
-is keyed by them.
+Our own id of a call, carriers' ids and media tokens are aliases of an entry;
+nothing else in the engine is keyed by them.
 
 Rule 1: an entry is made at the first word of a call and removed when its record
 is filed; in between every webhook, stream and status finds the same one.
-Rule 2: a token is claimed once, until it expires.  It is looked up by its
+Rule 2: a token is claimed once, while it is good.  It is looked up by its
 digest, so that the time a wrong guess takes tells nothing about a right one.
 Rule 3: statuses are ranked: a later one never takes back an earlier, higher
 one, and a terminal one absorbs.  A known fact never becomes empty.
@@ -15,82 +15,66 @@ Synchronous; time is an argument.  Used by engine/host.py.
 
 from __future__ import annotations
 
-import enum
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-import attrs
-import trio
+from voicecore.engine.entry import CallEntry, CallPhase
+from voicecore.ports import StatusReport
 
-from voicecore.engine.call import Call
-from voicecore.ports import RingingCall, StatusReport
-
-
-class CallPhase(enum.Enum):
-    """Where a call stands."""
-
-    RINGING = "ringing"  #: announced; its media stream has not come
-    LIVE = "live"
-    OVER = "over"  #: nothing of it runs; its record waits for the last status
-
-
-@attrs.define(eq=False)
-class CallEntry:
-    """One call, from its first word to its record."""
-
-    call_id: str
-    ringing: RingingCall
-    started_at: str
-    announced_at: float
-    token: str = attrs.field(repr=False)
-    phase: CallPhase = CallPhase.RINGING
-    call: Call | None = None
-    status: StatusReport | None = None
-    final_status: trio.Event = attrs.field(factory=trio.Event, repr=False)
+_ALIASES_LIMIT = 8  #: carrier ids of one call
 
 
 class CallBook:
     """All calls of one host."""
 
-    def __init__(self, max_calls: int, token_s: float) -> None:
+    def __init__(self, max_calls: int) -> None:
         self._max_calls = max_calls
-        self._token_s = token_s
-        self._by_carrier_id: dict[str, CallEntry] = {}  # bounded by max_calls and the calls that wait for their record
+        self._entries: dict[str, CallEntry] = {}  # by our id; bounded by max_calls and calls that wait for a record
+        self._by_carrier_id: dict[str, CallEntry] = {}  # bounded by _ALIASES_LIMIT for each entry
         self._by_digest: dict[bytes, CallEntry] = {}
 
-    def announce(self, ringing: RingingCall, make: Callable[[], tuple[str, str, str]], now: float) -> CallEntry | None:
-        """Enter a call, or find it; None when no more calls are taken.
-
-        ``make`` gives call id, token and time of day for a new entry.
-        """
-        if (known := self._by_carrier_id.get(ringing.carrier_call_id)) is not None:
-            return known if known.phase is not CallPhase.OVER else None
+    def enter(self, entry: CallEntry) -> bool:
+        """Take a new call in; False when there are too many."""
         if self.active >= self._max_calls:
-            return None
-        call_id, token, started_at = make()
-        entry = CallEntry(call_id, ringing, started_at, now, token)
-        self._by_carrier_id[ringing.carrier_call_id] = entry
-        self._by_digest[_digest(token)] = entry
-        return entry
+            return False
+        self._entries[entry.call_id] = entry
+        self._by_digest[_digest(entry.token)] = entry
+        for carrier_call_id in entry.carrier_call_ids:
+            self._by_carrier_id[carrier_call_id] = entry
+        return True
+
+    def find(self, carrier_call_id: str, call_id: str | None = None) -> CallEntry | None:
+        """Return a call by our own id, where that is known, or by a carrier's."""
+        return self._entries.get(call_id) if call_id is not None else self._by_carrier_id.get(carrier_call_id)
+
+    def alias(self, entry: CallEntry, carrier_call_id: str) -> bool:
+        """Learn one more carrier id of a call; False where it is another call's."""
+        known = self._by_carrier_id.get(carrier_call_id)
+        if known is not None:
+            return known is entry
+        if len(entry.carrier_call_ids) >= _ALIASES_LIMIT:
+            return False
+        entry.carrier_call_ids.append(carrier_call_id)
+        self._by_carrier_id[carrier_call_id] = entry
+        return True
+
+    def admits(self, token: str, now: float) -> bool:
+        """Whether a token may be claimed."""
+        entry = self._by_digest.get(_digest(token))
+        return entry is not None and now < entry.ringing.deadline
 
     def claim(self, token: str, now: float) -> CallEntry | None:
-        """Use up a token; None when it is unknown, used or expired."""
-        entry = self.find(token, now)
-        if entry is not None:
-            del self._by_digest[_digest(token)]
-            entry.phase = CallPhase.LIVE
-        return entry
-
-    def find(self, token: str, now: float) -> CallEntry | None:
-        """Return the call of a token that may still be claimed."""
-        entry = self._by_digest.get(_digest(token))
-        return entry if entry is not None and now < self._expires_at(entry) else None
+        """Use up a token; None when it is unknown, used or too late."""
+        return self._by_digest.pop(_digest(token)) if self.admits(token, now) else None
 
     def status(self, report: StatusReport) -> CallEntry | None:
         """Take a status; return the entry it changed, None when it is unknown or says nothing new."""
-        entry = self._by_carrier_id.get(report.carrier_call_id)
-        if entry is None or (entry.status is not None and entry.status.status.rank() >= report.status.rank()):
+        entry = self.find(report.carrier_call_id, report.call_id)
+        if entry is None:
+            return None
+        self.alias(entry, report.carrier_call_id)
+        if entry.status is not None and entry.status.status.rank() >= report.status.rank():
             return None
         entry.status = report
         if report.status.is_terminal:
@@ -104,34 +88,25 @@ class CallBook:
 
     def remove(self, entry: CallEntry) -> None:
         """The record is filed; forget the call."""
-        self._by_carrier_id.pop(entry.ringing.carrier_call_id, None)
-
-    def deadline(self) -> float | None:
-        """Return when the next token expires."""
-        return min((self._expires_at(entry) for entry in self._ringing()), default=None)
-
-    def expired(self, now: float) -> list[CallEntry]:
-        """Return the ringing calls whose stream has not come in time."""
-        return [entry for entry in self._ringing() if self._expires_at(entry) <= now]
+        self._entries.pop(entry.call_id, None)
+        for carrier_call_id in entry.carrier_call_ids:
+            self._by_carrier_id.pop(carrier_call_id, None)
 
     @property
     def active(self) -> int:
         """Calls that ring or talk."""
-        return sum(entry.phase is not CallPhase.OVER for entry in self._by_carrier_id.values())
+        return sum(1 for _ in self._running())
 
     def entries(self) -> list[CallEntry]:
         """Return all calls that are not filed yet."""
-        return list(self._by_carrier_id.values())
+        return list(self._entries.values())
 
     def phases(self) -> Counter[CallPhase]:
         """Return how many calls are in each phase."""
-        return Counter(entry.phase for entry in self._by_carrier_id.values())
+        return Counter(entry.phase for entry in self._entries.values())
 
-    def _ringing(self) -> Iterator[CallEntry]:
-        return (entry for entry in self._by_carrier_id.values() if entry.phase is CallPhase.RINGING)
-
-    def _expires_at(self, entry: CallEntry) -> float:
-        return entry.announced_at + self._token_s
+    def _running(self) -> Iterator[CallEntry]:
+        return (entry for entry in self._entries.values() if entry.phase is not CallPhase.OVER)
 
 
 def _digest(token: str) -> bytes:

@@ -12,15 +12,17 @@ Rule 3: audio is converted here and only here, and not at all where formats agre
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import attrs
 import trio
 
 from voicecore.audio.convert import Converter, converter
 from voicecore.audio.recording import Recording
+from voicecore.engine.agent import Agent, Direction
 from voicecore.engine.alarm import Alarm
 from voicecore.engine.outbox import Outbox
-from voicecore.engine.settings import Agent, CallSettings
+from voicecore.engine.settings import CallSettings
 from voicecore.events import (
     AgentAudio,
     AgentAudioEnded,
@@ -35,7 +37,9 @@ from voicecore.events import (
 )
 from voicecore.facts import AudioPath, EndCause, Fact, ProblemSeen, SessionReady
 from voicecore.ports import Leg, Session
-from voicecore.turns.conversation import Conversation, EndCall, Order, Tell
+from voicecore.turns.conversation import Conversation
+from voicecore.turns.first_message import Message
+from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.world import World
 
 
@@ -54,6 +58,10 @@ class OpenedSession:
 
     session_id: str
     open_s: float
+    """How long its opening took, before or after pick-up."""
+    waited_s: float
+    """From pick-up to here."""
+    source: Literal["adopted", "cold"]
     audio_path: AudioPath
 
 
@@ -67,13 +75,16 @@ class Call:
         agent: Agent,
         settings: CallSettings,
         *,
+        direction: Direction,
         tell: Callable[[Fact], None],
         recording: Recording | None = None,
     ) -> None:
         self.settings = settings
         self.leg_format = leg.started.audio_format
         self.began_at = world.now()
-        self.conversation = Conversation(self.leg_format, self.began_at, settings.conversation(agent))
+        self.lockout = agent.lockout(direction)
+        talk = settings.conversation(agent, direction, self.leg_format)
+        self.conversation = Conversation(self.leg_format, self.began_at, talk)
         self.outbox = Outbox(self.leg_format.bytes_in(settings.hold_audio_s))
         self.speak_alarm = Alarm()
         self.heartbeat_alarm = Alarm()
@@ -84,12 +95,26 @@ class Call:
         self.caller_received_bytes = 0
         self.caller_forwarded_bytes = 0
         self._world = world
-        self._tell = tell
+        self.tell = tell
         self._recording = recording
         self._to_session: Converter = converter(self.leg_format, self.leg_format)
         self._from_session: Converter = converter(self.leg_format, self.leg_format)
         self._agent_item: str | None = None
         self._end_due: tuple[float, EndCause] = (self.began_at + settings.max_call_s, EndCause.TIME_LIMIT)
+
+    def begin(self, machine_message: Message | None = None) -> None:
+        """The media are here: the first message is due, or one for the machine that answered."""
+        now = self._world.now()
+        if machine_message is not None:
+            self._carry(self.conversation.leave_message(machine_message, now))
+        else:
+            self._carry(self.conversation.begin(now))
+
+    def answered_by_machine(self, message: Message) -> None:
+        """A machine answered, as is known only now: leave this message, and end the call."""
+        if self.ending is None:
+            self._carry(self.conversation.leave_message(message, self._world.now()))
+            self._wake()
 
     # --- the carrier ------------------------------------------------------
 
@@ -109,7 +134,7 @@ class Call:
 
     def next_due(self) -> float | None:
         """Return when `due` will have more."""
-        return self.conversation.playout.next_due()
+        return self.conversation.next_due()
 
     def sent(self, order: LegOrder) -> None:
         """An order is on the leg's wire."""
@@ -124,8 +149,10 @@ class Call:
 
     # --- the session ------------------------------------------------------
 
-    def session_opened(self, session: Session, open_s: float) -> None:
-        """The session is ready: choose the audio path, greet."""
+    def session_opened(
+        self, session: Session, open_s: float, source: Literal["adopted", "cold"] = "cold", *, asked: bool = False
+    ) -> None:
+        """The session is ready: choose the audio path, greet; ``asked``: the greeting was asked for before pick-up."""
         now = self._world.now()
         self._to_session = converter(self.leg_format, session.caller_format)
         self._from_session = converter(session.agent_format, self.leg_format)
@@ -135,9 +162,10 @@ class Call:
             session_agent=str(session.agent_format),
             passthrough=self.leg_format == session.caller_format == session.agent_format,
         )
-        self.session = OpenedSession(session.session_id, open_s, path)
-        self._tell(SessionReady(now - self.began_at, session.session_id, open_s, path))
-        self._carry(self.conversation.session_ready(session.capabilities, now))
+        self.session = OpenedSession(session.session_id, open_s, now - self.began_at, source, path)
+        self.tell(SessionReady(now - self.began_at, session.session_id, open_s, path, source))
+        lockout = (self.lockout, session.lock)
+        self._carry(self.conversation.session_ready(session.capabilities, now, lockout=lockout, asked=asked))
         self._wake()
 
     def listen(self, events: Sequence[SessionEvent]) -> None:
@@ -189,28 +217,34 @@ class Call:
             return
         now = self._world.now()
         self.ending = Ending(cause, detail, now)
-        self.conversation.end(now)
+        self._carry(self.conversation.end(now))
         self.over.set()
 
     def report_problem(self, code: str, message: str) -> None:
         """Tell the observers of something that went wrong outside the conversation."""
         self.conversation.problems[code] += 1
-        self._tell(ProblemSeen(self._world.now() - self.began_at, code, message))
+        self.tell(ProblemSeen(self._world.now() - self.began_at, code, message))
 
     # --- inside -----------------------------------------------------------------
 
     def _hear_audio(self, audio: bytes, now: float) -> None:
         self.caller_received_bytes += len(audio)
-        self.outbox.put_audio(audio)
+        if self.conversation.is_opening:
+            self._carry(self.conversation.caller_audio(audio, now))
+            self._wake()
+        else:
+            self.outbox.put_audio(audio)
         if self._recording is not None:
             self._recording.caller(audio, now)
 
-    def _carry(self, orders: list[Order]) -> None:
+    def _carry(self, orders: Sequence[Order]) -> None:
         for order in orders:
             if isinstance(order, Tell):
-                self._tell(order.fact)
+                self.tell(order.fact)
             elif isinstance(order, EndCall):
                 self.end(order.cause, order.detail)
+            elif isinstance(order, AppendCallerAudio):
+                self.outbox.put_audio(order.audio)
             else:
                 self.outbox.put(order)
 

@@ -1,12 +1,12 @@
-"""The host of all calls: takes them in, holds each, files what is left of it.
+"""The host of all calls: takes them in, places them, files what is left of each.
 
-The host is the `Reception` that carriers speak to.  A call runs in the task of
-its media stream's connection; what outlives it (its record, its recording)
-belongs to the host's own nursery.
+The host is the `Reception` that carriers speak to.  An incoming call lives in
+the host's own nursery from its webhook on; a call that a program places lives in
+the block of `dial`.  What outlives a call (its record, its recording, a request
+to the carrier that must not be broken off) is the host's.
 
-Rule 1: one call's failure never reaches another: the boundary in `Host.hold` is
-the one wide catch around a call; the cause is reported once, with its traceback.
-Rule 2: an observer that raises is logged and changes nothing.
+Rule 1: an observer that raises is logged and changes nothing.
+Rule 2: a webhook is answered without waiting for anything.
 Rule 3: leaving the host's block cancels what waits, and files what is over, bounded.
 
 Used by assembly.py; embedding programs get it through `voicecore.open_engine`.
@@ -15,30 +15,53 @@ Used by assembly.py; embedding programs get it through `voicecore.open_engine`.
 from __future__ import annotations
 
 import enum
-import functools
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import attrs
 import trio
 
 from voicecore.audio.recording import Recording
-from voicecore.engine.alarm import Alarm
-from voicecore.engine.book import CallBook, CallEntry, CallPhase
-from voicecore.engine.call import Call, Ending
-from voicecore.engine.report import call_report
-from voicecore.engine.run import run_call
-from voicecore.engine.settings import Agent, HostSettings
-from voicecore.errors import first_cause, printable
-from voicecore.facts import CallBegan, CallEnded, CallReport, EndCause, Fact, Observer, ProblemSeen
+from voicecore.engine.agent import Agent
+from voicecore.engine.book import CallBook
+from voicecore.engine.call import Call
+from voicecore.engine.entry import CallEntry, CallPhase
+from voicecore.engine.filing import Filing
+from voicecore.engine.keeper import ParkedSessions
+from voicecore.engine.life import LifeParts, live, machine_message, place
+from voicecore.engine.placed import PlacedCall
+from voicecore.engine.ringing import OUTCOMES, Ringing, RingPhase
+from voicecore.engine.settings import DialOptions, HostSettings, OnMachine, checked_number
+from voicecore.errors import ConfigError, EngineBusy, printable
+from voicecore.facts import (
+    Answered,
+    CallEnded,
+    Dialling,
+    EndCause,
+    Fact,
+    MachineHeard,
+    Observer,
+    ParkingFate,
+    ProblemSeen,
+)
+from voicecore.facts import Ringing as RingingFact
 from voicecore.nurseries import open_service_nursery
-from voicecore.ports import Brief, CallStore, Leg, MediaPass, Provider, RingingCall, StatusReport
+from voicecore.ports import (
+    CallStore,
+    Dialler,
+    DialOrder,
+    Leg,
+    MachineReport,
+    MediaPass,
+    Provider,
+    RingingCall,
+    StatusReport,
+)
 from voicecore.world import World
 
 log = logging.getLogger("voicecore.engine")
-
-_RECORD_EVERY_S = 0.5  #: a crash costs at most so much of a recording
 
 
 class Admission(enum.Enum):
@@ -55,6 +78,8 @@ class HostParts:
 
     provider: Provider
     agent: Agent
+    dialler: Dialler | None = None
+    """None: no calls are placed."""
     store: CallStore | None = None
     """None: reports are told, and kept nowhere."""
     records_audio: bool = False
@@ -63,12 +88,18 @@ class HostParts:
 
 @attrs.frozen(kw_only=True)
 class HostStatistics:
-    """How many calls stand where."""
+    """How many calls and sessions stand where."""
 
     ringing: int
     live: int
     unfiled: int
     filed: int
+    parked: int
+    """Sessions that wait for their call."""
+    parked_adopted: int
+    parked_unused: int
+    parked_wasted_s: float
+    """Seconds for which sessions were open that no call used."""
 
 
 class Host:
@@ -86,24 +117,47 @@ class Host:
         self._world = world
         self._parts = parts
         self._settings = settings
-        self._book = CallBook(settings.max_calls, settings.token_s)
-        self._alarm = Alarm()
+        self._book = CallBook(settings.max_calls)
+        self._parked = ParkedSessions(nursery, world, settings.parking)
+        self._placed: dict[str, PlacedCall] = {}  # by our id; bounded by the book
         self._admission = Admission.OPEN
         self._changed = trio.Event()
+        self._life = LifeParts(
+            world=world,
+            provider=parts.provider,
+            dialler=parts.dialler,
+            parked=self._parked,
+            settings=settings,
+            tell=self._tell,
+            record=self._start_recording if parts.records_audio and parts.store is not None else None,
+        )
+        self._filing = Filing(self._life, parts.store, lambda: self._admission is not Admission.CLOSING)
 
     # --- Reception -----------------------------------------------------------
 
     def announce(self, ringing: RingingCall) -> str | None:
         """See `voicecore.ports.Reception`."""
-        if self._admission is not Admission.OPEN:
+        known = self._book.find(ringing.carrier_call_id)
+        if known is not None:
+            return known.token if known.phase is not CallPhase.OVER else None
+        now = self._world.now()
+        entry = self._new_entry(
+            direction="inbound",
+            caller=ringing.caller,
+            callee=ringing.callee,
+            agent=self._parts.agent,
+            ringing=Ringing.incoming(now, self._settings.token_s),
+            carrier_call_ids=[ringing.carrier_call_id],
+        )
+        if self._admission is not Admission.OPEN or not self._book.enter(entry):
             return None
-        entry = self._book.announce(ringing, self._new_call, self._world.now())
-        self._alarm.bring_forward(self._book.deadline())
-        return entry.token if entry else None
+        entry.placed.set()
+        self._nursery.start_soon(self._live, entry)
+        return entry.token
 
     def admits(self, token: str) -> bool:
         """See `voicecore.ports.Reception`."""
-        return self._book.find(token, self._world.now()) is not None
+        return self._book.admits(token, self._world.now())
 
     def claim(self, token: str) -> MediaPass | None:
         """See `voicecore.ports.Reception`."""
@@ -113,23 +167,114 @@ class Host:
     def status(self, report: StatusReport) -> None:
         """See `voicecore.ports.Reception`."""
         entry = self._book.status(report)
-        if entry is None or not report.status.is_terminal:
+        if entry is None:
             return
-        if entry.call is not None:
+        now = self._world.now()
+        if not report.status.is_terminal:
+            self._progress(entry, entry.ringing.status(report.status, now), now)
+        elif entry.call is not None:
             entry.call.end_soon(EndCause.CALLER_HUNG_UP)
-        elif entry.phase is CallPhase.RINGING:
-            self.close(entry, EndCause.CALLER_HUNG_UP, f"the carrier reported {report.word} before any media")
+        elif entry.options is not None:
+            entry.end(OUTCOMES[report.status], f"the carrier reported {report.word}", now)
+        else:
+            entry.end(EndCause.CALLER_HUNG_UP, f"the carrier reported {report.word} before any media", now)
+
+    def machine(self, report: MachineReport) -> None:
+        """See `voicecore.ports.Reception`."""
+        entry = self._book.find(report.carrier_call_id, report.call_id)
+        if entry is None or entry.options is None or entry.answered_by is not None:
+            return  # the first verdict stands: a later one would change course twice
+        now = self._world.now()
+        self._book.alias(entry, report.carrier_call_id)
+        entry.answered_by, entry.answered_by_word = report.answered_by, report.word
+        began_at = entry.call.began_at if entry.call is not None else entry.announced_at
+        self._tell(entry, MachineHeard(now - began_at, report.word))
+        message = machine_message(entry)
+        if not report.answered_by.is_machine or entry.options.on_machine is OnMachine.GO_ON:
+            return
+        if message is None:
+            entry.end(EndCause.MACHINE_ANSWERED, f"the carrier heard: {report.word}", now)
+        elif entry.call is not None:
+            entry.call.answered_by_machine(message)
+
+    def connect(self, report: MachineReport) -> str | None:
+        """See `voicecore.ports.Reception`."""
+        self.machine(report)
+        entry = self._book.find(report.carrier_call_id, report.call_id)
+        if entry is None or entry.options is None or entry.ending is not None or entry.phase is CallPhase.OVER:
+            return None
+        self._book.alias(entry, report.carrier_call_id)
+        now = self._world.now()
+        self._progress(entry, entry.ringing.reach(RingPhase.ANSWERED, now), now)
+        return entry.token
+
+    # --- placing calls ----------------------------------------------------------
+
+    @asynccontextmanager
+    async def dial(
+        self, number: str, *, agent: Agent | None = None, options: DialOptions | None = None
+    ) -> AsyncIterator[PlacedCall]:
+        """Place a call; leaving the block ends it, and waits until its report is there.
+
+        The block runs from the first moment on: before it rings.  Cancelled, it ends
+        the call without waiting for the report.
+
+        Args:
+            number: Who is called, in E.164 form.
+            agent: Who speaks on our side; None: the engine's own.
+            options: How it is placed.
+
+        Raises (on entering):
+            ConfigError: The number is none, or no carrier is there to place calls.
+            EngineBusy: The engine takes no more calls.
+        """
+        dialler, options = self._parts.dialler, options or DialOptions()
+        if dialler is None:
+            raise ConfigError("carriers.twilio.phone_number", "missing; calls are placed from it")
+        entry = self._new_entry(
+            direction="outbound",
+            caller=dialler.number,
+            callee=checked_number(number),
+            agent=agent or self._parts.agent,
+            ringing=Ringing.placed_by_us(self._world.now(), options),
+            options=options,
+        )
+        if self._admission is not Admission.OPEN or not self._book.enter(entry):
+            raise EngineBusy("no more calls are taken: the engine is full, or it is closing")
+        call = self._placed[entry.call_id] = PlacedCall(entry, self._world.now)
+        self._tell(entry, Dialling(0.0, entry.call_id, entry.callee))
+        order = DialOrder(
+            call_id=entry.call_id,
+            callee=entry.callee,
+            token=entry.token,
+            ring_timeout_s=options.ring_timeout_s,
+            detection=options.detection,
+            waits_for_beep=options.on_machine is OnMachine.LEAVE_MESSAGE,
+        )
+        self._nursery.start_soon(place, entry, dialler, order, self._life, self._book.alias)
+        async with open_service_nursery() as nursery:
+            nursery.start_soon(self._live, entry)
+            try:
+                yield call
+            finally:
+                entry.end(EndCause.HUNG_UP, "", self._world.now())
+            await entry.filed.wait()
 
     # --- what embedding programs ask ------------------------------------------
 
     def statistics(self) -> HostStatistics:
-        """Return how many calls stand where."""
-        phases = self._book.phases()
+        """Return how many calls and sessions stand where."""
+        phases, lot = self._book.phases(), self._parked.lot
+        adopted = lot.fates[ParkingFate.ADOPTED]
         return HostStatistics(
             ringing=phases[CallPhase.RINGING],
             live=phases[CallPhase.LIVE],
             unfiled=phases[CallPhase.OVER],
             filed=self.filed,
+            parked=sum(ticket.waits for ticket in lot.tickets()),
+            parked_adopted=adopted,
+            parked_unused=lot.fates.total() - adopted,
+            parked_wasted_s=round(lot.wasted_s, 3),
         )
 
     @property
@@ -147,103 +292,92 @@ class Host:
         while self._book.entries():
             await self._changed.wait()
 
-    # --- holding and closing ---------------------------------------------------
+    # --- the media ----------------------------------------------------------------
+
+    def accepts(self, entry: CallEntry, carrier_call_id: str) -> bool:
+        """Whether a stream under this carrier id may be the call's: a call that we placed may have changed its id."""
+        if entry.options is None:
+            return carrier_call_id in entry.carrier_call_ids
+        return self._book.alias(entry, carrier_call_id)
 
     async def hold(self, entry: CallEntry, leg: Leg) -> None:
-        """Run one call; whatever becomes of it, it is closed with one cause."""
-        call = self._new_call_on(entry, leg)
-        brief = Brief(instructions=self._parts.agent.instructions, audio_format=call.leg_format)
+        """Give the call its media; return once nothing uses them any more."""
+        entry.bring(leg)
         try:
-            await run_call(call, leg, self._parts.provider, brief, self._world)
-        except Exception as failure:
-            log.exception("call %s failed", entry.call_id)
-            call.end(EndCause.FAILED, type(first_cause(failure)).__name__)
+            await entry.media_over.wait()
         finally:
-            call.end(EndCause.SHUT_DOWN)  # nothing, where the call has ended by itself
-            self.close(entry, EndCause.SHUT_DOWN)
+            entry.end(EndCause.SHUT_DOWN, "", self._world.now())  # nothing, where the call has ended
+            with trio.move_on_after(self._settings.closing_s, shield=True):
+                await entry.media_over.wait()
 
-    def close(self, entry: CallEntry, cause: EndCause, detail: str = "") -> None:
-        """Nothing of this call runs any more: file it. The call's own ending, where there was a call, stands."""
-        own = entry.call.ending if entry.call else None
-        self._book.over(entry)
-        self._nursery.start_soon(self._file, entry, own or Ending(cause, detail, self._world.now()))
+    def media_never_came(self, entry: CallEntry, detail: str) -> None:
+        """The stream ended before it began."""
+        entry.end(EndCause.MEDIA_NEVER_CAME, detail, self._world.now())
 
-    async def watch(self) -> None:
-        """Close calls whose media stream did not come in time."""
-        while True:
-            await self._alarm.wait_until(self._book.deadline())
-            for entry in self._book.expired(self._world.now()):
-                self.close(entry, EndCause.MEDIA_NEVER_CAME)
+    # --- the end --------------------------------------------------------------------
 
     def shut_down(self) -> None:
-        """Close what rings, and stop waiting for anything that only the carrier could still say."""
+        """End what rings, and stop waiting for anything that only the carrier could still say."""
         self._admission = Admission.CLOSING
+        self._parked.shut_down()
+        now = self._world.now()
         for entry in self._book.entries():
             entry.final_status.set()
+            entry.placing.deadline = now + self._settings.closing_s
             if entry.phase is CallPhase.RINGING:
-                self.close(entry, EndCause.SHUT_DOWN)
+                entry.end(EndCause.SHUT_DOWN, "", now)
 
     # --- inside -----------------------------------------------------------------
 
-    def _new_call(self) -> tuple[str, str, str]:
-        started_at = self._world.wall_clock().isoformat(timespec="milliseconds")
-        return self._world.new_id("call"), self._world.new_token(), started_at
+    def _new_entry(self, **known: Any) -> CallEntry:
+        return CallEntry(
+            call_id=self._world.new_id("call"),
+            started_at=self._world.wall_clock().isoformat(timespec="milliseconds"),
+            announced_at=self._world.now(),
+            token=self._world.new_token(),
+            **known,
+        )
 
-    def _new_call_on(self, entry: CallEntry, leg: Leg) -> Call:
-        recording = Recording(leg.started.audio_format, self._world.now()) if self._parts.records_audio else None
-        tell = functools.partial(self._tell, entry.call_id)
-        call = Call(self._world, leg, self._parts.agent, self._settings.call, tell=tell, recording=recording)
-        entry.call = call
-        tell(CallBegan(0.0, entry.call_id, entry.ringing.caller, entry.ringing.callee))
-        if recording is not None and self._parts.store is not None:
-            self._nursery.start_soon(self._record, self._parts.store, entry.call_id, call, recording)
-        return call
+    async def _live(self, entry: CallEntry) -> None:
+        try:
+            await live(entry, self._life)
+        finally:
+            self._book.over(entry)
+            self._nursery.start_soon(self._file, entry)
 
-    async def _file(self, entry: CallEntry, ending: Ending) -> None:
-        """Wait (bounded) for the carrier's last word, then keep and tell the report."""
-        with trio.CancelScope(shield=True):
-            if entry.call is not None and self._admission is not Admission.CLOSING:
-                with trio.move_on_after(self._settings.status_wait_s):
-                    await entry.final_status.wait()
-            report = call_report(entry, ending)
-            with trio.move_on_after(self._settings.closing_s):
-                await self._save(report)
+    async def _file(self, entry: CallEntry) -> None:
+        report = await self._filing.file(entry)
         self._book.remove(entry)
         self.filed += 1
-        log.info("call %s ended: %s, %.1f s", report.call_id, report.end_cause.value, report.duration_s)
-        self._tell(entry.call_id, CallEnded(report.duration_s, report))
+        self._tell(entry, CallEnded(report.duration_s, report))
+        self._placed.pop(entry.call_id, None)
+        entry.filed.set()
         self._changed.set()
         self._changed = trio.Event()
 
-    async def _save(self, report: CallReport) -> None:
-        if self._parts.store is None:
+    def _start_recording(self, entry: CallEntry, call: Call, recording: Recording) -> None:
+        self._nursery.start_soon(self._filing.record, entry.call_id, call, recording)
+
+    def _progress(self, entry: CallEntry, is_news: bool, now: float) -> None:
+        """Tell what the carrier said about a call that we placed, and wait accordingly."""
+        if not is_news or entry.phase is not CallPhase.RINGING:
             return
-        try:
-            await self._parts.store.save(report)
-        except OSError as error:
-            log.error("call %s: its record could not be kept: %s", report.call_id, error.strerror)  # noqa: TRY400
+        entry.wake()
+        if entry.parked is not None:
+            entry.parked.extend(entry.ringing.deadline)
+        at_s = now - entry.announced_at
+        self._tell(entry, Answered(at_s) if entry.ringing.phase is RingPhase.ANSWERED else RingingFact(at_s))
 
-    async def _record(self, store: CallStore, call_id: str, call: Call, recording: Recording) -> None:
-        """Write the recording beside the call, a piece at a time, to its end."""
-        with trio.CancelScope(shield=True) as scope:
-            try:
-                async with store.recorder(call_id) as recorder:
-                    while call.ending is None:
-                        with trio.move_on_after(_RECORD_EVERY_S):
-                            await call.over.wait()
-                        await recorder.write(recording.take(self._world.now()))
-                    scope.deadline = self._world.now() + self._settings.closing_s
-            except OSError as error:
-                log.error("call %s: its recording stopped: %s", call_id, error.strerror)  # noqa: TRY400
-
-    def _tell(self, call_id: str, fact: Fact) -> None:
+    def _tell(self, entry: CallEntry, fact: Fact) -> None:
         if isinstance(fact, ProblemSeen):
-            log.warning("call %s: %s: %s", call_id, printable(fact.code), printable(fact.message))
+            log.warning("call %s: %s: %s", entry.call_id, printable(fact.code), printable(fact.message))
+        if (placed := self._placed.get(entry.call_id)) is not None:
+            placed.tell(fact)
         for observer in self._parts.observers:
             try:
-                observer(call_id, fact)
+                observer(entry.call_id, fact)
             except Exception:
-                log.exception("an observer failed on %s of call %s", type(fact).__name__, call_id)
+                log.exception("an observer failed on %s of call %s", type(fact).__name__, entry.call_id)
 
 
 class _Pass:
@@ -253,26 +387,24 @@ class _Pass:
         self._host = host
         self._entry = entry
 
-    @property
-    def carrier_call_id(self) -> str:
-        return self._entry.ringing.carrier_call_id
+    def accepts(self, carrier_call_id: str) -> bool:
+        return self._host.accepts(self._entry, carrier_call_id)
 
     async def hold_call(self, leg: Leg) -> None:
         await self._host.hold(self._entry, leg)
 
     def media_never_came(self, detail: str) -> None:
-        self._host.close(self._entry, EndCause.MEDIA_NEVER_CAME, detail)
+        self._host.media_never_came(self._entry, detail)
 
 
 @asynccontextmanager
 async def open_host(world: World, parts: HostParts, settings: HostSettings | None = None) -> AsyncIterator[Host]:
-    """Run a host. On leaving, ringing calls are closed and all records filed, within ``closing_s``.
+    """Run a host. On leaving, ringing calls are ended and all records filed, within ``closing_s``.
 
-    The calls themselves run in the tasks that call `MediaPass.hold_call`; end those first.
+    Live calls hold on to the media that `MediaPass.hold_call` brought; end those first.
     """
     async with open_service_nursery() as nursery:
         host = Host(nursery, world, parts, settings or HostSettings())
-        nursery.start_soon(host.watch)
         try:
             yield host
         finally:

@@ -10,53 +10,72 @@ from __future__ import annotations
 
 from collections import Counter
 
-from voicecore.engine.book import CallEntry
 from voicecore.engine.call import Call, Ending
+from voicecore.engine.entry import CallEntry
 from voicecore.events import TokenUsage
-from voicecore.facts import CallReport, MediaCounts
+from voicecore.facts import CallReport, MediaCounts, MessageReport, Pickup
+from voicecore.turns.opening import Purpose
 
 
 def call_report(entry: CallEntry, ending: Ending) -> CallReport:
-    """Return what the call came to; ``ending`` is the call's own, or the host's where no call ran."""
+    """Return what the call came to; ``ending`` is the call's own, or the entry's where no call ran."""
     call = entry.call
     conversation = call.conversation if call else None
     return CallReport(
         call_id=entry.call_id,
-        carrier_call_id=entry.ringing.carrier_call_id,
-        direction=entry.ringing.direction,
-        caller=entry.ringing.caller,
-        callee=entry.ringing.callee,
+        carrier_call_id=entry.carrier_call_id,
+        direction=entry.direction,
+        caller=entry.caller,
+        callee=entry.callee,
         started_at=entry.started_at,
+        ringing_s=round((call.began_at if call else ending.at) - entry.announced_at, 6),
         duration_s=round(ending.at - (call.began_at if call else entry.announced_at), 6),
-        end_cause=ending.cause,
-        end_detail=ending.detail,
+        outcome=ending.cause,
+        outcome_detail=ending.detail,
         carrier_status=entry.status.word if entry.status and entry.status.status.is_terminal else None,
         carrier_duration_s=entry.status.duration_s if entry.status else None,
         session_id=call.session.session_id if call and call.session else None,
         session_open_s=call.session.open_s if call and call.session else None,
         session_attempts=call.session_attempts if call else 0,
+        pickup=_pickup(call),
+        parked=entry.parked_once(),
+        answered_by=entry.answered_by_word,
+        first_message=_message(call, Purpose.FIRST),
+        left_message=_message(call, Purpose.MACHINE),
         audio_path=call.session.audio_path if call and call.session else None,
-        transcript=tuple(conversation.transcript.lines()) if conversation else (),
-        turns=tuple(conversation.replies.times()) if conversation else (),
+        transcript=tuple(conversation.speech.transcript.lines()) if conversation else (),
+        turns=tuple(conversation.speech.replies.times()) if conversation else (),
         barge_ins=conversation.barge_ins if conversation else 0,
         media=_media_counts(call) if call else MediaCounts(),
-        usage=conversation.usage if conversation else TokenUsage(),
+        usage=(conversation.usage if conversation else TokenUsage()) + entry.usage_before(),
         problems=dict(conversation.problems) if conversation else {},
     )
 
 
+def _pickup(call: Call | None) -> Pickup | None:
+    if call is None or call.session is None:
+        return None
+    return Pickup(source=call.session.source, waited_s=call.session.waited_s)
+
+
+def _message(call: Call | None, purpose: Purpose) -> MessageReport | None:
+    openings = call.conversation.openings if call else []
+    return next((opening.report() for opening in openings if opening.purpose is purpose), None)
+
+
 def _media_counts(call: Call) -> MediaCounts:
-    conversation, played = call.conversation, call.conversation.playout.counts
-    slow = call.outbox.dropped_bytes
-    left = call.caller_received_bytes - call.caller_forwarded_bytes - slow
-    caller_dropped = {"session_slow": slow, "call_over": left}
-    agent_dropped = Counter(conversation.dropped_bytes) + Counter(cleared=played.dropped_bytes)
+    conversation, played = call.conversation, call.conversation.speech.playout.counts
+    caller_dropped = Counter(session_slow=call.outbox.dropped_bytes)
+    for opening in conversation.openings:
+        caller_dropped += opening.gate.dropped_bytes
+    caller_dropped["call_over"] = call.caller_received_bytes - call.caller_forwarded_bytes - caller_dropped.total()
+    agent_dropped = Counter(conversation.speech.dropped_bytes) + Counter(cleared=played.dropped_bytes)
     return MediaCounts(
         caller_received_bytes=call.caller_received_bytes,
         caller_forwarded_bytes=call.caller_forwarded_bytes,
         caller_dropped_bytes={reason: count for reason, count in caller_dropped.items() if count},
-        agent_received_bytes=conversation.agent_received_bytes,
-        agent_sent_bytes=conversation.agent_sent_bytes,
+        agent_received_bytes=conversation.speech.received_bytes,
+        agent_sent_bytes=conversation.speech.sent_bytes,
         agent_padding_bytes=played.padding_bytes,
         agent_dropped_bytes=dict(agent_dropped),
         marks_placed=played.marks_placed,

@@ -3,7 +3,7 @@
     run_call
     ├── hear_caller   reads the leg; never waits for anything else
     ├── speak         the only writer to the leg: paced audio, marks, clear
-    ├── converse      opens the session, then reads it; never waits for playback
+    ├── converse      adopts or opens the session, then reads it; never waits for playback
     │   └── tell_agent    the only writer to the session
     └── heartbeat     watchdog deadlines and the call's limit
 
@@ -19,16 +19,28 @@ Used by engine/host.py.
 
 from __future__ import annotations
 
+import attrs
 import trio
 
 from voicecore.engine.call import Call
+from voicecore.engine.keeper import NotAdopted, ParkedSession
 from voicecore.errors import LegLost, ProviderRefused, ProviderUnavailable, RemoteProtocolError, SessionLost
 from voicecore.facts import EndCause
 from voicecore.ports import Brief, Leg, Provider, Session
 from voicecore.world import World
 
 
-async def run_call(call: Call, leg: Leg, provider: Provider, brief: Brief, world: World) -> None:
+@attrs.frozen(kw_only=True)
+class SessionSource:
+    """Where a call's session comes from."""
+
+    provider: Provider
+    brief: Brief
+    parked: ParkedSession | None = None
+    """One that was opened before pick-up."""
+
+
+async def run_call(call: Call, leg: Leg, source: SessionSource, world: World) -> None:
     """Hold one call until it is over; every task of it ends before this returns.
 
     Cancelled, or broken by a bug, it leaves naming the cause to its owner.
@@ -36,7 +48,7 @@ async def run_call(call: Call, leg: Leg, provider: Provider, brief: Brief, world
     async with trio.open_nursery() as nursery:
         nursery.start_soon(hear_caller, call, leg)
         nursery.start_soon(speak, call, leg)
-        nursery.start_soon(converse, call, provider, brief, world)
+        nursery.start_soon(converse, call, source, world)
         nursery.start_soon(heartbeat, call)
         await call.over.wait()
         nursery.cancel_scope.cancel()
@@ -62,14 +74,17 @@ async def speak(call: Call, leg: Leg) -> None:
                     await leg.send(order)
                     call.sent(order)
                 else:
-                    call.conversation.skipped(order)
+                    call.conversation.speech.skipped(order)
             await call.speak_alarm.wait_until(call.next_due())
     except LegLost as lost:
         call.end(EndCause.LEG_LOST, str(lost))
 
 
-async def converse(call: Call, provider: Provider, brief: Brief, world: World) -> None:
-    """Open the session, with one more try where that can help, and hold it until it or the call ends."""
+async def converse(call: Call, source: SessionSource, world: World) -> None:
+    """Hold a session until it or the call ends: the parked one, where it can be adopted; otherwise a fresh one."""
+    provider, brief, parked = source.provider, source.brief, source.parked
+    if parked is not None and await _talk_adopted(call, parked, provider.fingerprint(brief)):
+        return
     while True:
         call.session_attempts += 1
         began_at = world.now()
@@ -82,6 +97,18 @@ async def converse(call: Call, provider: Provider, brief: Brief, world: World) -
             if not _may_try_again(call, failure):
                 return
         await trio.sleep(call.settings.retry_pause_s)
+
+
+async def _talk_adopted(call: Call, parked: ParkedSession, fingerprint: str) -> bool:
+    """Adopt the parked session and talk; False where it could not be adopted."""
+    try:
+        async with parked.adopt(fingerprint) as lease:
+            call.session_opened(lease, parked.opened_after_s or 0.0, "adopted", asked=lease.asked)
+            await _talk(call, lease)
+    except NotAdopted as reason:
+        call.report_problem("not_adopted", str(reason))
+        return False
+    return True
 
 
 def _may_try_again(call: Call, failure: ProviderUnavailable | ProviderRefused) -> bool:

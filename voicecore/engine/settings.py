@@ -6,22 +6,67 @@ every room of the engine.
 
 from __future__ import annotations
 
-import attrs
-from attrs.validators import ge, gt, min_len
+import enum
+import re
 
+import attrs
+from attrs.validators import ge, gt
+
+from voicecore.audio.formats import AudioFormat
+from voicecore.engine.agent import Agent, Direction
+from voicecore.engine.parking import ParkingSettings
+from voicecore.errors import ConfigError
+from voicecore.ports import MachineDetection
 from voicecore.turns.conversation import ConversationSettings
 from voicecore.turns.floor import FloorSettings
 from voicecore.turns.playout import PlayoutSettings
+from voicecore.turns.protection import ProtectionSettings
 from voicecore.turns.responses import ResponseSettings
 
 
-@attrs.frozen(kw_only=True)
-class Agent:
-    """Who answers: what the model is told, and what it says first."""
+class OnMachine(enum.Enum):
+    """What is done when an answering machine answers."""
 
-    instructions: str = attrs.field(validator=min_len(1))
-    first_message: str | None = None
-    """Said word for word when the call begins; None: the caller begins."""
+    HANG_UP = "hang_up"
+    LEAVE_MESSAGE = "leave_message"
+    GO_ON = "go_on"
+
+
+@attrs.frozen(kw_only=True)
+class DialOptions:
+    """How one call is placed; seconds."""
+
+    ring_timeout_s: int = attrs.field(default=30, validator=[ge(5), attrs.validators.le(600)])
+    """How long it rings."""
+    detection: MachineDetection = MachineDetection.OFF
+    on_machine: OnMachine = OnMachine.HANG_UP
+    machine_message: str | None = None
+    """Said to an answering machine once its greeting has ended."""
+    queue_s: float = attrs.field(default=120.0, validator=gt(0))
+    """How long the carrier may keep the call before it rings: it places few calls a second."""
+    grace_s: float = attrs.field(default=10.0, validator=gt(0))
+    """How much later than it should a carrier's last word may come."""
+    media_s: float = attrs.field(default=15.0, validator=gt(0))
+    """From the answer to the media stream."""
+    verdict_s: float = attrs.field(default=35.0, validator=gt(0))
+    """What machine detection before the media may take on top."""
+
+    def __attrs_post_init__(self) -> None:
+        leaves = self.on_machine is OnMachine.LEAVE_MESSAGE
+        if leaves and not self.machine_message:
+            raise ConfigError("outbound.machine_message", 'missing; on_machine = "leave_message" needs it')
+        if leaves and self.detection is MachineDetection.OFF:
+            raise ConfigError("outbound.machine_detection", 'must be "async" or "sync" to leave a message')
+
+
+_NUMBER = re.compile(r"\+[1-9][0-9]{1,14}")
+
+
+def checked_number(number: str) -> str:
+    """Return a number in E.164 form. Raises ConfigError for any other."""
+    if _NUMBER.fullmatch(number) is None:
+        raise ConfigError("number", "must be in E.164 form: a plus sign, the country code, and digits only")
+    return number
 
 
 @attrs.frozen(kw_only=True)
@@ -40,11 +85,14 @@ class CallSettings:
     floor: FloorSettings = attrs.field(factory=FloorSettings)
     playout: PlayoutSettings = attrs.field(factory=PlayoutSettings)
     responses: ResponseSettings = attrs.field(factory=ResponseSettings)
+    protection: ProtectionSettings = attrs.field(factory=ProtectionSettings)
 
-    def conversation(self, agent: Agent) -> ConversationSettings:
+    def conversation(self, agent: Agent, direction: Direction, leg_format: AudioFormat) -> ConversationSettings:
         """Return what the conversation of a call with this agent needs."""
         return ConversationSettings(
-            first_message=agent.first_message,
+            first_message=agent.message(leg_format),
+            policy=agent.policy_for(direction),
+            protection=self.protection,
             floor=self.floor,
             playout=self.playout,
             responses=self.responses,
@@ -58,9 +106,12 @@ class HostSettings:
     max_calls: int = attrs.field(default=200, validator=ge(1))
     """Calls ringing or talking at once; beyond it a caller gets a busy answer."""
     token_s: float = attrs.field(default=120.0, validator=gt(0))
-    """How long a media token is good; a call whose stream has not come by then is over."""
+    """How long an incoming call's media token is good; a call whose stream has not come by then is over."""
     status_wait_s: float = attrs.field(default=10.0, validator=ge(0))
     """How long the record waits for the carrier's terminal status after the stream ended."""
     closing_s: float = attrs.field(default=5.0, validator=gt(0))
     """How long records may take to be written when the host closes."""
+    hang_up_s: float = attrs.field(default=2.0, validator=gt(0))
+    """How long the end of a live call waits for the carrier to be told; then its media are closed."""
     call: CallSettings = attrs.field(factory=CallSettings)
+    parking: ParkingSettings = attrs.field(factory=ParkingSettings)

@@ -43,7 +43,7 @@ from voicecore.errors import ConnectionLost, HandshakeRefused, HandshakeTimeout,
 from voicecore.net.headers import encode_headers
 from voicecore.net.urls import WebSocketUrl, parse_websocket_url
 from voicecore.net.watched import Sending, WatchedStream
-from voicecore.net.websocket import NORMAL_CLOSURE, WebSocket
+from voicecore.net.websocket import NORMAL_CLOSURE, DialledWebSocket
 from voicecore.nurseries import open_service_nursery
 from voicecore.world import Network
 
@@ -94,7 +94,7 @@ class DialLimits:
 @asynccontextmanager
 async def dial(
     network: Network, url: str, *, headers: Headers = (), limits: DialLimits | None = None
-) -> AsyncIterator[WebSocket]:
+) -> AsyncIterator[DialledWebSocket]:
     """Open a WebSocket; leaving the block closes it within ``close_s``, cancelled or not.
 
     ``headers`` may hold credentials; neither they nor the URL's path show up
@@ -134,7 +134,7 @@ async def _drop(stream: trio.abc.Stream) -> None:
 
 
 class _DialledSocket:
-    """A WebSocket on trio-websocket; implements `voicecore.net.websocket.WebSocket`."""
+    """A WebSocket on trio-websocket; implements `voicecore.net.websocket.DialledWebSocket`."""
 
     def __init__(self, wire: WatchedStream, target: WebSocketUrl, limits: DialLimits) -> None:
         self._wire = wire
@@ -285,6 +285,17 @@ class _DialledSocket:
             with trio.move_on_after(self._limits.close_s):
                 await self._over.wait()  # the peer has gone: let its last words be read, a close code perhaps
             raise self._loss() from self._cause
+
+    async def prove_alive(self, fresh_s: float) -> None:
+        await trio.lowlevel.checkpoint()
+        if self._connection is None or self._over.is_set() or self._wire.fault is not None:
+            raise self._loss() from self._cause
+        if trio.current_time() - self._wire.quiet_since <= fresh_s:
+            return
+        try:
+            await self._connection.ping()
+        except _LIBRARY_ERRORS as error:
+            raise self._loss() from error
 
     async def close(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
         if self._close_by is None:

@@ -1,7 +1,8 @@
 """One WebSocket as the rest of voicecore sees it, whoever dialled and whatever library is behind it.
 
 The seam of this room: dial.py gives such a socket towards a provider (or a
-carrier under test), server.py gives one for each accepted upgrade.
+carrier under test), one that can also prove that it is alive; server.py gives
+one for each accepted upgrade.
 
 Rule 1: text messages only; a binary frame from the peer is its protocol error.
 Rule 2: one task receives at a time, any number may send.
@@ -50,4 +51,19 @@ class WebSocket(Protocol):
 
     async def close(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
         """Start closing, and wait a bounded time (at most 1 s) for the peer; never raises, may be called again."""
+        ...
+
+
+class DialledWebSocket(WebSocket, Protocol):
+    """A connection that we opened, and may have to keep without using it."""
+
+    async def prove_alive(self, fresh_s: float) -> None:
+        """Return once the peer is known to have lived within the last ``fresh_s`` seconds.
+
+        It is pinged where that is not known yet. Has no bound of its own; cancelled,
+        it changes nothing.
+
+        Raises:
+            ConnectionLost: As for `receive`.
+        """
         ...

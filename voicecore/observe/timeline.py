@@ -84,7 +84,7 @@ class _Drawing:
         self._text(_LEFT, 34, f"{report.caller} called {report.callee}", size=20, weight="bold")
         path = report.audio_path
         sound = "" if path is None else f" · {path.leg} {'passed through' if path.passthrough else 'converted'}"
-        ending = report.end_cause.value.replace("_", " ")
+        ending = report.outcome.value.replace("_", " ")
         self._text(_LEFT, 56, f"{report.duration_s:.1f} s · ended: {ending} · barge-ins: {report.barge_ins}{sound}")
         self._text(
             _LEFT,

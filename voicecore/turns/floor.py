@@ -1,6 +1,6 @@
 """Who has the floor: one table of states and what moves between them.
 
-    GREETING  the first message is on its way or plays
+    GREETING  a message that must be heard is due, on its way or plays
     CALLER    the caller speaks, or may
     THINKING  the caller finished; no agent audio yet
     AGENT     agent audio is on its way to the caller's ear
@@ -8,7 +8,9 @@
 
 Rule 1: every pair of state and event is listed; there are no booleans beside the state.
 Rule 2: THINKING has a deadline: each committed caller turn ends in a reply, or
-in a named failure.  GREETING has one too: a lost greeting never wedges a call.
+in a named failure.
+Rule 3: GREETING is left by the message's fate alone; turns/opening.py owns its
+deadlines, so that a lost greeting never wedges a call.
 
 Pure: no Trio; time is an argument.  Used by turns/conversation.py.
 """
@@ -40,6 +42,8 @@ class Move(enum.Enum):
     AGENT_PLAYED = "agent played"  #: all agent audio was played
     BARGED_IN = "barged in"  #: agent audio was cut
     NO_REPLY = "no reply"  #: the deadline passed, or the reply was lost
+    MESSAGE_DUE = "message due"  #: something must be heard now, whoever had the floor
+    MESSAGE_OVER = "message over"  #: it has met its fate
     ENDED = "ended"
 
 
@@ -49,9 +53,11 @@ NEXT_FLOOR: Mapping[Floor, Mapping[Move, Floor]] = {
         _M.CALLER_SPOKE: _F.GREETING,
         _M.CALLER_DONE: _F.GREETING,
         _M.AGENT_AUDIBLE: _F.GREETING,
-        _M.AGENT_PLAYED: _F.CALLER,
-        _M.BARGED_IN: _F.CALLER,
-        _M.NO_REPLY: _F.CALLER,
+        _M.AGENT_PLAYED: _F.GREETING,
+        _M.BARGED_IN: _F.GREETING,
+        _M.NO_REPLY: _F.GREETING,
+        _M.MESSAGE_DUE: _F.GREETING,
+        _M.MESSAGE_OVER: _F.CALLER,
         _M.ENDED: _F.OVER,
     },
     _F.CALLER: {
@@ -61,6 +67,8 @@ NEXT_FLOOR: Mapping[Floor, Mapping[Move, Floor]] = {
         _M.AGENT_PLAYED: _F.CALLER,
         _M.BARGED_IN: _F.CALLER,
         _M.NO_REPLY: _F.CALLER,
+        _M.MESSAGE_DUE: _F.GREETING,
+        _M.MESSAGE_OVER: _F.CALLER,
         _M.ENDED: _F.OVER,
     },
     _F.THINKING: {
@@ -70,6 +78,8 @@ NEXT_FLOOR: Mapping[Floor, Mapping[Move, Floor]] = {
         _M.AGENT_PLAYED: _F.THINKING,
         _M.BARGED_IN: _F.THINKING,
         _M.NO_REPLY: _F.CALLER,
+        _M.MESSAGE_DUE: _F.GREETING,
+        _M.MESSAGE_OVER: _F.THINKING,
         _M.ENDED: _F.OVER,
     },
     _F.AGENT: {
@@ -79,6 +89,8 @@ NEXT_FLOOR: Mapping[Floor, Mapping[Move, Floor]] = {
         _M.AGENT_PLAYED: _F.CALLER,
         _M.BARGED_IN: _F.CALLER,
         _M.NO_REPLY: _F.CALLER,
+        _M.MESSAGE_DUE: _F.GREETING,
+        _M.MESSAGE_OVER: _F.AGENT,
         _M.ENDED: _F.OVER,
     },
     _F.OVER: dict.fromkeys(Move, _F.OVER),
@@ -89,8 +101,6 @@ NEXT_FLOOR: Mapping[Floor, Mapping[Move, Floor]] = {
 class FloorSettings:
     """How long the agent may stay silent when it is its turn."""
 
-    greeting_s: float = 10.0
-    """From the session being ready to the first audio of the greeting."""
     reply_s: float = 10.0
     """From a committed caller turn to the first audio of the reply."""
 
@@ -120,6 +130,4 @@ class FloorMachine:
         self._deadline = self._limit(now)
 
     def _limit(self, now: float) -> float | None:
-        if self.state is Floor.GREETING:
-            return now + self.settings.greeting_s
         return now + self.settings.reply_s if self.state is Floor.THINKING else None

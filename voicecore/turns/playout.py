@@ -50,11 +50,12 @@ class PlayoutSettings:
 
 @attrs.frozen
 class Played:
-    """An item was played to its end; ``assumed`` says by the clock, not by an echo."""
+    """An item was played to its end: ``mark`` came back behind its last audio, or ``assumed`` by the clock."""
 
     response_id: str
     item_id: str
     assumed: bool
+    mark: str | None = None
 
 
 @attrs.frozen
@@ -122,6 +123,7 @@ class _Utterance:
     marked_bytes: int = 0
     heard_bytes: int = 0
     heard_at: float | None = None  #: when heard_bytes was last confirmed
+    heard_by: str | None = None  #: the mark that confirmed it; None: the clock
 
     @property
     def padding_bytes(self) -> int:
@@ -188,7 +190,7 @@ class PlayoutLedger:
         utterance.source = _Source.ENDED
         if utterance.all_sent and utterance.heard_bytes >= utterance.sent_bytes:
             self._utterances.remove(utterance)
-            return [Played(utterance.response_id, item_id, assumed=False)]
+            return [Played(utterance.response_id, item_id, assumed=False, mark=utterance.heard_by)]
         return []
 
     def finish_response(self, response_id: str) -> list[Played]:
@@ -372,7 +374,8 @@ class PlayoutLedger:
         if utterance.heard_at is None and not assumed:
             found.append(FirstHeard(utterance.response_id, utterance.item_id))
         utterance.heard_bytes, utterance.heard_at = mark.position_bytes, now
+        utterance.heard_by = None if assumed else mark.name
         if utterance.all_sent and utterance.heard_bytes >= utterance.sent_bytes:
             self._utterances.remove(utterance)
-            found.append(Played(utterance.response_id, utterance.item_id, assumed))
+            found.append(Played(utterance.response_id, utterance.item_id, assumed, utterance.heard_by))
         return found

@@ -98,6 +98,21 @@ class ResponseOwner:
         self._waiting.append(_Pending(request, self.settings.tries))
         return self._next(now)
 
+    def assume_sent(self, request: RequestResponse, now: float) -> None:
+        """Take over a request that was sent before this owner existed: while the phone rang."""
+        self._sent = _Pending(request, self.settings.tries - 1)
+        self.phase = Phase.REQUESTED
+        self._deadline = now + self.settings.start_s
+
+    def abandon(self, request_id: str, now: float) -> list[ResponseOrder]:
+        """Want this request no more; should it start yet, it is cancelled. Nothing for one that has started."""
+        self._waiting = deque(p for p in self._waiting if p.request.request_id != request_id)
+        if self._sent is None or self._sent.request.request_id != request_id:
+            return []
+        self._given_up.append(request_id)
+        self._sent = None
+        return self._become_idle(now) if self.phase is Phase.REQUESTED else []
+
     def interrupt(self, response_id: str, now: float, *, provider_cancels: bool) -> list[ResponseOrder]:
         """Silence a response for good; cancel it if it still runs and the provider will not do so itself."""
         self._silence(response_id)

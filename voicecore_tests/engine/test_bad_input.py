@@ -6,7 +6,7 @@ import pytest
 from trio.testing import MockClock
 
 from voicecore.errors import HandshakeRefused
-from voicecore.facts import EndCause
+from voicecore.facts import EndCause, ParkingFate
 from voicecore.simulation.carrier_twin import AfterAgent, At, HangUp, LineFaults, Press, Say, StatusFaults
 from voicecore.simulation.provider_twin import Behaviour, Recorded, Reply, ResponseFault, Script, Transcribing
 from voicecore_tests.kit import house, ulaw
@@ -39,7 +39,7 @@ async def test_fault_cw_bad_messages_of_the_carrier_change_nothing(
         await it.engine.drain()
     assert line is not None
     assert [entry.text for entry in it.report.transcript] == WHOLE
-    assert it.report.end_cause is EndCause.CALLER_HUNG_UP
+    assert it.report.outcome is EndCause.CALLER_HUNG_UP
     assert (it.report.media.leg_messages_ignored > 0) is ignored
     assert bytes(line.sent_audio).startswith(bytes(it.session.session.caller_audio))
 
@@ -49,17 +49,18 @@ async def test_fault_cw_a_carrier_that_sends_nothing_but_nonsense_ends_its_call(
     async with house(HELLO, agent__first_message="Hello.") as it:
         await it.carrier.call(it.engine.url, [HangUp(At(60.0))], faults=LineFaults(malformed_every=1))
         await it.engine.drain()
-    assert it.report.end_cause is EndCause.LEG_MISBEHAVED
+    assert it.report.outcome is EndCause.LEG_MISBEHAVED
     assert it.report.duration_s < 2.0
 
 
 async def test_fault_cw_a_stream_that_never_starts_is_closed(autojump_clock: MockClock) -> None:
-    """S15: five seconds after the upgrade; no session was opened for it."""
+    """S15: five seconds after the upgrade; the session that waited for it is closed unused."""
     async with house(HELLO) as it:
         await it.carrier.call(it.engine.url, STEPS, faults=LineFaults(sends_start=False))
         await it.engine.drain()
-    assert it.report.end_cause is EndCause.MEDIA_NEVER_CAME
-    assert it.provider.connections == []
+    assert it.report.outcome is EndCause.MEDIA_NEVER_CAME
+    assert [parked.fate for parked in it.report.parked] == [ParkingFate.HUNG_UP]
+    assert len(it.provider.connections) == 1
 
 
 @pytest.mark.parametrize(
@@ -68,13 +69,13 @@ async def test_fault_cw_a_stream_that_never_starts_is_closed(autojump_clock: Moc
 async def test_j1_a_stream_without_its_right_is_refused_before_anything_happens(
     autojump_clock: MockClock, faults: LineFaults
 ) -> None:
-    """403 before the upgrade; no session, no record of it."""
+    """403 before the upgrade: the call that rings goes on waiting for the right one."""
     async with house(HELLO) as it:
         with pytest.raises(HandshakeRefused) as refused:
             await it.carrier.call(it.engine.url, STEPS, faults=faults)
         assert refused.value.status == 403
-        assert it.provider.connections == []
-        assert it.engine.statistics().live == 0
+        assert len(it.provider.connections) == 1
+        assert (it.engine.statistics().live, it.engine.statistics().ringing) == (0, 1)
 
 
 async def test_a_stream_that_names_another_call_is_refused(autojump_clock: MockClock) -> None:
@@ -82,8 +83,9 @@ async def test_a_stream_that_names_another_call_is_refused(autojump_clock: MockC
     async with house(HELLO) as it:
         await it.carrier.call(it.engine.url, STEPS, faults=LineFaults(other_call_id=True))
         await it.engine.drain()
-    assert it.report.end_cause is EndCause.MEDIA_NEVER_CAME
-    assert it.provider.connections == []
+    assert it.report.outcome is EndCause.MEDIA_NEVER_CAME
+    assert [parked.fate for parked in it.report.parked] == [ParkingFate.HUNG_UP]
+    assert len(it.provider.connections) == 1
 
 
 async def test_fault_ch_a_status_with_a_wrong_signature_has_no_effect(autojump_clock: MockClock) -> None:
@@ -115,7 +117,7 @@ async def test_fault_pe_bad_events_of_the_provider_change_nothing(
         await it.engine.drain()
     assert line is not None
     assert [entry.text for entry in it.report.transcript] == WHOLE
-    assert it.report.end_cause is EndCause.CALLER_HUNG_UP
+    assert it.report.outcome is EndCause.CALLER_HUNG_UP
     assert line.playout.violations == []
 
 
@@ -140,7 +142,7 @@ async def test_fault_pe_a_reply_that_fails_does_not_end_the_call(
     async with house(HELLO, Behaviour(responses={2: fault}), agent__first_message="Hello.") as it:
         await it.carrier.call(it.engine.url, steps)
         await it.engine.drain()
-    assert it.report.end_cause is EndCause.CALLER_HUNG_UP
+    assert it.report.outcome is EndCause.CALLER_HUNG_UP
     assert [entry.text for entry in it.report.transcript][-1] == "Next."
     assert it.report.problems or fault is ResponseFault.FAILED
 

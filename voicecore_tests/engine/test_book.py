@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicecore.engine.book import CallBook, CallEntry, CallPhase
-from voicecore.ports import RingingCall, StatusReport
+from voicecore.engine.agent import Agent
+from voicecore.engine.book import CallBook
+from voicecore.engine.entry import CallEntry
+from voicecore.engine.ringing import Ringing
+from voicecore.ports import StatusReport
 from voicecore.statuses import CarrierStatus
 
 TOKEN_S = 120.0
@@ -20,32 +23,54 @@ class Book:
     """A book with ids of its own."""
 
     def __init__(self, max_calls: int = 3) -> None:
-        self.book = CallBook(max_calls, TOKEN_S)
+        self.book = CallBook(max_calls)
         self.numbers = itertools.count(1)
 
-    def announce(self, carrier_id: str, now: float = 0.0) -> CallEntry | None:
-        ringing = RingingCall(carrier_call_id=carrier_id, caller="+1", callee="+2")
-        return self.book.announce(ringing, self.make, now)
+    def entry(self, *carrier_ids: str, now: float = 0.0) -> CallEntry:
+        number = next(self.numbers)
+        return CallEntry(
+            call_id=f"call_{number}",
+            direction="inbound",
+            caller="+1",
+            callee="+2",
+            agent=Agent(instructions="Be brief."),
+            started_at="2026-01-01T09:00:00+00:00",
+            announced_at=now,
+            token=f"token-{number}",
+            ringing=Ringing.incoming(now, TOKEN_S),
+            carrier_call_ids=list(carrier_ids),
+        )
 
     def ring(self, carrier_id: str, now: float = 0.0) -> CallEntry:
-        entry = self.announce(carrier_id, now)
-        assert entry is not None
+        entry = self.entry(carrier_id, now=now)
+        assert self.book.enter(entry)
         return entry
-
-    def make(self) -> tuple[str, str, str]:
-        number = next(self.numbers)
-        return f"call_{number}", f"token-{number}", "2026-01-01T09:00:00+00:00"
 
 
 def status(carrier_id: str, value: CarrierStatus, word: str = "", duration_s: int | None = None) -> StatusReport:
     return StatusReport(carrier_call_id=carrier_id, status=value, word=word or value.value, duration_s=duration_s)
 
 
-def test_a_call_announced_twice_is_one_call_with_one_token() -> None:
-    """F6, S5: carriers repeat their webhooks; the second one has no effect."""
+def test_a14_every_name_of_a_call_leads_to_it() -> None:
+    """Our id, the carrier's first id, and the one that it uses later."""
     it = Book()
-    assert it.ring("CA1") is it.ring("CA1", 5.0)
-    assert it.book.active == 1
+    entry = it.ring("CA1")
+    assert it.book.alias(entry, "CA2")
+    assert {it.book.find("CA1"), it.book.find("CA2"), it.book.find("?", entry.call_id)} == {entry}
+
+
+def test_a14_a_name_belongs_to_one_call() -> None:
+    """An id that another call has is refused."""
+    it = Book()
+    it.ring("CA1")
+    assert not it.book.alias(it.ring("CA2"), "CA1")
+
+
+def test_a14_the_names_of_one_call_are_bounded() -> None:
+    """Eight; whoever sends more is confused."""
+    it = Book()
+    entry = it.ring("CA1")
+    assert [it.book.alias(entry, f"CX{n}") for n in range(10)] == [True] * 7 + [False] * 3
 
 
 def test_s14_a_token_is_used_once() -> None:
@@ -53,7 +78,6 @@ def test_s14_a_token_is_used_once() -> None:
     it = Book()
     entry = it.ring("CA1")
     assert it.book.claim(entry.token, 1.0) is entry
-    assert entry.phase is CallPhase.LIVE
     assert it.book.claim(entry.token, 1.0) is None
 
 
@@ -63,16 +87,16 @@ def test_s14_a_token_expires(now: float, claimed: bool) -> None:
     it = Book()
     entry = it.ring("CA1")
     assert (it.book.claim(entry.token, now) is not None) is claimed
-    assert bool(it.book.expired(now)) is not claimed
 
 
 def test_an_unknown_token_and_a_void_one_are_nothing() -> None:
     """A guess, and the token of a call that is over."""
     it = Book()
     entry = it.ring("CA1")
-    assert it.book.find("token-99", 0.0) is None
+    assert not it.book.admits("token-99", 0.0)
+    assert it.book.admits(entry.token, 0.0)
     it.book.over(entry)
-    assert it.book.find(entry.token, 0.0) is None
+    assert not it.book.admits(entry.token, 0.0)
 
 
 def test_more_calls_than_the_limit_are_not_taken() -> None:
@@ -80,16 +104,9 @@ def test_more_calls_than_the_limit_are_not_taken() -> None:
     it = Book(max_calls=2)
     first = it.ring("CA1")
     it.ring("CA2")
-    assert it.announce("CA3") is None
+    assert not it.book.enter(it.entry("CA3"))
     it.book.over(first)
-    assert it.announce("CA3") is not None
-
-
-def test_a_call_that_is_over_is_not_begun_again() -> None:
-    """A repeated webhook after the end finds the old call, not a new one."""
-    it = Book()
-    it.book.over(it.ring("CA1"))
-    assert it.announce("CA1") is None
+    assert it.book.enter(it.entry("CA3"))
 
 
 def test_a_filed_call_is_forgotten() -> None:
@@ -98,19 +115,7 @@ def test_a_filed_call_is_forgotten() -> None:
     entry = it.ring("CA1")
     it.book.over(entry)
     it.book.remove(entry)
-    assert it.book.entries() == []
-    assert it.announce("CA1") is not None
-
-
-def test_the_next_expiry_is_the_oldest_ringing_call() -> None:
-    """The host sleeps until then."""
-    it = Book()
-    assert it.book.deadline() is None
-    first = it.ring("CA1", 10.0)
-    it.ring("CA2", 20.0)
-    assert it.book.deadline() == 10.0 + TOKEN_S
-    it.book.claim(first.token, 30.0)
-    assert it.book.deadline() == 20.0 + TOKEN_S
+    assert (it.book.entries(), it.book.find("CA1"), it.book.find("?", entry.call_id)) == ([], None, None)
 
 
 def test_a_status_of_an_unknown_call_is_ignored() -> None:

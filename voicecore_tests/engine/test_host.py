@@ -43,7 +43,7 @@ async def test_f1_every_order_of_status_and_stop_gives_the_same_record(
         await it.carrier.call(it.engine.url, STEPS, statuses=statuses)
         await it.engine.drain()
     (record,) = it.records()
-    assert (record["end_cause"], record["carrier_status"]) == ("caller_hung_up", "completed")
+    assert (record["outcome"], record["carrier_status"]) == ("caller_hung_up", "completed")
     assert [line["text"] for line in record["transcript"]] == ["Hello.", "hello?", "Hello."]
     assert record["caller"] == "+15550100001"
 
@@ -55,7 +55,7 @@ async def test_a_record_without_a_last_word_of_the_carrier_is_closed_in_bound(au
         ended_at = trio.current_time()
         await it.engine.drain()
         assert 9.0 < trio.current_time() - ended_at < 11.0
-    assert (it.report.end_cause, it.report.carrier_status) == (EndCause.CALLER_HUNG_UP, None)
+    assert (it.report.outcome, it.report.carrier_status) == (EndCause.CALLER_HUNG_UP, None)
 
 
 async def test_f11_the_terminal_status_ends_a_call_whose_stream_never_stops(autojump_clock: MockClock) -> None:
@@ -69,7 +69,7 @@ async def test_f11_the_terminal_status_ends_a_call_whose_stream_never_stops(auto
                 statuses=StatusFaults(completed_before_stop_s=0.0),
             )
         await it.engine.drain()
-    assert it.report.end_cause is EndCause.CALLER_HUNG_UP
+    assert it.report.outcome is EndCause.CALLER_HUNG_UP
     assert 2.9 < it.report.duration_s < 3.2
 
 
@@ -79,7 +79,7 @@ async def test_a_call_whose_media_never_come_is_closed_when_its_token_expires(au
         await ring(it.engine.url, it.simulated.world.network, "CA1")
         assert it.engine.statistics().ringing == 1
         await it.engine.drain()
-    assert (it.report.end_cause, it.report.duration_s) == (EndCause.MEDIA_NEVER_CAME, 30.0)
+    assert (it.report.outcome, it.report.duration_s) == (EndCause.MEDIA_NEVER_CAME, 30.0)
 
 
 @pytest.mark.parametrize("status", ["no-answer", "busy", "failed", "canceled", "completed", "a-new-word"])
@@ -89,7 +89,7 @@ async def test_f3_a_terminal_status_before_any_media_ends_the_call(autojump_cloc
         await ring(it.engine.url, it.simulated.world.network, "CA1")
         await ring(it.engine.url, it.simulated.world.network, "CA1", status)
         await it.engine.drain()
-    assert it.report.end_cause is EndCause.CALLER_HUNG_UP
+    assert it.report.outcome is EndCause.CALLER_HUNG_UP
     assert it.report.carrier_status == status
     assert it.report.duration_s < 1.0
 
@@ -132,7 +132,7 @@ async def test_draining_takes_no_more_calls_and_waits_for_those_that_run(autojum
             await trio.sleep(0.1)
             assert await it.carrier.call(it.engine.url, STEPS) is None
         assert it.engine.statistics().filed == 1
-    assert it.report.end_cause is EndCause.CALLER_HUNG_UP
+    assert it.report.outcome is EndCause.CALLER_HUNG_UP
 
 
 async def test_leaving_the_engine_ends_running_calls_with_one_record_each(autojump_clock: MockClock) -> None:
@@ -142,7 +142,7 @@ async def test_leaving_the_engine_ends_running_calls_with_one_record_each(autoju
             nursery.start_soon(it.carrier.call, it.engine.url, STEPS)
         await trio.sleep(2)
         nursery.cancel_scope.cancel()
-    assert {report.end_cause for report in it.reports} == {EndCause.SHUT_DOWN}
+    assert {report.outcome for report in it.reports} == {EndCause.SHUT_DOWN}
     assert len(it.records()) == 3
 
 
@@ -163,7 +163,8 @@ async def test_an_observer_that_raises_changes_nothing(
     ):
         await carrier.call(engine.url, STEPS)
         await engine.drain()
-    assert (seen[0], seen[-1]) == (CallBegan, CallEnded)
+    assert CallBegan in seen
+    assert seen[-1] is CallEnded
     assert "the observer's own bug" in caplog.text
 
 
@@ -181,8 +182,8 @@ async def test_f18_a_bug_in_one_call_is_reported_once_and_ends_that_call_only(
         monkeypatch.setattr(Call, "listen", healthy)
         await it.carrier.call(it.engine.url, STEPS)
         await it.engine.drain()
-    assert [report.end_cause for report in it.reports] == [EndCause.FAILED, EndCause.CALLER_HUNG_UP]
-    assert it.reports[0].end_detail == "ZeroDivisionError"
+    assert [report.outcome for report in it.reports] == [EndCause.FAILED, EndCause.CALLER_HUNG_UP]
+    assert it.reports[0].outcome_detail == "ZeroDivisionError"
     assert caplog.text.count("Traceback") >= 1
     assert len(it.records()) == 2
 
@@ -193,7 +194,7 @@ async def test_the_calls_own_limit_ends_it(autojump_clock: MockClock) -> None:
     async with house(HELLO, host=host) as it:
         await it.carrier.call(it.engine.url, [HangUp(At(60.0))])
         await it.engine.drain()
-    assert (it.report.end_cause, it.report.duration_s) == (EndCause.TIME_LIMIT, 3.0)
+    assert (it.report.outcome, it.report.duration_s) == (EndCause.TIME_LIMIT, 3.0)
 
 
 def test_i23_the_same_seed_gives_the_same_call() -> None:

@@ -33,7 +33,7 @@ async def test_a_call_is_greeted_heard_and_answered(autojump_clock: MockClock) -
         (Speaker.CALLER, "hello?", False),
         (Speaker.AGENT, "One moment, please.", False),
     ]
-    assert it.report.end_cause is EndCause.CALLER_HUNG_UP
+    assert it.report.outcome is EndCause.CALLER_HUNG_UP
     assert it.report.carrier_status == "completed"
     assert it.report.problems == {}
     (record,) = it.records()

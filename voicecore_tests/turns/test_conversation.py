@@ -13,23 +13,33 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.audio.formats import PCMU_8K
-from voicecore.turns.conversation import Conversation, ConversationSettings, EndCall, Order, Tell
+from voicecore.turns.conversation import Conversation, ConversationSettings
+from voicecore.turns.first_message import FirstMessagePolicy, Message, ProtectionRule
 from voicecore.turns.floor import Floor
+from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.turns.responses import Phase
 
 DOES_ALL = ev.Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_caller=True)
 ASKED = attrs.evolve(DOES_ALL, replies=False, interrupts=False)
+UNPROTECTED = FirstMessagePolicy(protection=ProtectionRule.OFF)
 SECOND = b"\x11" * 8000
 
 
 class Talk:
     """A conversation with a clock and a carrier that plays what it gets."""
 
-    def __init__(self, capabilities: ev.Capabilities = DOES_ALL, first_message: str | None = None) -> None:
+    def __init__(
+        self,
+        capabilities: ev.Capabilities = DOES_ALL,
+        first_message: str | None = None,
+        policy: FirstMessagePolicy = UNPROTECTED,
+    ) -> None:
         self.now = 0.0
-        self.machine = Conversation(PCMU_8K, 0.0, ConversationSettings(first_message=first_message))
+        message = None if first_message is None else Message(first_message)
+        self.machine = Conversation(PCMU_8K, 0.0, ConversationSettings(first_message=message, policy=policy))
         self.orders: list[Order] = []
         self.sent: list[tuple[float, ev.LegOrder]] = []
+        self.take(self.machine.begin(0.0))
         self.take(self.machine.session_ready(capabilities, 0.0))
 
     def take(self, orders: list[Order]) -> None:
@@ -110,7 +120,7 @@ def test_a_turn_is_answered_and_its_times_are_taken() -> None:
     talk.agent_says("r1", "a1")
     talk.hears(completed("r1"))
     talk.passes(2.0)
-    (times,) = talk.machine.replies.times()
+    (times,) = talk.machine.speech.replies.times()
     assert times.caller_stopped_at_s == 0.0
     assert times.first_sent_at_s == pytest.approx(0.3)
     assert times.first_heard_at_s == pytest.approx(0.42)
@@ -135,7 +145,7 @@ def test_barge_in_cuts_at_once_and_the_history_keeps_what_was_heard() -> None:
     assert truncate.item_id == "a1"
     assert 600 <= truncate.audio_end_ms <= 1000
     assert talk.machine.due(talk.now)[0] == ev.ClearPlayout(1)
-    (line,) = talk.machine.transcript.lines()
+    (line,) = talk.machine.speech.transcript.lines()
     assert (line.interrupted, line.text) == (True, "one")
     assert len(talk.told(facts.BargedIn)) == 1
 
@@ -149,7 +159,7 @@ def test_c5_audio_of_the_interrupted_response_is_dropped_by_its_id() -> None:
     talk.passes(0.5)
     assert all(order.generation == 1 for moment, order in talk.sent if moment > 0.5)
     assert not any(isinstance(order, ev.PlayAudio) for moment, order in talk.sent if moment > 0.5)
-    assert talk.machine.dropped_bytes["late"] == len(SECOND)
+    assert talk.machine.speech.dropped_bytes["late"] == len(SECOND)
 
 
 def test_c8_an_item_that_nobody_heard_is_deleted_not_truncated() -> None:
@@ -159,7 +169,7 @@ def test_c8_an_item_that_nobody_heard_is_deleted_not_truncated() -> None:
     talk.passes(0.04)
     talk.hears(ev.CallerSpeechStarted("u1", 0))
     assert (talk.ordered(ev.TruncateItem), talk.ordered(ev.DeleteItem)) == ([], [ev.DeleteItem("a1")])
-    assert talk.machine.transcript.lines() == []
+    assert talk.machine.speech.transcript.lines() == []
 
 
 def test_items_queued_behind_the_one_that_plays_are_deleted() -> None:
@@ -226,8 +236,10 @@ def test_orders_that_a_clear_overtook_are_not_current() -> None:
     talk.hears(ev.CallerSpeechStarted("u1", 0))
     assert not any(talk.machine.is_current(order) for order in batch)
     for order in batch:
-        talk.machine.skipped(order)
-    assert talk.machine.dropped_bytes["cleared"] == sum(len(o.audio) for o in batch if isinstance(o, ev.PlayAudio))
+        talk.machine.speech.skipped(order)
+    assert talk.machine.speech.dropped_bytes["cleared"] == sum(
+        len(o.audio) for o in batch if isinstance(o, ev.PlayAudio)
+    )
 
 
 def test_a_lost_reply_is_asked_for_once_more_and_then_reported() -> None:
@@ -244,7 +256,7 @@ def test_a_failed_greeting_is_asked_for_once_more() -> None:
     """The caller never meets silence because one response failed."""
     talk = Talk(first_message="Welcome.")
     talk.hears(
-        ev.ResponseStarted("r1", "request-1"),
+        ev.ResponseStarted("r1", "first-message-1"),
         ev.ResponseEnded(response_id="r1", status=ev.ResponseStatus.FAILED, error_code="rate_limit_exceeded"),
     )
     requests = talk.ordered(ev.RequestResponse)
@@ -311,9 +323,9 @@ def test_what_was_playing_when_the_call_ended_is_cut_to_what_was_heard() -> None
     talk.agent_says("r1", "a1", SECOND * 4)
     talk.passes(1.0)
     talk.machine.end(talk.now)
-    (line,) = talk.machine.transcript.lines()
+    (line,) = talk.machine.speech.transcript.lines()
     assert (line.text, line.interrupted) == ("one", True)
-    assert (talk.machine.playout.speaking, talk.machine.deadline()) == (False, None)
+    assert (talk.machine.speech.playout.speaking, talk.machine.deadline()) == (False, None)
 
 
 def test_f10_audio_that_arrives_after_the_end_is_dropped_and_counted() -> None:
@@ -321,7 +333,7 @@ def test_f10_audio_that_arrives_after_the_end_is_dropped_and_counted() -> None:
     talk = Talk()
     talk.machine.end(0.0)
     talk.hears(ev.AgentAudio("r1", "a1", SECOND))
-    assert (talk.machine.dropped_bytes["late"], talk.machine.due(0.0)) == (len(SECOND), [])
+    assert (talk.machine.speech.dropped_bytes["late"], talk.machine.due(0.0)) == (len(SECOND), [])
 
 
 def test_an_unknown_tool_is_answered() -> None:
@@ -416,10 +428,10 @@ class ConversationMachine(RuleBasedStateMachine):
         self.running = None
         self.talk.passes(80.0, step_s=0.2)
         assert self.talk.machine.floor.state is Floor.CALLER
-        assert self.talk.machine.responses.phase is Phase.IDLE
+        assert self.talk.machine.speech.responses.phase is Phase.IDLE
         self.talk.machine.end(self.talk.now)
         assert self.talk.machine.deadline() is None
-        assert not self.talk.machine.playout.speaking
+        assert not self.talk.machine.speech.playout.speaking
 
 
 ConversationMachine.TestCase.settings = hypothesis_settings(max_examples=50, stateful_step_count=25, deadline=None)

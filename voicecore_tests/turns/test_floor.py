@@ -53,12 +53,14 @@ def test_no_deadline_runs_before_speech_was_asked_for(first: Floor) -> None:
     assert FloorMachine(first).deadline() is None
 
 
-def test_a_greeting_that_never_sounds_opens_the_floor() -> None:
-    """B10, B20: no state without a deadline."""
-    floor = FloorMachine(Floor.GREETING, FloorSettings(greeting_s=4.0))
-    floor.extend(2.0)
-    assert floor.deadline() == 6.0
-    floor.handle(Move.NO_REPLY, 6.0)
+def test_only_the_fate_of_the_message_ends_the_greeting() -> None:
+    """Speech, turns and lost replies meanwhile leave the floor with the message."""
+    floor = FloorMachine(Floor.CALLER)
+    floor.handle(Move.MESSAGE_DUE, 1.0)
+    for move in set(Move) - {Move.MESSAGE_OVER, Move.ENDED}:
+        floor.handle(move, 2.0)
+        assert floor.state is Floor.GREETING
+    floor.handle(Move.MESSAGE_OVER, 3.0)
     assert floor.state is Floor.CALLER
 
 
@@ -74,4 +76,4 @@ def test_the_agents_silence_is_bounded_in_every_order_of_moves(moves: list[tuple
             assert deadline is not None
             assert deadline > now - 1e9
         else:
-            assert deadline is None or floor.state is Floor.GREETING
+            assert deadline is None

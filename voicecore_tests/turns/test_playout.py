@@ -106,7 +106,7 @@ def test_an_end_that_is_said_after_the_last_byte_left_still_gets_its_mark() -> N
     assert playout.finish("i") == []
     last = marks(playout.due(0.1))
     assert (len(first), len(last)) == (1, 1)
-    assert playout.echoed(last[0], 0.3)[1][-1] == Played("r", "i", assumed=False)
+    assert playout.echoed(last[0], 0.3)[1][-1] == Played("r", "i", assumed=False, mark=last[0])
     assert not playout.speaking
 
 
@@ -118,7 +118,7 @@ def test_an_echo_confirms_everything_before_its_mark() -> None:
     names = marks([order for _, order in run_until(playout, 0.0, 1.0)])
     kind, found = playout.echoed(names[-1], 1.0)
     assert kind is EchoKind.HEARD
-    assert found == [FirstHeard("r", "i"), Played("r", "i", assumed=False)]
+    assert found == [FirstHeard("r", "i"), Played("r", "i", assumed=False, mark=names[-1])]
     assert playout.counts.marks_heard == len(names)
 
 

@@ -1,8 +1,8 @@
 """OpenAI Realtime as a provider: settings, opening a session, and its two translations.
 
-Read settings.py first (what a session is asked to be), then session.py (opening
-and holding one); incoming.py and outgoing.py are the tables between the wire's
-events and voicecore's.
+Read settings.py first (what a session is asked to be), then opening.py and
+session.py (holding one); incoming.py and outgoing.py are the tables between the
+wire's events and voicecore's.
 """
 
 from __future__ import annotations

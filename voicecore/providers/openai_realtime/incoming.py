@@ -98,6 +98,7 @@ _ROWS: Mapping[type, Callable[[Any], Sequence[ev.SessionEvent]]] = {
     wire.SpeechStarted: lambda e: (ev.CallerSpeechStarted(e.item_id, e.audio_start_ms),),
     wire.SpeechStopped: lambda e: (ev.CallerSpeechStopped(e.item_id, e.audio_end_ms),),
     wire.InputAudioCommitted: lambda e: (ev.CallerTurnCommitted(e.item_id, e.previous_item_id),),
+    wire.InputAudioCleared: lambda _: (ev.CallerAudioDiscarded(),),
     wire.IdleTimeoutTriggered: lambda e: (ev.SilenceTimedOut(e.item_id),),
     wire.TranscriptionDelta: _transcription_delta,
     wire.TranscriptionCompleted: lambda e: (ev.CallerTranscriptDone(e.item_id, e.transcript),),

@@ -2,6 +2,7 @@
 
 Rule: a request's id is also its event's id, so that a refusal and a start both
 name the request they belong to.
+What needs the session's own configuration (`Unlock`) is written in session.py.
 
 Pure.  Used by session.py.
 """
@@ -29,6 +30,7 @@ _ROWS: Mapping[type, Callable[[Any], wire.ClientEvent]] = {
     ev.CommitCallerAudio: lambda _: wire.InputAudioCommit(),
     ev.DiscardCallerAudio: lambda _: wire.InputAudioClear(),
     ev.AddUserText: lambda o: wire.ItemCreate(item=wire.UserMessage(text=o.text)),
+    ev.AddAgentText: lambda o: wire.ItemCreate(item=wire.AssistantMessage(text=o.text)),
     ev.AddToolResult: lambda o: wire.ItemCreate(item=wire.FunctionCallOutput(call_id=o.call_id, output=o.output)),
     ev.RequestResponse: _request,
     ev.CancelResponse: lambda o: wire.ResponseCancel(response_id=o.response_id),

@@ -1,155 +1,94 @@
-"""Opening a session with OpenAI Realtime, and holding it.
+"""An open session with OpenAI Realtime: events out, orders in, and what its configuration has become.
 
-    dial → session.created → session.update → session.updated → ready
-
-Rule 1: a session exists configured and acknowledged, or not at all; each step
-has its bound, and whatever goes wrong leaves nothing open.
-Rule 2: the echo is the truth: formats come from it, and a difference from what
+Rule 1: the echo is the truth: formats come from it, and a difference from what
 was asked for is told, not guessed away.
+Rule 2: an update's answer does not carry our id; it is recognised by what it
+echoes: the real turn detection, or the lockout of an opening that is
+acknowledged late.
 Rule 3: a malformed event is told and skipped; only the socket's end ends a session.
 
-Implements `voicecore.ports.Session`; used by settings.py.
+Implements `voicecore.ports.Session`; made by opening.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-
-import attrs
-import trio
+from collections.abc import Sequence
 
 from voicecore.audio.formats import AudioFormat
-from voicecore.errors import (
-    ConnectionLost,
-    HandshakeRefused,
-    ProviderRefused,
-    ProviderUnavailable,
-    RemoteProtocolError,
-    SessionLost,
+from voicecore.errors import ConnectionLost, RemoteProtocolError, SessionLost
+from voicecore.events import (
+    Capabilities,
+    Lockout,
+    LockState,
+    SessionEvent,
+    SessionNotice,
+    SessionOrder,
+    SessionProblem,
+    SessionReconfigured,
+    Severity,
+    Unlock,
 )
-from voicecore.events import Capabilities, SessionEvent, SessionNotice, SessionOrder
-from voicecore.net.dial import DialLimits, dial
-from voicecore.net.websocket import WebSocket
+from voicecore.net.websocket import DialledWebSocket
 from voicecore.providers.openai_realtime.incoming import Translator
 from voicecore.providers.openai_realtime.outgoing import to_wire
-from voicecore.secrets import Secret
 from voicecore.wire.openai_realtime import (
     DetectionKind,
     EffectiveConfig,
-    ErrorClass,
     ErrorReported,
-    Outlook,
     RealtimeCodec,
     ServerEvent,
     SessionConfig,
-    SessionCreated,
-    SessionUpdate,
     SessionUpdated,
-    classify_close,
-    classify_error,
-    classify_status,
+    TurnDetectionUpdate,
     differences,
     encode,
 )
-from voicecore.world import World
 
 Read = ServerEvent | RemoteProtocolError
 """What one frame holds: events, or the error of a malformed one."""
 
-_PEER = "OpenAI Realtime"
-_UPDATE_ID = "voicecore-session"
-
-
-@attrs.frozen(kw_only=True)
-class OpenLimits:
-    """Bounds of opening; seconds."""
-
-    dial: DialLimits = attrs.field(factory=DialLimits)
-    created_s: float = 2.0
-    """From the open socket to session.created."""
-    updated_s: float = 2.0
-    """From our session.update to its acknowledgement."""
-
-
-@asynccontextmanager
-async def open_session(
-    world: World, url: str, api_key: Secret, config: SessionConfig, limits: OpenLimits
-) -> AsyncIterator[OpenAISession]:
-    """See `voicecore.ports.Provider.open_session`."""
-    async with AsyncExitStack() as stack:
-        headers = [("Authorization", f"Bearer {api_key.reveal()}")]
-        try:
-            socket = await stack.enter_async_context(dial(world.network, url, headers=headers, limits=limits.dial))
-            session = await _configure(socket, config, limits)
-        except HandshakeRefused as refusal:
-            retryable = classify_status(refusal.status) is not Outlook.REFUSED
-            raise ProviderRefused(
-                f"{_PEER} refused the connection with HTTP status {refusal.status}{_advice(refusal.status)}",
-                status=refusal.status,
-                retryable=retryable,
-            ) from refusal
-        except ConnectionLost as lost:
-            raise _not_opened(lost) from lost
-        yield session
-
-
-async def _configure(socket: WebSocket, config: SessionConfig, limits: OpenLimits) -> OpenAISession:
-    opening = _Opening(socket)
-    created = updated = None
-    with trio.move_on_after(limits.created_s):
-        created = await opening.wait_for(SessionCreated)
-    if created is None:
-        raise ProviderUnavailable(f"{_PEER} sent no session.created within {limits.created_s} s")
-    with trio.move_on_after(limits.updated_s):
-        await socket.send(encode(SessionUpdate(config=config, event_id=_UPDATE_ID)))
-        updated = await opening.wait_for(SessionUpdated)
-    if updated is None:
-        raise ProviderUnavailable(f"{_PEER} did not acknowledge the configuration within {limits.updated_s} s")
-    return OpenAISession(socket, opening, config, attrs.evolve(updated, id=updated.id or created.id))
-
-
-class _Opening:
-    """Reads a socket until the session is as it should be."""
-
-    def __init__(self, socket: WebSocket) -> None:
-        self.codec = RealtimeCodec()
-        self.early: list[Read] = []
-        """What came in between and belongs to whoever holds the session; bounded by the opening's time."""
-        self._socket = socket
-
-    async def wait_for(self, kind: type[SessionCreated | SessionUpdated]) -> EffectiveConfig:
-        while True:
-            for text in await self._socket.receive():
-                self.early += decoded(self.codec, text)
-            for index, event in enumerate(self.early):
-                if isinstance(event, ErrorReported):
-                    self._judge(event)
-                elif isinstance(event, kind):
-                    del self.early[index]
-                    return event.session
-
-    def _judge(self, event: ErrorReported) -> None:
-        error = event.error
-        meaning = classify_error(error.code, error.type, error.message)
-        if error.event_id == _UPDATE_ID or meaning is ErrorClass.FATAL:
-            where = f" ({error.param})" if error.param else ""
-            raise ProviderRefused(f"{_PEER} refused the session: {error.code or error.type}{where}", code=error.code)
+PEER = "OpenAI Realtime"
+UPDATE_ID = "voicecore-session"  #: of the update that configures a session
+UNLOCKED_ID = "voicecore-session-unlocked"  #: of the same without a lockout that was refused
+_OPENING_IDS = frozenset({UPDATE_ID, UNLOCKED_ID})
+_FORMATS = frozenset({"audio.input.format", "audio.output.format"})
 
 
 class OpenAISession:
     """An open session."""
 
-    def __init__(self, socket: WebSocket, opening: _Opening, config: SessionConfig, effective: EffectiveConfig) -> None:
+    def __init__(
+        self,
+        socket: DialledWebSocket,
+        codec: RealtimeCodec,
+        early: Sequence[Read],
+        *,
+        session_id: str,
+        asked: SessionConfig,
+        unlocked: SessionConfig,
+        lockout: Lockout,
+        echo: EffectiveConfig | None,
+        refusal: str | None,
+    ) -> None:
+        """Hold what was opened: ``echo`` is None where nothing was acknowledged yet."""
         self._socket = socket
-        self._codec = opening.codec
-        self._session_id = effective.id or ""
-        self._caller_format = effective.input_format or config.input_format
-        self._agent_format = effective.output_format or config.output_format
-        self._capabilities = _capabilities(config, effective)
+        self._codec = codec
+        self._session_id = session_id
+        self._asked = asked
+        self._unlocked = unlocked
+        self._unacknowledged = echo is None
+        self._lock = _lock(asked, lockout, echo, refusal)
+        self._caller_format = (echo and echo.input_format) or asked.input_format
+        self._agent_format = (echo and echo.output_format) or asked.output_format
+        self._capabilities = _capabilities(unlocked if echo is None else asked, echo)
         self._translator = Translator(self._agent_format)
-        self._waiting = [event for early in opening.early for event in self._translator.translate(early)]
-        self._waiting += [SessionNotice(key, "is not as asked for") for key in differences(config, effective)]
+        self._waiting = self._translated(early)
+        if refusal is not None:
+            self._waiting.append(SessionNotice("lockout", f"was refused: {refusal}"))
+        if echo is None:
+            self._waiting.append(SessionNotice("session.updated", "did not come in time"))
+        else:
+            self._waiting += [SessionNotice(key, "is not as asked for") for key in differences(asked, echo)]
 
     def __repr__(self) -> str:
         return f"<OpenAISession {self._session_id}>"
@@ -170,27 +109,68 @@ class OpenAISession:
     def capabilities(self) -> Capabilities:
         return self._capabilities
 
+    @property
+    def lock(self) -> LockState:
+        """See `voicecore.ports.Session`."""
+        return self._lock
+
+    async def prove_alive(self, fresh_s: float) -> None:
+        """See `voicecore.ports.Session`."""
+        try:
+            await self._socket.prove_alive(fresh_s)
+        except ConnectionLost as lost:
+            raise _ended(lost) from lost
+
     async def receive(self) -> list[SessionEvent]:
         """See `voicecore.ports.Session`."""
         while not self._waiting:
             try:
                 texts = await self._socket.receive()
             except ConnectionLost as lost:
-                raise SessionLost(f"the session with {_PEER} ended: {lost}", code=lost.code) from lost
+                raise _ended(lost) from lost
             for text in texts:
-                self._waiting += self._read(text)
+                self._waiting += self._translated(decoded(self._codec, text))
         events, self._waiting = self._waiting, []
         return events
 
     async def send(self, order: SessionOrder) -> None:
         """See `voicecore.ports.Session`."""
+        if isinstance(order, Unlock):
+            event = encode(TurnDetectionUpdate(turn_detection=self._unlocked.turn_detection, event_id=order.request_id))
+        else:
+            event = encode(to_wire(order))
         try:
-            await self._socket.send(encode(to_wire(order)))
+            await self._socket.send(event)
         except ConnectionLost as lost:
-            raise SessionLost(f"the session with {_PEER} ended: {lost}", code=lost.code) from lost
+            raise _ended(lost) from lost
 
-    def _read(self, text: str) -> list[SessionEvent]:
-        return [event for read in decoded(self._codec, text) for event in self._translator.translate(read)]
+    # --- inside --------------------------------------------------------------------
+
+    def _translated(self, read: Sequence[Read]) -> list[SessionEvent]:
+        events: list[SessionEvent] = []
+        for event in read:
+            if isinstance(event, SessionUpdated):
+                events.append(self._echoed(event.session))
+            elif self._unacknowledged and isinstance(event, ErrorReported) and event.error.event_id in _OPENING_IDS:
+                why = "the configuration was refused, later than it was waited for"
+                events.append(SessionProblem(code=event.error.code, message=why, severity=Severity.FATAL))
+            else:
+                events += self._translator.translate(event)
+        return events
+
+    def _echoed(self, echo: EffectiveConfig) -> SessionEvent:
+        """Judge a configuration that was echoed after the opening."""
+        late, self._unacknowledged = self._unacknowledged, False
+        unlike = differences(self._unlocked, echo)
+        if late and unlike and not differences(self._asked, echo):
+            lock, unlike = LockState.IN_FORCE, []
+        else:
+            lock = LockState.UNPROVEN if unlike else LockState.LIFTED
+        if _FORMATS & set(unlike):
+            why = "the audio is in another format than was asked for"
+            return SessionProblem(code="audio_format", message=why, severity=Severity.FATAL)
+        self._capabilities = _capabilities(self._unlocked, echo)
+        return SessionReconfigured(capabilities=self._capabilities, lock=lock, differences=tuple(unlike))
 
 
 def decoded(codec: RealtimeCodec, text: str) -> list[Read]:
@@ -201,25 +181,28 @@ def decoded(codec: RealtimeCodec, text: str) -> list[Read]:
         return [malformed]
 
 
-def _capabilities(config: SessionConfig, effective: EffectiveConfig) -> Capabilities:
-    detection = effective.turn_detection
-    detects = detection.kind is not DetectionKind.OFF
+def _lock(asked: SessionConfig, lockout: Lockout, echo: EffectiveConfig | None, refusal: str | None) -> LockState:
+    if lockout is Lockout.NONE:
+        return LockState.NOT_ASKED
+    if refusal is not None:
+        return LockState.REFUSED
+    unlike = ["session.updated"] if echo is None else differences(asked, echo)
+    proved = not any("turn_detection" in key for key in unlike) and echo is not None
+    return LockState.IN_FORCE if proved else LockState.UNPROVEN
+
+
+def _capabilities(asked: SessionConfig, echo: EffectiveConfig | None) -> Capabilities:
+    """Return what the session does by itself; without an echo, the most that it might do."""
+    detection = None if echo is None else echo.turn_detection
+    detects = detection is None or detection.kind is not DetectionKind.OFF
     return Capabilities(
         detects_turns=detects,
-        replies=detects and detection.create_response,
-        interrupts=detects and detection.interrupt_response,
-        speaks=config.output_modality != "text",
-        transcribes_caller=effective.transcription_model is not None,
+        replies=detects and (detection is None or detection.create_response),
+        interrupts=detects and (detection is None or detection.interrupt_response),
+        speaks=asked.output_modality != "text",
+        transcribes_caller=echo is None or echo.transcription_model is not None,
     )
 
 
-def _not_opened(lost: ConnectionLost) -> ProviderRefused | ProviderUnavailable:
-    if lost.code is not None and classify_close(lost.code) is Outlook.REFUSED:
-        return ProviderRefused(f"{_PEER} closed the connection with code {lost.code}: {lost.reason}")
-    return ProviderUnavailable(f"{_PEER} could not be reached: {lost}")
-
-
-def _advice(status: int) -> str:
-    return {401: ": check the API key", 404: ": check the base URL and the model", 429: ": over quota or limit"}.get(
-        status, ""
-    )
+def _ended(lost: ConnectionLost) -> SessionLost:
+    return SessionLost(f"the session with {PEER} ended: {lost}", code=lost.code)

@@ -10,6 +10,7 @@ Public as `voicecore.OpenAIRealtime`; made from a configuration file in assembly
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Literal
@@ -19,8 +20,9 @@ import attrs
 
 from voicecore.audio.formats import PCM16_24K, PCMA_8K, PCMU_8K, AudioFormat
 from voicecore.errors import ConfigError
+from voicecore.events import Lockout
 from voicecore.ports import Brief, Session
-from voicecore.providers.openai_realtime.session import OpenLimits, open_session
+from voicecore.providers.openai_realtime.opening import OpenLimits, SessionPlan, open_session
 from voicecore.secrets import Secret
 from voicecore.wire.openai_realtime import (
     UNSET,
@@ -81,7 +83,7 @@ class OpenAIRealtime:
         return SessionConfig(
             input_format=audio_format,
             output_format=audio_format,
-            turn_detection=self.turn_detection,
+            turn_detection=_locked(self.turn_detection, brief.lockout),
             instructions=brief.instructions or UNSET,
             output_modality=self.modality,
             noise_reduction=self.noise_reduction,
@@ -89,6 +91,12 @@ class OpenAIRealtime:
             voice=self.voice,
             speed=self.speed,
         )
+
+    def fingerprint(self, brief: Brief) -> str:
+        """See `voicecore.ports.Provider`: where it is opened, and the canonical configuration, tools included."""
+        key = hashlib.sha256(self.api_key.reveal().encode()).hexdigest() if self.api_key else ""
+        whole = "\n".join((self.url(), key, self.session_config(brief).canonical_json()))
+        return hashlib.sha256(whole.encode()).hexdigest()
 
     def url(self) -> str:
         """Return where a session is opened; holds no secret."""
@@ -103,7 +111,25 @@ class OpenAIRealtime:
         """
         if self.api_key is None:
             raise ConfigError("providers.openai_realtime.api_key", f"missing; give it, or set {API_KEY_VARIABLE}")
-        return open_session(world, self.url(), self.api_key, self.session_config(brief), self.limits)
+        plan = SessionPlan(
+            url=self.url(),
+            api_key=self.api_key,
+            config=self.session_config(brief),
+            turn_detection=self.turn_detection,
+            lockout=brief.lockout,
+        )
+        return open_session(world, plan, self.limits)
+
+
+def _locked(detection: TurnDetection | None, lockout: Lockout) -> TurnDetection | None:
+    """Return turn detection under a lockout."""
+    if detection is None or lockout is Lockout.DEAF:
+        return None
+    if lockout is Lockout.NONE:
+        return detection
+    if isinstance(detection, ServerVad):  # a prompt into the silence would be a reply too
+        return attrs.evolve(detection, create_response=False, interrupt_response=False, idle_timeout_ms=None)
+    return attrs.evolve(detection, create_response=False, interrupt_response=False)
 
 
 def _spoken(wanted: AudioFormat) -> AudioFormat:

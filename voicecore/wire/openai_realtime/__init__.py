@@ -34,6 +34,7 @@ from voicecore.wire.openai_realtime.client_events import (
     ResponseCreate,
     SessionUpdate,
     SystemMessage,
+    TurnDetectionUpdate,
     UserMessage,
     encode,
 )
@@ -213,6 +214,7 @@ __all__ = [
     "TranscriptionFailed",
     "TranscriptionSegment",
     "TurnDetection",
+    "TurnDetectionUpdate",
     "Unrecognised",
     "Unset",
     "UserMessage",

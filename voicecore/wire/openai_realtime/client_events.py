@@ -22,7 +22,7 @@ import orjson
 from voicecore.errors import LocalProtocolError
 from voicecore.wire.openai_realtime.config import SessionConfig
 from voicecore.wire.openai_realtime.items import REQUEST_ID_KEY
-from voicecore.wire.openai_realtime.parts import JsonObject, plain
+from voicecore.wire.openai_realtime.parts import JsonObject, TurnDetection, plain
 from voicecore.wire.openai_realtime.tools import ToolChoice
 
 APPEND_LIMIT_BYTES: Final = 15 * 1024 * 1024
@@ -122,6 +122,21 @@ class SessionUpdate:
 
     def to_wire(self) -> JsonObject:
         return _given(type="session.update", event_id=self.event_id, session=self.config.to_wire())
+
+
+@attrs.frozen(kw_only=True)
+class TurnDetectionUpdate:
+    """Changes turn detection and nothing else: nested updates leave their neighbours as they are.
+
+    The object is whole: what a partial one does to the fields that it leaves out is not known.
+    """
+
+    turn_detection: TurnDetection | None
+    event_id: str | None = None
+
+    def to_wire(self) -> JsonObject:
+        session = {"type": "realtime", "audio": {"input": {"turn_detection": plain(self.turn_detection)}}}
+        return _given(type="session.update", event_id=self.event_id, session=session)
 
 
 @attrs.frozen(kw_only=True)
@@ -267,6 +282,7 @@ class ResponseCancel:
 
 ClientEvent = (
     SessionUpdate
+    | TurnDetectionUpdate
     | InputAudioAppend
     | InputAudioCommit
     | InputAudioClear

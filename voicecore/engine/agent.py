@@ -1,0 +1,77 @@
+"""Who speaks on our side of a call: what the model is told, and what it says first.
+
+Rule: the agent that a call was taken or placed with is the agent of that call,
+end to end; its lockout, its message and its policy come from here alone.
+
+Used by embedding programs, by assembly.py (from the configuration file) and in
+engine/.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+from attrs.validators import min_len
+
+from voicecore.audio.convert import converter
+from voicecore.audio.formats import AudioFormat
+from voicecore.errors import ConfigError
+from voicecore.events import Lockout
+from voicecore.turns.first_message import FirstMessagePolicy, Message, ProtectionRule
+from voicecore.turns.opening import lockout_for
+
+Direction = Literal["inbound", "outbound"]
+
+
+@attrs.frozen
+class ReadySpeech:
+    """Ready speech."""
+
+    audio: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>", validator=min_len(1))
+    audio_format: AudioFormat
+
+
+@attrs.frozen(kw_only=True)
+class Agent:
+    """Who speaks: what the model is told, and what it says first."""
+
+    instructions: str = attrs.field(validator=min_len(1))
+    first_message: str | None = None
+    """Said word for word when the call begins; None: the caller begins."""
+    first_message_audio: ReadySpeech | None = None
+    """Played in place of being spoken by the session; `first_message` are its words, for the history."""
+    policy: FirstMessagePolicy | None = None
+    """How the first message is said; None: `POLICIES` of the call's direction."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.first_message_audio is not None and self.first_message is None:
+            raise ConfigError("agent.first_message", "missing; a recorded first message needs its words too")
+
+    def policy_for(self, direction: Direction) -> FirstMessagePolicy:
+        """Return how the first message is said on such a call."""
+        return self.policy or POLICIES[direction]
+
+    def message(self, leg_format: AudioFormat) -> Message | None:
+        """Return the first message, its audio in the leg's format."""
+        if self.first_message is None:
+            return None
+        ready = self.first_message_audio
+        return Message(self.first_message, None if ready is None else _converted(ready, leg_format))
+
+    def lockout(self, direction: Direction) -> Lockout:
+        """Return the lockout that a session must be opened with."""
+        message = None if self.first_message is None else Message(self.first_message)
+        return lockout_for(message, self.policy_for(direction))
+
+
+POLICIES: dict[Direction, FirstMessagePolicy] = {
+    "outbound": FirstMessagePolicy(),
+    "inbound": FirstMessagePolicy(protection=ProtectionRule.FIRST_AUDIO),
+}
+"""Whoever is called says "hello?" first; whoever calls waits for a greeting, and may cut it short."""
+
+
+def _converted(ready: ReadySpeech, leg_format: AudioFormat) -> bytes:
+    to_leg = converter(ready.audio_format, leg_format)
+    return to_leg.convert(ready.audio) + to_leg.flush()

@@ -1,0 +1,112 @@
+"""One call as an object, from its first word to its record: what is known of it, and how it ends.
+
+It stands before there is any media and after there is none; while the media
+run, `call` holds the talk.  Webhooks, streams and the program that placed the
+call all speak to it.
+
+Rule 1: the first cause of the end wins; what comes later changes nothing.
+Rule 2: the media are brought once, by whoever holds the call's token, and are
+held until nothing of the call uses them.
+
+Synchronous, except that others may wait for its events.  Kept in book.py; its
+tasks are in life.py.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+import trio
+
+from voicecore.engine.agent import Agent, Direction
+from voicecore.engine.alarm import Alarm
+from voicecore.engine.call import Call, Ending
+from voicecore.engine.keeper import ParkedSession
+from voicecore.engine.ringing import Ringing
+from voicecore.engine.settings import DialOptions
+from voicecore.events import TokenUsage
+from voicecore.facts import EndCause, ParkedOnce, ParkingFate
+from voicecore.ports import Leg, StatusReport
+from voicecore.statuses import AnsweredBy
+
+
+class CallPhase(enum.Enum):
+    """Where a call stands."""
+
+    RINGING = "ringing"  #: announced or dialled; its media have not come
+    LIVE = "live"
+    OVER = "over"  #: nothing of it runs; its record waits for the last status
+
+
+@attrs.define(eq=False, kw_only=True)
+class CallEntry:
+    """One call."""
+
+    call_id: str
+    direction: Direction
+    caller: str
+    callee: str
+    agent: Agent
+    started_at: str
+    announced_at: float
+    token: str = attrs.field(repr=False)
+    ringing: Ringing
+    options: DialOptions | None = None
+    """How it is placed; None for one that comes in."""
+    carrier_call_ids: list[str] = attrs.field(factory=list)
+    """Every name that the carrier has for it, the first one first."""
+    phase: CallPhase = CallPhase.RINGING
+    leg: Leg | None = None
+    call: Call | None = None
+    ending: Ending | None = None
+    status: StatusReport | None = None
+    answered_by: AnsweredBy | None = None
+    answered_by_word: str | None = None
+    parked: ParkedSession | None = None
+    """The session that waits for it now."""
+    parked_before: list[ParkedSession] = attrs.field(factory=list)
+    """Every session that was parked for it; bounded by the parking lot's retries."""
+    alarm: Alarm = attrs.field(factory=Alarm, repr=False)
+    """Wakes its ringing."""
+    placing: trio.CancelScope = attrs.field(factory=lambda: trio.CancelScope(shield=True), repr=False)
+    """Around the request to the carrier; whoever closes the engine gives it a deadline."""
+    placed: trio.Event = attrs.field(factory=trio.Event, repr=False)
+    """The carrier's answer to our request is known, or nothing was asked."""
+    media_over: trio.Event = attrs.field(factory=trio.Event, repr=False)
+    """Nothing of the call uses its media."""
+    final_status: trio.Event = attrs.field(factory=trio.Event, repr=False)
+    filed: trio.Event = attrs.field(factory=trio.Event, repr=False)
+
+    @property
+    def carrier_call_id(self) -> str | None:
+        """The carrier's id of the call; None before it gave one."""
+        return self.carrier_call_ids[0] if self.carrier_call_ids else None
+
+    def bring(self, leg: Leg) -> None:
+        """The media are here."""
+        self.leg = leg
+        self.phase = CallPhase.LIVE
+        self.wake()
+
+    def end(self, cause: EndCause, detail: str, now: float) -> None:
+        """End the call; the first cause stands, wherever the call is."""
+        if self.call is not None:
+            self.call.end(cause, detail)
+        elif self.ending is None:
+            self.ending = Ending(cause, detail, now)
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the ringing look again at what has changed."""
+        self.alarm.bring_forward(float("-inf"))
+
+    def parked_once(self) -> tuple[ParkedOnce, ...]:
+        """Return what became of every session that was parked for this call."""
+        told = (parked.ticket.told() for parked in self.parked_before)
+        return tuple(each for each in told if each is not None)
+
+    def usage_before(self) -> TokenUsage:
+        """Return what sessions that were never adopted have used; what an adopted one used, its call has counted."""
+        unused = (p.ticket.usage for p in self.parked_before if p.ticket.fate is not ParkingFate.ADOPTED)
+        return sum(unused, TokenUsage())

@@ -1,0 +1,311 @@
+"""Keeping sessions that were opened before pick-up, and lending them to their calls.
+
+    keep      the one task that opens a session, reads it while it is parked, and closes it
+    adopt     the call's side: claim, wait until the keeper has let go, prove it alive, use it
+
+Rule 1: the task that opened a connection also closes it; a call borrows it.
+Rule 2: there is one reader at any time: the keeper has stopped before the call begins.
+Rule 3: a session that is not surely alive is not adopted.
+Rule 4: whatever becomes of an adoption, nothing of the session is left to the
+call: a cold connect starts on a fresh object.
+
+Used by engine/life.py; the decisions are in parking.py.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+
+from voicecore.audio.formats import AudioFormat
+from voicecore.engine.parking import ParkingLot, ParkingSettings, Stage, Ticket
+from voicecore.errors import ProviderError, SessionLost, printable
+from voicecore.events import (
+    AgentAudio,
+    Capabilities,
+    LockState,
+    RequestResponse,
+    ResponseEnded,
+    SessionEvent,
+    SessionOrder,
+    SessionProblem,
+    Severity,
+)
+from voicecore.facts import ParkingFate
+from voicecore.ports import Brief, Provider, Session
+from voicecore.world import World
+
+log = logging.getLogger("voicecore.engine")
+
+_EVENTS_LIMIT = 20_000  #: events of one session before pick-up; a minute of speech has some two thousand
+
+
+class NotAdopted(Exception):
+    """A parked session could not be used; the message says why. Nothing of it is left to the call."""
+
+
+class Lease:
+    """A parked session in the hands of its call; implements `voicecore.ports.Session`."""
+
+    def __init__(self, session: Session, early: Sequence[SessionEvent], *, asked: bool) -> None:
+        self.asked = asked
+        """Whether the first message was asked for while the phone rang."""
+        self._session = session
+        self._early = list(early)  # what came before pick-up; bounded by the keeper
+
+    @property
+    def session_id(self) -> str:
+        return self._session.session_id
+
+    @property
+    def caller_format(self) -> AudioFormat:
+        return self._session.caller_format
+
+    @property
+    def agent_format(self) -> AudioFormat:
+        return self._session.agent_format
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._session.capabilities
+
+    @property
+    def lock(self) -> LockState:
+        """See `voicecore.ports.Session`."""
+        return self._session.lock
+
+    async def prove_alive(self, fresh_s: float) -> None:
+        """See `voicecore.ports.Session`."""
+        await self._session.prove_alive(fresh_s)
+
+    async def receive(self) -> Sequence[SessionEvent]:
+        """See `voicecore.ports.Session`; what came before pick-up comes first."""
+        if not self._early:
+            return await self._session.receive()
+        await trio.lowlevel.checkpoint()
+        early, self._early = self._early, []
+        return early
+
+    async def send(self, order: SessionOrder) -> None:
+        """See `voicecore.ports.Session`."""
+        await self._session.send(order)
+
+
+class ParkedSession:
+    """One session that waits for its call. Made by `ParkedSessions.park`."""
+
+    def __init__(
+        self,
+        lot: ParkingLot,
+        ticket: Ticket,
+        world: World,
+        provider: Provider,
+        brief: Brief,
+        *,
+        first: RequestResponse | None,
+    ) -> None:
+        self.ticket = ticket
+        self.closed = trio.Event()
+        """Its connection is closed and its keeper has ended."""
+        self.opened_or_closed = trio.Event()
+        self.opened_after_s: float | None = None
+        self._lot = lot
+        self._world = world
+        self._provider = provider
+        self._brief = brief
+        self._first = first
+        self._session: Session | None = None
+        self._early: list[SessionEvent] = []
+        self._scope = trio.CancelScope(deadline=ticket.deadline)  # around everything that the keeper does
+        self._reading = trio.CancelScope()  # around its reading: cancelled to make it let go
+        self._let_go = trio.Event()
+        self._returned = trio.Event()
+
+    # --- the keeper's side ------------------------------------------------------------
+
+    async def keep(self) -> None:
+        """Open the session, read it while it is parked, hold it while it is lent, close it."""
+        try:
+            with self._scope:
+                async with self._provider.open_session(self._world, self._brief) as session:
+                    await self._hold(session)
+        except ProviderError as failure:
+            self._settle(ParkingFate.DIED, printable(str(failure)))
+        except Exception:
+            log.exception("call %s: its parked session failed", self.ticket.call_id)
+            self._settle(ParkingFate.DIED, "a bug; see the log")
+        finally:
+            expired = self._world.now() >= self.ticket.deadline
+            self._settle(*_TIME_OVER if expired else _ENGINE_CLOSES)
+            self._lot.gone(self.ticket)
+            for event in (self.opened_or_closed, self._let_go, self.closed):
+                event.set()
+
+    async def _hold(self, session: Session) -> None:
+        if self._first is not None:
+            await session.send(self._first)
+        if not self._lot.opened(self.ticket):
+            return
+        self._session = session
+        self.opened_after_s = self._world.now() - self.ticket.began_at
+        self.opened_or_closed.set()
+        with self._reading:
+            await self._read(session)
+        self._let_go.set()
+        await self._returned.wait()
+
+    async def _read(self, session: Session) -> None:
+        every_s = self._settings.probe_every_s
+        probe_at = self._world.now() + every_s
+        while True:
+            with trio.move_on_at(probe_at):
+                self._take(await session.receive())
+            if self._world.now() >= probe_at:
+                await self._prove(session, every_s)
+                probe_at = self._world.now() + every_s
+
+    def _take(self, events: Sequence[SessionEvent]) -> None:
+        """Keep what a session says before pick-up; it belongs to the call."""
+        for event in events:
+            if isinstance(event, SessionProblem) and event.severity is Severity.FATAL:
+                raise SessionLost(f"the provider ended the session: {event.code}")
+            if isinstance(event, AgentAudio) and self._session is not None:
+                self.ticket.prepared_s += self._session.agent_format.seconds_in(len(event.audio))
+            if isinstance(event, ResponseEnded) and event.usage is not None:
+                self.ticket.usage += event.usage
+        self._early += events
+        if self.ticket.prepared_s > self._settings.prepared_limit_s or len(self._early) > _EVENTS_LIMIT:
+            raise SessionLost("it said more before pick-up than there is room for")
+
+    async def _prove(self, session: Session, fresh_s: float) -> None:
+        with trio.move_on_after(self._settings.proof_s) as scope:
+            await session.prove_alive(fresh_s)
+        if scope.cancelled_caught:
+            raise SessionLost(f"did not answer a ping within {self._settings.proof_s} s")
+
+    # --- the call's side ----------------------------------------------------------------
+
+    @asynccontextmanager
+    async def adopt(self, fingerprint: str) -> AsyncIterator[Lease]:
+        """Use the session, where it is the one that ``fingerprint`` means; leaving the block closes it, bounded.
+
+        Waits, bounded, for one that is still opening; never opens another.
+
+        Raises (on entering):
+            NotAdopted: It is not to be had.
+        """
+        if not self._lot.claim(self.ticket, fingerprint, self._world.now()):
+            if self.ticket.stage is Stage.CLOSING:
+                self._scope.cancel()
+            raise NotAdopted(self._why())
+        try:
+            self._scope.deadline = float("inf")
+            session = await self._take_over()
+            yield Lease(session, self._early, asked=self._first is not None)
+        finally:
+            await self._give_back()
+
+    def settle(self, fate: ParkingFate, detail: str) -> None:
+        """Give the session up, unless its fate is known already; its keeper closes it."""
+        if self._settle(fate, detail):
+            self._scope.cancel()
+
+    def evict(self) -> None:
+        """Close it: the lot has settled its fate already."""
+        self._scope.cancel()
+
+    def extend(self, deadline: float) -> None:
+        """Let it wait until ``deadline`` at least."""
+        if self.ticket.stage in {Stage.OPENING, Stage.READY}:
+            self._lot.extend(self.ticket, deadline)
+            self._scope.deadline = self.ticket.deadline
+
+    async def _take_over(self) -> Session:
+        with trio.move_on_after(self._settings.open_wait_s):
+            await self.opened_or_closed.wait()
+        if self._session is None:
+            self._settle(ParkingFate.EXPIRED, "it was not open in time")
+            raise NotAdopted(self._why())
+        self._reading.cancel()
+        await self._let_go.wait()
+        try:
+            if self.ticket.waits:
+                await self._prove(self._session, self._settings.fresh_s)
+        except SessionLost as lost:
+            self._settle(ParkingFate.DIED, printable(str(lost)))
+        if not self._lot.lend(self.ticket, self._world.now()):
+            raise NotAdopted(self._why())
+        return self._session
+
+    async def _give_back(self) -> None:
+        self._settle(ParkingFate.HUNG_UP, "its call ended first")
+        if self.ticket.stage is not Stage.LENT:
+            self._scope.cancel()
+            return
+        self._returned.set()
+        with trio.move_on_after(self._settings.close_s, shield=True) as scope:
+            await self.closed.wait()
+        if scope.cancelled_caught:
+            self._scope.cancel()
+
+    # --- inside ------------------------------------------------------------------------
+
+    @property
+    def _settings(self) -> ParkingSettings:
+        return self._lot.settings
+
+    def _settle(self, fate: ParkingFate, detail: str) -> bool:
+        return self._lot.settle(self.ticket, fate, detail, self._world.now())
+
+    def _why(self) -> str:
+        return self.ticket.detail or f"it was {self.ticket.stage.value}"
+
+
+_TIME_OVER = (ParkingFate.EXPIRED, "its time was over")
+_ENGINE_CLOSES = (ParkingFate.SHUT_DOWN, "the engine closes")
+
+
+class ParkedSessions:
+    """All parked sessions of one host: the registry and its keepers' nursery."""
+
+    def __init__(self, nursery: trio.Nursery, world: World, settings: ParkingSettings) -> None:
+        self.lot = ParkingLot(settings)
+        self._nursery = nursery
+        self._world = world
+        self._kept: dict[Ticket, ParkedSession] = {}  # bounded by the lot and the calls that hold a lease
+
+    def park(
+        self, call_id: str, provider: Provider, brief: Brief, *, until: float, first: RequestResponse | None = None
+    ) -> ParkedSession | None:
+        """Open a session for a call that rings; None where none is parked, and the call goes cold.
+
+        Args:
+            until: When it is given up at the latest.
+            first: A request for speech that is generated while the phone rings.
+        """
+        if not self.lot.settings.enabled:
+            return None
+        fingerprint = provider.fingerprint(brief)
+        ticket, gives_way = self.lot.park(call_id, fingerprint, until, self._world.now())
+        if gives_way is not None:
+            self._kept[gives_way].evict()
+        if ticket is None:
+            return None
+        parked = ParkedSession(self.lot, ticket, self._world, provider, brief, first=first)
+        self._kept[ticket] = parked
+        self._nursery.start_soon(self._keep, parked)
+        return parked
+
+    def shut_down(self) -> None:
+        """Give up what still waits; what is lent ends with its call."""
+        for parked in list(self._kept.values()):
+            parked.settle(*_ENGINE_CLOSES)
+
+    async def _keep(self, parked: ParkedSession) -> None:
+        try:
+            await parked.keep()
+        finally:
+            del self._kept[parked.ticket]

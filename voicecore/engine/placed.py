@@ -1,0 +1,95 @@
+"""A call that the program placed, as the program sees it.
+
+    async with engine.dial("+15551234567") as call:
+        async for fact in call.facts():
+            ...
+    call.report.outcome
+
+Rule 1: facts wait in a bounded buffer; a reader who is slow loses the oldest,
+counted, and never slows the call.
+Rule 2: reading facts ends with the call.
+
+Made by engine/host.py; public through `voicecore.open_engine`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+import trio
+
+from voicecore.engine.agent import Agent
+from voicecore.engine.entry import CallEntry, CallPhase
+from voicecore.errors import LocalProtocolError
+from voicecore.facts import CallEnded, CallReport, EndCause, Fact
+
+FACTS_LIMIT = 10_000  #: facts that wait for their reader
+
+
+class PlacedCall:
+    """One call that was dialled. Made by `Host.dial`."""
+
+    def __init__(self, entry: CallEntry, now: Callable[[], float]) -> None:
+        self.facts_lost = 0
+        """Facts that were dropped because nobody read them in time."""
+        self._entry = entry
+        self._now = now
+        self._facts: deque[Fact] = deque()  # bounded by FACTS_LIMIT
+        self._news = trio.Event()
+        self._report: CallReport | None = None
+
+    def __repr__(self) -> str:
+        return f"<PlacedCall {self.call_id} {self._entry.phase.value}>"
+
+    @property
+    def call_id(self) -> str:
+        """Our own id of the call."""
+        return self._entry.call_id
+
+    @property
+    def report(self) -> CallReport:
+        """What the call came to.
+
+        Raises:
+            LocalProtocolError: It is not over, or its record is not filed yet.
+        """
+        if self._report is None:
+            raise LocalProtocolError("the call is not over; its report is there once the block of dial() is left")
+        return self._report
+
+    def hang_up(self) -> None:
+        """End the call, ringing or live; nothing when it is over."""
+        self._entry.end(EndCause.HUNG_UP, "", self._now())
+
+    def use_agent(self, agent: Agent) -> None:
+        """Let another agent take this call.
+
+        A session that was opened for the first one is then not adopted.
+
+        Raises:
+            LocalProtocolError: It has been picked up: the first agent speaks already.
+        """
+        if self._entry.phase is not CallPhase.RINGING:
+            raise LocalProtocolError("the call has been picked up; its agent cannot be changed any more")
+        self._entry.agent = agent
+
+    async def facts(self) -> AsyncIterator[Fact]:
+        """Iterate over what happens, from the first fact that waits to CallEnded. One reader at a time."""
+        while True:
+            while not self._facts:
+                if self._report is not None:
+                    return
+                self._news = trio.Event()
+                await self._news.wait()
+            yield self._facts.popleft()
+
+    def tell(self, fact: Fact) -> None:
+        """Take a fact; called by the host."""
+        if len(self._facts) >= FACTS_LIMIT:
+            self._facts.popleft()
+            self.facts_lost += 1
+        self._facts.append(fact)
+        if isinstance(fact, CallEnded):
+            self._report = fact.report
+        self._news.set()

@@ -1,0 +1,185 @@
+"""Opening a session with OpenAI Realtime.
+
+    dial → session.created → session.update → session.updated → ready
+
+Rule 1: a session exists configured, or not at all; each step has its bound, and
+whatever goes wrong leaves nothing open.
+Rule 2: an update is refused whole.  Where it held a lockout, that alone may be
+what the server does not like: it is asked once more without, and the session
+says so (`Session.lock`).
+Rule 3: an acknowledgement that does not come in time does not end the opening
+where the peer is alive: updates are applied in their order, and a caller is
+waiting.  What was asked for is then assumed, the lockout is not relied on, and a
+late echo is still compared.
+
+Facts: OpenAI Realtime, sections session.update rules and first-message lockout.
+Used by settings.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import attrs
+import trio
+
+from voicecore.errors import ConnectionLost, HandshakeRefused, ProviderRefused, ProviderUnavailable
+from voicecore.events import Lockout
+from voicecore.net.dial import DialLimits, dial
+from voicecore.net.websocket import DialledWebSocket
+from voicecore.providers.openai_realtime.session import PEER, UNLOCKED_ID, UPDATE_ID, OpenAISession, Read, decoded
+from voicecore.secrets import Secret
+from voicecore.wire.openai_realtime import (
+    EffectiveConfig,
+    ErrorClass,
+    ErrorReported,
+    Outlook,
+    RealtimeCodec,
+    SessionConfig,
+    SessionCreated,
+    SessionUpdate,
+    SessionUpdated,
+    TurnDetection,
+    classify_close,
+    classify_error,
+    classify_status,
+    encode,
+)
+from voicecore.world import World
+
+
+@attrs.frozen(kw_only=True)
+class OpenLimits:
+    """Bounds of opening; seconds."""
+
+    dial: DialLimits = attrs.field(factory=DialLimits)
+    created_s: float = 2.0
+    """From the open socket to session.created."""
+    updated_s: float = 2.0
+    """From our session.update to its acknowledgement."""
+    alive_s: float = 1.0
+    """For the answer to a ping, where the acknowledgement did not come in time."""
+
+
+@attrs.frozen(kw_only=True)
+class SessionPlan:
+    """What is to be opened."""
+
+    url: str
+    api_key: Secret
+    config: SessionConfig
+    """Under the lockout."""
+    turn_detection: TurnDetection | None
+    """The real one, for the time after the lockout."""
+    lockout: Lockout = Lockout.NONE
+
+    @property
+    def unlocked(self) -> SessionConfig:
+        """The configuration without the lockout."""
+        return attrs.evolve(self.config, turn_detection=self.turn_detection)
+
+
+@asynccontextmanager
+async def open_session(world: World, plan: SessionPlan, limits: OpenLimits) -> AsyncIterator[OpenAISession]:
+    """See `voicecore.ports.Provider.open_session`."""
+    async with AsyncExitStack() as stack:
+        headers = [("Authorization", f"Bearer {plan.api_key.reveal()}")]
+        try:
+            socket = await stack.enter_async_context(dial(world.network, plan.url, headers=headers, limits=limits.dial))
+            session = await _Opening(socket, limits).configure(plan)
+        except HandshakeRefused as refusal:
+            retryable = classify_status(refusal.status) is not Outlook.REFUSED
+            raise ProviderRefused(
+                f"{PEER} refused the connection with HTTP status {refusal.status}{_advice(refusal.status)}",
+                status=refusal.status,
+                retryable=retryable,
+            ) from refusal
+        except ConnectionLost as lost:
+            raise _not_opened(lost) from lost
+        yield session
+
+
+class _UpdateRefused(ProviderRefused):
+    """An update was refused whole; the session is as it was before."""
+
+
+class _Opening:
+    """Reads a socket until the session is as it should be."""
+
+    def __init__(self, socket: DialledWebSocket, limits: OpenLimits) -> None:
+        self._socket = socket
+        self._limits = limits
+        self._codec = RealtimeCodec()
+        self._early: list[Read] = []  # what belongs to whoever holds the session; bounded by the opening's time
+
+    async def configure(self, plan: SessionPlan) -> OpenAISession:
+        """Configure the session, without its lockout where that is refused. Raises ProviderError."""
+        created = None
+        with trio.move_on_after(self._limits.created_s):
+            created = await self._wait_for(SessionCreated)
+        if created is None:
+            raise ProviderUnavailable(f"{PEER} sent no session.created within {self._limits.created_s} s")
+        config, refusal = plan.config, None
+        try:
+            updated = await self._update(config, UPDATE_ID)
+        except _UpdateRefused as refused:
+            if plan.lockout is Lockout.NONE:
+                raise
+            config, refusal = plan.unlocked, str(refused)
+            updated = await self._update(config, UNLOCKED_ID)
+        return OpenAISession(
+            self._socket,
+            self._codec,
+            self._early,
+            session_id=(updated and updated.id) or created.id or "",
+            asked=config,
+            unlocked=plan.unlocked,
+            lockout=plan.lockout,
+            echo=updated,
+            refusal=refusal,
+        )
+
+    async def _update(self, config: SessionConfig, event_id: str) -> EffectiveConfig | None:
+        """Send an update; return its echo, None where a living peer gave none in time."""
+        with trio.move_on_after(self._limits.updated_s):
+            await self._socket.send(encode(SessionUpdate(config=config, event_id=event_id)))
+            return await self._wait_for(SessionUpdated, event_id)
+        with trio.move_on_after(self._limits.alive_s):
+            await self._socket.prove_alive(0.0)
+            return None
+        raise ProviderUnavailable(f"{PEER} did not acknowledge the configuration, and answers nothing")
+
+    async def _wait_for(self, kind: type[SessionCreated | SessionUpdated], event_id: str = "") -> EffectiveConfig:
+        while True:
+            for text in await self._socket.receive():
+                self._early += decoded(self._codec, text)
+            for index, event in enumerate(self._early):
+                if isinstance(event, ErrorReported):
+                    self._judge(event, event_id)
+                elif isinstance(event, kind):
+                    del self._early[index]
+                    return event.session
+
+    def _judge(self, event: ErrorReported, event_id: str) -> None:
+        """Raise for what ends the opening; an error without an id, while one update is out, is that update's."""
+        error = event.error
+        where = f" ({error.param})" if error.param else ""
+        words = f"{PEER} refused the session: {error.code or error.type}{where}"
+        if classify_error(error.code, error.type, error.message) is ErrorClass.FATAL:
+            raise ProviderRefused(words, code=error.code)
+        if event_id and error.event_id in {None, event_id}:
+            self._early.remove(event)
+            raise _UpdateRefused(words, code=error.code)
+
+
+def _not_opened(lost: ConnectionLost) -> ProviderRefused | ProviderUnavailable:
+    if lost.code is not None and classify_close(lost.code) is Outlook.REFUSED:
+        return ProviderRefused(f"{PEER} closed the connection with code {lost.code}: {lost.reason}")
+    return ProviderUnavailable(f"{PEER} could not be reached: {lost}")
+
+
+def _advice(status: int) -> str:
+    return {401: ": check the API key", 404: ": check the base URL and the model", 429: ": over quota or limit"}.get(
+        status, ""
+    )

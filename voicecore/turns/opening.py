@@ -1,0 +1,355 @@
+"""The opening of a call: its first message, what protects it, and when the caller counts.
+
+    FirstMessage   is it asked for, spoken, heard, lost
+    Protection     lockout and gate, and how they are lifted
+    CallerGate     what becomes of caller audio meanwhile
+    SpeechGate     whether the caller speaks, heard on our own side
+
+Joint rules:
+1. The protection ends with the message, whatever becomes of it, and not before.
+2. While it is on, a response that was not asked for is silenced: it would take
+the message's place.
+3. Who speaks first is asked again at the moment of the first frame.
+
+The message left on an answering machine is an opening too: protected, and then
+the call is over.
+
+Pure; time is an argument.  Used by turns/conversation.py.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+from voicecore.audio.formats import AudioFormat
+from voicecore.audio.level import Offset, Onset, SpeechGate
+from voicecore.events import (
+    CallerAudioDiscarded,
+    Lockout,
+    LockState,
+    RequestResponse,
+    ResponseEnded,
+    ResponseStarted,
+    SessionReconfigured,
+)
+from voicecore.facts import MessageReport
+from voicecore.turns.first_message import (
+    Ask,
+    CutMessage,
+    FirstMessage,
+    FirstMessagePolicy,
+    Message,
+    MessageOver,
+    MessageStep,
+    Phase,
+    PlayOwn,
+    ProtectionRule,
+    SpeaksFirst,
+)
+from voicecore.turns.gate import CallerAudioRule, CallerGate
+from voicecore.turns.protection import Deaf, Lifted, Protection, ProtectionPhase, ProtectionSettings, ProtectionStep
+from voicecore.turns.speech import AgentSpeech, SpeechStep
+from voicecore.turns.trace import Trace
+from voicecore.turns.verdict import Dangers, verdict
+
+_SAY = "Say exactly the following to the caller, word for word, and nothing else:\n"
+
+
+class Purpose(enum.Enum):
+    """What a message is for; the value begins its requests' ids."""
+
+    FIRST = "first-message"
+    MACHINE = "machine-message"  #: left on an answering machine; then the call is over
+
+
+OpeningStep = SpeechStep | CutMessage | MessageOver | Lifted | Deaf
+
+
+def message_request(message: Message, request_id: str) -> RequestResponse:
+    """Return the request that has a session speak a message: the same while the phone rings and after pick-up."""
+    return RequestResponse(request_id=request_id, instructions=_SAY + message.text)
+
+
+def lockout_for(message: Message | None, policy: FirstMessagePolicy) -> Lockout:
+    """Return the lockout that a session must be opened with, so that this message is safe from the first moment."""
+    if message is None:
+        return Lockout.NONE
+    if policy.speaks_first is not SpeaksFirst.AGENT:
+        return Lockout.LISTENING  # the caller's greeting is to be heard, and not answered by the model
+    if policy.protection is ProtectionRule.OFF:
+        return Lockout.NONE
+    forwards = policy.caller_audio is CallerAudioRule.FORWARD
+    return Lockout.LISTENING if forwards else Lockout.DEAF
+
+
+def prepared_request(message: Message) -> RequestResponse:
+    """Return the request for a first message that is generated before the media begin."""
+    return message_request(message, FirstMessage(message, FirstMessagePolicy(), Purpose.FIRST.value).request_id)
+
+
+class Opening:
+    """The opening of one call."""
+
+    def __init__(
+        self,
+        message: Message,
+        policy: FirstMessagePolicy,
+        speech: AgentSpeech,
+        *,
+        leg_format: AudioFormat,
+        began_at: float,
+        purpose: Purpose = Purpose.FIRST,
+        protection: ProtectionSettings | None = None,
+    ) -> None:
+        self.message = FirstMessage(message, policy, purpose.value)
+        self.policy = policy
+        self.purpose = purpose
+        self.trace = Trace(began_at)
+        self.gate = CallerGate(leg_format.bytes_in(policy.hold_s))
+        self.protection = Protection(self.gate, self.trace, protection)
+        self._speech = speech
+        self._ear = SpeechGate(leg_format)
+        self._began_at = began_at
+        self._dangers = Dangers()
+        self._protected_by = "nothing"
+        self._caller_since: float | None = None
+        self._audible = False
+        self._session_ready = False
+
+    # --- beginning ------------------------------------------------------------------
+
+    def begin(self, now: float) -> list[OpeningStep]:
+        """The media began: our own audio need not wait for the session."""
+        if self.policy.speaks_first is SpeaksFirst.CALLER:
+            self.message.await_caller(now + self.policy.hello_s)
+            return []
+        self._protect(now)
+        return self._say(now) if self.message.message.audio is not None else []
+
+    def session_ready(self, lockout: Lockout, lock: LockState, now: float, *, asked: bool) -> list[OpeningStep]:
+        """The session can be spoken to; ``asked``: the message was asked for while the phone rang."""
+        self._session_ready = True
+        if lockout is not Lockout.NONE and lock is not LockState.IN_FORCE:
+            self._dangers = attrs.evolve(self._dangers, lockout_refused=True)
+        steps = self._protected(self.protection.session_ready(lockout, lock, now))
+        if self.protection.is_on:
+            self._protected_by = self.protection.words()
+        if asked and self.message.phase is Phase.WAITING:
+            self.message.already_asked(now)
+            self._speech.responses.assume_sent(self._request(self.message.request_id), now)
+            self.trace.note("engine", "the message was asked for while the phone rang", now)
+        elif not self._awaits_caller(now):
+            steps += self._say(now)
+        return steps
+
+    # --- the caller ------------------------------------------------------------------
+
+    def hear(self, audio: bytes, now: float) -> tuple[bytes, list[OpeningStep]]:
+        """Take caller audio; return what goes to the session now, and what else is to be done."""
+        steps: list[OpeningStep] = []
+        for change in self._ear.feed(audio):
+            if isinstance(change, Onset):
+                self._caller_began(now)
+            elif isinstance(change, Offset):
+                self._caller_since = None
+                steps += self._say(now)
+        return self.gate.admit(audio), steps
+
+    def caller_turn(self, now: float) -> list[OpeningStep]:
+        """The session heard a whole turn of the caller."""
+        return self._messaged(self.message.talk_goes_on(), now) + self._say(now)
+
+    @property
+    def protects(self) -> bool:
+        """Whether caller speech must not cut what plays."""
+        return self.protection.is_on
+
+    # --- the session -------------------------------------------------------------------
+
+    def started(self, event: ResponseStarted, now: float) -> list[OpeningStep]:
+        """A response began."""
+        self.message.started(event.response_id, event.request_id)
+        if self.message.owns(event.response_id):
+            self.trace.note("provider", "began to speak the message", now)
+            return []
+        due = self.protection.is_on or self.message.phase is Phase.WAITING
+        if due and event.request_id is None and self.message.over is None:
+            self.trace.note("provider", "began a response that nobody asked for; it is silenced", now)
+            return [*self._speech.silence(event.response_id, now)]
+        return self._messaged(self.message.talk_goes_on(), now)
+
+    def audio(self, response_id: str, item_id: str, now: float) -> None:
+        """Audio of a response came in."""
+        self.message.audio(response_id, item_id, now)
+
+    def ended(self, event: ResponseEnded, now: float) -> list[OpeningStep]:
+        """A response is over."""
+        if self.message.owns(event.response_id):
+            self.trace.note("provider", f"ended the message's response: {event.status.value} {event.reason or ''}", now)
+        may_cancel = self.policy.protection is ProtectionRule.OFF
+        return self._messaged(self.message.ended(event, now, early_speech_may_cancel=may_cancel), now)
+
+    def lost(self, why: str, now: float) -> list[OpeningStep]:
+        """The request for the message will not be answered."""
+        return self._messaged(self.message.lost(why, now), now)
+
+    def discarded(self, _event: CallerAudioDiscarded, now: float) -> list[OpeningStep]:
+        """The provider has forgotten unused caller audio."""
+        return self._protected(self.protection.discarded(now))
+
+    def reconfigured(self, event: SessionReconfigured, now: float) -> list[OpeningStep]:
+        """The provider echoed a configuration."""
+        return self._protected(self.protection.reconfigured(event, now))
+
+    def refused(self, request_id: str | None, why: str, now: float) -> list[OpeningStep]:
+        """The provider refused a request."""
+        return self._protected(self.protection.refused(request_id, why, now))
+
+    # --- the caller's ear ----------------------------------------------------------------
+
+    def plays_at(self) -> float:
+        """Return from when audio may be sent: asked before its first frame, for a caller may have begun to speak."""
+        if self._audible or self.message.over is not None:
+            return float("-inf")
+        free_at = self._began_at + self.policy.lead_in_s
+        if self.policy.speaks_first is SpeaksFirst.WHOEVER and self._caller_since is not None:
+            return max(free_at, self._caller_since + self.policy.caller_turn_s)
+        return free_at
+
+    def audible(self, response_id: str, now: float) -> None:
+        """The first audio of something was sent."""
+        if self.message.owns(response_id) and not self._audible:
+            self._audible = True
+            self.trace.note("engine", "the message's first audio was sent", now)
+
+    def first_heard(self, response_id: str, now: float) -> list[OpeningStep]:
+        """The mark behind an item's first audio came back."""
+        self.message.first_heard(response_id, now)
+        if self.message.owns(response_id) and self.policy.protection is ProtectionRule.FIRST_AUDIO:
+            return self._protected(self.protection.lift(now))
+        return []
+
+    def played(self, response_id: str, item_id: str, mark: str | None, now: float) -> list[OpeningStep]:
+        """An item was played to its end."""
+        return self._messaged(self.message.played(response_id, item_id, mark, now), now)
+
+    def interrupted(self, now: float) -> list[OpeningStep]:
+        """The caller cut what played."""
+        return self._messaged(self.message.interrupted(), now)
+
+    # --- time and the end ------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        """Return when to call `expire`."""
+        moments = (self.message.deadline(), self.protection.deadline())
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def expire(self, now: float, *, plays: bool) -> list[OpeningStep]:
+        """Act on the deadlines that have passed."""
+        steps = self._protected(self.protection.expire(now))
+        deadline = self.message.deadline()
+        if self.message.phase is Phase.WAITING and deadline is not None and deadline <= now:
+            return steps + self._say(now)
+        return steps + self._messaged(self.message.expire(now, plays=plays), now)
+
+    def drop(self, why: str, now: float) -> list[OpeningStep]:
+        """Nobody wants the message any more; nothing of the protection is undone."""
+        return [step for step in self._messaged(self.message.dropped(why), now) if isinstance(step, MessageOver)]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the message has met its fate and the protection is off."""
+        return self.message.over is not None and self.protection.phase is ProtectionPhase.OFF
+
+    def report(self) -> MessageReport | None:
+        """Return what became of the message; None before its fate."""
+        message = self.message
+        if message.over is None:
+            return None
+        dangers = attrs.evolve(self._dangers, losses=tuple(message.losses))
+        first_heard_s, heard_s = self._since(message.first_heard_at), self._since(message.heard_at)
+        return MessageReport(
+            fate=message.over.fate,
+            detail=message.over.detail,
+            first_heard_s=first_heard_s,
+            heard_s=heard_s,
+            heard_by=message.heard_by,
+            requests=message.requests,
+            protection=self._protected_by,
+            verdict=verdict(message.message.name, message.over.fate, heard_s, self._protected_by, dangers),
+            trace=tuple(self.trace.lines()),
+        )
+
+    # --- inside ---------------------------------------------------------------------------
+
+    def _protect(self, now: float) -> None:
+        if self.policy.protection is ProtectionRule.OFF:
+            return
+        self.protection.begin(self.policy.caller_audio, now)
+        self._protected_by = self.protection.words()
+
+    def _awaits_caller(self, now: float) -> bool:
+        """Whether the caller speaks, or is to speak, before the message."""
+        deadline = self.message.deadline()
+        waits = deadline is not None and now < deadline
+        if self.policy.speaks_first is SpeaksFirst.WHOEVER:
+            return waits and self._caller_since is not None
+        return waits and self.policy.speaks_first is SpeaksFirst.CALLER
+
+    def _say(self, now: float) -> list[OpeningStep]:
+        if self.message.phase is not Phase.WAITING:
+            return []
+        if self.message.message.audio is None and not self._session_ready:
+            return []
+        if self.protection.phase is ProtectionPhase.OFF and self.policy.speaks_first is SpeaksFirst.CALLER:
+            self._protect(now)
+        return self._messaged(self.message.say(now), now)
+
+    def _caller_began(self, now: float) -> None:
+        self.trace.note("caller", "began to speak", now)
+        self._caller_since = now
+        invited = self.policy.speaks_first is SpeaksFirst.CALLER and self.message.phase is Phase.WAITING
+        if not invited and self._dangers.caller_spoke_s is None and self.message.over is None:
+            self._dangers = attrs.evolve(self._dangers, caller_spoke_s=now - self._began_at)
+        if self.message.phase is Phase.WAITING:
+            self.message.await_caller(now + self.policy.caller_turn_s)
+
+    def _messaged(self, found: list[MessageStep], now: float) -> list[OpeningStep]:
+        steps: list[OpeningStep] = []
+        for step in found:
+            if isinstance(step, Ask):
+                self.trace.note("engine", f"asked for the message ({step.request_id})", now)
+                steps += self._speech.request(self._request(step.request_id), now)
+            elif isinstance(step, PlayOwn):
+                self.trace.note("engine", "plays the message's own audio", now)
+                message = self.message.message
+                steps += self._speech.play_own(message.audio or b"", message.text, now)
+            elif isinstance(step, CutMessage):
+                self.trace.note("engine", f"gave up a try: {step.why}", now)
+                steps += [step, *self._cut(step, now)]
+            else:
+                self.trace.note("engine", f"the message is over: {step.fate.value} {step.detail}", now)
+                steps += [step, *self._protected(self.protection.lift(now))]
+        return steps
+
+    def _request(self, request_id: str) -> RequestResponse:
+        return message_request(self.message.message, request_id)
+
+    def _cut(self, step: CutMessage, now: float) -> list[OpeningStep]:
+        self._audible = False
+        steps: list[OpeningStep] = [*self._speech.responses.abandon(step.request_id, now)]
+        if step.response_id is not None:
+            steps += self._speech.silence(step.response_id, now)
+            steps += self._speech.cut(now, provider_cancels=False)[1]
+        return steps
+
+    def _protected(self, found: list[ProtectionStep]) -> list[OpeningStep]:
+        for step in found:
+            if isinstance(step, Lifted) and not step.acknowledged:
+                self._dangers = attrs.evolve(self._dangers, restore_unacknowledged=True)
+        return [*found]
+
+    def _since(self, moment: float | None) -> float | None:
+        return None if moment is None else moment - self._began_at

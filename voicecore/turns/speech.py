@@ -1,0 +1,221 @@
+"""The agent's speech, from asking for it to the caller's ear: responses, playout, transcript and reply times together.
+
+Rule 1: audio is admitted by its response; what is stale or has no room is
+counted under a reason, never played.
+Rule 2: what was cut leaves the session's history too: truncated to what was
+heard, deleted where nothing was.
+Rule 3: speech that we play ourselves is told to the session when it is known
+what was heard of it.
+
+Pure; time is an argument.  Used by turns/conversation.py, which gives it the
+session's events and carries out what comes back.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import attrs
+
+from voicecore import events as ev
+from voicecore import facts
+from voicecore.audio.formats import AudioFormat
+from voicecore.turns.first_message import OWN
+from voicecore.turns.playout import EchoKind, FirstHeard, Interrupted, Played, PlayoutLedger, PlayoutSettings
+from voicecore.turns.replies import ReplyTimes
+from voicecore.turns.responses import Phase, RequestLost, ResponseOrder, ResponseOwner, ResponseSettings
+from voicecore.turns.transcript import Transcript
+
+
+@attrs.frozen
+class Audible:
+    """The first audio of an item was sent."""
+
+    response_id: str
+    item_id: str
+    after_caller_s: float | None
+
+
+@attrs.frozen
+class Said:
+    """An item is over; ``text`` is what was heard of it."""
+
+    item_id: str
+    text: str | None
+    interrupted: bool
+
+
+TextEvent = ev.CallerTranscriptPart | ev.AgentItemAdded | ev.AgentTextPart | ev.AgentTextDone
+SpeechStep = ev.SessionOrder | RequestLost | FirstHeard | Played | Said
+
+
+class AgentSpeech:
+    """All that the agent says in one call."""
+
+    def __init__(
+        self, leg_format: AudioFormat, began_at: float, playout: PlayoutSettings, responses: ResponseSettings
+    ) -> None:
+        self.playout = PlayoutLedger(leg_format, playout)
+        self.responses = ResponseOwner(responses)
+        self.transcript = Transcript()
+        self.replies = ReplyTimes(began_at)
+        self.received_bytes = 0
+        self.sent_bytes = 0
+        self.dropped_bytes: Counter[str] = Counter()
+        self._requests = 0
+        self._speaker_of: dict[str, str] = {}  # item id -> response id, of items whose audio came in
+        self._audible: set[str] = set()  # items of which audio was sent
+
+    # --- asking --------------------------------------------------------------------
+
+    def request_reply(self, now: float) -> list[SpeechStep]:
+        """Ask for a reply, now or when its turn comes."""
+        self._requests += 1
+        return self.request(ev.RequestResponse(request_id=f"request-{self._requests}"), now)
+
+    def request(self, request: ev.RequestResponse, now: float) -> list[SpeechStep]:
+        """Ask for a response, now or when its turn comes."""
+        return [*self.responses.request(request, now)]
+
+    def silence(self, response_id: str, now: float) -> list[SpeechStep]:
+        """Let nothing of a response be heard from here on; what waits of it stays with `cut`."""
+        return [*self.responses.interrupt(response_id, now, provider_cancels=False)]
+
+    # --- what the session says -------------------------------------------------------
+
+    def write(self, event: TextEvent, now: float) -> None:
+        """Take words, or an item that will have some."""
+        if isinstance(event, ev.CallerTranscriptPart):
+            self.transcript.extend(facts.Speaker.CALLER, event.item_id, event.text)
+            return
+        self.responses.progressed(event.response_id, now)
+        if isinstance(event, ev.AgentItemAdded):
+            self.transcript.add(facts.Speaker.AGENT, event.item_id)
+        elif isinstance(event, ev.AgentTextPart):
+            self.transcript.extend(facts.Speaker.AGENT, event.item_id, event.text)
+        else:
+            self.transcript.complete(facts.Speaker.AGENT, event.item_id, event.text)
+
+    def admit(self, event: ev.AgentAudio, now: float) -> bool:
+        """Take note of audio that came in; return whether it may be played."""
+        self.received_bytes += len(event.audio)
+        self.responses.progressed(event.response_id, now)
+        if self.responses.admits(event.response_id) and not self.responses.has_ended(event.response_id):
+            return True
+        self.drop(event)
+        return False
+
+    def drop(self, event: ev.AgentAudio) -> None:
+        """Count audio that comes too late to be played."""
+        self.dropped_bytes["late"] += len(event.audio)
+
+    def play(self, event: ev.AgentAudio, now: float) -> list[SpeechStep]:
+        """Put admitted audio behind what waits; a response that finds no room is stopped."""
+        self.replies.generated(event.response_id, now)
+        self._speaker_of.setdefault(event.item_id, event.response_id)
+        self.transcript.add(facts.Speaker.AGENT, event.item_id)
+        refused = self.playout.push(event.response_id, event.item_id, event.audio)
+        if not refused:
+            return []
+        self.dropped_bytes["no_room"] += refused
+        return self.silence(event.response_id, now)
+
+    def play_own(self, audio: bytes, text: str, now: float) -> list[SpeechStep]:
+        """Play speech that did not come from the session."""
+        self.play(ev.AgentAudio(OWN, OWN, audio), now)
+        self.transcript.complete(facts.Speaker.AGENT, OWN, text)
+        return self.settled(self.playout.finish(OWN))
+
+    def ended(self, event: ev.ResponseEnded, now: float) -> list[SpeechStep]:
+        """A response is over."""
+        steps = self.settled(self.playout.finish_response(event.response_id))
+        return [*steps, *self.responses.ended(event, now)]
+
+    def spoke(self, response_id: str) -> bool:
+        """Whether audio of this response came in, or was not wanted."""
+        return response_id in self._speaker_of.values() or not self.responses.admits(response_id)
+
+    # --- what the carrier says ---------------------------------------------------------
+
+    def sent(self, order: ev.PlayAudio, now: float) -> Audible | None:
+        """Some audio is on the carrier's wire; return what became audible by it."""
+        self.sent_bytes += len(order.audio)
+        response_id = self._speaker_of[order.item_id]
+        after_caller_s = self.replies.sent(response_id, now)
+        if order.item_id in self._audible:
+            return None
+        self._audible.add(order.item_id)
+        return Audible(response_id, order.item_id, after_caller_s)
+
+    def skipped(self, order: ev.LegOrder) -> None:
+        """An order was not written, because a clear overtook it."""
+        if isinstance(order, ev.PlayAudio):
+            self.dropped_bytes["cleared"] += len(order.audio)
+
+    def echoed(self, name: str, now: float) -> tuple[EchoKind, list[SpeechStep]]:
+        """A mark came back."""
+        kind, found = self.playout.echoed(name, now)
+        for event in found:
+            if isinstance(event, FirstHeard):
+                self.replies.heard(event.response_id, now)
+        return kind, self.settled(found)
+
+    # --- cutting -----------------------------------------------------------------------
+
+    def cut(self, now: float, *, provider_cancels: bool) -> tuple[list[Interrupted], list[SpeechStep]]:
+        """Drop all speech, sent and waiting; return what was cut, and what to do about it."""
+        cuts = self.playout.clear(now)
+        return cuts, [step for cut in cuts for step in self._cut_item(cut, now, provider_cancels)]
+
+    def _cut_item(self, cut: Interrupted, now: float, provider_cancels: bool) -> list[SpeechStep]:
+        self.replies.interrupted(cut.response_id)
+        self.transcript.cut(cut.item_id, cut.heard_s, cut.generated_s)
+        steps: list[SpeechStep] = []
+        steps += self.responses.interrupt(cut.response_id, now, provider_cancels=provider_cancels)
+        text = self.transcript.text(cut.item_id)
+        heard_ms = int(cut.heard_s * 1000)
+        if cut.item_id == OWN:
+            steps += [ev.AddAgentText(text)] if text else []
+        else:
+            steps.append(ev.TruncateItem(cut.item_id, heard_ms) if heard_ms else ev.DeleteItem(cut.item_id))
+        return [*steps, Said(cut.item_id, text, True)]
+
+    # --- time and the end ----------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        """Return when to call `expire`."""
+        moments = (self.responses.deadline(), self.playout.deadline())
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def expire(self, now: float) -> list[SpeechStep]:
+        """Act on the deadlines that have passed."""
+        steps = self.settled(self.playout.expire(now))
+        active = self.responses.active_id
+        expired: list[ResponseOrder] = self.responses.expire(now)
+        steps += expired
+        if active is not None and self.responses.phase is not Phase.ACTIVE:
+            steps += self.settled(self.playout.finish_response(active))
+        return steps
+
+    def plays(self, now: float) -> bool:
+        """Whether there is something to be heard, now or soon."""
+        return self.playout.lead_s(now) > 0 or self.playout.waiting_bytes > 0
+
+    def end(self, now: float) -> None:
+        """The call is over; what was not heard by now never will be."""
+        for cut in self.playout.unplayed(now):
+            self.transcript.cut(cut.item_id, cut.heard_s, cut.generated_s)
+        self.playout.clear(now)
+
+    def settled(self, found: list[FirstHeard | Played] | list[Played]) -> list[SpeechStep]:
+        """Return what follows from items that were heard or played to their end."""
+        steps: list[SpeechStep] = []
+        for event in found:
+            if isinstance(event, Played):
+                self.transcript.heard(event.item_id)
+                text = self.transcript.text(event.item_id)
+                steps.append(Said(event.item_id, text, False))
+                if event.item_id == OWN and text:
+                    steps.append(ev.AddAgentText(text))
+            steps.append(event)
+        return steps
