@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,21 +23,26 @@ import attrs
 import trio
 
 from voicecore.audio.formats import PCM16_24K
-from voicecore.carriers.twilio import TwilioAccount, TwilioInbound
-from voicecore.config import OpenAIRealtimeSettings, Settings
-from voicecore.engine.agent import Agent
+from voicecore.carriers.twilio import TwilioAccount, TwilioDialler, TwilioInbound
+from voicecore.config import AgentSettings, OpenAIRealtimeSettings, OutboundSettings, Settings, TwilioSettings
+from voicecore.engine.agent import DIRECTIONS, Agent
 from voicecore.engine.host import Host, HostParts, HostStatistics, open_host
-from voicecore.engine.settings import HostSettings
+from voicecore.engine.parking import ParkingSettings, WhenFull
+from voicecore.engine.placed import PlacedCall
+from voicecore.engine.settings import DialOptions, HostSettings, OnMachine
 from voicecore.facts import Observer
 from voicecore.net.disk import RealFiles
+from voicecore.net.http_client import open_http_client
 from voicecore.net.http_messages import Request, Response
 from voicecore.net.routes import Handler, Parameters, Router
 from voicecore.net.server import serve
 from voicecore.net.sockets import RealNetwork
 from voicecore.nurseries import open_service_nursery
 from voicecore.observe.store import FolderStore
-from voicecore.ports import Provider
+from voicecore.ports import MachineDetection, Provider
 from voicecore.providers.openai_realtime import OpenAIRealtime
+from voicecore.turns.first_message import FirstMessagePolicy, ProtectionRule, SpeaksFirst
+from voicecore.turns.gate import CallerAudioRule
 from voicecore.wire.openai_realtime import NoiseReduction, SemanticVad, ServerVad, Transcription, TurnDetection
 from voicecore.world import World
 
@@ -59,6 +64,16 @@ class Engine:
     url: str
     """Where it listens, on this machine."""
     _host: Host
+    _options: DialOptions
+
+    def dial(
+        self, number: str, *, agent: Agent | None = None, options: DialOptions | None = None
+    ) -> AbstractAsyncContextManager[PlacedCall]:
+        """Place a call; see `voicecore.engine.host.Host.dial`.
+
+        ``agent`` and ``options`` are this call's own; None: those of the settings.
+        """
+        return self._host.dial(number, agent=agent, options=options or self._options)
 
     def statistics(self) -> HostStatistics:
         """Return how many calls stand where."""
@@ -78,20 +93,25 @@ async def open_engine(
     observers: Sequence[Observer] = (),
     host_settings: HostSettings | None = None,
 ) -> AsyncIterator[Engine]:
-    """Run an engine that answers calls; leaving the block ends them.
+    """Run an engine that answers and places calls; leaving the block ends them.
 
     Raises (on entering):
         OSError: The port is taken.
         ConfigError: The parts do not fit together.
     """
     world = world or real_world()
-    host_settings = host_settings or HostSettings(max_calls=settings.server.max_calls)
-    async with open_host(world, _parts(settings, world, observers), host_settings) as host:
+    host_settings = host_settings or _host_settings(settings)
+    async with open_http_client(world.network) as http:
         listening = await world.network.listen(settings.server.host, settings.server.port)
         local_url = f"http://{_url_host(settings.server.host)}:{listening.port}"
-        async with open_service_nursery() as nursery:
-            await nursery.start(serve, listening.listeners, Router(_routes(settings, world, host, local_url)))
-            yield Engine(url=local_url, host=host)
+        account = _twilio(settings.carriers.twilio, settings.server.public_url or local_url)
+        number = settings.carriers.twilio.phone_number
+        dialler = None if number is None else TwilioDialler(account, number, http)
+        parts = _parts(settings, world, observers, dialler)
+        async with open_host(world, parts, host_settings) as host, open_service_nursery() as nursery:
+            router = Router({**TwilioInbound(world, account, host).routes(), **_health_routes(host)})
+            await nursery.start(serve, listening.listeners, router)
+            yield Engine(url=local_url, host=host, options=_dial_options(settings.outbound))
 
 
 def openai_realtime(settings: OpenAIRealtimeSettings) -> OpenAIRealtime:
@@ -117,32 +137,71 @@ def _turn_detection(settings: OpenAIRealtimeSettings) -> TurnDetection:
     return ServerVad(threshold=settings.vad_threshold, silence_duration_ms=settings.silence_duration_ms)
 
 
-def _parts(settings: Settings, world: World, observers: Sequence[Observer]) -> HostParts:
+def _parts(settings: Settings, world: World, observers: Sequence[Observer], dialler: TwilioDialler | None) -> HostParts:
     provider: Provider = openai_realtime(settings.providers.openai_realtime)
     data_dir = settings.server.data_dir
     return HostParts(
         provider=provider,
-        agent=Agent(instructions=settings.agent.instructions, first_message=settings.agent.first_message),
+        agent=_agent(settings.agent),
+        dialler=dialler,
         store=None if data_dir is None else FolderStore(world.files, Path(data_dir)),
         records_audio=settings.server.record_audio,
         observers=observers,
     )
 
 
-def _routes(settings: Settings, world: World, host: Host, local_url: str) -> Mapping[tuple[str, str], Handler]:
-    account = settings.carriers.twilio
-    twilio = TwilioInbound(
-        world,
-        TwilioAccount(
-            account_sid=account.account_sid,
-            auth_token=account.auth_token,
-            public_url=settings.server.public_url or local_url,
-            verify_signatures=account.verify_signatures,
-            apology=account.apology,
-        ),
-        host,
+def _twilio(settings: TwilioSettings, public_url: str) -> TwilioAccount:
+    return TwilioAccount(
+        account_sid=settings.account_sid,
+        auth_token=settings.auth_token,
+        public_url=public_url,
+        api_base_url=settings.api_base_url,
+        verify_signatures=settings.verify_signatures,
+        apology=settings.apology,
     )
-    return {**twilio.routes(), **_health_routes(host)}
+
+
+def _host_settings(settings: Settings) -> HostSettings:
+    parking = ParkingSettings(
+        enabled=settings.parking.enabled,
+        max_sessions=settings.parking.max_sessions,
+        when_full=WhenFull(settings.parking.when_full),
+    )
+    return HostSettings(max_calls=settings.server.max_calls, parking=parking)
+
+
+def _dial_options(settings: OutboundSettings) -> DialOptions:
+    return DialOptions(
+        ring_timeout_s=settings.ring_timeout_s,
+        detection=MachineDetection(settings.machine_detection),
+        on_machine=OnMachine(settings.on_machine),
+        machine_message=settings.machine_message,
+    )
+
+
+def _agent(settings: AgentSettings) -> Agent:
+    agent = Agent(instructions=settings.instructions, first_message=settings.first_message)
+    policies = {direction: _policy(settings, agent.policy_for(direction)) for direction in DIRECTIONS}
+    return attrs.evolve(agent, policies=policies)
+
+
+def _policy(settings: AgentSettings, default: FirstMessagePolicy) -> FirstMessagePolicy:
+    return attrs.evolve(
+        default,
+        speaks_first=SpeaksFirst(settings.speaks_first),
+        protection=_PROTECTION.get(settings.protect_first_message, default.protection),
+        caller_audio=CallerAudioRule(settings.caller_audio),
+        hello_s=settings.hello_wait_ms / 1000,
+        lead_in_s=settings.lead_in_ms / 1000,
+        prepared=settings.prepare_first_message,
+    )
+
+
+_PROTECTION = {
+    "heard": ProtectionRule.WHOLE,
+    "first_audio": ProtectionRule.FIRST_AUDIO,
+    "off": ProtectionRule.OFF,
+}
 
 
 def _health_routes(host: Host) -> Mapping[tuple[str, str], Handler]:

@@ -34,11 +34,18 @@ TurnDetection = Literal["server_vad", "semantic_vad"]
 Eagerness = Literal["low", "medium", "high", "auto"]
 NoiseReduction = Literal["near_field", "far_field", "off"]
 SessionAudio = Literal["carrier", "pcm"]
+Speaker = Literal["agent", "caller", "whoever"]
+ProtectionUntil = Literal["heard", "first_audio", "off", "auto"]
+CallerAudio = Literal["hold", "drop", "forward"]
+MachineDetectionWhen = Literal["off", "async", "sync"]
+MachineAction = Literal["hang_up", "leave_message", "go_on"]
+ParkingWhenFull = Literal["oldest_gives_way", "newest_goes_cold"]
 
 FILE_NAME = "voicecore.toml"
 APOLOGY: str | None = "We are sorry, this call cannot be continued. Please call again later."
 MAX_CALLS_LIMIT = 10_000
 SILENCE_LIMIT_MS = 10_000
+WAIT_LIMIT_MS = 60_000
 
 _PREFIX = "VOICECORE_"
 _OWNERS_VARIABLES: Mapping[str, str] = {  # as their owners spell them
@@ -88,6 +95,54 @@ class AgentSettings:
     instructions: str = attrs.field(validator=kinds.TEXT)
     first_message: str | None = attrs.field(default=None, validator=kinds.OPTIONAL_TEXT)
     """Said word for word when the call begins; None: the caller begins."""
+    speaks_first: Speaker = attrs.field(default="agent", validator=kinds.one_of(get_args(Speaker)))
+    """Who begins: the agent; the caller, for whom the agent waits; or whoever does."""
+    protect_first_message: ProtectionUntil = attrs.field(
+        default="auto", validator=kinds.one_of(get_args(ProtectionUntil))
+    )
+    """Until when caller speech cannot end it: until it was heard whole, until its first audio was, or not at all.
+    "auto": heard whole on calls that we place, first audio on calls that come in."""
+    caller_audio: CallerAudio = attrs.field(default="hold", validator=kinds.one_of(get_args(CallerAudio)))
+    """What becomes of the caller's words meanwhile: answered afterwards, dropped, or given to the model at once."""
+    hello_wait_ms: int = attrs.field(default=4000, validator=kinds.whole(1, WAIT_LIMIT_MS))
+    """How long the agent waits for a caller who is to speak first."""
+    lead_in_ms: int = attrs.field(default=0, validator=kinds.whole(0, WAIT_LIMIT_MS))
+    """Pause between pick-up and the first message: some lines lose their first moments."""
+    prepare_first_message: bool = attrs.field(default=False, validator=kinds.SWITCH)
+    """Generate it while the phone rings: at once at pick-up, and paid for where nobody answers."""
+
+
+@attrs.frozen(kw_only=True)
+class OutboundSettings:
+    """How calls are placed."""
+
+    ring_timeout_s: int = attrs.field(default=30, validator=kinds.whole(5, 600))
+    machine_detection: MachineDetectionWhen = attrs.field(
+        default="off", validator=kinds.one_of(get_args(MachineDetectionWhen))
+    )
+    """Whether the carrier listens for answering machines: beside the call, or before it (dead air for people)."""
+    on_machine: MachineAction = attrs.field(default="hang_up", validator=kinds.one_of(get_args(MachineAction)))
+    machine_message: str | None = attrs.field(default=None, validator=kinds.OPTIONAL_TEXT)
+    """Said to an answering machine once its greeting has ended."""
+
+    def __attrs_post_init__(self) -> None:
+        leaves = self.on_machine == "leave_message"
+        if leaves and self.machine_message is None:
+            raise ConfigError("outbound.machine_message", 'missing; on_machine = "leave_message" needs it')
+        if leaves and self.machine_detection == "off":
+            raise ConfigError("outbound.machine_detection", 'must be "async" or "sync" to leave a message')
+
+
+@attrs.frozen(kw_only=True)
+class ParkingLotSettings:
+    """Sessions that are opened before pick-up."""
+
+    enabled: bool = attrs.field(default=True, validator=kinds.SWITCH)
+    max_sessions: int = attrs.field(default=200, validator=kinds.whole(1, MAX_CALLS_LIMIT))
+    when_full: ParkingWhenFull = attrs.field(
+        default="oldest_gives_way", validator=kinds.one_of(get_args(ParkingWhenFull))
+    )
+    """Which call goes cold when more ring than that."""
 
 
 @attrs.frozen(kw_only=True)
@@ -98,7 +153,7 @@ class TwilioSettings:
     auth_token: Secret = attrs.field(validator=kinds.SECRET)
     """Signs webhooks and authenticates REST requests."""
     phone_number: str | None = attrs.field(default=None, validator=kinds.PHONE_NUMBER)
-    """Our own number in E.164 form; None: any number of the account."""
+    """Our own number in E.164 form, which calls are placed from; None: none are placed."""
     api_base_url: str = attrs.field(default="https://api.twilio.com", validator=kinds.HTTP_URL)
     verify_signatures: bool = attrs.field(default=True, validator=kinds.SWITCH)
     """Off only in writing: without it anybody who finds the port can start calls."""
@@ -154,6 +209,8 @@ class Settings:
 
     server: ServerSettings
     agent: AgentSettings
+    outbound: OutboundSettings
+    parking: ParkingLotSettings
     carriers: CarrierSettings
     providers: ProviderSettings
 
@@ -188,6 +245,8 @@ class Settings:
 _SECTIONS: Mapping[str, type[attrs.AttrsInstance]] = {
     "server": ServerSettings,
     "agent": AgentSettings,
+    "outbound": OutboundSettings,
+    "parking": ParkingLotSettings,
     "carriers.twilio": TwilioSettings,
     "providers.openai_realtime": OpenAIRealtimeSettings,
 }
@@ -282,6 +341,8 @@ class _Reader:
         return Settings(
             server=built["server"],
             agent=built["agent"],
+            outbound=built["outbound"],
+            parking=built["parking"],
             carriers=CarrierSettings(twilio=built["carriers.twilio"]),
             providers=ProviderSettings(openai_realtime=built["providers.openai_realtime"]),
         )

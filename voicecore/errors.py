@@ -68,6 +68,7 @@ class ConnectionLost(VoicecoreError):
     """
 
     def __init__(self, problem: str, *, peer: str, code: int | None = None, reason: str = "") -> None:
+        self.problem = problem
         self.peer = peer
         self.code = code
         self.reason = printable(reason)

@@ -25,13 +25,14 @@ from voicecore.config import Settings
 from voicecore.engine.settings import HostSettings
 from voicecore.facts import CallEnded, CallReport, Fact
 from voicecore.simulation import recordings
-from voicecore.simulation.carrier_twin import CarrierTwin, open_carrier
+from voicecore.simulation.carrier_twin import CarrierTwin, Dialled, DialPlan, open_carrier
 from voicecore.simulation.memory_network import LinkSettings
 from voicecore.simulation.provider_twin import Behaviour, ProviderTwin, Script, TwinConnection
 from voicecore.simulation.world import SimulatedWorld, simulated_world
 
 T = TypeVar("T")
 
+CALLEE = "+15550100077"
 LIMIT_S = 900.0  #: virtual; a scenario that has not ended by then hangs
 
 
@@ -67,6 +68,20 @@ class House:
         files = self.simulated.files.files
         return [json.loads(bytes(data)) for path, data in files.items() if path.name == "record.json"]
 
+    @property
+    def dialled(self) -> Dialled:
+        """The last call that the engine placed, at the carrier."""
+        return self.carrier.dials[-1]
+
+    async def dial(self, plan: DialPlan | None = None, **how: Any) -> CallReport:
+        """Place one call, stay until it is over, and return its report."""
+        if plan is not None:
+            self.carrier.expect(plan)
+        async with self.engine.dial(CALLEE, **how) as call:
+            async for _ in call.facts():
+                pass
+        return call.report
+
     def told(self, kind: type) -> list[Any]:
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
@@ -79,6 +94,7 @@ def settings(base_url: str, **overrides: object) -> Settings:
         "agent.instructions": "Be brief.",
         "carriers.twilio.account_sid": "AC00000000000000000000000000000001",
         "carriers.twilio.auth_token": "voicecore-test-token",
+        "carriers.twilio.phone_number": "+15550100002",
         "providers.openai_realtime.api_key": "sk-planted-secret",
         "providers.openai_realtime.base_url": base_url,
     }
@@ -103,13 +119,14 @@ async def house(
     with trio.fail_after(LIMIT_S):
         async with (
             provider.serve() as base_url,
+            open_carrier(simulated.world) as carrier,
+            carrier.serve_rest() as api_base_url,
             open_engine(
-                settings(base_url, **overrides),
+                settings(base_url, **{"carriers__twilio__api_base_url": api_base_url, **overrides}),
                 world=simulated.world,
                 observers=[lambda _call_id, fact: facts.append(fact)],
                 host_settings=host,
             ) as engine,
-            open_carrier(simulated.world) as carrier,
         ):
             yield House(simulated, engine, carrier, provider, facts)
 

@@ -9,6 +9,7 @@ engine/.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import attrs
@@ -22,6 +23,7 @@ from voicecore.turns.first_message import FirstMessagePolicy, Message, Protectio
 from voicecore.turns.opening import lockout_for
 
 Direction = Literal["inbound", "outbound"]
+DIRECTIONS: Sequence[Direction] = ("inbound", "outbound")
 
 
 @attrs.frozen
@@ -42,7 +44,8 @@ class Agent:
     first_message_audio: ReadySpeech | None = None
     """Played in place of being spoken by the session; `first_message` are its words, for the history."""
     policy: FirstMessagePolicy | None = None
-    """How the first message is said; None: `POLICIES` of the call's direction."""
+    """How the first message is said, whoever called; None: by the call's direction."""
+    policies: Mapping[Direction, FirstMessagePolicy] = attrs.field(factory=lambda: POLICIES)
 
     def __attrs_post_init__(self) -> None:
         if self.first_message_audio is not None and self.first_message is None:
@@ -50,7 +53,7 @@ class Agent:
 
     def policy_for(self, direction: Direction) -> FirstMessagePolicy:
         """Return how the first message is said on such a call."""
-        return self.policy or POLICIES[direction]
+        return self.policy or self.policies[direction]
 
     def message(self, leg_format: AudioFormat) -> Message | None:
         """Return the first message, its audio in the leg's format."""
@@ -65,7 +68,7 @@ class Agent:
         return lockout_for(message, self.policy_for(direction))
 
 
-POLICIES: dict[Direction, FirstMessagePolicy] = {
+POLICIES: Mapping[Direction, FirstMessagePolicy] = {
     "outbound": FirstMessagePolicy(),
     "inbound": FirstMessagePolicy(protection=ProtectionRule.FIRST_AUDIO),
 }

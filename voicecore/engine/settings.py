@@ -17,11 +17,11 @@ from voicecore.engine.agent import Agent, Direction
 from voicecore.engine.parking import ParkingSettings
 from voicecore.errors import ConfigError
 from voicecore.ports import MachineDetection
-from voicecore.turns.conversation import ConversationSettings
 from voicecore.turns.floor import FloorSettings
 from voicecore.turns.playout import PlayoutSettings
 from voicecore.turns.protection import ProtectionSettings
 from voicecore.turns.responses import ResponseSettings
+from voicecore.turns.settings import ConversationSettings
 
 
 class OnMachine(enum.Enum):

@@ -16,20 +16,25 @@ Used by carriers (REST) and the carrier twin (webhooks).
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlencode
 
 import attrs
 import httpcore
 import httpx
 import trio
 
-from voicecore.errors import ConnectionLost, LocalProtocolError
+from voicecore.errors import ConnectionLost, LocalProtocolError, NotConnected
 from voicecore.net.headers import encode_headers
 from voicecore.world import Network
 
 _PEER_ERRORS = (httpcore.NetworkError, httpcore.ProtocolError, trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+Form = Mapping[str, str] | Sequence[tuple[str, str]]
+"""A form; pairs where a name is repeated."""
 
 
 @attrs.frozen(kw_only=True)
@@ -66,7 +71,7 @@ class HttpClient:
     async def post_form(
         self,
         url: str,
-        fields: Mapping[str, str],
+        fields: Form,
         *,
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
@@ -77,6 +82,7 @@ class HttpClient:
 
         Raises:
             LocalProtocolError: The URL is not one, or a header may not be sent.
+            NotConnected: No connection could be made; nothing was sent.
             ConnectionLost: No answer, not in time, or one that is too large or packed.
         """
         request = _form_request(url, fields, headers or {}, auth)
@@ -131,13 +137,14 @@ async def open_http_client(network: Network, limits: HttpLimits | None = None) -
         yield HttpClient(pool, limits)
 
 
-def _form_request(
-    url: str, fields: Mapping[str, str], headers: Mapping[str, str], auth: tuple[str, str] | None
-) -> httpx.Request:
+def _form_request(url: str, fields: Form, headers: Mapping[str, str], auth: tuple[str, str] | None) -> httpx.Request:
     given = encode_headers(headers.items())
     ours = [(b"accept-encoding", b"identity"), (b"connection", b"close")]
     try:
-        request = httpx.Request("POST", url, data=dict(fields), headers=[*given, *ours])
+        pairs = fields.items() if isinstance(fields, Mapping) else fields
+        content = urlencode(list(pairs)).encode("ascii")
+        ours.append((b"content-type", b"application/x-www-form-urlencoded"))
+        request = httpx.Request("POST", url, content=content, headers=[*given, *ours])
     except httpx.InvalidURL:
         raise LocalProtocolError("a URL that cannot be read") from None
     if request.url.scheme not in {"http", "https"} or not request.url.host:
@@ -209,10 +216,12 @@ class _Connection(httpcore.AsyncNetworkStream):
     async def _open(self, *, tls: bool) -> trio.abc.Stream:
         """Return the stream; the first call decides about TLS."""
         if self._stream is None:
-            with trio.move_on_after(self._limits.connect_s):
-                self._stream = await self._network.open_stream(self._host, self._port, tls=tls)
-        if self._stream is None:
-            raise ConnectionLost(
-                f"could not be reached within {self._limits.connect_s} s", peer=f"{self._host}:{self._port}"
-            )
+            peer = f"{self._host}:{self._port}"
+            try:
+                with trio.move_on_after(self._limits.connect_s):
+                    self._stream = await self._network.open_stream(self._host, self._port, tls=tls)
+            except ConnectionLost as lost:
+                raise NotConnected(lost.problem, peer=lost.peer) from lost
+            if self._stream is None:
+                raise NotConnected(f"could not be reached within {self._limits.connect_s} s", peer=peer)
         return self._stream

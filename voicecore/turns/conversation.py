@@ -23,38 +23,24 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-import attrs
-
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.audio.formats import AudioFormat
 from voicecore.turns.first_message import CutMessage, FirstMessagePolicy, Message, MessageOver
-from voicecore.turns.floor import Floor, FloorMachine, FloorSettings, Move
+from voicecore.turns.floor import Floor, FloorMachine, Move
 from voicecore.turns.gate import CallerAudioRule
 from voicecore.turns.opening import Opening, OpeningStep, Purpose
 from voicecore.turns.orders import EndCall, Order, Tell
-from voicecore.turns.playout import EchoKind, FirstHeard, Played, PlayoutSettings
-from voicecore.turns.protection import Deaf, Lifted, ProtectionSettings
-from voicecore.turns.responses import Phase, RequestLost, ResponseSettings
+from voicecore.turns.playout import EchoKind, FirstHeard, Played
+from voicecore.turns.protection import Deaf, Lifted
+from voicecore.turns.responses import Phase, RequestLost
+from voicecore.turns.settings import ConversationSettings
 from voicecore.turns.speech import AgentSpeech, Said, SpeechStep, TextEvent
 
 _RETRIES = 1  #: how often a lost reply is asked for again
 _NO_LOCKOUT = (ev.Lockout.NONE, ev.LockState.NOT_ASKED)
 NOT_AS_ASKED = "is not as asked for"
 _NO_SUCH_TOOL = '{"error": "there is no such tool"}'
-
-
-@attrs.frozen(kw_only=True)
-class ConversationSettings:
-    """What the agent does first, and the bounds of the machines."""
-
-    first_message: Message | None = None
-    """What the agent says first; None: the caller begins, and the agent answers."""
-    policy: FirstMessagePolicy = attrs.field(factory=FirstMessagePolicy)
-    protection: ProtectionSettings = attrs.field(factory=ProtectionSettings)
-    floor: FloorSettings = attrs.field(factory=FloorSettings)
-    playout: PlayoutSettings = attrs.field(factory=PlayoutSettings)
-    responses: ResponseSettings = attrs.field(factory=ResponseSettings)
 
 
 Handler = Callable[[Any, Any, float], list[Order]]
@@ -223,12 +209,10 @@ class Conversation:
         return orders + self._carry(self.speech.request_reply(now), now)
 
     def _turn_before_message(self, opening: Opening, event: ev.CallerTurnCommitted, now: float) -> list[Order]:
-        """A turn while a message is due is answered by it, where it was not asked for yet; behind it otherwise."""
-        asked_before = opening.message.requests
-        orders = self._opened(opening.caller_turn(now), now)
-        if opening.message.requests == asked_before and not self._provider_replies:
+        """A turn while a message is due is answered by it, or behind it."""
+        if not opening.answers_turns and not self._provider_replies:
             self._unanswered = event.item_id
-        return orders
+        return self._opened(opening.caller_turn(now), now)
 
     def _caller_text_done(self, event: ev.CallerTranscriptDone, now: float) -> list[Order]:
         self.speech.transcript.complete(facts.Speaker.CALLER, event.item_id, event.text)
@@ -385,7 +369,7 @@ class Conversation:
         """Act on every deadline that has passed."""
         orders = self._carry(self.speech.expire(now), now)
         if self._opening is not None:
-            orders += self._opened(self._opening.expire(now, plays=self.speech.plays(now)), now)
+            orders += self._opened(self._opening.expire(now), now)
         floor_deadline = self.floor.deadline()
         if floor_deadline is not None and floor_deadline <= now:
             orders += self._agent_is_late(now)
@@ -420,6 +404,8 @@ class Conversation:
                 carried += self._heard(step, now)
             else:
                 carried.append(step)
+                if self._opening is not None and isinstance(step, ev.RequestResponse):
+                    self._opening.request_sent(step.request_id, now)
         return carried
 
     def _heard(self, step: FirstHeard | Played, now: float) -> list[Order]:

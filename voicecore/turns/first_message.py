@@ -181,6 +181,11 @@ class FirstMessage:
         """Whether this response is the message."""
         return response_id == self.response_id
 
+    def request_sent(self, request_id: str, now: float) -> None:
+        """The time for an answer begins when the request is sent: it may have waited for another response."""
+        if request_id == self.request_id and self.phase is Phase.ASKED:
+            self._deadline = now + self.policy.first_audio_s
+
     def started(self, response_id: str, request_id: str | None) -> None:
         """A response began."""
         if request_id == self.request_id and self.phase is Phase.ASKED:
@@ -254,13 +259,13 @@ class FirstMessage:
         """Return when to call `expire`."""
         return self._deadline
 
-    def expire(self, now: float, *, plays: bool) -> list[MessageStep]:
-        """Act on a deadline that has passed; ``plays``: some of it is still being played."""
+    def expire(self, now: float, *, under_way: bool) -> list[MessageStep]:
+        """Act on a deadline that has passed; ``under_way``: some of it still plays, or its request waits its turn."""
         if self._deadline is None or now < self._deadline:
             return []
         if self.phase is Phase.WAITING:
             return self.say(now)
-        if self.phase is Phase.SPEAKING and plays:
+        if under_way and self.phase in {Phase.ASKED, Phase.SPEAKING}:
             self._deadline = now + self.policy.first_audio_s
             return []
         return self.lost("no audio in time", now)

@@ -162,6 +162,12 @@ class Opening:
         return self._messaged(self.message.talk_goes_on(), now) + self._say(now)
 
     @property
+    def answers_turns(self) -> bool:
+        """Whether the message is the answer to a caller turn that ends now: the caller's own greeting, turn 0."""
+        invited = self.policy.speaks_first is not SpeaksFirst.AGENT
+        return self.message.phase is Phase.WAITING or (invited and not self._audible)
+
+    @property
     def protects(self) -> bool:
         """Whether caller speech must not cut what plays."""
         return self.protection.is_on
@@ -180,6 +186,10 @@ class Opening:
             return [*self._speech.silence(event.response_id, now)]
         return self._messaged(self.message.talk_goes_on(), now)
 
+    def request_sent(self, request_id: str, now: float) -> None:
+        """A request went to the session: now, or later than it was asked for."""
+        self.message.request_sent(request_id, now)
+
     def audio(self, response_id: str, item_id: str, now: float) -> None:
         """Audio of a response came in."""
         self.message.audio(response_id, item_id, now)
@@ -187,7 +197,7 @@ class Opening:
     def ended(self, event: ResponseEnded, now: float) -> list[OpeningStep]:
         """A response is over."""
         if self.message.owns(event.response_id):
-            self.trace.note("provider", f"ended the message's response: {event.status.value} {event.reason or ''}", now)
+            self.trace.note("provider", f"ended the message's response: {_and(event.status.value, event.reason)}", now)
         may_cancel = self.policy.protection is ProtectionRule.OFF
         return self._messaged(self.message.ended(event, now, early_speech_may_cancel=may_cancel), now)
 
@@ -246,13 +256,16 @@ class Opening:
         moments = (self.message.deadline(), self.protection.deadline())
         return min((moment for moment in moments if moment is not None), default=None)
 
-    def expire(self, now: float, *, plays: bool) -> list[OpeningStep]:
+    def expire(self, now: float) -> list[OpeningStep]:
         """Act on the deadlines that have passed."""
         steps = self._protected(self.protection.expire(now))
         deadline = self.message.deadline()
         if self.message.phase is Phase.WAITING and deadline is not None and deadline <= now:
             return steps + self._say(now)
-        return steps + self._messaged(self.message.expire(now, plays=plays), now)
+        asked = self.message.phase is Phase.ASKED
+        waits = self._speech.responses.is_waiting(self.message.request_id)
+        under_way = waits if asked else self._speech.plays(now)
+        return steps + self._messaged(self.message.expire(now, under_way=under_way), now)
 
     def drop(self, why: str, now: float) -> list[OpeningStep]:
         """Nobody wants the message any more; nothing of the protection is undone."""
@@ -330,7 +343,7 @@ class Opening:
                 self.trace.note("engine", f"gave up a try: {step.why}", now)
                 steps += [step, *self._cut(step, now)]
             else:
-                self.trace.note("engine", f"the message is over: {step.fate.value} {step.detail}", now)
+                self.trace.note("engine", f"the message is over: {_and(step.fate.value, step.detail)}", now)
                 steps += [step, *self._protected(self.protection.lift(now))]
         return steps
 
@@ -353,3 +366,7 @@ class Opening:
 
     def _since(self, moment: float | None) -> float | None:
         return None if moment is None else moment - self._began_at
+
+
+def _and(word: str, more: str | None) -> str:
+    return f"{word} ({more})" if more else word

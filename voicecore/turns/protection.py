@@ -144,8 +144,8 @@ class Protection:
         """The provider echoed a configuration."""
         self.lock = event.lock
         self._trace.note("provider", f"acknowledged a configuration; lockout: {event.lock.value}", now)
-        if self.phase is not ProtectionPhase.RESTORING:
-            return []
+        if self.phase is not ProtectionPhase.RESTORING or event.lock is LockState.IN_FORCE:
+            return []  # the late echo of the opening is not the answer to the restore
         if event.lock is LockState.LIFTED:
             return self._off(now, acknowledged=True)
         return self._again(f"its echo says otherwise: {', '.join(event.differences)}", now)

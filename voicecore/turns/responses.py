@@ -135,6 +135,10 @@ class ResponseOwner:
         """Requests that were not sent yet."""
         return len(self._waiting)
 
+    def is_waiting(self, request_id: str) -> bool:
+        """Whether this request was not sent yet."""
+        return any(pending.request.request_id == request_id for pending in self._waiting)
+
     # --- what the provider says ---------------------------------------------
 
     def started(self, event: ResponseStarted, now: float) -> list[ResponseOrder]:

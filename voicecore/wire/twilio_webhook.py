@@ -15,8 +15,8 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 
-from voicecore.errors import RemoteProtocolError
-from voicecore.statuses import CarrierStatus
+from voicecore.errors import RemoteProtocolError, printable
+from voicecore.statuses import AnsweredBy, CarrierStatus
 
 FIELD_LIMIT = 200  #: fields of one form; Twilio sends some forty
 _PEER = "twilio"
@@ -44,7 +44,25 @@ class CallStatusReport:
     duration_s: int | None
 
 
+@attrs.frozen(kw_only=True)
+class MachineVerdict:
+    """What machine detection heard at the other end of a call that we placed."""
+
+    carrier_call_id: str
+    answered_by: AnsweredBy
+    word: str
+
+
 Form = Mapping[str, Sequence[str]]
+
+_ANSWERED_BY = {
+    "human": AnsweredBy.HUMAN,
+    "machine_start": AnsweredBy.MACHINE_SPEAKS,
+    "machine_end_beep": AnsweredBy.MACHINE_LISTENS,
+    "machine_end_silence": AnsweredBy.MACHINE_LISTENS,
+    "machine_end_other": AnsweredBy.MACHINE_LISTENS,
+    "fax": AnsweredBy.FAX,
+}
 
 
 def parse_form(body: bytes) -> Form:
@@ -95,6 +113,18 @@ def read_call_status(form: Form) -> CallStatusReport:
         status=CarrierStatus(word) if known else CarrierStatus.UNKNOWN,
         word=word,
         duration_s=None if duration is None else int(duration),
+    )
+
+
+def read_machine_verdict(form: Form) -> MachineVerdict:
+    """Read the verdict of machine detection; a form without one, and a word we do not know, say UNKNOWN.
+
+    Raises:
+        RemoteProtocolError: The call's id is missing or malformed.
+    """
+    word = _optional(form, "AnsweredBy") or ""
+    return MachineVerdict(
+        carrier_call_id=_call_id(form), answered_by=_ANSWERED_BY.get(word, AnsweredBy.UNKNOWN), word=printable(word)
     )
 
 

@@ -50,6 +50,13 @@ def reject(reason: str = "busy") -> bytes:
     return _text(response)
 
 
+def hang_up() -> bytes:
+    """Return TwiML that ends the call."""
+    response = ET.Element("Response")
+    ET.SubElement(response, "Hangup")
+    return _text(response)
+
+
 def _check_stream_url(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme != "wss" and not (parts.scheme == "ws" and parts.hostname in _LOOPBACK):

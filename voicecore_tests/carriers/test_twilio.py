@@ -14,14 +14,15 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from voicecore.carriers.twilio import FORM, TwilioAccount, TwilioInbound
+from voicecore.carriers.twilio import TwilioAccount, TwilioInbound
+from voicecore.carriers.twilio.webhooks import FORM
 from voicecore.net.http_messages import Request, Response, Upgrade
 from voicecore.net.routes import Router
-from voicecore.ports import Leg, MediaPass, RingingCall, StatusReport
+from voicecore.ports import Leg, MachineReport, MediaPass, RingingCall, StatusReport
 from voicecore.secrets import Secret
 from voicecore.simulation.carrier_twin.signing import sign
 from voicecore.simulation.world import simulated_world
-from voicecore.statuses import CarrierStatus
+from voicecore.statuses import AnsweredBy, CarrierStatus
 
 TOKEN = "voicecore-test-token"
 PUBLIC = "https://voice.example.test"
@@ -35,6 +36,8 @@ class Desk:
     full: bool = False
     announced: list[RingingCall] = attrs.field(factory=list)
     reports: list[StatusReport] = attrs.field(factory=list)
+    verdicts: list[MachineReport] = attrs.field(factory=list)
+    connected: list[MachineReport] = attrs.field(factory=list)
     claimed: list[str] = attrs.field(factory=list)
 
     def announce(self, ringing: RingingCall) -> str | None:
@@ -53,11 +56,19 @@ class Desk:
     def status(self, report: StatusReport) -> None:
         self.reports.append(report)
 
+    def machine(self, report: MachineReport) -> None:
+        self.verdicts.append(report)
+
+    def connect(self, report: MachineReport) -> str | None:
+        self.connected.append(report)
+        return None if self.full else "token-1"
+
 
 class Pass:
     """A claimed token of call CA1."""
 
-    carrier_call_id = "CA1"
+    def accepts(self, carrier_call_id: str) -> bool:
+        return carrier_call_id == "CA1"
 
     async def hold_call(self, leg: Leg) -> None:
         raise AssertionError(leg)
@@ -74,7 +85,8 @@ def router(desk: Desk, *, verify: bool = True) -> Router:
 def webhook(path: str, fields: dict[str, str], signature: str | None = None) -> Request:
     given = sign(TOKEN, PUBLIC + path, fields) if signature is None else signature
     headers = {"content-type": FORM, "x-twilio-signature": given}
-    return Request(method="POST", path=path, headers=headers, body=urlencode(fields).encode())
+    path, _, query = path.partition("?")
+    return Request(method="POST", path=path, query=query, headers=headers, body=urlencode(fields).encode())
 
 
 def upgrade(path: str, signature: str | None = None) -> Request:
@@ -188,6 +200,48 @@ async def test_verification_can_be_switched_off_in_writing_only() -> None:
     response = await router(desk, verify=False)(webhook("/twilio/voice", CALL, "nonsense"))
     assert isinstance(response, Response)
     assert (response.status, len(desk.announced)) == (200, 1)
+
+
+async def test_what_twilio_tells_of_a_placed_call_names_it_by_our_own_id() -> None:
+    """The carrier's id may not be known yet, or may have changed."""
+    desk = Desk()
+    await answer(desk, webhook("/twilio/status?call=call_1", {**CALL, "CallStatus": "in-progress"}))
+    assert [(report.call_id, report.status) for report in desk.reports] == [("call_1", CarrierStatus.IN_PROGRESS)]
+
+
+@pytest.mark.parametrize(
+    ("word", "answered_by"),
+    [
+        ("human", AnsweredBy.HUMAN),
+        ("machine_start", AnsweredBy.MACHINE_SPEAKS),
+        ("machine_end_beep", AnsweredBy.MACHINE_LISTENS),
+        ("machine_end_silence", AnsweredBy.MACHINE_LISTENS),
+        ("machine_end_other", AnsweredBy.MACHINE_LISTENS),
+        ("fax", AnsweredBy.FAX),
+        ("unknown", AnsweredBy.UNKNOWN),
+        ("a-new-word", AnsweredBy.UNKNOWN),
+    ],
+)
+async def test_every_verdict_of_machine_detection_is_understood(word: str, answered_by: AnsweredBy) -> None:
+    """By callback, and with the request for TwiML; words that come up later say nothing."""
+    desk, fields = Desk(), {**CALL, "AnsweredBy": word}
+    assert (await answer(desk, webhook("/twilio/amd?call=call_1", fields))).status == 204
+    assert b"<Connect>" in (await answer(desk, webhook("/twilio/voice?call=call_1", fields))).body
+    report = MachineReport(call_id="call_1", carrier_call_id="CA1", answered_by=answered_by, word=word)
+    assert (desk.verdicts, desk.connected, desk.announced) == ([report], [report], [])
+
+
+async def test_a_placed_call_that_nobody_wants_any_more_is_hung_up() -> None:
+    """TwiML that ends it."""
+    response = await answer(Desk(full=True), webhook("/twilio/voice?call=call_1", CALL))
+    assert b"<Hangup />" in response.body
+
+
+async def test_a_verdict_without_a_call_is_refused() -> None:
+    """We gave out no such URL."""
+    desk = Desk()
+    assert (await answer(desk, webhook("/twilio/amd", CALL))).status == 400
+    assert desk.verdicts == []
 
 
 @attrs.define

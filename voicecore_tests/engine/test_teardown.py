@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from voicecore.facts import CallEnded, CallReport, EndCause
+from voicecore.facts import CallEnded, CallReport, EndCause, ParkingFate
 from voicecore.simulation.carrier_twin import At, Goodbye, HangUp, LineFaults, Say, StatusFaults
 from voicecore.simulation.provider_twin import (
     Behaviour,

@@ -13,11 +13,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.audio.formats import PCMU_8K
-from voicecore.turns.conversation import Conversation, ConversationSettings
+from voicecore.turns.conversation import Conversation
 from voicecore.turns.first_message import FirstMessagePolicy, Message, ProtectionRule
 from voicecore.turns.floor import Floor
 from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.turns.responses import Phase
+from voicecore.turns.settings import ConversationSettings
 
 DOES_ALL = ev.Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_caller=True)
 ASKED = attrs.evolve(DOES_ALL, replies=False, interrupts=False)

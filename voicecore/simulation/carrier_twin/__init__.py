@@ -1,8 +1,9 @@
-"""The carrier twin: a faithful fake Twilio that places calls to us, for tests, demos and benchmarks.
+"""The carrier twin: a faithful fake Twilio for tests, demos and benchmarks. It places calls to us, and takes ours.
 
 It is written from the protocol sheet with plain JSON objects and shares no code
 with wire/, so that the two can disagree.  Read playout.py first (what the
-caller hears), then caller.py (what the caller does), then line.py.
+caller hears), then caller.py (what the caller does), then line.py; for calls that
+we place plan.py (what becomes of them), then phone.py.
 
 Level 5; imports audio/, net/ and world.
 """
@@ -18,16 +19,26 @@ from voicecore.simulation.carrier_twin.caller import (
     Step,
     WhileAgentSpeaks,
 )
+from voicecore.simulation.carrier_twin.dial_request import Detection, DialRequest
+from voicecore.simulation.carrier_twin.exchange import Account
 from voicecore.simulation.carrier_twin.faults import EchoOrder, Goodbye, LineFaults, StatusFaults
 from voicecore.simulation.carrier_twin.line import LedgerLine, Line
+from voicecore.simulation.carrier_twin.phone import Dialled
+from voicecore.simulation.carrier_twin.plan import DialPlan, DialPlans, MachineVerdict, Pickup, Refusal
 from voicecore.simulation.carrier_twin.playout import Heard, LinePlayout, MarkReturn
-from voicecore.simulation.carrier_twin.twin import Account, CarrierTwin, open_carrier
+from voicecore.simulation.carrier_twin.rest import RestRequest
+from voicecore.simulation.carrier_twin.twin import CarrierTwin, open_carrier
 
 __all__ = [
     "Account",
     "AfterAgent",
     "At",
     "CarrierTwin",
+    "Detection",
+    "DialPlan",
+    "DialPlans",
+    "DialRequest",
+    "Dialled",
     "EchoOrder",
     "Goodbye",
     "HangUp",
@@ -36,8 +47,12 @@ __all__ = [
     "Line",
     "LineFaults",
     "LinePlayout",
+    "MachineVerdict",
     "MarkReturn",
+    "Pickup",
     "Press",
+    "Refusal",
+    "RestRequest",
     "Say",
     "StatusFaults",
     "Step",

@@ -1,6 +1,6 @@
 """Everything that a line may be told to do wrong; each was seen in the field or is a row of the fault matrix.
 
-Frozen settings; the default is a healthy line.  Used by line.py and twin.py.
+Frozen settings; the default is a healthy line.  Used by line.py, exchange.py and progress.py.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ class StatusFaults:
     sends: bool = True
     repeats: int = 1
     reversed: bool = False
+    late_s: float = 0.0
+    """Every callback leaves so long after what it tells of."""
     completed_before_stop_s: float | None = None
     """The terminal callback comes so long before the stream's stop."""
     signature: str | None = None

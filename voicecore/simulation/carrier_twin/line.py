@@ -5,7 +5,7 @@ Rule 2: what the application sends is played, marked or dropped by playout.py;
 what it should not have sent is kept as a violation.
 Rule 3: every message is a line of the ledger, with its time.
 
-Used by twin.py; tests look at what it kept.
+Used by exchange.py; tests look at what it kept.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from voicecore.simulation.carrier_twin.faults import EchoOrder, Goodbye, LineFau
 from voicecore.simulation.carrier_twin.messages import FromApplication, StreamWriter, read_application
 from voicecore.simulation.carrier_twin.playout import LinePlayout, MarkReturn
 
+LineEnd = Literal["caller", "application", "rest", "fault"]
+"""Who ended a line: "caller" is the person on it, "rest" the application by REST."""
+
 
 @attrs.frozen
 class LedgerLine:
@@ -39,7 +42,7 @@ class LedgerLine:
 
 
 class Line:
-    """One call. Made by `CarrierTwin.call`."""
+    """One media stream. Made by `Exchange.new_line`."""
 
     def __init__(
         self,
@@ -62,7 +65,9 @@ class Line:
         """When, and how many bytes had left by then."""
         self.received_audio = bytearray()
         """Every byte of agent audio that came, in order, played or not."""
-        self.ended_by: Literal["caller", "application", "fault"] | None = None
+        self.said_after = ""
+        """What the carrier itself spoke when the application had closed the stream."""
+        self.ended_by: LineEnd | None = None
         self.over = trio.Event()
         """The call is over, and its stream with it."""
         self._script = script
@@ -77,6 +82,14 @@ class Line:
 
     def hang_up(self) -> None:
         """Let the caller hang up now."""
+        self._hang_up.set()
+
+    # --- what the carrier does to it -----------------------------------------------
+
+    def end(self, by: LineEnd) -> None:
+        """End the stream; who ended it first is kept."""
+        if self.ended_by is None:
+            self.ended_by = by
         self._hang_up.set()
 
     # --- the stream ------------------------------------------------------------------
@@ -121,7 +134,7 @@ class Line:
             for digit in digits:
                 await self._send(socket, self._writer.dtmf(digit), "dtmf")
             if self._caller.hung_up or self._is_time_up(now - began_at):
-                self._end("caller")
+                self.end("caller")
                 return
             held.append(self._writer.media(frame, round(frames * FRAME_S * 1000)))
             self.sent_audio += frame
@@ -148,7 +161,7 @@ class Line:
             try:
                 texts = await socket.receive()
             except ConnectionLost:
-                self._end("application")
+                self.end("application")
                 return
             for text in texts:
                 self._take(text)
@@ -204,15 +217,10 @@ class Line:
     def _is_time_up(self, seconds: float) -> bool:
         return self._faults.ends_at_s is not None and seconds >= self._faults.ends_at_s
 
-    def _end(self, by: Literal["caller", "application", "fault"]) -> None:
-        if self.ended_by is None:
-            self.ended_by = by
-        self._hang_up.set()
-
     async def _send(self, socket: WebSocket, text: str, kind: str, detail: str = "") -> None:
         try:
             await socket.send(text)
         except ConnectionLost:
-            self._end("application")
+            self.end("application")
             return
         self.ledger.append(LedgerLine(trio.current_time(), "out", kind, detail))

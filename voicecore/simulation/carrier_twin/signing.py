@@ -1,6 +1,6 @@
 """Twilio's signature as Twilio makes it; our own code, so that it can disagree with the one under test.
 
-Facts: Twilio sheet, section 11.  Used by twin.py and line.py.
+Facts: Twilio sheet, section 11.  Used by exchange.py.
 """
 
 from __future__ import annotations

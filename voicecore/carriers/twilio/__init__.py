@@ -1,0 +1,13 @@
+"""Twilio as a carrier: calls that come in, calls that we place, and the media stream of both.
+
+Read account.py first, then webhooks.py (what Twilio tells us), dialler.py (what
+we tell Twilio) and media.py (the stream as a `Leg`).
+"""
+
+from __future__ import annotations
+
+from voicecore.carriers.twilio.account import TwilioAccount
+from voicecore.carriers.twilio.dialler import DialLimits, TwilioDialler
+from voicecore.carriers.twilio.webhooks import TwilioInbound
+
+__all__ = ["DialLimits", "TwilioAccount", "TwilioDialler", "TwilioInbound"]

@@ -1,0 +1,42 @@
+"""The account that calls come and go through, and the addresses that Twilio knows us by.
+
+Rule: addresses are made from the configured public URL alone; nothing that a
+request says changes them.
+
+Used by webhooks.py and dialler.py; made in assembly.py.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from voicecore.secrets import Secret
+
+
+@attrs.frozen(kw_only=True)
+class TwilioAccount:
+    """The account that calls come and go through."""
+
+    account_sid: str
+    auth_token: Secret
+    public_url: str
+    """How Twilio reaches us, without a slash at its end; http for loopback only."""
+    api_base_url: str = "https://api.twilio.com"
+    verify_signatures: bool = True
+    apology: str | None = None
+    """What the carrier says when our side ends a call (no session could be had, it died, a limit); None: nothing."""
+
+    def url(self, scheme: Literal["http", "ws"]) -> str:
+        """Return the public URL for http or for ws, secure where it is."""
+        secure, _, rest = self.public_url.partition("://")
+        return f"{scheme}{'s' if secure.endswith('s') else ''}://{rest}"
+
+    def media_url(self, token: str) -> str:
+        """Return where the media stream of a token's call goes."""
+        return f"{self.url('ws')}/twilio/media/{token}"
+
+    def callback_url(self, what: Literal["status", "amd", "voice"], call_id: str) -> str:
+        """Return where Twilio tells of a call that we placed; our own id comes back in it."""
+        return f"{self.url('http')}/twilio/{what}?call={call_id}"

@@ -1,0 +1,156 @@
+"""What Twilio tells us: webhooks, and the request for a media stream.
+
+    POST /twilio/voice          signed → TwiML that connects a stream to a token's URL
+    POST /twilio/voice?call=    the same for a call that we placed, once it was answered
+    POST /twilio/status         signed → the call's status; ?call= of calls that we placed
+    POST /twilio/amd?call=      signed → what machine detection heard
+    GET  /twilio/media/{token}  signed, token claimed → WebSocket → the call
+
+Rule 1: fail closed: a wrong signature or token is 403 with no effect at all.
+Rule 2: signatures are made over the configured public URL; headers of the
+request never change it.
+Rule 3: a webhook answers at once; it never waits for a call.
+Rule 4: a stream must name the call that its token was made for.
+
+Facts: Twilio sheet, sections 1, 2 and 8 to 11.  Put together in assembly.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+from urllib.parse import parse_qs
+
+import trio
+
+from voicecore.carriers.twilio.account import TwilioAccount
+from voicecore.carriers.twilio.media import hold_stream
+from voicecore.errors import RemoteProtocolError
+from voicecore.net.http_messages import Request, Response, Upgrade
+from voicecore.net.routes import Handler, Parameters
+from voicecore.net.websocket import POLICY_VIOLATION, WebSocket
+from voicecore.ports import MachineReport, Reception, RingingCall, StatusReport
+from voicecore.wire import twilio_webhook, twiml
+from voicecore.wire.twilio_signature import SIGNATURE_HEADER, is_signed
+from voicecore.world import World
+
+FORM = "application/x-www-form-urlencoded"
+QUERY_FIELDS_LIMIT = 8
+
+
+class TwilioInbound:
+    """Brings what Twilio tells to a reception."""
+
+    def __init__(self, world: World, account: TwilioAccount, reception: Reception) -> None:
+        self._world = world
+        self._account = account
+        self._reception = reception
+
+    def routes(self) -> Mapping[tuple[str, str], Handler]:
+        """Return what is to be answered on the server's port."""
+        return {
+            ("POST", "/twilio/voice"): self._form_handler(self._voice),
+            ("POST", "/twilio/status"): self._form_handler(self._status),
+            ("POST", "/twilio/amd"): self._form_handler(self._verdict),
+            ("GET", "/twilio/media/{token}"): self._media,
+        }
+
+    # --- webhooks -------------------------------------------------------------------
+
+    def _form_handler(self, handle: Callable[[twilio_webhook.Form, str | None], Response]) -> Handler:
+        async def handler(request: Request, _parameters: Parameters) -> Response:
+            await trio.lowlevel.checkpoint()
+            if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+                return Response(415)
+            try:
+                form = twilio_webhook.parse_form(request.body)
+                if not self._is_signed(request, "http", form):
+                    return Response(403)
+                return handle(form, _call_id(request))
+            except RemoteProtocolError as malformed:
+                return Response(400, str(malformed).encode())
+
+        return handler
+
+    def _voice(self, form: twilio_webhook.Form, call_id: str | None) -> Response:
+        if call_id is not None:
+            token = self._reception.connect(_machine_report(form, call_id))
+            return self._twiml(twiml.hang_up() if token is None else self._connect(token))
+        call = twilio_webhook.read_incoming_call(form)
+        token = self._reception.announce(
+            RingingCall(carrier_call_id=call.carrier_call_id, caller=call.caller, callee=call.callee)
+        )
+        return self._twiml(twiml.reject("busy") if token is None else self._connect(token))
+
+    def _status(self, form: twilio_webhook.Form, call_id: str | None) -> Response:
+        report = twilio_webhook.read_call_status(form)
+        self._reception.status(
+            StatusReport(
+                carrier_call_id=report.carrier_call_id,
+                call_id=call_id,
+                status=report.status,
+                word=report.word,
+                duration_s=report.duration_s,
+            )
+        )
+        return Response(204)
+
+    def _verdict(self, form: twilio_webhook.Form, call_id: str | None) -> Response:
+        if call_id is None:
+            return Response(400, b"the URL names no call")
+        self._reception.machine(_machine_report(form, call_id))
+        return Response(204)
+
+    def _connect(self, token: str) -> bytes:
+        return twiml.connect_stream(self._account.media_url(token), apology=self._account.apology)
+
+    @staticmethod
+    def _twiml(body: bytes) -> Response:
+        return Response(200, body, twiml.CONTENT_TYPE)
+
+    # --- the media stream -------------------------------------------------------------
+
+    async def _media(self, request: Request, parameters: Parameters) -> Response | Upgrade:
+        await trio.lowlevel.checkpoint()
+        if not request.is_upgrade:
+            return Response(426, headers=[("upgrade", "websocket")])
+        token = parameters["token"]
+        if not self._is_signed(request, "ws") or not self._reception.admits(token):
+            return Response(403)
+
+        async def run(socket: WebSocket) -> None:
+            # Claimed here, not before: an upgrade that fails must not use a call up.
+            media_pass = self._reception.claim(token)
+            if media_pass is None:
+                await socket.close(POLICY_VIOLATION, "the token is used")
+            else:
+                await hold_stream(socket, media_pass, self._world)
+
+        return Upgrade(run)
+
+    # --- inside -------------------------------------------------------------------------
+
+    def _is_signed(
+        self, request: Request, scheme: Literal["http", "ws"], form: twilio_webhook.Form | None = None
+    ) -> bool:
+        if not self._account.verify_signatures:
+            return True
+        query = f"?{request.query}" if request.query else ""
+        url = f"{self._account.url(scheme)}{request.path}{query}"
+        return is_signed(self._account.auth_token.reveal(), url, request.headers.get(SIGNATURE_HEADER), form=form)
+
+
+def _call_id(request: Request) -> str | None:
+    """Return our own id of the call, from the URL that we gave out."""
+    values = parse_qs(request.query, max_num_fields=QUERY_FIELDS_LIMIT).get("call") if request.query else None
+    return values[0] if values else None
+
+
+def _machine_report(form: twilio_webhook.Form, call_id: str) -> MachineReport:
+    verdict = twilio_webhook.read_machine_verdict(form)
+    return MachineReport(
+        call_id=call_id,
+        carrier_call_id=verdict.carrier_call_id,
+        answered_by=verdict.answered_by,
+        word=verdict.word,
+    )

@@ -1,0 +1,138 @@
+"""What all calls of the carrier share: webhooks, signed as Twilio signs, and sockets of media streams.
+
+Rule 1: everything is signed over the URL that the application gave, query
+included; a fragment is neither sent nor signed.
+Rule 2: what the application did that Twilio would complain about is kept in
+`violations`, beginning with Twilio's code, and holds no secret.
+
+Facts: Twilio sheet, sections 2, 10, 11 and 12.  Used by progress.py, course.py, phone.py and twin.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from urllib.parse import urldefrag
+
+import attrs
+import trio
+
+from voicecore.errors import ConnectionLost, RemoteProtocolError
+from voicecore.net.dial import dial
+from voicecore.net.http_client import HttpAnswer, HttpClient
+from voicecore.secrets import Secret
+from voicecore.simulation.carrier_twin.caller import Step
+from voicecore.simulation.carrier_twin.faults import Goodbye, LineFaults
+from voicecore.simulation.carrier_twin.line import Line
+from voicecore.simulation.carrier_twin.messages import StreamWriter
+from voicecore.simulation.carrier_twin.signing import sign
+from voicecore.simulation.carrier_twin.twiml import PEER, ConnectStream, Verb, read_twiml
+from voicecore.world import Listening, Network, World
+
+
+@attrs.frozen(kw_only=True)
+class Account:
+    """Whose calls these are."""
+
+    account_sid: str = "AC00000000000000000000000000000001"
+    auth_token: Secret = attrs.field(factory=lambda: Secret("voicecore-test-token"))
+    caller: str = "+15550100001"
+    callee: str = "+15550100002"
+
+
+class Exchange:
+    """The carrier's side of the network."""
+
+    def __init__(self, world: World, account: Account, http: HttpClient) -> None:
+        self.world = world
+        self.account = account
+        self.lines: list[Line] = []
+        """Every line that was opened, in order."""
+        self.violations: list[str] = []
+        """What the application did wrong, in order; a line's own are in its playout."""
+        self._http = http
+
+    def new_sid(self, prefix: str) -> str:
+        """Return a SID: the prefix and 32 hexadecimal digits."""
+        return f"{prefix}{self.world.random.getrandbits(128):032x}"
+
+    # --- webhooks ----------------------------------------------------------------------
+
+    async def post(self, url: str, fields: Mapping[str, str], signature: str | None) -> HttpAnswer:
+        """Deliver one webhook, signed. Raises ConnectionLost."""
+        url, _ = urldefrag(url)
+        token = self.account.auth_token.reveal()
+        headers = {"X-Twilio-Signature": signature or sign(token, url, fields)}
+        return await self._http.post_form(url, fields, headers=headers)
+
+    async def fetch_twiml(self, url: str, fields: Mapping[str, str]) -> Sequence[Verb]:
+        """Ask the application what to do with a call.
+
+        Raises:
+            ConnectionLost: The webhook could not be delivered.
+            RemoteProtocolError: Its answer is not what Twilio takes.
+        """
+        answer = await self.post(url, fields, None)
+        if answer.status != 200 or "xml" not in answer.headers.get("content-type", ""):
+            raise RemoteProtocolError(
+                f"11200: a voice webhook was answered with HTTP status {answer.status}", peer=PEER
+            )
+        return read_twiml(answer.body)
+
+    async def notify(self, url: str, fields: Mapping[str, str], signature: str | None = None) -> None:
+        """Deliver a callback whose answer decides nothing; one that fails is a violation, and not repeated."""
+        try:
+            answer = await self.post(url, fields, signature)
+        except ConnectionLost:
+            self.violations.append("11205: a callback could not be delivered")
+            return
+        if not 200 <= answer.status < 300:
+            self.violations.append(f"11200: a callback was answered with HTTP status {answer.status}")
+
+    # --- media streams -----------------------------------------------------------------
+
+    def new_line(self, call_sid: str, script: Sequence[Step], faults: LineFaults) -> Line:
+        """Return the line of a stream that is about to be opened."""
+        stream_sid = self.new_sid("MZ")
+        writer = StreamWriter(self.account.account_sid, call_sid, stream_sid)
+        line = Line(
+            call_sid=call_sid,
+            stream_sid=stream_sid,
+            writer=writer,
+            script=script,
+            faults=faults,
+            now=self.world.now(),
+        )
+        self.lines.append(line)
+        return line
+
+    async def hold(
+        self, line: Line, stream: ConnectStream, faults: LineFaults, before_goodbye: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Open a stream and hold it to its end.
+
+        Raises:
+            HandshakeRefused: The application refused it (31920).
+            ConnectionLost: It could not be opened.
+        """
+        url = stream.url.rpartition("/")[0] + "/0123456789abcdef" if faults.other_token else stream.url
+        signature = faults.signature or sign(self.account.auth_token.reveal(), url)
+        tap = _Tap(self.world.network)
+        async with dial(tap, url, headers=[("X-Twilio-Signature", signature)]) as socket:
+            await line.run(socket, stream.parameters, before_goodbye)
+            if faults.goodbye is Goodbye.CUT and tap.stream is not None:
+                await trio.aclose_forcefully(tap.stream)
+
+
+class _Tap:
+    """The world's network, remembering the stream of one line so that it can be cut."""
+
+    def __init__(self, network: Network) -> None:
+        self.stream: trio.abc.Stream | None = None
+        self._network = network
+
+    async def open_stream(self, host: str, port: int, *, tls: bool) -> trio.abc.Stream:
+        self.stream = await self._network.open_stream(host, port, tls=tls)
+        return self.stream
+
+    async def listen(self, host: str, port: int) -> Listening:
+        return await self._network.listen(host, port)

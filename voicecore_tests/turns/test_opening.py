@@ -1,0 +1,581 @@
+"""The first message: heard whole or said to be lost, whatever caller, provider and carrier do meanwhile."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from voicecore import events as ev
+from voicecore import facts
+from voicecore.audio.formats import PCMU_8K
+from voicecore.facts import MessageFate, MessageReport
+from voicecore.turns.conversation import Conversation
+from voicecore.turns.first_message import OWN, FirstMessagePolicy, Message, ProtectionRule, SpeaksFirst
+from voicecore.turns.floor import Floor
+from voicecore.turns.gate import CallerAudioRule
+from voicecore.turns.opening import Purpose, lockout_for, prepared_request
+from voicecore.turns.orders import EndCall, Order, Tell
+from voicecore.turns.settings import ConversationSettings
+from voicecore_tests.kit import ulaw
+
+DOES_ALL = ev.Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_caller=True)
+LOCKED = attrs.evolve(DOES_ALL, detects_turns=False, replies=False, interrupts=False)
+LISTENS = attrs.evolve(DOES_ALL, replies=False, interrupts=False)
+WELCOME = Message("Welcome to the clinic.")
+FRAME = 160
+SILENCE = b"\xff" * FRAME
+HELLO = ulaw("caller-hello-it")[:8000]
+RECORDED = Message("Welcome to the clinic.", b"\x11" * 8000)
+
+
+class Pickup:
+    """A call from pick-up on: the carrier plays and echoes, the provider answers what it is asked."""
+
+    def __init__(
+        self,
+        policy: FirstMessagePolicy | None = None,
+        *,
+        message: Message = WELCOME,
+        lock: ev.LockState = ev.LockState.IN_FORCE,
+        answers: bool = True,
+    ) -> None:
+        self.policy = policy or FirstMessagePolicy()
+        self.now = 0.0
+        self.lockout = lockout_for(message, self.policy)
+        self.machine = Conversation(PCMU_8K, 0.0, ConversationSettings(first_message=message, policy=self.policy))
+        self.orders: list[tuple[float, Order]] = []
+        self.sent: list[tuple[float, ev.LegOrder]] = []
+        self.answers = answers
+        self.echoes = True
+        self.caller_bytes = 0
+        self.speech = b""
+        self._lock = lock if self.lockout is not ev.Lockout.NONE else ev.LockState.NOT_ASKED
+        self._echoes: list[tuple[float, str]] = []
+        self._play_end = 0.0
+        self.take(self.machine.begin(0.0))
+
+    def ready(self, *, asked: bool = False) -> None:
+        """The session is there."""
+        locked = LOCKED if self.lockout is ev.Lockout.DEAF else LISTENS
+        capabilities = locked if self._lock is ev.LockState.IN_FORCE else DOES_ALL
+        ready = self.machine.session_ready(capabilities, self.now, lockout=(self.lockout, self._lock), asked=asked)
+        self.take(ready)
+
+    def take(self, orders: list[Order]) -> None:
+        for order in orders:
+            self.orders.append((self.now, order))
+            if self.answers and isinstance(order, ev.DiscardCallerAudio):
+                self.hears(ev.CallerAudioDiscarded())
+            elif self.answers and isinstance(order, ev.Unlock):
+                self.hears(ev.SessionReconfigured(capabilities=DOES_ALL, lock=ev.LockState.LIFTED))
+
+    def hears(self, *events: ev.SessionEvent) -> None:
+        for event in events:
+            self.take(self.machine.handle_session(event, self.now))
+
+    def says(self, response: str = "r1", item: str = "a1", seconds: float = 2.0, request: str | None = None) -> None:
+        """The provider speaks one item, faster than real time, and is done."""
+        request = request or self.asked[-1]
+        self.hears(ev.ResponseStarted(response, request), ev.AgentItemAdded(response, item))
+        self.hears(ev.AgentTextPart(response, item, "Welcome to the clinic."))
+        self.hears(ev.AgentAudio(response, item, b"\x33" * round(8000 * seconds)), ev.AgentAudioEnded(response, item))
+        self.ends(response)
+
+    def ends(
+        self, response: str, status: ev.ResponseStatus = ev.ResponseStatus.COMPLETED, reason: str | None = None
+    ) -> None:
+        self.hears(ev.ResponseEnded(response_id=response, status=status, reason=reason))
+
+    def passes(self, seconds: float) -> None:
+        """Let time pass, frame by frame: the caller's audio comes, what is due goes, marks return."""
+        for _ in range(round(seconds / 0.02)):
+            frame, self.speech = self.speech[:FRAME] or SILENCE, self.speech[FRAME:]
+            self.caller_bytes += len(frame)
+            self.take(self.machine.caller_audio(frame, self.now))
+            self._carry()
+            self.now += 0.02
+            deadline = self.machine.deadline()
+            if deadline is not None and deadline <= self.now:
+                self.take(self.machine.expire(self.now))
+
+    def _carry(self) -> None:
+        for order in self.machine.due(self.now):
+            self.sent.append((self.now, order))
+            self.take(self.machine.sent(order, self.now))
+            if isinstance(order, ev.PlayAudio):
+                self._play_end = max(self._play_end, self.now) + len(order.audio) / 8000
+            elif isinstance(order, ev.PlaceMark) and self.echoes:
+                self._echoes.append((self._play_end + 0.05, order.name))
+            elif isinstance(order, ev.ClearPlayout):
+                self._play_end = self.now
+        for due, name in [each for each in self._echoes if each[0] <= self.now]:
+            self._echoes.remove((due, name))
+            self.take(self.machine.handle_leg(ev.MarkEchoed(name), self.now))
+
+    # --- what came of it -----------------------------------------------------------
+
+    def ordered(self, kind: type) -> list[Order]:
+        return [order for _, order in self.orders if isinstance(order, kind)]
+
+    @property
+    def asked(self) -> list[str]:
+        return [order.request_id for order in self.ordered(ev.RequestResponse) if isinstance(order, ev.RequestResponse)]
+
+    @property
+    def passed_bytes(self) -> int:
+        return sum(len(order.audio) for _, order in self.orders if isinstance(order, ev.AppendCallerAudio))
+
+    @property
+    def report(self) -> MessageReport:
+        report = self.machine.openings[0].report()
+        assert report is not None
+        return report
+
+    def told(self, kind: type) -> int:
+        return sum(isinstance(order, Tell) and isinstance(order.fact, kind) for _, order in self.orders)
+
+    def first_sent_s(self) -> float:
+        return next(at for at, order in self.sent if isinstance(order, ev.PlayAudio))
+
+
+def onset(item: str = "u1") -> ev.SessionEvent:
+    return ev.CallerSpeechStarted(item, 0)
+
+
+def test_b1_a_hello_before_and_over_the_message_does_not_end_it() -> None:
+    """Held back, and given to the session afterwards: heard whole, then the caller is answered."""
+    it = Pickup()
+    it.speech = HELLO
+    it.ready()
+    it.says()
+    it.passes(4.0)
+    report = it.report
+    assert (report.fate, report.requests, report.heard_by is not None) == (MessageFate.HEARD, 1, True)
+    assert report.heard_s == pytest.approx(2.06, abs=0.05)
+    assert "the caller spoke 0.1" in report.verdict
+    assert it.passed_bytes == it.caller_bytes
+    assert [type(order) for order in it.ordered(ev.DiscardCallerAudio | ev.Unlock)] == [  # type: ignore[arg-type]
+        ev.DiscardCallerAudio,
+        ev.Unlock,
+    ]
+
+
+def test_b1_the_same_with_a_cold_session_that_opens_late() -> None:
+    """The caller's words wait behind the gate from the first moment."""
+    it = Pickup()
+    it.speech = HELLO
+    it.passes(0.5)
+    it.ready()
+    it.says()
+    it.passes(4.0)
+    assert it.report.fate is MessageFate.HEARD
+    assert it.passed_bytes == it.caller_bytes
+
+
+def test_b4_the_protection_lasts_until_the_message_was_played() -> None:
+    """Its response is done within a moment; its audio lasts; onsets meanwhile change nothing."""
+    it = Pickup()
+    it.ready()
+    it.says(seconds=8.0)
+    for _ in range(7):
+        it.passes(1.0)
+        it.hears(onset())
+        assert it.ordered(ev.Unlock) == []
+    it.passes(1.5)
+    assert (it.machine.barge_ins, it.report.fate, len(it.ordered(ev.Unlock))) == (0, MessageFate.HEARD, 1)
+    it.says("r2", "a2", request="request-1")
+    it.passes(0.5)
+    it.hears(onset())
+    assert it.machine.barge_ins == 1
+
+
+def test_first_audio_protects_until_the_caller_hears_the_beginning() -> None:
+    """Then it may be cut like anything else."""
+    it = Pickup(FirstMessagePolicy(protection=ProtectionRule.FIRST_AUDIO))
+    it.ready()
+    it.says()
+    it.hears(onset())
+    assert it.machine.barge_ins == 0
+    it.passes(0.5)
+    assert it.told(facts.ProtectionEnded) == 1
+    it.hears(onset())
+    assert (it.machine.barge_ins, it.report.fate) == (1, MessageFate.INTERRUPTED)
+    assert it.report.heard_s is None
+
+
+def test_b10_noise_before_any_audio_was_sent_cuts_nothing() -> None:
+    """Unprotected: only an agent of whom a frame was sent can be barged in on."""
+    it = Pickup(FirstMessagePolicy(protection=ProtectionRule.OFF))
+    it.ready()
+    it.hears(ev.ResponseStarted("r1", it.asked[0]), ev.AgentAudio("r1", "a1", bytes(8000)))
+    it.hears(onset())
+    assert (it.machine.barge_ins, it.machine.speech.playout.speaking) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "status", [ev.ResponseStatus.FAILED, ev.ResponseStatus.CANCELLED, ev.ResponseStatus.INCOMPLETE]
+)
+def test_b6_a_fragment_is_not_a_message(status: ev.ResponseStatus) -> None:
+    """Cut, and asked for once more; the second time it is heard whole."""
+    it = Pickup()
+    it.ready()
+    it.hears(ev.ResponseStarted("r1", it.asked[0]), ev.AgentAudio("r1", "a1", b"\x33" * 2400))
+    it.passes(0.1)
+    it.ends("r1", status, "turn_detected")
+    assert it.asked == ["first-message-1", "first-message-2"]
+    it.says("r2", "a2")
+    it.passes(3.0)
+    assert (it.report.fate, it.report.requests) == (MessageFate.HEARD, 2)
+    assert "a try was lost (turn_detected)" in it.report.verdict
+
+
+def test_b6_lost_twice_it_is_reported_as_undelivered_and_the_call_goes_on() -> None:
+    """At most two requests; never silence about it; the caller is let in."""
+    it = Pickup()
+    it.speech = HELLO
+    it.ready()
+    for number in (1, 2):
+        it.hears(ev.ResponseStarted(f"r{number}", it.asked[-1]))
+        it.ends(f"r{number}", ev.ResponseStatus.FAILED)
+    it.passes(1.0)
+    assert (it.report.fate, len(it.asked), it.machine.floor.state) == (MessageFate.UNDELIVERED, 2, Floor.CALLER)
+    assert it.machine.problems["message_undelivered"] == 1
+    assert it.passed_bytes == it.caller_bytes
+
+
+def test_no_audio_in_time_is_a_loss() -> None:
+    """The request is given up; should it start yet, it is cancelled."""
+    it = Pickup(FirstMessagePolicy(first_audio_s=3.0))
+    it.ready()
+    it.passes(3.1)
+    assert it.asked == ["first-message-1", "first-message-2"]
+    it.hears(ev.ResponseStarted("late", "first-message-1"))
+    assert it.ordered(ev.CancelResponse) == [ev.CancelResponse("late")]
+    it.passes(3.1)
+    assert it.report.fate is MessageFate.UNDELIVERED
+
+
+def test_a_response_that_stops_half_way_is_a_loss() -> None:
+    """An error without a response.done: what came was played, and nothing follows."""
+    it = Pickup(FirstMessagePolicy(first_audio_s=3.0))
+    it.ready()
+    it.hears(ev.ResponseStarted("r1", it.asked[0]), ev.AgentAudio("r1", "a1", b"\x33" * 4000))
+    it.passes(3.5)
+    assert (it.ordered(ev.CancelResponse), it.asked) == ([ev.CancelResponse("r1")], ["first-message-1"])
+    it.passes(3.0)
+    assert it.asked == ["first-message-1", "first-message-2"]
+    it.says("r2", "a2")
+    it.passes(3.0)
+    assert it.report.fate is MessageFate.HEARD
+
+
+def test_b15_a_response_that_nobody_asked_for_does_not_take_its_place() -> None:
+    """Silenced; the message that was refused as "already active" is asked for when it is over."""
+    it = Pickup(lock=ev.LockState.REFUSED)
+    it.ready()
+    it.hears(ev.ResponseStarted("other"), ev.AgentAudio("other", "x", bytes(800)))
+    it.hears(
+        ev.SessionProblem(code="busy", message="", severity=ev.Severity.BUSY, request_id=it.asked[0]),
+    )
+    it.passes(0.2)
+    assert (it.ordered(ev.CancelResponse), it.sent) == ([ev.CancelResponse("other")], [])
+    it.ends("other", ev.ResponseStatus.CANCELLED, "client_cancelled")
+    assert it.asked == ["first-message-1", "first-message-1"]
+    it.says()
+    it.passes(3.0)
+    assert (it.report.fate, it.report.protection) == (MessageFate.HEARD, "the local gate alone")
+
+
+def test_b15_a_turn_that_was_committed_meanwhile_is_answered_behind_the_message() -> None:
+    """Forwarded words: the provider committed them and must not answer by itself."""
+    it = Pickup(FirstMessagePolicy(caller_audio=CallerAudioRule.FORWARD))
+    it.ready()
+    it.hears(ev.ResponseStarted("r1", it.asked[0]), ev.AgentAudio("r1", "a1", b"\x33" * 8000))
+    it.hears(onset(), ev.CallerSpeechStopped("u1", 500), ev.CallerTurnCommitted("u1"))
+    it.hears(ev.AgentAudioEnded("r1", "a1"))
+    it.ends("r1")
+    assert it.asked == ["first-message-1"]
+    it.passes(2.0)
+    assert (it.report.fate, it.asked) == (MessageFate.HEARD, ["first-message-1", "request-1"])
+    assert it.ordered(ev.DiscardCallerAudio) == []
+
+
+def test_b20_without_marks_the_message_ends_at_its_computed_end() -> None:
+    """And the report says that no mark proves it."""
+    it = Pickup()
+    it.echoes = False
+    it.ready()
+    it.says(seconds=1.0)
+    it.passes(4.0)
+    assert (it.report.fate, it.report.heard_by) == (MessageFate.HEARD, None)
+    assert it.told(facts.ProtectionEnded) == 1
+
+
+def test_b17_b18_whoever_speaks_first_keeps_the_floor() -> None:
+    """The caller begins between "ready" and the first frame: it waits until the caller has finished."""
+    it = Pickup(FirstMessagePolicy(speaks_first=SpeaksFirst.WHOEVER))
+    it.ready()
+    it.speech = HELLO  # 1 s, begins before the audio is there
+    it.passes(0.3)
+    it.says()
+    it.passes(0.4)
+    assert it.sent == []
+    it.passes(3.5)
+    assert it.report.fate is MessageFate.HEARD
+    assert 0.7 < it.first_sent_s() < 2.0
+
+
+def test_b18_the_callers_greeting_is_turn_0_and_the_message_answers_it() -> None:
+    """Nothing is said before it; the words go to the session while they are spoken."""
+    it = Pickup(FirstMessagePolicy(speaks_first=SpeaksFirst.CALLER))
+    it.ready()
+    it.passes(1.0)
+    assert it.asked == []
+    it.speech = HELLO
+    it.passes(1.0)
+    it.hears(onset(), ev.CallerSpeechStopped("u1", 500), ev.CallerTurnCommitted("u1"))
+    assert it.asked == ["first-message-1"]
+    assert it.passed_bytes > 14000  # the silence before it, and its words
+    it.says()
+    it.passes(3.0)
+    assert it.report.fate is MessageFate.HEARD
+    assert [line.speaker.value for line in it.machine.speech.transcript.lines()] == ["caller", "agent"]
+    assert it.asked == ["first-message-1"]
+
+
+def test_b18_a_caller_who_says_nothing_is_greeted_after_the_limit() -> None:
+    """Two silences facing each other are nobody's wish."""
+    it = Pickup(FirstMessagePolicy(speaks_first=SpeaksFirst.CALLER, hello_s=2.0))
+    it.ready()
+    it.passes(1.9)
+    assert it.asked == []
+    it.passes(0.3)
+    assert it.asked == ["first-message-1"]
+
+
+def test_b16_a_lead_in_delays_the_first_frame_only() -> None:
+    """Nothing before it, everything after it."""
+    it = Pickup(FirstMessagePolicy(lead_in_s=0.3))
+    it.ready()
+    it.says()
+    it.passes(4.0)
+    assert it.first_sent_s() == pytest.approx(0.3, abs=0.021)
+    assert it.report.fate is MessageFate.HEARD
+
+
+def test_a_prepared_message_is_taken_over_and_not_asked_for_again() -> None:
+    """It leaves at pick-up; its request was sent while the phone rang."""
+    it = Pickup(FirstMessagePolicy(prepared=True))
+    it.ready(asked=True)
+    assert it.asked == []
+    it.says(request=prepared_request(WELCOME).request_id)
+    it.passes(3.0)
+    assert (it.first_sent_s(), it.report.fate, it.report.requests) == (0.0, MessageFate.HEARD, 1)
+
+
+def test_a_recorded_message_plays_at_once_and_enters_the_history_as_the_agents() -> None:
+    """B7: no session is needed for it; the session is told what was heard, as the agent's words."""
+    it = Pickup(message=RECORDED)
+    it.passes(0.5)
+    assert it.first_sent_s() == 0.0
+    it.ready()
+    it.passes(1.0)
+    assert (it.report.fate, it.asked) == (MessageFate.HEARD, [])
+    assert it.ordered(ev.AddAgentText) == [ev.AddAgentText(RECORDED.text)]
+    assert it.ordered(ev.TruncateItem | ev.DeleteItem) == []  # type: ignore[arg-type]
+
+
+def test_b9_a_recorded_message_is_cut_like_any_other() -> None:
+    """Paced, cleared, and the history has what was heard of it."""
+    it = Pickup(FirstMessagePolicy(protection=ProtectionRule.OFF), message=RECORDED)
+    it.ready()
+    it.passes(0.5)
+    it.hears(onset())
+    assert any(isinstance(order, ev.ClearPlayout) for order in it.machine.due(it.now))
+    assert it.ordered(ev.AddAgentText) == [ev.AddAgentText("Welcome")]
+    assert it.ordered(ev.TruncateItem | ev.DeleteItem) == []  # type: ignore[arg-type]
+    assert OWN not in {line.item_id for line in it.machine.speech.transcript.lines() if not line.interrupted}
+
+
+def test_b19_a_message_for_a_machine_is_said_whatever_the_machine_says_and_ends_the_call() -> None:
+    """Course changes once: what was being said is cut; the time of its last mark is in the report."""
+    it = Pickup()
+    it.ready()
+    it.says(seconds=10.0)
+    it.passes(1.0)
+    it.take(it.machine.leave_message(Message("Please call us back."), it.now))
+    assert it.asked == ["first-message-1", "machine-message-1"]
+    it.says("r2", "a2", seconds=3.0)
+    for _ in range(4):
+        it.passes(1.0)
+        it.hears(onset())
+    left = it.machine.openings[1].report()
+    assert left is not None
+    assert (left.fate, left.heard_by is not None, it.report.fate) == (MessageFate.HEARD, True, MessageFate.DROPPED)
+    (end,) = it.ordered(EndCall)
+    assert isinstance(end, EndCall)
+    assert end.cause is facts.EndCause.MESSAGE_LEFT
+
+
+def test_a_message_that_the_machine_did_not_get_ends_the_call_with_its_cause() -> None:
+    """Never reported as left."""
+    it = Pickup()
+    it.take(it.machine.leave_message(Message("Please call us back."), 0.0))
+    it.ready()
+    it.passes(13.0)
+    (end,) = it.ordered(EndCall)
+    assert isinstance(end, EndCall)
+    assert end.cause is facts.EndCause.MACHINE_ANSWERED
+
+
+def test_b13_the_report_does_not_need_observers() -> None:
+    """What is told and what is kept are the same decisions; only Tell orders are for observers."""
+    it = Pickup()
+    it.ready()
+    it.says()
+    it.passes(3.0)
+    assert it.report.trace[0].what.startswith("the message is protected")
+    assert [line.text for line in it.machine.speech.transcript.lines()] == ["Welcome to the clinic."]
+
+
+@pytest.mark.parametrize(
+    ("policy", "lockout"),
+    [
+        (FirstMessagePolicy(), ev.Lockout.DEAF),
+        (FirstMessagePolicy(caller_audio=CallerAudioRule.DROP), ev.Lockout.DEAF),
+        (FirstMessagePolicy(caller_audio=CallerAudioRule.FORWARD), ev.Lockout.LISTENING),
+        (FirstMessagePolicy(speaks_first=SpeaksFirst.CALLER), ev.Lockout.LISTENING),
+        (FirstMessagePolicy(protection=ProtectionRule.OFF), ev.Lockout.NONE),
+    ],
+)
+def test_the_lockout_follows_from_the_policy(policy: FirstMessagePolicy, lockout: ev.Lockout) -> None:
+    """One function; parked and cold sessions ask the same."""
+    assert lockout_for(WELCOME, policy) is lockout
+    assert lockout_for(None, policy) is ev.Lockout.NONE
+
+
+# --- every order -------------------------------------------------------------------------
+
+POLICIES = st.builds(
+    FirstMessagePolicy,
+    speaks_first=st.sampled_from(SpeaksFirst),
+    protection=st.sampled_from(ProtectionRule),
+    caller_audio=st.sampled_from(CallerAudioRule),
+    lead_in_s=st.sampled_from([0.0, 0.3]),
+)
+LOCKS = [ev.LockState.IN_FORCE, ev.LockState.REFUSED, ev.LockState.UNPROVEN]
+
+
+class OpeningMachine(RuleBasedStateMachine):
+    """Caller, provider, carrier and clock in any order: one fate, bounded, and every byte accounted for."""
+
+    @initialize(
+        policy=POLICIES,
+        lock=st.sampled_from(LOCKS),
+        answers=st.booleans(),
+        message=st.sampled_from([WELCOME, RECORDED]),
+    )
+    def begin(self, policy: FirstMessagePolicy, lock: ev.LockState, answers: bool, message: Message) -> None:
+        self.it = Pickup(policy, message=message, lock=lock, answers=answers)
+        self.is_ready = False
+        self.running: str | None = None
+        self.responses = 0
+        self.turns = 0
+
+    @rule()
+    @precondition(lambda self: not self.is_ready)
+    def session_is_ready(self) -> None:
+        self.is_ready = True
+        self.it.ready()
+
+    @rule(words=st.sampled_from([800, 8000]))
+    def caller_speaks(self, words: int) -> None:
+        self.it.speech += HELLO[:words]
+
+    @rule(kind=st.sampled_from(["onset", "turn"]))
+    @precondition(lambda self: self.is_ready)
+    def provider_hears(self, kind: str) -> None:
+        self.turns += 1
+        item = f"u{self.turns}"
+        self.it.hears(onset(item))
+        if kind == "turn":
+            self.it.hears(ev.CallerSpeechStopped(item, 0), ev.CallerTurnCommitted(item))
+
+    @rule(ours=st.booleans())
+    @precondition(lambda self: self.is_ready and self.running is None)
+    def response_starts(self, ours: bool) -> None:
+        self.responses += 1
+        self.running = f"r{self.responses}"
+        self.it.hears(ev.ResponseStarted(self.running, self.it.asked[-1] if ours and self.it.asked else None))
+
+    @rule(seconds=st.sampled_from([0.01, 0.5, 3.0]))
+    @precondition(lambda self: self.running)
+    def audio_comes(self, seconds: float) -> None:
+        assert self.running is not None
+        self.it.hears(ev.AgentAudio(self.running, f"a-{self.running}", b"\x44" * round(8000 * seconds)))
+
+    @rule(status=st.sampled_from(ev.ResponseStatus), reason=st.sampled_from([None, "turn_detected"]))
+    @precondition(lambda self: self.running)
+    def response_ends(self, status: ev.ResponseStatus, reason: str | None) -> None:
+        assert self.running is not None
+        self.it.ends(self.running, status, reason)
+        self.running = None
+
+    @rule(
+        severity=st.sampled_from([ev.Severity.BUSY, ev.Severity.REFUSED]), which=st.sampled_from(["asked", "unlock-1"])
+    )
+    @precondition(lambda self: self.is_ready)
+    def an_error_comes(self, severity: ev.Severity, which: str) -> None:
+        request = (self.it.asked or [None])[-1] if which == "asked" else which  # type: ignore[list-item]
+        self.it.hears(ev.SessionProblem(code="e", message="m", severity=severity, request_id=request))
+
+    @rule(lock=st.sampled_from([ev.LockState.LIFTED, ev.LockState.IN_FORCE, ev.LockState.UNPROVEN]))
+    @precondition(lambda self: self.is_ready)
+    def an_echo_comes(self, lock: ev.LockState) -> None:
+        self.it.hears(ev.CallerAudioDiscarded(), ev.SessionReconfigured(capabilities=DOES_ALL, lock=lock))
+
+    @rule(seconds=st.sampled_from([0.02, 0.5, 2.0, 7.0]), echoes=st.booleans())
+    def time_passes(self, seconds: float, echoes: bool) -> None:
+        self.it.echoes = echoes
+        self.it.passes(seconds)
+
+    @rule()
+    def a_machine_answers(self) -> None:
+        if len(self.it.machine.openings) == 1:
+            self.it.take(self.it.machine.leave_message(Message("Call back."), self.it.now))
+
+    @invariant()
+    def asked_for_at_most_twice(self) -> None:
+        for opening in self.it.machine.openings:
+            assert opening.message.requests <= 2
+
+    @invariant()
+    def i6_every_byte_of_the_caller_is_in_one_outcome(self) -> None:
+        gates = [opening.gate for opening in self.it.machine.openings]
+        held = sum(gate.held_bytes + gate.dropped_bytes.total() for gate in gates)
+        assert self.it.passed_bytes + held == self.it.caller_bytes
+
+    @invariant()
+    def whole_protection_is_not_cut_by_the_caller(self) -> None:
+        first = self.it.machine.openings[0]
+        if self.it.policy.protection is ProtectionRule.WHOLE and first.report() is not None:
+            assert self.it.report.fate is not MessageFate.INTERRUPTED
+
+    def teardown(self) -> None:
+        """Liveness: when everybody goes quiet, the message has its fate, and the caller is let in or the call over."""
+        if not self.is_ready:
+            self.it.ready()
+        self.it.passes(40.0)
+        ended = bool(self.it.ordered(EndCall))
+        assert all(opening.report() is not None for opening in self.it.machine.openings)
+        assert ended or not self.it.machine.is_opening
+        first = self.it.machine.openings[0]
+        assert first.purpose is Purpose.FIRST
+        assert self.it.told(facts.MessageDone) == len(self.it.machine.openings)
+
+
+TestOpening = OpeningMachine.TestCase
+TestOpening.settings = hypothesis_settings(max_examples=150, stateful_step_count=25, deadline=None)

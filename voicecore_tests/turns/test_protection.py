@@ -1,0 +1,208 @@
+"""The protection of a message: lifted once, in the right order, whatever the provider answers."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from voicecore.events import (
+    AppendCallerAudio,
+    Capabilities,
+    DiscardCallerAudio,
+    Lockout,
+    LockState,
+    SessionReconfigured,
+    Unlock,
+)
+from voicecore.turns.gate import CallerAudioRule, CallerGate
+from voicecore.turns.protection import Deaf, Lifted, Protection, ProtectionPhase, ProtectionStep
+from voicecore.turns.trace import LIMIT, Trace
+
+ALL = Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_caller=True)
+HELLO = b"\x22" * 800
+
+
+def echo(lock: LockState, *differences: str) -> SessionReconfigured:
+    return SessionReconfigured(capabilities=ALL, lock=lock, differences=differences)
+
+
+class Guarded:
+    """A protection that has begun, with its gate."""
+
+    def __init__(
+        self,
+        lockout: Lockout = Lockout.DEAF,
+        lock: LockState | None = LockState.IN_FORCE,
+        rule: CallerAudioRule = CallerAudioRule.HOLD,
+    ) -> None:
+        self.trace = Trace(0.0)
+        self.gate = CallerGate(8000)
+        self.protection = Protection(self.gate, self.trace)
+        self.protection.begin(rule, 0.0)
+        self.steps: list[ProtectionStep] = []
+        if lock is not None:
+            self.steps += self.protection.session_ready(lockout, lock, 0.0)
+
+
+def test_the_order_is_discard_then_the_real_turn_detection_then_the_caller() -> None:
+    """Stale audio in the provider's buffer must not meet the detection that is switched on (quirk 10)."""
+    it = Guarded()
+    assert it.gate.admit(HELLO) == b""
+    assert it.protection.lift(1.0) == [DiscardCallerAudio()]
+    assert it.protection.discarded(1.1) == [Unlock("unlock-1")]
+    assert it.protection.reconfigured(echo(LockState.LIFTED), 1.2) == [AppendCallerAudio(HELLO), Lifted(True)]
+    assert it.gate.admit(b"live") == b"live"
+
+
+def test_b5_it_is_lifted_once() -> None:
+    """Whoever else says that the message is over."""
+    it = Guarded()
+    assert it.protection.lift(1.0)
+    assert it.protection.lift(1.0) == []
+
+
+def test_b2_a_lockout_that_was_refused_leaves_the_gate_alone_and_needs_no_restoring() -> None:
+    """Nothing was changed at the provider, so nothing is changed back."""
+    it = Guarded(lock=LockState.REFUSED)
+    assert it.protection.words() == "the local gate alone"
+    assert it.protection.lift(1.0) == [Lifted(True)]
+
+
+def test_b3_a_lockout_without_proof_is_restored_all_the_same() -> None:
+    """It may be in force, or come into force yet."""
+    it = Guarded(lock=LockState.UNPROVEN)
+    assert it.protection.words() == "the local gate alone"
+    assert it.protection.lift(1.0) == [DiscardCallerAudio()]
+
+
+def test_forwarding_waits_until_the_lockout_is_proved() -> None:
+    """Before that caller audio is held; then it goes on, the oldest first."""
+    it = Guarded(Lockout.LISTENING, None, CallerAudioRule.FORWARD)
+    assert it.gate.admit(HELLO) == b""
+    steps = it.protection.session_ready(Lockout.LISTENING, LockState.IN_FORCE, 0.5)
+    assert steps == [AppendCallerAudio(HELLO)]
+    assert it.gate.admit(b"live") == b"live"
+    assert it.protection.words() == "the provider's lockout alone"
+
+
+def test_without_a_lockout_in_force_nothing_is_forwarded() -> None:
+    """The gate protects where the provider does not."""
+    it = Guarded(Lockout.LISTENING, LockState.UNPROVEN, CallerAudioRule.FORWARD)
+    assert (it.gate.admit(HELLO), it.gate.held_bytes) == (b"", len(HELLO))
+
+
+def test_a_listening_lockout_is_lifted_without_discarding() -> None:
+    """What the caller said meanwhile is to count."""
+    it = Guarded(Lockout.LISTENING, LockState.IN_FORCE, CallerAudioRule.FORWARD)
+    assert it.protection.lift(1.0) == [Unlock("unlock-1")]
+
+
+def test_lifting_before_the_session_is_open_waits_for_it() -> None:
+    """Our own recording was heard while the session still opened."""
+    it = Guarded(lock=None)
+    assert it.protection.lift(1.0) == []
+    assert it.protection.is_on
+    assert it.protection.session_ready(Lockout.DEAF, LockState.IN_FORCE, 2.0) == [DiscardCallerAudio()]
+
+
+def test_no_answer_lets_the_caller_in_all_the_same() -> None:
+    """A deaf agent is worse than an interrupted one; the report says that it was not confirmed."""
+    it = Guarded()
+    it.gate.admit(HELLO)
+    it.protection.lift(1.0)
+    assert it.protection.expire(1.99) == []
+    assert it.protection.expire(2.0) == [Unlock("unlock-1")]
+    assert it.protection.expire(3.99) == []
+    assert it.protection.expire(4.0) == [AppendCallerAudio(HELLO), Lifted(False)]
+    assert it.protection.deadline() is None
+
+
+def test_a_refused_restore_is_asked_for_once_more_and_then_given_up() -> None:
+    """The session would stay deaf: that is said, not hidden."""
+    it = Guarded()
+    it.protection.lift(1.0)
+    it.protection.discarded(1.0)
+    assert it.protection.refused("request-9", "not ours", 1.1) == []
+    assert it.protection.refused("unlock-1", "invalid_value", 1.1) == [Unlock("unlock-2")]
+    assert it.protection.refused("unlock-2", "invalid_value", 1.2) == [Lifted(False), Deaf("invalid_value")]
+
+
+def test_an_echo_that_says_otherwise_counts_as_refused() -> None:
+    """Null kept silently: the echo is the truth."""
+    it = Guarded()
+    it.protection.lift(1.0)
+    it.protection.discarded(1.0)
+    wrong = echo(LockState.UNPROVEN, "audio.input.turn_detection")
+    assert it.protection.reconfigured(wrong, 1.1) == [Unlock("unlock-2")]
+    assert it.protection.reconfigured(echo(LockState.LIFTED), 1.2) == [Lifted(True)]
+
+
+def test_the_late_echo_of_the_lockout_is_not_taken_for_the_restore() -> None:
+    """Two updates are out; only the second one's echo ends the wait."""
+    it = Guarded(lock=LockState.UNPROVEN)
+    it.protection.lift(1.0)
+    it.protection.discarded(1.0)
+    assert it.protection.reconfigured(echo(LockState.IN_FORCE), 1.1) == []
+    assert it.protection.reconfigured(echo(LockState.LIFTED), 1.2) == [Lifted(True)]
+
+
+@pytest.mark.parametrize("rule", list(CallerAudioRule))
+def test_every_order_of_answers_ends_with_the_caller_let_in(rule: CallerAudioRule) -> None:
+    """Exhaustive: every order of everything that can come, then time; lifted once, every byte in one outcome."""
+    answers = ["lift", "discarded", "in force", "lifted", "otherwise", "refused 1", "refused 2"]
+    for order in itertools.permutations(answers):
+        it = Guarded(Lockout.DEAF, LockState.UNPROVEN, rule)
+        passed, now = len(it.gate.admit(HELLO)), 0.0
+        for name in [*order, "lift"]:
+            now += 0.1
+            it.steps += answer(it, name, now)
+        while (deadline := it.protection.deadline()) is not None:
+            it.steps += it.protection.expire(deadline)
+        assert it.protection.phase is ProtectionPhase.OFF
+        assert sum(isinstance(step, Lifted) for step in it.steps) == 1
+        released = sum(len(step.audio) for step in it.steps if isinstance(step, AppendCallerAudio))
+        assert passed + released + it.gate.dropped_bytes.total() == len(HELLO)
+
+
+def answer(it: Guarded, name: str, now: float) -> list[ProtectionStep]:
+    protection = it.protection
+    if name == "lift":
+        return protection.lift(now)
+    if name == "discarded":
+        return protection.discarded(now)
+    if name.startswith("refused"):
+        return protection.refused(f"unlock-{name[-1]}", "no", now)
+    lock = {"in force": LockState.IN_FORCE, "lifted": LockState.LIFTED, "otherwise": LockState.UNPROVEN}[name]
+    return protection.reconfigured(echo(lock), now)
+
+
+# --- the gate and the trace --------------------------------------------------------------
+
+
+def test_what_is_held_is_bounded_and_the_oldest_gives_way() -> None:
+    """Counted under its reason."""
+    gate = CallerGate(1000)
+    gate.set(CallerAudioRule.HOLD)
+    gate.admit(b"a" * 600)
+    gate.admit(b"b" * 600)
+    assert (gate.held_bytes, gate.dropped_bytes) == (1000, {"hold_full": 200})
+    assert gate.set(CallerAudioRule.FORWARD) == b"a" * 400 + b"b" * 600
+
+
+def test_what_was_held_is_dropped_when_the_rule_says_so() -> None:
+    """A machine answered: nobody's words."""
+    gate = CallerGate(1000)
+    gate.set(CallerAudioRule.HOLD)
+    gate.admit(b"a" * 600)
+    assert gate.set(CallerAudioRule.DROP) == b""
+    assert gate.dropped_bytes == {"first_message": 600}
+
+
+def test_a_trace_is_bounded_and_says_so() -> None:
+    """A stubborn provider does not fill the record."""
+    trace = Trace(1.0)
+    for number in range(LIMIT + 5):
+        trace.note("engine", str(number), 1.0 + number)
+    lines = trace.lines()
+    assert (len(lines), lines[0].at_s, lines[-1].what) == (LIMIT + 1, 0.0, "and 5 more lines")
