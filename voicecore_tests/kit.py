@@ -131,6 +131,12 @@ async def house(
             yield House(simulated, engine, carrier, provider, facts)
 
 
+def asked(connection: TwinConnection) -> list[str]:
+    """The instructions of every response that was asked for on a connection."""
+    creates = [request for request in connection.requests if request["type"] == "response.create"]
+    return [create.get("response", {}).get("instructions", "") for create in creates]
+
+
 def run_seeded(scenario: Callable[[], Awaitable[T]], seed: int = 0) -> T:
     """Run a scenario in virtual time with Trio's own choices seeded too: the same seed, the same run.
 

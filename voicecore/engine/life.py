@@ -74,8 +74,7 @@ async def live(entry: CallEntry, parts: LifeParts) -> None:
         entry.end(EndCause.FAILED, type(first_cause(failure)).__name__, parts.world.now())
     finally:
         entry.end(EndCause.SHUT_DOWN, "", parts.world.now())  # nothing, where the call has ended by itself
-        if entry.parked is not None:
-            entry.parked.settle(ParkingFate.HUNG_UP, "its call ended first")
+        await _release_parked(entry, parts)
         await _release_media(entry, parts)
 
 
@@ -203,6 +202,15 @@ def _log_pickup(entry: CallEntry, session: OpenedSession | None) -> None:
     if session is not None:
         waited_ms = session.waited_s * 1000
         log.info("call %s: source=%s, session ready %.1f ms after pick-up", entry.call_id, session.source, waited_ms)
+
+
+async def _release_parked(entry: CallEntry, parts: LifeParts) -> None:
+    """Give up what still waits for this call, and see it closed, bounded."""
+    if entry.parked is not None:
+        entry.parked.settle(ParkingFate.HUNG_UP, "its call ended first")
+    with trio.move_on_after(parts.settings.parking.close_s, shield=True):
+        for parked in entry.parked_before:
+            await parked.closed.wait()
 
 
 async def _release_media(entry: CallEntry, parts: LifeParts) -> None:

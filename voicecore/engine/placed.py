@@ -74,15 +74,19 @@ class PlacedCall:
             raise LocalProtocolError("the call has been picked up; its agent cannot be changed any more")
         self._entry.agent = agent
 
-    async def facts(self) -> AsyncIterator[Fact]:
+    def facts(self) -> AsyncIterator[Fact]:
         """Iterate over what happens, from the first fact that waits to CallEnded. One reader at a time."""
-        while True:
-            while not self._facts:
-                if self._report is not None:
-                    return
-                self._news = trio.Event()
-                await self._news.wait()
-            yield self._facts.popleft()
+        return _Facts(self)
+
+    async def next_fact(self) -> Fact | None:
+        """Return the next fact, None when the call is over and all were read. Cancelled, it loses nothing."""
+        await trio.lowlevel.checkpoint()
+        while not self._facts:
+            if self._report is not None:
+                return None
+            self._news = trio.Event()
+            await self._news.wait()
+        return self._facts.popleft()
 
     def tell(self, fact: Fact) -> None:
         """Take a fact; called by the host."""
@@ -93,3 +97,19 @@ class PlacedCall:
         if isinstance(fact, CallEnded):
             self._report = fact.report
         self._news.set()
+
+
+class _Facts:
+    """An iterator that may be left at any moment, unlike a generator."""
+
+    def __init__(self, call: PlacedCall) -> None:
+        self._call = call
+
+    def __aiter__(self) -> _Facts:
+        return self
+
+    async def __anext__(self) -> Fact:
+        fact = await self._call.next_fact()
+        if fact is None:
+            raise StopAsyncIteration
+        return fact

@@ -61,7 +61,7 @@ class RestRequest:
     path: str
     form: Form = attrs.field(repr=False)
     status: int | None = None
-    """The HTTP status of the answer; None as long as there is none, and where it was lost."""
+    """The HTTP status of the answer, also of one that was lost; None as long as there is none."""
 
 
 class Switchboard:
@@ -136,8 +136,7 @@ class _RestInterface:
         self._calls.start_soon(dialled.run)
         await trio.sleep(plan.answer_s)
         if plan.answer_lost:
-            await trio.aclose_forcefully(current_stream())
-            await trio.sleep_forever()  # ended by the server: this connection is gone
+            await trio.aclose_forcefully(current_stream())  # the server finds that nobody takes the answer
         return answer
 
     async def _update(self, request: Request, parameters: Parameters) -> Response:

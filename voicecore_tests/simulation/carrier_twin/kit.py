@@ -25,6 +25,7 @@ from voicecore.net.server import serve
 from voicecore.net.websocket import WebSocket
 from voicecore.nurseries import open_service_nursery
 from voicecore.simulation.carrier_twin import Account, CarrierTwin, open_carrier
+from voicecore.simulation.memory_network import LinkSettings
 from voicecore.simulation.world import SimulatedWorld, simulated_world
 from voicecore.world import World
 from voicecore_tests.kit import LIMIT_S
@@ -81,7 +82,7 @@ class Application:
     def statuses(self) -> list[str]:
         return [fields["CallStatus"] for fields in self.came("/status")]
 
-    async def take(self, request: Request, parameters: Parameters) -> Response:
+    async def take(self, request: Request, _: Parameters) -> Response:
         url = f"{self.url}{request.path}" + (f"?{request.query}" if request.query else "")
         fields = {name: values[0] for name, values in parse_qs(request.body.decode(), keep_blank_values=True).items()}
         if not RequestValidator(AUTH[1]).validate(url, fields, request.headers["x-twilio-signature"]):
@@ -92,7 +93,7 @@ class Application:
         is_voice = request.path == "/voice" or request.path.startswith("/twilio/voice")
         return xml(self.twiml()) if is_voice else Response(204)
 
-    async def upgrade(self, request: Request, parameters: Parameters) -> Response | Upgrade:
+    async def upgrade(self, request: Request, _: Parameters) -> Response | Upgrade:
         signature = request.headers["x-twilio-signature"]
         if self.refuses_streams or not RequestValidator(AUTH[1]).validate(self.stream_url, {}, signature):
             return Response(403)
@@ -189,9 +190,9 @@ async def http(world: World, method: str, url: str, body: str, auth: tuple[str, 
 
 
 @asynccontextmanager
-async def office(seed: int = 0) -> AsyncIterator[Office]:
+async def office(link: LinkSettings | None = None) -> AsyncIterator[Office]:
     """Run all of it; leaving the block ends it, and nothing of it may be left."""
-    simulated = simulated_world(seed)
+    simulated = simulated_world(0, link)
     with trio.fail_after(LIMIT_S):
         async with application(simulated.world) as app, open_carrier(simulated.world) as carrier:
             async with carrier.serve_rest() as api:
@@ -202,5 +203,5 @@ async def office(seed: int = 0) -> AsyncIterator[Office]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that is looked at every 10 ms of virtual time."""
-    while not condition():
+    while not condition():  # noqa: ASYNC110  (virtual time; what is looked at has no event)
         await trio.sleep(0.01)

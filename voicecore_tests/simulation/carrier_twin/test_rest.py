@@ -11,8 +11,19 @@ from trio.testing import MockClock
 
 from voicecore.simulation.carrier_twin import At, DialPlan, HangUp, Pickup, Refusal
 from voicecore.simulation.carrier_twin.rest import RestRequest
-from voicecore_tests.kit import living_tasks
-from voicecore_tests.simulation.carrier_twin.kit import ACCOUNT, AUTH, CALLEE, CALLS, NUMBER, http, office, until
+from voicecore.simulation.memory_network import LinkSettings
+from voicecore_tests.kit import CancelAtStep, living_tasks, run_seeded
+from voicecore_tests.simulation.carrier_twin.kit import (
+    ACCOUNT,
+    AUTH,
+    CALLEE,
+    CALLS,
+    NUMBER,
+    Office,
+    http,
+    office,
+    until,
+)
 
 SOON = DialPlan(script=[HangUp(At(1.0))])
 
@@ -118,6 +129,20 @@ async def test_a_live_call_is_completed_and_its_stream_stopped(autojump_clock: M
     assert (it.carrier.dials[0].ended_by, line.ended_by, line.said_after) == ("rest", "rest", "")
 
 
+async def test_a_call_that_is_ended_while_its_stream_closes_says_nothing_more(autojump_clock: MockClock) -> None:
+    """An application that closes and hangs up at once does not want the words behind the stream."""
+    async with office(LinkSettings(delay_s=0.2)) as it:
+        it.app.closes_after_s = 2.0
+        call_sid = await it.dial(("Twiml", it.app.twiml("<Say>Never heard.</Say>")), without=["Twiml"])
+        await until(lambda: any(line.ended_by == "application" for line in it.carrier.lines))
+        (line,) = it.carrier.lines
+        assert not line.over.is_set()
+        it.carrier.dials[0].complete()
+        await it.carrier.dials[0].over.wait()
+        assert (await it.fetch(call_sid))[1]["status"] == "completed"
+    assert line.said_after == ""
+
+
 async def test_canceling_does_not_touch_a_live_call(autojump_clock: MockClock) -> None:
     """It ends calls that are queued or ringing."""
     async with office() as it:
@@ -209,10 +234,10 @@ async def test_an_answer_may_be_lost(autojump_clock: MockClock) -> None:
     """The connection is closed without a byte, and the phone rings."""
     async with office() as it:
         it.carrier.expect(DialPlan(answer_lost=True, script=[HangUp(At(1.0))]))
-        form = "&".join(["To=%2B15550100077", "From=%2B15550100002", "Twiml=%3CResponse%2F%3E"])
+        form = "To=%2B15550100077&From=%2B15550100002&Twiml=%3CResponse%2F%3E"
         assert await http(it.simulated.world, "POST", f"{it.api}{CALLS}.json", form, AUTH) == (0, "")
         await it.carrier.dials[0].over.wait()
-    assert (it.carrier.dials[0].rang, it.carrier.rest_requests[0].status) == (1, None)
+    assert (it.carrier.dials[0].rang, it.carrier.dials[0].status) == (1, "completed")
 
 
 async def test_a_call_may_come_under_another_id(autojump_clock: MockClock) -> None:
@@ -248,6 +273,37 @@ async def test_leaving_ends_every_call(autojump_clock: MockClock) -> None:
         await until(lambda: bool(it.app.streams))
     assert list(living_tasks()) == []
     assert [dialled.status for dialled in it.carrier.dials] == ["queued", "ringing", "in-progress"]
+
+
+def test_a_call_cut_off_at_any_step_leaves_nothing() -> None:
+    """Placing, ringing, fetching TwiML, streaming, detecting, ending: every third step of any task."""
+    steps = _cut_off(10**9)
+    assert steps > 200
+    for step in range(1, steps, 3):
+        _cut_off(step)
+
+
+def _cut_off(step: int) -> int:
+    """Run one short call and cancel it at a step; return how many there were. `office` looks at what is left."""
+
+    async def scenario() -> int:
+        offices: list[Office] = []  # none when it is cancelled while it opens
+        with trio.CancelScope() as scope:
+            instrument = CancelAtStep(scope, step)
+            trio.lowlevel.add_instrument(instrument)
+            async with office() as it:
+                offices.append(it)
+                it.carrier.expect(DialPlan(ring_s=0.1, script=[HangUp(At(0.1))]))
+                amd = [("MachineDetection", "Enable"), ("AsyncAmd", "true"), ("AsyncAmdStatusCallback", it.app.url)]
+                await it.dial_through(("Url", f"{it.app.url}/voice"), *amd, without=["Twiml"])
+        trio.lowlevel.remove_instrument(instrument)
+        for it in offices:
+            assert it.simulated.network.open_streams == 0
+            assert all(dialled.over.is_set() for dialled in it.carrier.dials)
+        assert list(living_tasks()) == []
+        return instrument.steps
+
+    return run_seeded(scenario)
 
 
 async def test_the_ledger_shows_no_form_when_printed() -> None:
