@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import trio
@@ -24,8 +25,8 @@ from voicecore.simulation.carrier_twin import (
     Say,
     StatusFaults,
 )
-from voicecore.simulation.provider_twin import Recorded, Reply, Script
-from voicecore_tests.kit import CALLEE, House, asked, house, living_tasks, ulaw
+from voicecore.simulation.provider_twin import Behaviour, Handshake, Pace, Recorded, Reply, Script, Updates
+from voicecore_tests.kit import CALLEE, CancelAtStep, House, asked, house, living_tasks, ulaw
 
 TALK = Script(
     replies=(
@@ -37,8 +38,8 @@ TALK = Script(
 SHORT = (HangUp(AfterAgent(0.5)),)
 TALKS = DialPlan(ring_s=3.0, script=(Say(At(0.1), ulaw("caller-hello-it")), HangUp(AfterAgent(0.5))))
 GREETING = "Hello, this is the clinic."
-BESIDE = {"outbound__machine_detection": "async"}
-LEAVES = {
+BESIDE: dict[str, Any] = {"outbound__machine_detection": "async"}
+LEAVES: dict[str, Any] = {
     "outbound__on_machine": "leave_message",
     "outbound__machine_message": "Please call the clinic back.",
 }
@@ -495,3 +496,59 @@ async def test_a13_a_thousand_dials_that_are_never_answered_leave_nothing(autoju
     fates = [parked.fate for report in it.reports for parked in report.parked]
     assert len(fates) == 1000
     assert set(fates) == {ParkingFate.HUNG_UP, ParkingFate.EXPIRED}
+
+
+# --- cancelled at every step ---------------------------------------------------------------
+
+DISTANT = Behaviour(
+    handshake=Handshake(accept_s=0.02, created_s=0.02),
+    updates=Updates(answer_s=0.02, effect_s=0.02),
+    pace=Pace(first_delta_s=0.02),
+)
+BRIEF_CALL = DialPlan(
+    ring_s=0.2,
+    script=(Say(At(0.05), ulaw("caller-hello-it")[:1600]), HangUp(At(1.2))),
+    machine=MachineVerdict(word="human", after_s=0.3),
+)
+
+
+async def dialled_until(step: int, *, whole_engine: bool) -> tuple[int, int, int]:
+    """Place a call whose block (or whole engine) is cancelled after ``step`` task steps; return what is left of it."""
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as outer:
+            async with house(TALK, DISTANT, agent__first_message="Hello.", **BESIDE) as it:
+                it.carrier.expect(BRIEF_CALL)
+                with trio.CancelScope() as inner:
+                    instrument = CancelAtStep(outer if whole_engine else inner, step)
+                    trio.lowlevel.add_instrument(instrument)
+                    try:
+                        await it.dial()
+                    finally:
+                        trio.lowlevel.remove_instrument(instrument)
+                await it.engine.drain()
+                assert it.engine.statistics().parked == 0
+                await settle(it)
+        left = len(list(living_tasks()))
+        nursery.cancel_scope.cancel()
+    assert len(it.records()) == len(it.reports) <= 1
+    assert all(dialled.rang <= 1 for dialled in it.carrier.dials)
+    return instrument.steps, left, it.simulated.network.open_streams
+
+
+async def settle(it: House) -> None:
+    """A call that the carrier has was ended there too."""
+    for dialled in it.carrier.dials:
+        with trio.fail_after(30):
+            await dialled.over.wait()
+
+
+@pytest.mark.parametrize("whole_engine", [True, False])
+@pytest.mark.parametrize("offset", range(2))
+async def test_i31_a_placed_call_may_be_cancelled_at_every_step(
+    autojump_clock: MockClock, offset: int, whole_engine: bool
+) -> None:
+    """Asked for, ringing, parked, adopted, greeting, talking, over: nothing is left, and no phone rings on."""
+    steps, _, _ = await dialled_until(10**9, whole_engine=whole_engine)
+    for step in range(1 + offset * 3, steps, 6):
+        _, left, open_streams = await dialled_until(step, whole_engine=whole_engine)
+        assert (left, open_streams) == (0, 0), f"cancelled at step {step}"

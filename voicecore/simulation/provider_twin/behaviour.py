@@ -47,7 +47,17 @@ class Updates:
     refused: frozenset[int] = frozenset()
     """Valid updates that are refused whole."""
     ignores_null_turn_detection: bool = False
-    """Acknowledge ``turn_detection: null`` and keep the detection on, without a word."""
+    """Acknowledge ``turn_detection: null`` and keep the detection on; the echo shows that it is on."""
+    hides_ignored_null: bool = False
+    """The same, and the echo shows null all the same."""
+    refuses_null_turn_detection: bool = False
+    """Refuse every update that switches turn detection off."""
+    refused_restores: int = 0
+    """So many updates that switch turn detection on again are refused."""
+    ignores_flat_turn_detection: bool = False
+    """Acknowledge the beta's flat ``session.turn_detection``, which means nothing any more, and ignore it."""
+    stale_idle_s: float | None = None
+    """Switched on again without a clear of the buffer before, the idle timer fires so many seconds later."""
 
 
 class PartialTurnDetection(enum.Enum):

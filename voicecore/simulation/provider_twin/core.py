@@ -77,6 +77,8 @@ _KIND = record({"type": text}, required=("type",))
 def _event(required: tuple[str, ...] = (), **fields: Shape) -> Shape:
     return record({"type": text, "event_id": text, **fields}, required=required)
 
+_TURN_DETECTION = "session.audio.input.turn_detection"
+
 
 class TwinSession:
     """One client's session, from the upgrade to the end of its socket."""
@@ -91,6 +93,7 @@ class TwinSession:
         self._outbox = Outbox(behaviour, identity.new_id)
         self._early: deque[Any] = deque(maxlen=_EARLY_LIMIT_MESSAGES)
         self._updates = 0
+        self._restores_refused = 0
         self.caller_audio = bytearray()
         """Every byte appended, in order; its bound is the session's length."""
         self.conversation = Conversation(identity.new_id("conv"))
@@ -281,25 +284,48 @@ class TwinSession:
     def _update_session(self, message: JsonObject) -> None:
         spoken = any(response.playback_s for response in self._responder.responses)
         voice = self.effective["audio"]["output"]["voice"] if spoken else None
-        checked = configuration.check_update(message["session"], self.effective, voice_in_use=voice)
+        given, settings = message["session"], self._behaviour.updates
+        if settings.ignores_flat_turn_detection and isinstance(given, dict) and "turn_detection" in given:
+            given = {"type": "realtime", **{name: value for name, value in given.items() if name != "turn_detection"}}
+        checked = configuration.check_update(given, self.effective, voice_in_use=voice)
         self._updates += 1
-        settings = self._behaviour.updates
         if self._updates in settings.refused:
             raise invalid_value("session", "this update is refused by the scenario")
-        given_input = checked.get("audio", {}).get("input", {})
-        if settings.ignores_null_turn_detection and given_input.get("turn_detection", "absent") is None:
-            del given_input["turn_detection"]
+        hidden = self._meddle(checked.get("audio", {}).get("input", {}))
         if settings.effect_s is not None:
             self._agenda.at(self._now + settings.effect_s, lambda _: self._apply(checked))
         if settings.answer_s is not None:
-            self._agenda.at(
-                self._now + settings.answer_s,
-                lambda _: self._emit("session.updated", session=copy.deepcopy(self.effective)),
-            )
+            self._agenda.at(self._now + settings.answer_s, lambda _: self._acknowledge(hides_vad=hidden))
+
+    def _meddle(self, given_input: JsonObject) -> bool:
+        """Do to an update's turn detection what the scenario wants; return whether the echo hides it."""
+        settings = self._behaviour.updates
+        detection = given_input.get("turn_detection", "absent")
+        if detection is None and settings.refuses_null_turn_detection:
+            raise invalid_value(_TURN_DETECTION, "turn detection cannot be switched off")
+        is_off = self.effective["audio"]["input"]["turn_detection"] is None
+        if isinstance(detection, dict) and is_off and self._restores_refused < settings.refused_restores:
+            self._restores_refused += 1
+            raise invalid_value(_TURN_DETECTION, "this restore is refused by the scenario")
+        ignored = detection is None and (settings.ignores_null_turn_detection or settings.hides_ignored_null)
+        if ignored:
+            del given_input["turn_detection"]
+        return ignored and settings.hides_ignored_null
+
+    def _acknowledge(self, *, hides_vad: bool) -> None:
+        echo = copy.deepcopy(self.effective)
+        if hides_vad:
+            echo["audio"]["input"]["turn_detection"] = None
+        self._emit("session.updated", session=echo)
 
     def _apply(self, checked: JsonObject) -> None:
+        was_off = self.effective["audio"]["input"]["turn_detection"] is None
         self.effective = configuration.merge_update(self.effective, checked, self._behaviour.partial_turn_detection)
         self._turns.configure(self.effective["audio"]["input"])
+        stale_s = self._behaviour.updates.stale_idle_s
+        restored = was_off and self.effective["audio"]["input"]["turn_detection"] is not None
+        if restored and stale_s is not None and not self._turns.is_cleared:
+            self._agenda.at(self._now + stale_s, self._turns.fire_stale_idle)
 
     def _append(self, message: JsonObject) -> None:
         encoded = message["audio"]

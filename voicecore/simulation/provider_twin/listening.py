@@ -58,6 +58,8 @@ class CallerTurns:
         self._withheld: Action | None = None
         self._idle_ticket: Ticket | None = None
         self._idle_since_ms: int | None = None
+        self.is_cleared = False
+        """Nothing was appended since the buffer was cleared."""
 
     def configure(self, input_settings: JsonObject) -> None:
         """Take the `audio.input` of a new configuration."""
@@ -69,6 +71,7 @@ class CallerTurns:
 
     def append(self, audio: bytes, now: float) -> None:
         """Take caller audio, in the input format."""
+        self.is_cleared = False
         described = self._input["turn_detection"]
         listens = described is not None and not isinstance(self._room.vad, ScriptedVad)
         for heard in self._ears.append(audio, Detection.of(described) if listens else None):
@@ -82,6 +85,7 @@ class CallerTurns:
     def clear(self) -> None:
         """Forget what is not committed, and start the idle clock anew."""
         self._ears.clear()
+        self.is_cleared = True
         if self._idle_since_ms is not None:
             self._idle_since_ms = self._ears.appended_ms
 
@@ -116,6 +120,13 @@ class CallerTurns:
             return
         if self._ears.appended_ms - since_ms < timeout_ms:
             return
+        self._fire_idle(since_ms, now)
+
+    def fire_stale_idle(self, now: float) -> None:
+        """Let the idle timer fire although nobody was idle."""
+        self._fire_idle(self._ears.appended_ms, now)
+
+    def _fire_idle(self, since_ms: int, now: float) -> None:
         self._idle_since_ms = None
         item_id, end_ms = self._room.new_id("item"), self._ears.appended_ms
         self._room.emit(
