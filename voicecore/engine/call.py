@@ -85,7 +85,8 @@ class Call:
         self.lockout = agent.lockout(direction)
         talk = settings.conversation(agent, direction, self.leg_format)
         self.conversation = Conversation(self.leg_format, self.began_at, talk)
-        self.outbox = Outbox(self.leg_format.bytes_in(settings.hold_audio_s))
+        held_s = agent.policy_for(direction).hold_s  # what the gate lets go at once must find room
+        self.outbox = Outbox(self.leg_format.bytes_in(settings.hold_audio_s + held_s))
         self.speak_alarm = Alarm()
         self.heartbeat_alarm = Alarm()
         self.over = trio.Event()

@@ -13,7 +13,8 @@ then what was held of the caller, then the live caller.  Stale audio in the
 provider's buffer would trigger the detection that was just switched on.
 Rule 3: every wait has a limit; then the caller is let in all the same: a deaf
 agent is worse than an interrupted one.
-Rule 4: a restore that is refused is asked for once more; refused again, the
+Rule 4: a restore that is refused is asked for once more; so is one whose echo
+says otherwise until the limit, because it may take effect late.  After that the
 session is `Deaf` and cannot be used.
 
 Pure; time is an argument.  Used by turns/opening.py.
@@ -93,6 +94,7 @@ class Protection:
         self._rule = CallerAudioRule.HOLD
         self._deadline: float | None = None
         self._unlocks = 0
+        self._otherwise: str | None = None  # what was wrong with the last echo of a restore
 
     # --- its life -----------------------------------------------------------------
 
@@ -148,7 +150,8 @@ class Protection:
             return []  # the late echo of the opening is not the answer to the restore
         if event.lock is LockState.LIFTED:
             return self._off(now, acknowledged=True)
-        return self._again(f"its echo says otherwise: {', '.join(event.differences)}", now)
+        self._otherwise = f"its echo says otherwise: {', '.join(event.differences)}"
+        return []
 
     def refused(self, request_id: str | None, why: str, now: float) -> list[ProtectionStep]:
         """The provider refused a request; ours or not."""
@@ -170,7 +173,7 @@ class Protection:
         self._trace.note("provider", f"did not answer in time ({self.phase.value})", now)
         if self.phase is ProtectionPhase.DISCARDING:
             return self._restore(now)
-        return self._off(now, acknowledged=False)
+        return self._off(now, acknowledged=False) if self._otherwise is None else self._again(self._otherwise, now)
 
     @property
     def is_on(self) -> bool:
@@ -192,6 +195,7 @@ class Protection:
 
     def _restore(self, now: float) -> list[ProtectionStep]:
         self._unlocks += 1
+        self._otherwise = None
         self.phase = ProtectionPhase.RESTORING
         self._deadline = now + self._settings.restore_s
         self._trace.note("engine", "the real turn detection is asked for", now)

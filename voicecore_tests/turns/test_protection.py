@@ -128,14 +128,28 @@ def test_a_refused_restore_is_asked_for_once_more_and_then_given_up() -> None:
     assert it.protection.refused("unlock-2", "invalid_value", 1.2) == [Lifted(False), Deaf("invalid_value")]
 
 
-def test_an_echo_that_says_otherwise_counts_as_refused() -> None:
-    """Null kept silently: the echo is the truth."""
+def test_an_echo_that_says_otherwise_is_given_time_and_then_asked_again() -> None:
+    """Acknowledged and applied late, or null kept silently: the echo is the truth."""
     it = Guarded()
     it.protection.lift(1.0)
     it.protection.discarded(1.0)
     wrong = echo(LockState.UNPROVEN, "audio.input.turn_detection")
-    assert it.protection.reconfigured(wrong, 1.1) == [Unlock("unlock-2")]
-    assert it.protection.reconfigured(echo(LockState.LIFTED), 1.2) == [Lifted(True)]
+    assert it.protection.reconfigured(wrong, 1.1) == []
+    assert it.protection.expire(3.0) == [Unlock("unlock-2")]
+    assert it.protection.reconfigured(echo(LockState.LIFTED), 3.1) == [Lifted(True)]
+
+
+def test_an_echo_that_says_otherwise_twice_is_a_deaf_session() -> None:
+    """It is not hidden that nobody would be heard."""
+    it = Guarded()
+    it.protection.lift(1.0)
+    it.protection.discarded(1.0)
+    wrong = echo(LockState.UNPROVEN, "audio.input.turn_detection")
+    it.protection.reconfigured(wrong, 1.1)
+    it.protection.expire(3.0)
+    it.protection.reconfigured(wrong, 3.1)
+    lifted, deaf = it.protection.expire(5.0)
+    assert (lifted, isinstance(deaf, Deaf)) == (Lifted(False), True)
 
 
 def test_the_late_echo_of_the_lockout_is_not_taken_for_the_restore() -> None:

@@ -11,6 +11,9 @@ Rule 3: an acknowledgement that does not come in time does not end the opening
 where the peer is alive: updates are applied in their order, and a caller is
 waiting.  What was asked for is then assumed, the lockout is not relied on, and a
 late echo is still compared.
+Rule 4: an echo with other formats than were asked for may be ahead of the update:
+it is asked for again, bounded, because guessing a format wrong is noise for the
+whole call; what is echoed in the end is obeyed.
 
 Facts: OpenAI Realtime, sections session.update rules and first-message lockout.
 Used by settings.py.
@@ -28,7 +31,15 @@ from voicecore.errors import ConnectionLost, HandshakeRefused, ProviderRefused, 
 from voicecore.events import Lockout
 from voicecore.net.dial import DialLimits, dial
 from voicecore.net.websocket import DialledWebSocket
-from voicecore.providers.openai_realtime.session import PEER, UNLOCKED_ID, UPDATE_ID, OpenAISession, Read, decoded
+from voicecore.providers.openai_realtime.session import (
+    FORMATS,
+    PEER,
+    UNLOCKED_ID,
+    UPDATE_ID,
+    OpenAISession,
+    Read,
+    decoded,
+)
 from voicecore.secrets import Secret
 from voicecore.wire.openai_realtime import (
     EffectiveConfig,
@@ -44,6 +55,7 @@ from voicecore.wire.openai_realtime import (
     classify_close,
     classify_error,
     classify_status,
+    differences,
     encode,
 )
 from voicecore.world import World
@@ -58,6 +70,10 @@ class OpenLimits:
     """From the open socket to session.created."""
     updated_s: float = 2.0
     """From our session.update to its acknowledgement."""
+    settle_s: float = 2.0
+    """For an echo to show the formats that were asked for."""
+    settle_pause_s: float = 0.5
+    """Before the same update is sent again."""
     alive_s: float = 1.0
     """For the answer to a ping, where the acknowledgement did not come in time."""
 
@@ -122,12 +138,12 @@ class _Opening:
             raise ProviderUnavailable(f"{PEER} sent no session.created within {self._limits.created_s} s")
         config, refusal = plan.config, None
         try:
-            updated = await self._update(config, UPDATE_ID)
+            updated = await self._settle(config, UPDATE_ID)
         except _UpdateRefused as refused:
             if plan.lockout is Lockout.NONE:
                 raise
             config, refusal = plan.unlocked, str(refused)
-            updated = await self._update(config, UNLOCKED_ID)
+            updated = await self._settle(config, UNLOCKED_ID)
         return OpenAISession(
             self._socket,
             self._codec,
@@ -139,6 +155,16 @@ class _Opening:
             echo=updated,
             refusal=refusal,
         )
+
+    async def _settle(self, config: SessionConfig, event_id: str) -> EffectiveConfig | None:
+        """Update until the echo shows the right formats, or has had its time."""
+        give_up_at = trio.current_time() + self._limits.settle_s
+        while True:
+            echo = await self._update(config, event_id)
+            right = echo is None or not FORMATS & set(differences(config, echo))
+            if right or trio.current_time() + self._limits.settle_pause_s > give_up_at:
+                return echo
+            await trio.sleep(self._limits.settle_pause_s)
 
     async def _update(self, config: SessionConfig, event_id: str) -> EffectiveConfig | None:
         """Send an update; return its echo, None where a living peer gave none in time."""

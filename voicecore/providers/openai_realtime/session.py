@@ -51,7 +51,7 @@ PEER = "OpenAI Realtime"
 UPDATE_ID = "voicecore-session"  #: of the update that configures a session
 UNLOCKED_ID = "voicecore-session-unlocked"  #: of the same without a lockout that was refused
 _OPENING_IDS = frozenset({UPDATE_ID, UNLOCKED_ID})
-_FORMATS = frozenset({"audio.input.format", "audio.output.format"})
+FORMATS = frozenset({"audio.input.format", "audio.output.format"})
 
 
 class OpenAISession:
@@ -166,7 +166,7 @@ class OpenAISession:
             lock, unlike = LockState.IN_FORCE, []
         else:
             lock = LockState.UNPROVEN if unlike else LockState.LIFTED
-        if _FORMATS & set(unlike):
+        if FORMATS & set(unlike):
             why = "the audio is in another format than was asked for"
             return SessionProblem(code="audio_format", message=why, severity=Severity.FATAL)
         self._capabilities = _capabilities(self._unlocked, echo)

@@ -5,7 +5,8 @@ value here, and each is something that was seen of the real server or is a row
 of the fault matrix.
 
 Rule 1: frozen settings; what has happened so far is the session's business.
-Rule 2: numbers of updates, turns and responses count from 1 within a connection.
+Rule 2: numbers of updates, turns and responses count from 1 within a connection;
+updates that are not valid in themselves are refused and not counted.
 
 Used by tests, the simulator, the demo and the benchmarks.
 """
@@ -34,6 +35,10 @@ class Handshake:
     """Send an `error` with this code in place of `session.created`, and close (a bad key or model, seen late)."""
     announces_conversation: bool = True
     """Send `conversation.created` behind `session.created`; in practice it may be missing."""
+    speech_before_update_s: tuple[float, float] | None = None
+    """(start, stop) in seconds after `session.created` of speech that is heard without any audio and before any
+    update: a turn that an update comes too late for.  Switching detection off, or another format, does not end it,
+    only `input_audio_buffer.clear` does; if it is answered follows from the rules in force when it stops."""
 
 
 @attrs.frozen(kw_only=True)
@@ -42,22 +47,30 @@ class Updates:
 
     answer_s: float | None = 0.0
     """Seconds from a valid update to its acknowledgement; None: `session.updated` never comes."""
+    answers: Mapping[int, float | None] = attrs.field(factory=dict)
+    """The same for single updates."""
     effect_s: float | None = 0.0
-    """Seconds from a valid update until it takes effect; None: it is acknowledged and ignored."""
+    """Seconds from a valid update until it takes effect; None: it is acknowledged and ignored.
+    Updates take effect in their order: one that is slow holds up those behind it."""
+    effects: Mapping[int, float | None] = attrs.field(factory=dict)
+    """The same for single updates."""
     refused: frozenset[int] = frozenset()
     """Valid updates that are refused whole."""
-    ignores_null_turn_detection: bool = False
-    """Acknowledge ``turn_detection: null`` and keep the detection on; the echo shows that it is on."""
-    hides_ignored_null: bool = False
-    """The same, and the echo shows null all the same."""
     refuses_null_turn_detection: bool = False
-    """Refuse every update that switches turn detection off."""
-    refused_restores: int = 0
-    """So many updates that switch turn detection on again are refused."""
+    """Refuse any update with ``turn_detection: null`` whole."""
+    refuses_restore: int = 0
+    """How many updates that switch the detection on again are refused whole, from the first."""
+    ignores_null_turn_detection: bool = False
+    """Acknowledge ``turn_detection: null`` and keep the detection on; the acknowledgement shows it on."""
+    echoes_null_but_keeps: bool = False
+    """Acknowledge ``turn_detection: null`` and keep the detection on; the acknowledgement shows null: a lie."""
+    accepts_flat_fields: bool = False
+    """Read the retired flat shape, with `session.type` or without, as what it once meant; the answer is the GA one."""
     ignores_flat_turn_detection: bool = False
-    """Acknowledge the beta's flat ``session.turn_detection``, which means nothing any more, and ignore it."""
-    stale_idle_s: float | None = None
-    """Switched on again without a clear of the buffer before, the idle timer fires so many seconds later."""
+    """Acknowledge an update with a flat `session.turn_detection`, and do nothing about that field."""
+    stale_idle_after_restore_s: float | None = None
+    """Once the detection is on again: seconds until an idle timeout fires on what lies in the input buffer, whatever
+    ``idle_timeout_ms`` says.  Not when the buffer was cleared while the detection was off, and is still empty."""
 
 
 class PartialTurnDetection(enum.Enum):
@@ -124,6 +137,7 @@ class End(enum.Enum):
 
     EXPIRED = "expired"  #: `session_expired`, then close 1001
     GOING_AWAY = "going_away"  #: close 1001 without a word
+    IDLE = "idle"  #: close 1000 with a reason
     BETA_DISABLED = "beta_disabled"  #: `beta_api_shape_disabled`, then close 4000
     CUT = "cut"  #: the stream ends without a close frame
     STALL = "stall"  #: the socket stays open; nothing is sent or read any more, pings neither
@@ -154,6 +168,11 @@ class Behaviour:
     late_deltas: int = 0
     """Audio deltas of a cancelled response that still come, after its `response.done`."""
     endings: tuple[Ending, ...] = ()
+    idle_close_s: float | None = None
+    """End with `End.IDLE` once nothing at all, pings included, came from the client for so long.
+    The server then sends no pings of its own: their pongs would keep the client alive."""
+    half_open_after_s: float | None = None
+    """Go dead as by `End.STALL` so many seconds after the upgrade."""
     session_limit_s: float = SESSION_LIMIT_S
     beta_names: bool = False
     """Spell events by their beta names, as some deployments do."""

@@ -77,6 +77,7 @@ _KIND = record({"type": text}, required=("type",))
 def _event(required: tuple[str, ...] = (), **fields: Shape) -> Shape:
     return record({"type": text, "event_id": text, **fields}, required=required)
 
+
 _TURN_DETECTION = "session.audio.input.turn_detection"
 
 
