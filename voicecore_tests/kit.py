@@ -131,6 +131,13 @@ async def house(
             yield House(simulated, engine, carrier, provider, facts)
 
 
+def nothing_is_left(it: House) -> None:
+    """No call, no parked session, no open socket at the provider."""
+    statistics = it.engine.statistics()
+    assert (statistics.ringing, statistics.live, statistics.unfiled, statistics.parked) == (0, 0, 0, 0)
+    assert all(connection.ended.is_set() for connection in it.provider.connections)
+
+
 def asked(connection: TwinConnection) -> list[str]:
     """The instructions of every response that was asked for on a connection."""
     creates = [request for request in connection.requests if request["type"] == "response.create"]

@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from voicecore.bench import audio_path, calls, json_libraries, sockets
+from voicecore.bench import audio_path, calls, json_libraries, pickup, sockets
 from voicecore.bench.report import as_json, as_text, machine_line
 from voicecore.bench.result import BenchmarkFailed, Measurement, Plan, Result, Size
 from voicecore.errors import first_cause
 
 MEASUREMENTS: dict[str, Measurement] = {
+    "pickup": pickup.measure,
     "calls": calls.measure,
     "audio": audio_path.measure,
     "sockets": sockets.measure,

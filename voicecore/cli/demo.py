@@ -1,10 +1,12 @@
-"""`voicecore demo`: one whole call on loopback sockets, with nothing but this package.
+"""`voicecore demo`: one whole call that the engine places, on loopback sockets, with nothing but this package.
 
-    recorded caller → carrier twin ⇄ engine ⇄ provider twin → recorded agent
+    recorded callee → carrier twin ⇄ engine ⇄ provider twin → recorded agent
 
-Everything between the two recordings is the real thing: webhooks with
-signatures, TwiML, media stream, the engine, the realtime protocol.  The call is
-shown as it happens; then come its latencies and what was written.
+The callee says hello the moment the phone is picked up, which is what swallows
+the first message of a careless engine.  Everything between the two recordings is
+the real thing: the REST request, webhooks with signatures, TwiML, the media
+stream, the engine, the realtime protocol.  The call is shown as it happens; then
+come its latencies and what was written.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from voicecore.simulation import recordings
 from voicecore.simulation.carrier_twin import (
     Account,
     AfterAgent,
+    At,
+    DialPlan,
     HangUp,
     Say,
     Step,
@@ -37,20 +41,19 @@ from voicecore.simulation.carrier_twin import (
     open_carrier,
 )
 from voicecore.simulation.provider_twin import Behaviour, Handshake, ProviderTwin, Recorded, Reply, Script, Updates
-from voicecore.world import World
 
 _ROUND_TRIP_S = 0.075  #: a provider some way off: one for the session, one for its configuration
 _LONGEST_S = 60.0
 _LEVEL_STEP_S = 0.02
 _WAV_HEADER_BYTES = 44
 
+_NUMBER, _CALLEE = "+15550100002", "+15550100077"
+_RINGS_S = 2.0
+_FIRST_MESSAGE = "Your call is now first in line and will be answered by the next available representative."
 _AGENT = Script(
     replies=(
+        Reply(_FIRST_MESSAGE, speech=Recorded("agent-you-are-next")),
         Reply("Hello.", speech=Recorded("agent-hello")),
-        Reply(
-            "Your call is now first in line and will be answered by the next available representative.",
-            speech=Recorded("agent-you-are-next"),
-        ),
         Reply(
             "Congratulations. You have successfully installed and executed this telephone exchange, and there is "
             "a good deal more that could be said about it, all of which you would now have to listen to.",
@@ -91,48 +94,47 @@ async def hold_call(out: Path, quietly: bool) -> tuple[facts.CallReport, Sequenc
     told: list[facts.Fact] = []
     observers = [lambda _call_id, fact: told.append(fact)]
     if not quietly:
-        print("one call between a recorded caller and a recorded agent; about 25 seconds", flush=True)
+        print("the engine calls somebody who says hello at once; about 30 seconds", flush=True)
         observers.append(LivePrinter(sys.stdout))
     with trio.move_on_after(_LONGEST_S):
         async with (
             ProviderTwin(world, _AGENT, _PROVIDER).serve() as base_url,
-            open_engine(_settings(base_url, out), world=world, observers=observers) as engine,
+            open_carrier(world, Account()) as carrier,
+            carrier.serve_rest() as api_base_url,
+            open_engine(_settings(base_url, api_base_url, out), world=world, observers=observers) as engine,
         ):
-            await _call(world, engine.url)
-            await engine.drain()
-        ended = told[-1]
-        if isinstance(ended, facts.CallEnded):
-            return ended.report, told
+            carrier.expect(DialPlan(ring_s=_RINGS_S, script=_callee()))
+            async with engine.dial(_CALLEE) as call:
+                async for _ in call.facts():
+                    pass
+            if carrier.violations or any(line.playout.violations for line in carrier.lines):
+                raise Failed("the simulated carrier complains of what the engine sent")
+            return call.report, told
     raise Failed("the demonstration call did not come to its end")
 
 
-async def _call(world: World, url: str) -> None:
-    async with open_carrier(world, Account()) as carrier:
-        line = await carrier.call(url, _caller())
-    if line is None or line.playout.violations:
-        raise Failed("the simulated carrier refused the call")
-
-
-def _caller() -> Sequence[Step]:
+def _callee() -> Sequence[Step]:
     hello, moment = _spoken("caller-hello-it"), _spoken("caller-one-moment-it")
     return (
-        Say(AfterAgent(0.4), hello),
-        Say(AfterAgent(0.4), moment),
+        Say(At(0.05), hello),  # over the first message, which is not to be swallowed
+        Say(AfterAgent(1.5), moment),
         Say(WhileAgentSpeaks(3.0), moment),  # the barge-in
         Say(AfterAgent(0.4), hello),
         HangUp(AfterAgent(0.6)),
     )
 
 
-def _settings(base_url: str, out: Path) -> Settings:
+def _settings(base_url: str, api_base_url: str, out: Path) -> Settings:
     overrides = {
         "server.port": 0,
         "server.data_dir": str(out),
         "server.record_audio": True,
-        "agent.instructions": "You answer the telephone of a small company.",
-        "agent.first_message": "Hello.",
+        "agent.instructions": "You call customers for a small company.",
+        "agent.first_message": _FIRST_MESSAGE,
         "carriers.twilio.account_sid": Account().account_sid,
         "carriers.twilio.auth_token": Account().auth_token.reveal(),
+        "carriers.twilio.phone_number": _NUMBER,
+        "carriers.twilio.api_base_url": api_base_url,
         "providers.openai_realtime.api_key": "demo-key",
         "providers.openai_realtime.base_url": base_url,
     }
@@ -159,12 +161,16 @@ def _summarise(report: facts.CallReport, told: Sequence[facts.Fact], folder: Pat
     ]
     first = report.turns[0].first_sent_at_s
     clears = [fact.delay_s for fact in told if isinstance(fact, facts.ClearWritten)]
+    waited_s = report.pickup.waited_s if report.pickup is not None else None
     print()
-    print(f"call answered → first audio at the carrier  {_ms([first])}")
-    print(f"  of that, opening the session               {_ms([report.session_open_s])}")
+    print(f"opening the session, while it rang           {_ms([report.session_open_s])}")
+    print(f"picked up → session ready                    {_ms([waited_s])}")
+    print(f"picked up → first audio at the carrier       {_ms([first])}")
     print(f"end of caller's turn → agent at the carrier  {_ms(pauses)}")
     print(f"caller's onset read → clear written          {_ms(clears)}")
     print(f"marks: {_counts(report.media)}")
+    if report.first_message is not None and report.first_message.verdict:
+        print(report.first_message.verdict)
     print()
     for name, what in _FILES.items():
         print(f"{folder / name}  {what}")

@@ -1,9 +1,9 @@
 """A call as it happens, one line a fact, fit for a terminal and for a file.
 
-Rule: a line says when (seconds since the call began), who, and what; colour is
-used on a terminal only.
+Rule: a line says when, who, and what; colour is used on a terminal only.  Times
+count from the first word of a call, and from its pick-up on anew.
 
-Used by cli/demo.py and cli/serve.py as an observer.
+Used by cli/demo.py and cli/call.py as an observer.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ class LivePrinter:
 
 def _session(fact: facts.SessionReady) -> tuple[str, str]:
     path = fact.audio_path
+    opened = "adopted: it was parked while the phone rang" if fact.source == "adopted" else "opened cold"
     how = "passed through" if path.passthrough else f"converted ({path.session_caller} in, {path.session_agent} out)"
-    return "session", f"ready after {fact.open_s * 1000:.0f} ms; audio {path.leg}, {how}"
+    return "session", f"{opened}; its opening took {fact.open_s * 1000:.0f} ms; audio {path.leg}, {how}"
 
 
 def _audible(fact: facts.AgentAudible) -> tuple[str, str]:
@@ -67,8 +68,23 @@ def _mark(fact: facts.MarkReturned) -> tuple[str, str]:
     return "mark", f"{fact.name} came back: {'the caller hears the agent' if fact.heard else 'flushed by the clear'}"
 
 
+def _message(fact: facts.MessageDone) -> tuple[str, str]:
+    return "message", f"{fact.fate.value}{f': {fact.detail}' if fact.detail else ''}"
+
+
+def _began(fact: facts.CallBegan) -> tuple[str, str]:
+    return "call", f"picked up after {fact.ringing_s:.2f} s: {fact.caller} and {fact.callee} ({fact.call_id})"
+
+
 _LINES: Mapping[type, Callable[[Any], tuple[str, str]]] = {
-    facts.CallBegan: lambda fact: ("call", f"{fact.caller} called {fact.callee} ({fact.call_id})"),
+    facts.Dialling: lambda fact: ("call", f"dialling {fact.callee} ({fact.call_id})"),
+    facts.Ringing: lambda _fact: ("call", "it rings"),
+    facts.Answered: lambda _fact: ("call", "answered"),
+    facts.SessionParked: lambda fact: ("session", f"parked: opened and configured in {fact.open_s * 1000:.0f} ms"),
+    facts.MachineHeard: lambda fact: ("call", f"the carrier heard: {fact.answered_by}"),
+    facts.MessageDone: _message,
+    facts.ProtectionEnded: lambda _fact: ("message", "its protection is over: the caller is heard again"),
+    facts.CallBegan: _began,
     facts.SessionReady: _session,
     facts.CallerStarted: lambda _fact: ("caller", "begins to speak"),
     facts.CallerStopped: lambda _fact: ("caller", "ends the turn"),

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from voicecore.cli import check, demo, serve
+from voicecore.cli import call, check, demo, serve
 from voicecore.cli.exits import FAILED, Failed, WrongUsage
 from voicecore.errors import VoicecoreError, printable
 
@@ -55,6 +55,16 @@ def _parser() -> argparse.ArgumentParser:
     serve_parser.add_argument("--port", type=int, help="instead of server.port; 0 picks a free one")
     serve_parser.add_argument("--public-url", metavar="URL", help="instead of server.public_url")
     serve_parser.set_defaults(run=serve.run, log_level=logging.INFO)
+
+    call_parser = commands.add_parser("call", help="place one call, show it, and print what it came to")
+    call_parser.add_argument("number", metavar="NUMBER", help="who is called, such as +15551234567")
+    _add_config(call_parser)
+    call_parser.add_argument("--first-message", metavar="TEXT", help="instead of agent.first_message")
+    call_parser.add_argument("--host", help="instead of server.host")
+    call_parser.add_argument("--port", type=int, help="instead of server.port; 0 picks a free one")
+    call_parser.add_argument("--public-url", metavar="URL", help="instead of server.public_url")
+    call_parser.add_argument("--json", action="store_true", help="print the report as JSON instead of the call")
+    call_parser.set_defaults(run=call.run, log_level=logging.ERROR)  # it shows the call itself
 
     check_parser = commands.add_parser("check", help="say what is wrong with a configuration, and what is out of reach")
     _add_config(check_parser)

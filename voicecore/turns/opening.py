@@ -116,7 +116,6 @@ class Opening:
         self._protected_by = "nothing"
         self._caller_since: float | None = None
         self._audible = False
-        self._session_ready = False
 
     # --- beginning ------------------------------------------------------------------
 
@@ -130,7 +129,6 @@ class Opening:
 
     def session_ready(self, lockout: Lockout, lock: LockState, now: float, *, asked: bool) -> list[OpeningStep]:
         """The session can be spoken to; ``asked``: the message was asked for while the phone rang."""
-        self._session_ready = True
         if lockout is not Lockout.NONE and lock is not LockState.IN_FORCE:
             self._dangers = attrs.evolve(self._dangers, lockout_refused=True)
         steps = self._protected(self.protection.session_ready(lockout, lock, now))
@@ -314,7 +312,7 @@ class Opening:
     def _say(self, now: float) -> list[OpeningStep]:
         if self.message.phase is not Phase.WAITING:
             return []
-        if self.message.message.audio is None and not self._session_ready:
+        if self.message.message.audio is None and self.protection.lock is None:
             return []
         if self.protection.phase is ProtectionPhase.OFF and self.policy.speaks_first is SpeaksFirst.CALLER:
             self._protect(now)

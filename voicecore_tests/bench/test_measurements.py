@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from voicecore.bench import audio_path, calls, json_libraries, sockets
+from voicecore.bench import audio_path, calls, json_libraries, pickup, sockets
 from voicecore.bench.main import MEASUREMENTS
 from voicecore.bench.result import SMALL, Measurement, Result, Value
 
@@ -26,7 +26,17 @@ def number(row: Mapping[str, Value], name: str) -> float:
 
 def test_every_measurement_is_tried_here() -> None:
     """A new one comes with its test."""
-    assert set(MEASUREMENTS.values()) == {calls.measure, audio_path.measure, sockets.measure, json_libraries.measure}
+    tried = (pickup, calls, audio_path, sockets, json_libraries)
+    assert set(MEASUREMENTS.values()) == {module.measure for module in tried}
+
+
+def test_pickup() -> None:
+    """Every call came the way it should; no figure is less than the provider's own part of it."""
+    (table,) = run(pickup.measure)
+    assert [row["session"] for row in table.rows] == ["cold", "parked", "parked, message prepared"]
+    for row in table.rows:
+        assert number(row, "calls") == 2
+        assert number(row, "ours p50") > 0
 
 
 def test_calls_through_engine_and_relay() -> None:

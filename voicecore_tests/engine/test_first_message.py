@@ -9,6 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from voicecore.engine.agent import Agent
 from voicecore.facts import CallReport, EndCause, MessageFate
 from voicecore.simulation.carrier_twin import (
     AfterAgent,
@@ -30,7 +31,6 @@ from voicecore.simulation.provider_twin import (
     Reply,
     ResponseFault,
     Script,
-    ScriptedVad,
     Tone,
     Updates,
 )
@@ -39,13 +39,9 @@ from voicecore_tests.engine.naive import naive_application
 from voicecore_tests.kit import LIMIT_S, House, asked, house, ulaw
 
 GREETING = "Your call is now first in line."
-TALK = Script(
-    replies=(
-        Reply(GREETING, speech=Recorded("agent-you-are-next")),
-        Reply("One moment.", speech=Recorded("agent-one-moment")),
-    ),
-    hears=("hello?", "hello?"),
-)
+FIRST = Reply(GREETING, speech=Recorded("agent-you-are-next"))
+ANSWER = Reply("One moment.", speech=Recorded("agent-one-moment"))
+TALK = Script(replies=(FIRST, ANSWER), hears=("hello?", "hello?"))
 SPOKEN = ulaw("agent-you-are-next")
 HELLO = ulaw("caller-hello-it")
 HELLOS = (Say(At(0.04), HELLO), Say(At(1.5), HELLO), HangUp(At(25.0)))
@@ -58,16 +54,16 @@ VARIANTS = {
     "acknowledged late": Behaviour(updates=Updates(answer_s=3.5)),
     "never acknowledged": Behaviour(updates=Updates(answer_s=None)),
     "null kept, and the echo says so": Behaviour(updates=Updates(ignores_null_turn_detection=True)),
-    "null kept silently": Behaviour(updates=Updates(hides_ignored_null=True)),
+    "null kept silently": Behaviour(updates=Updates(echoes_null_but_keeps=True)),
     "flat field ignored": Behaviour(updates=Updates(ignores_flat_turn_detection=True)),
     "speech before the update": Behaviour(
-        vad=ScriptedVad(speech=((0.0, 0.9), (3.2, 3.9))), updates=Updates(answer_s=0.2, effect_s=0.2)
+        handshake=Handshake(speech_before_update_s=(0.0, 0.9)), updates=Updates(answer_s=0.2, effect_s=0.2)
     ),
-    "idle timer after the restore": Behaviour(updates=Updates(stale_idle_s=0.3)),
-    "restore refused once": Behaviour(updates=Updates(refused_restores=1)),
+    "idle timer after the restore": Behaviour(updates=Updates(stale_idle_after_restore_s=0.3)),
+    "restore refused once": Behaviour(updates=Updates(refuses_restore=1)),
     "events in pieces": Behaviour(unknown_event_every=3),
 }
-HOWS = {
+HOWS: dict[str, dict[str, Any]] = {
     "parked": {},
     "cold": {"parking__enabled": False},
     "prepared": {"agent__prepare_first_message": True},
@@ -93,7 +89,7 @@ async def test_b1_b2_b3_the_first_message_is_heard_in_every_variant(
 ) -> None:
     """The caller says hello at once, and again over it."""
     behaviour = attrs.evolve(VARIANTS[variant], pace=SLOWLY)
-    given: dict[str, Any] = HOWS[how]
+    given = HOWS[how]
     async with house(TALK, behaviour, agent__first_message=GREETING, **given) as it:
         report = await it.dial(DialPlan(ring_s=3.0, script=HELLOS))
     assert fate(it.dialled.line, report) in {"heard", "reported"}
@@ -202,7 +198,7 @@ async def test_b5_b6_a_lost_first_message_is_asked_for_once_more_and_the_caller_
     autojump_clock: MockClock, fault: ResponseFault
 ) -> None:
     """Failed, cut off, silent, or without an end: never silence, and turn detection comes back."""
-    script = attrs.evolve(TALK, replies=(TALK.replies[0], TALK.replies[0], TALK.replies[1]))
+    script = Script(replies=(FIRST, FIRST, ANSWER), hears=TALK.hears)
     caller = (Say(At(0.04), HELLO), HangUp(At(40.0)))
     async with house(script, Behaviour(responses={1: fault}, pace=SLOWLY), agent__first_message=GREETING) as it:
         report = await it.dial(DialPlan(ring_s=1.0, script=caller))
@@ -282,10 +278,8 @@ async def test_b12_a_cut_reaches_a_greeting_whose_source_is_silent(autojump_cloc
 
 async def test_b14_the_calls_own_first_message_is_what_the_caller_hears(autojump_clock: MockClock) -> None:
     """In each mode."""
-    from voicecore.engine.agent import Agent  # noqa: PLC0415
-
     for given in HOWS.values():
-        async with house(TALK, agent__first_message="Not this.", **given) as it:  # type: ignore[arg-type]
+        async with house(TALK, agent__first_message="Not this.", **given) as it:
             agent = Agent(instructions="Be brief.", first_message="But this.")
             await it.dial(DialPlan(ring_s=1.0, script=HELLOS), agent=agent)
         assert asked(it.session)[0].endswith("\nBut this.")
@@ -375,4 +369,5 @@ async def test_a_greeting_that_waits_for_a_slow_session_is_still_protected(autoj
         report = await it.dial(DialPlan(ring_s=1.0, script=HELLOS))
     assert fate(it.dialled.line, report) == "heard"
     assert report.pickup is not None
-    assert (report.pickup.source, report.pickup.waited_s) == ("cold", pytest.approx(0.3, abs=0.02))
+    assert report.pickup.source == "cold"
+    assert report.pickup.waited_s == pytest.approx(0.3, abs=0.02)

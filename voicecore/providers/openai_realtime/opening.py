@@ -21,7 +21,7 @@ Used by settings.py.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import attrs
@@ -103,7 +103,7 @@ async def open_session(world: World, plan: SessionPlan, limits: OpenLimits) -> A
         headers = [("Authorization", f"Bearer {plan.api_key.reveal()}")]
         try:
             socket = await stack.enter_async_context(dial(world.network, plan.url, headers=headers, limits=limits.dial))
-            session = await _Opening(socket, limits).configure(plan)
+            session = await _Opening(socket, limits, world.now).configure(plan)
         except HandshakeRefused as refusal:
             retryable = classify_status(refusal.status) is not Outlook.REFUSED
             raise ProviderRefused(
@@ -123,7 +123,8 @@ class _UpdateRefused(ProviderRefused):
 class _Opening:
     """Reads a socket until the session is as it should be."""
 
-    def __init__(self, socket: DialledWebSocket, limits: OpenLimits) -> None:
+    def __init__(self, socket: DialledWebSocket, limits: OpenLimits, now: Callable[[], float]) -> None:
+        self._now = now
         self._socket = socket
         self._limits = limits
         self._codec = RealtimeCodec()
@@ -158,11 +159,11 @@ class _Opening:
 
     async def _settle(self, config: SessionConfig, event_id: str) -> EffectiveConfig | None:
         """Update until the echo shows the right formats, or has had its time."""
-        give_up_at = trio.current_time() + self._limits.settle_s
+        give_up_at = self._now() + self._limits.settle_s
         while True:
             echo = await self._update(config, event_id)
             right = echo is None or not FORMATS & set(differences(config, echo))
-            if right or trio.current_time() + self._limits.settle_pause_s > give_up_at:
+            if right or self._now() + self._limits.settle_pause_s > give_up_at:
                 return echo
             await trio.sleep(self._limits.settle_pause_s)
 

@@ -33,10 +33,11 @@ from voicecore.simulation.provider_twin.script import (
     Tone,
     ToolCall,
 )
-from voicecore.simulation.provider_twin.server import ProviderTwin, TwinConnection
+from voicecore.simulation.provider_twin.server import ClientEvent, ProviderTwin, TwinConnection
 
 __all__ = [
     "Behaviour",
+    "ClientEvent",
     "Echo",
     "End",
     "Ending",

@@ -120,11 +120,19 @@ class Response:
         self._outputs: list[Output] = []
         self._open: Output | None = None
         self._unsent: deque[Piece] = deque()  # bounded by the reply
+        self.done: JsonObject | None = None
+        """What its `response.done` says; None while it runs, and if it was lost."""
 
     @property
     def response_id(self) -> str:
         """Its id."""
         return self._order.response_id
+
+    @property
+    def metadata(self) -> JsonObject | None:
+        """What the client gave it along."""
+        metadata: JsonObject | None = self._order.described["metadata"]
+        return metadata
 
     @property
     def out_of_band(self) -> bool:
@@ -247,8 +255,8 @@ class Response:
     def _finish(self, status: str, details: JsonObject | None) -> None:
         self._close("incomplete")
         usage = self._studio.measure([output.item for output in self._outputs])
-        done = self._described(status, details)
-        self._studio.emit("response.done", response={**done, "usage": usage})
+        self.done = {**self._described(status, details), "usage": usage}
+        self._studio.emit("response.done", response=self.done)
         self._studio.over(self)
 
     def _described(self, status: str, details: JsonObject | None) -> JsonObject:

@@ -70,7 +70,7 @@ class Updates:
     """Acknowledge an update with a flat `session.turn_detection`, and do nothing about that field."""
     stale_idle_after_restore_s: float | None = None
     """Once the detection is on again: seconds until an idle timeout fires on what lies in the input buffer, whatever
-    ``idle_timeout_ms`` says.  Not when the buffer was cleared while the detection was off, and is still empty."""
+    ``idle_timeout_ms`` says.  Not when the buffer was cleared before, and nothing was appended since."""
 
 
 class PartialTurnDetection(enum.Enum):

@@ -1,9 +1,9 @@
 """One session of the fake server, without sockets and without a clock.
 
 Messages go in with the time, outgoing events come out of `take`, and
-`deadline`/`expire` let time pass.  This file owns the session's life: its
-configuration, the reading of client events, and its end.  The parts know their
-own rules: configuration.py, listening.py, responding.py, items.py.
+`deadline`/`expire` let time pass.  This file owns the session's life: the
+reading of client events, and its end.  The parts know their own rules:
+updating.py, configuration.py, listening.py, responding.py, items.py.
 
 Rule 1: an event that is refused changes nothing; the refusal names the event.
 Rule 2: after the end nothing is sent and nothing is taken.
@@ -44,11 +44,13 @@ from voicecore.simulation.provider_twin.shapes import (
     text,
     whole,
 )
+from voicecore.simulation.provider_twin.updating import Configuration, Desk
 
 APPEND_LIMIT_BYTES = 15 * 1024 * 1024
 _EARLY_LIMIT_MESSAGES = 1000  #: what a client may send before `session.created`; the oldest falls out
 _LONGEST_MS = 24 * 3600 * 1000
 
+_NORMAL_CLOSURE = 1000
 _POLICY_VIOLATION = 1008
 _GOING_AWAY = 1001
 _BETA_DISABLED = 4000
@@ -78,9 +80,6 @@ def _event(required: tuple[str, ...] = (), **fields: Shape) -> Shape:
     return record({"type": text, "event_id": text, **fields}, required=required)
 
 
-_TURN_DETECTION = "session.audio.input.turn_detection"
-
-
 class TwinSession:
     """One client's session, from the upgrade to the end of its socket."""
 
@@ -93,15 +92,10 @@ class TwinSession:
         self._agenda = Agenda()
         self._outbox = Outbox(behaviour, identity.new_id)
         self._early: deque[Any] = deque(maxlen=_EARLY_LIMIT_MESSAGES)
-        self._updates = 0
-        self._restores_refused = 0
         self.caller_audio = bytearray()
         """Every byte appended, in order; its bound is the session's length."""
         self.conversation = Conversation(identity.new_id("conv"))
-        self.effective = configuration.default_session(
-            session_id=identity.new_id("sess"), model=identity.model, expires_at=identity.expires_at
-        )
-        """The configuration in force."""
+        self._configuration = self._make_configuration()
         self._responder = self._make_responder()
         self._turns = self._make_turns()
         self._handlers = self._make_handlers()
@@ -111,6 +105,11 @@ class TwinSession:
     def phase(self) -> Phase:
         """Where the session is in its life."""
         return self._phase
+
+    @property
+    def effective(self) -> JsonObject:
+        """The configuration in force, whatever the server says of it."""
+        return self._configuration.effective
 
     @property
     def responses(self) -> list[Response]:
@@ -163,6 +162,8 @@ class TwinSession:
         for ending in self._behaviour.endings:
             if ending.at_s is not None:
                 self._agenda.at(now + ending.at_s, functools.partial(self._end_due, ending.how))
+        if self._behaviour.half_open_after_s is not None:
+            self._agenda.at(now + self._behaviour.half_open_after_s, functools.partial(self._end_due, End.STALL))
         if self._behaviour.handshake.created_s is not None:
             self._agenda.at(now + self._behaviour.handshake.created_s, self._open)
         self._agenda.run(now)
@@ -186,8 +187,14 @@ class TwinSession:
             for start_s, stop_s in self._behaviour.vad.speech:
                 self._agenda.at(due + start_s, self._turns.speech_starts)
                 self._agenda.at(due + stop_s, self._turns.speech_stops)
+        if handshake.speech_before_update_s is not None:
+            start_s, stop_s = handshake.speech_before_update_s
+            self._agenda.at(due + start_s, self._turns.early_speech_starts)
+            self._agenda.at(due + stop_s, self._turns.early_speech_stops)
+        self._agenda.run(due)
         while self._early:
             self._handle(self._early.popleft())
+            self._agenda.run(due)
 
     def _end_due(self, how: End, due: float) -> None:  # noqa: ARG002 - an action
         self._end(how)
@@ -200,6 +207,8 @@ class TwinSession:
                 self._finish(Close(_GOING_AWAY, "session_expired"))
             case End.GOING_AWAY:
                 self._finish(Close(_GOING_AWAY, ""))
+            case End.IDLE:
+                self._finish(Close(_NORMAL_CLOSURE, "idle timeout"))
             case End.BETA_DISABLED:
                 problem = "The beta API shape is no longer available; use the GA shape."
                 self._refuse(Refused("beta_api_shape_disabled", problem), None)
@@ -285,48 +294,7 @@ class TwinSession:
     def _update_session(self, message: JsonObject) -> None:
         spoken = any(response.playback_s for response in self._responder.responses)
         voice = self.effective["audio"]["output"]["voice"] if spoken else None
-        given, settings = message["session"], self._behaviour.updates
-        if settings.ignores_flat_turn_detection and isinstance(given, dict) and "turn_detection" in given:
-            given = {"type": "realtime", **{name: value for name, value in given.items() if name != "turn_detection"}}
-        checked = configuration.check_update(given, self.effective, voice_in_use=voice)
-        self._updates += 1
-        if self._updates in settings.refused:
-            raise invalid_value("session", "this update is refused by the scenario")
-        hidden = self._meddle(checked.get("audio", {}).get("input", {}))
-        if settings.effect_s is not None:
-            self._agenda.at(self._now + settings.effect_s, lambda _: self._apply(checked))
-        if settings.answer_s is not None:
-            self._agenda.at(self._now + settings.answer_s, lambda _: self._acknowledge(hides_vad=hidden))
-
-    def _meddle(self, given_input: JsonObject) -> bool:
-        """Do to an update's turn detection what the scenario wants; return whether the echo hides it."""
-        settings = self._behaviour.updates
-        detection = given_input.get("turn_detection", "absent")
-        if detection is None and settings.refuses_null_turn_detection:
-            raise invalid_value(_TURN_DETECTION, "turn detection cannot be switched off")
-        is_off = self.effective["audio"]["input"]["turn_detection"] is None
-        if isinstance(detection, dict) and is_off and self._restores_refused < settings.refused_restores:
-            self._restores_refused += 1
-            raise invalid_value(_TURN_DETECTION, "this restore is refused by the scenario")
-        ignored = detection is None and (settings.ignores_null_turn_detection or settings.hides_ignored_null)
-        if ignored:
-            del given_input["turn_detection"]
-        return ignored and settings.hides_ignored_null
-
-    def _acknowledge(self, *, hides_vad: bool) -> None:
-        echo = copy.deepcopy(self.effective)
-        if hides_vad:
-            echo["audio"]["input"]["turn_detection"] = None
-        self._emit("session.updated", session=echo)
-
-    def _apply(self, checked: JsonObject) -> None:
-        was_off = self.effective["audio"]["input"]["turn_detection"] is None
-        self.effective = configuration.merge_update(self.effective, checked, self._behaviour.partial_turn_detection)
-        self._turns.configure(self.effective["audio"]["input"])
-        stale_s = self._behaviour.updates.stale_idle_s
-        restored = was_off and self.effective["audio"]["input"]["turn_detection"] is not None
-        if restored and stale_s is not None and not self._turns.is_cleared:
-            self._agenda.at(self._now + stale_s, self._turns.fire_stale_idle)
+        self._configuration.update(message["session"], voice_in_use=voice, now=self._now)
 
     def _append(self, message: JsonObject) -> None:
         encoded = message["audio"]
@@ -401,6 +369,26 @@ class TwinSession:
     def _agent_ended(self, now: float, playback_s: float) -> None:
         self._turns.agent_ended(now, playback_s)
 
+    def _acknowledge(self, session: JsonObject) -> None:
+        self._emit("session.updated", session=session)
+
+    def _reconfigured(self, now: float) -> None:
+        self._turns.configure(self.effective["audio"]["input"], now)
+
+    def _make_configuration(self) -> Configuration:
+        identity = self._identity
+        desk = Desk(
+            settings=self._behaviour.updates,
+            partial=self._behaviour.partial_turn_detection,
+            agenda=self._agenda,
+            changed=self._reconfigured,
+            acknowledge=self._acknowledge,
+        )
+        initial = configuration.default_session(
+            session_id=identity.new_id("sess"), model=identity.model, expires_at=identity.expires_at
+        )
+        return Configuration(desk, initial)
+
     def _make_responder(self) -> Responder:
         stage = Stage(
             script=self._script,
@@ -423,6 +411,7 @@ class TwinSession:
             hears=self._script.hears,
             transcribing=self._behaviour.transcribing,
             vad=self._behaviour.vad,
+            stale_idle_s=self._behaviour.updates.stale_idle_after_restore_s,
             answer=self._answer_caller,
             interrupt=self._responder.interrupt,
         )

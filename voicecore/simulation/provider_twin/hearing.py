@@ -89,6 +89,11 @@ class Ears:
         return self._ms(self._appended)
 
     @property
+    def held_from_ms(self) -> int:
+        """Where the audio begins that is still in the buffer."""
+        return self._ms(self._held_from)
+
+    @property
     def in_speech(self) -> bool:
         """Whether a turn is open."""
         return self._speech_from is not None
@@ -135,8 +140,8 @@ class Ears:
         """End the open turn here and now."""
         return self._close_speech(self._appended)
 
-    def take_silence(self, since_ms: int) -> bytes:
-        """Take the stretch since ``since_ms``, as far as it is still held: the turn that an idle timeout makes."""
+    def take_since(self, since_ms: int) -> bytes:
+        """Take the stretch since ``since_ms``, as far as it is still held, whatever was heard in it."""
         return self._take(max(self._held_from, since_ms * self._bytes_per_ms))
 
     @property

@@ -1,12 +1,12 @@
-"""The caller's turns: from appended audio to items of the conversation, their words, and the idle timeout.
+"""The caller's turns: from appended audio to items of the conversation, and their words.
 
 Rule 1: the id announced with `speech_started` is the id of the item that is committed.
 Rule 2: a turn is committed whatever `create_response` says; only the answer depends on it.
 Rule 3: the words of a turn come apart from it, and may come after the next turn.
-Rule 4: the idle clock starts when the last response has been played, and counts
-appended audio from there: a caller who is held back holds it back.
+Rule 4: switching detection off forgets an open turn, unless it is an early one,
+which was opened before any audio: that ends at its time or by a clear.
 
-Facts: OpenAI Realtime, sections turn detection and normal event orders.
+Facts: OpenAI Realtime, sections turn detection, normal event orders, first-message lockout.
 Pure.  Used by core.py.
 """
 
@@ -16,10 +16,11 @@ from collections.abc import Callable
 
 import attrs
 
-from voicecore.simulation.provider_twin.agenda import Action, Agenda, Ticket
+from voicecore.simulation.provider_twin.agenda import Action, Agenda
 from voicecore.simulation.provider_twin.behaviour import ScriptedVad, Transcribing
 from voicecore.simulation.provider_twin.configuration import audio_format
 from voicecore.simulation.provider_twin.hearing import Detection, Ears, Heard, SpeechStarted, SpeechStopped
+from voicecore.simulation.provider_twin.idle import IdleClock, IdleSettings
 from voicecore.simulation.provider_twin.items import Conversation, Item
 from voicecore.simulation.provider_twin.outputs import Emit
 from voicecore.simulation.provider_twin.shapes import JsonObject
@@ -40,6 +41,8 @@ class Room:
     transcribing: Transcribing
     vad: object
     """An `EnergyVad` or a `ScriptedVad`; only the first listens to the audio."""
+    stale_idle_s: float | None
+    """How late a stale idle timeout fires once detection is on again; None: never."""
     answer: Callable[[float], None]
     """Begin a response of the server's own accord."""
     interrupt: Callable[[float], None]
@@ -56,43 +59,51 @@ class CallerTurns:
         self._announced_id = ""
         self._turns = 0
         self._withheld: Action | None = None
-        self._idle_ticket: Ticket | None = None
-        self._idle_since_ms: int | None = None
-        self.is_cleared = False
-        """Nothing was appended since the buffer was cleared."""
+        self._early_id: str | None = None  # of the early turn, while it is open
+        self._idle = IdleClock(
+            IdleSettings(
+                agenda=room.agenda,
+                appended_ms=lambda: self._ears.appended_ms,
+                held_from_ms=lambda: self._ears.held_from_ms,
+                fire=self._idle_fires,
+                stale_s=room.stale_idle_s,
+            )
+        )
 
-    def configure(self, input_settings: JsonObject) -> None:
+    def configure(self, input_settings: JsonObject, now: float) -> None:
         """Take the `audio.input` of a new configuration."""
         was, self._input = self._input, input_settings
         if was["format"] != input_settings["format"]:
             self._ears.change_format(audio_format(input_settings["format"]))
         if input_settings["turn_detection"] is None:
             self._ears.stop_listening()
+        elif was["turn_detection"] is None:
+            self._idle.detection_comes_on(now)
 
     def append(self, audio: bytes, now: float) -> None:
         """Take caller audio, in the input format."""
-        self.is_cleared = False
         described = self._input["turn_detection"]
-        listens = described is not None and not isinstance(self._room.vad, ScriptedVad)
+        deaf = isinstance(self._room.vad, ScriptedVad) or self._early_id is not None
+        listens = described is not None and not deaf
         for heard in self._ears.append(audio, Detection.of(described) if listens else None):
             self._react(heard, now)
-        self._watch_idle(now)
+        if not self._in_speech:
+            self._idle.watch(described, now)
 
     def commit(self, now: float) -> None:
         """Make a turn of what is in the buffer; raises Refused when that is too little."""
         self._commit(self._ears.commit(), self._room.new_id("item"), now)
 
     def clear(self) -> None:
-        """Forget what is not committed, and start the idle clock anew."""
+        """Forget what is not committed, an open turn too, and start the idle clock anew."""
         self._ears.clear()
-        self.is_cleared = True
-        if self._idle_since_ms is not None:
-            self._idle_since_ms = self._ears.appended_ms
+        self._early_id = None
+        self._idle.clear()
 
     def speech_starts(self, now: float) -> None:
         """Hear speech now, whatever the audio is; nothing happens while detection is off or a turn is open."""
         described = self._input["turn_detection"]
-        if described is not None and not self._ears.in_speech:
+        if described is not None and not self._in_speech:
             self._react(self._ears.start_speech(Detection.of(described).prefix_ms), now)
 
     def speech_stops(self, now: float) -> None:
@@ -100,57 +111,61 @@ class CallerTurns:
         if self._ears.in_speech:
             self._react(self._ears.stop_speech(), now)
 
+    def early_speech_starts(self, now: float) -> None:
+        """Hear an early turn begin; nothing happens while detection is off or a turn is open."""
+        if self._input["turn_detection"] is not None and not self._in_speech:
+            self._early_id = self._turn_begins(self._ears.appended_ms, now)
+
+    def early_speech_stops(self, now: float) -> None:
+        """Hear the early turn end; nothing happens when it was cleared away."""
+        if self._early_id is not None:
+            item_id, self._early_id = self._early_id, None
+            end_ms = self._ears.appended_ms
+            self._turn_ends(item_id, end_ms, self._ears.take_since(self._ears.held_from_ms), now)
+
     def agent_begins(self) -> None:
         """A response was created: the idle clock stops."""
-        self._room.agenda.strike(self._idle_ticket)
-        self._idle_since_ms = None
+        self._idle.stop()
 
     def agent_ended(self, now: float, playback_s: float) -> None:
         """A response is done; the idle clock starts when it has been played."""
-        self._room.agenda.strike(self._idle_ticket)
-        self._idle_ticket = self._room.agenda.at(now + playback_s, self._start_idle)
+        self._idle.start_at(now + playback_s)
 
-    def _start_idle(self, due: float) -> None:  # noqa: ARG002 - an action
-        self._idle_since_ms = self._ears.appended_ms
+    @property
+    def _in_speech(self) -> bool:
+        return self._ears.in_speech or self._early_id is not None
 
-    def _watch_idle(self, now: float) -> None:
-        timeout_ms = (self._input["turn_detection"] or {}).get("idle_timeout_ms")
-        since_ms = self._idle_since_ms
-        if timeout_ms is None or since_ms is None or self._ears.in_speech:
+    def _idle_fires(self, since_ms: int, now: float) -> None:
+        if self._input["turn_detection"] is None:
             return
-        if self._ears.appended_ms - since_ms < timeout_ms:
-            return
-        self._fire_idle(since_ms, now)
-
-    def fire_stale_idle(self, now: float) -> None:
-        """Let the idle timer fire although nobody was idle."""
-        self._fire_idle(self._ears.appended_ms, now)
-
-    def _fire_idle(self, since_ms: int, now: float) -> None:
-        self._idle_since_ms = None
         item_id, end_ms = self._room.new_id("item"), self._ears.appended_ms
         self._room.emit(
             "input_audio_buffer.timeout_triggered", audio_start_ms=since_ms, audio_end_ms=end_ms, item_id=item_id
         )
-        self._commit(self._ears.take_silence(since_ms), item_id, now)
+        self._commit(self._ears.take_since(since_ms), item_id, now)
         self._room.answer(now)
 
     def _react(self, heard: Heard, now: float) -> None:
-        turn_detection = self._input["turn_detection"]
         match heard:
             case SpeechStarted(start_ms):
-                self.agent_begins()  # the caller is not idle
-                self._announced_id = self._room.new_id("item")
-                self._room.emit(
-                    "input_audio_buffer.speech_started", audio_start_ms=start_ms, item_id=self._announced_id
-                )
-                if turn_detection["interrupt_response"]:
-                    self._room.interrupt(now)
+                self._announced_id = self._turn_begins(start_ms, now)
             case SpeechStopped(end_ms, audio):
-                self._room.emit("input_audio_buffer.speech_stopped", audio_end_ms=end_ms, item_id=self._announced_id)
-                self._commit(audio, self._announced_id, now)
-                if turn_detection["create_response"]:
-                    self._room.answer(now)
+                self._turn_ends(self._announced_id, end_ms, audio, now)
+
+    def _turn_begins(self, start_ms: int, now: float) -> str:
+        self._idle.stop()  # the caller is not idle
+        item_id = self._room.new_id("item")
+        self._room.emit("input_audio_buffer.speech_started", audio_start_ms=start_ms, item_id=item_id)
+        if self._input["turn_detection"]["interrupt_response"]:
+            self._room.interrupt(now)
+        return item_id
+
+    def _turn_ends(self, item_id: str, end_ms: int, audio: bytes, now: float) -> None:
+        self._room.emit("input_audio_buffer.speech_stopped", audio_end_ms=end_ms, item_id=item_id)
+        self._commit(audio, item_id, now)
+        turn_detection = self._input["turn_detection"]
+        if turn_detection is not None and turn_detection["create_response"]:  # it may be off behind an early turn
+            self._room.answer(now)
 
     def _commit(self, audio: bytes, item_id: str, now: float) -> None:
         body: JsonObject = {

@@ -37,9 +37,9 @@ def nested(flat: JsonObject) -> JsonObject:
     """Return a session in the GA shape; ``temperature``, which has no place in it, is dropped."""
     session: JsonObject = {"type": "realtime", **copy.deepcopy(flat)}
     session.pop("temperature", None)
-    for name in _PLACES.keys() & session.keys():
-        *path, last = _PLACES[name]
-        _inner(session, path)[last] = _translated(name, session.pop(name))
+    for name, (*path, last) in _PLACES.items():
+        if name in session and (place := _inner(session, path)) is not None:
+            place[last] = _translated(name, session.pop(name))
     return session
 
 
@@ -48,15 +48,19 @@ def without_turn_detection(flat: JsonObject) -> JsonObject:
     return {"type": "realtime", **{key: value for key, value in flat.items() if key != "turn_detection"}}
 
 
-def _inner(session: JsonObject, path: list[str]) -> JsonObject:
+def _inner(session: JsonObject, path: list[str]) -> JsonObject | None:
+    """Return the object at ``path``, made where there is none; None where something else is in its place."""
     for key in path:
-        session = session.setdefault(key, {})
+        inner = session.setdefault(key, {})
+        if not isinstance(inner, dict):
+            return None
+        session = inner
     return session
 
 
 def _translated(name: str, value: Any) -> Any:
     if name in {"input_audio_format", "output_audio_format"} and isinstance(value, str):
         return _FORMATS.get(value, value)
-    if name == "modalities":
-        return ["audio"] if "audio" in value else value
+    if name == "modalities" and isinstance(value, list) and "audio" in value:
+        return ["audio"]  # with "text" beside it, as was usual
     return value

@@ -21,6 +21,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 from urllib.parse import parse_qs
 
+import attrs
 import orjson
 import trio
 
@@ -34,7 +35,7 @@ from voicecore.secrets import Secret
 from voicecore.simulation.provider_twin.behaviour import Behaviour, End
 from voicecore.simulation.provider_twin.core import APPEND_LIMIT_BYTES, TwinSession
 from voicecore.simulation.provider_twin.ledger import Ledger
-from voicecore.simulation.provider_twin.line import KnownStreams, current_stream
+from voicecore.simulation.provider_twin.line import HeardStream, KnownStreams, current_stream
 from voicecore.simulation.provider_twin.outbox import Close, Cut, Outgoing, SendEvent, Stall
 from voicecore.simulation.provider_twin.responding import Identity
 from voicecore.simulation.provider_twin.script import Script
@@ -45,8 +46,12 @@ REALTIME_PATH = "/v1/realtime"
 
 _BETA_HEADER = "realtime=v1"
 _MAX_MESSAGE_BYTES = APPEND_LIMIT_BYTES * 4 // 3 + 64 * 1024  #: 15 MiB in base64, and the event around it
+_PING_EVERY_S = 30.0
 _SOCKET_LIMITS = SocketLimits(
-    max_message_bytes=_MAX_MESSAGE_BYTES, frames_a_second=1_000_000, ping_every_s=30.0, gone_after_s=60.0
+    max_message_bytes=_MAX_MESSAGE_BYTES,
+    frames_a_second=1_000_000,
+    ping_every_s=_PING_EVERY_S,
+    gone_after_s=2 * _PING_EVERY_S,
 )
 _SERVER_LIMITS = ServerLimits(answer_s=math.inf)  # how late an upgrade is answered is the behaviour's business
 
@@ -75,11 +80,22 @@ class ProviderTwin:
         self._scripts = _sequence(script, Script())
         self._behaviours = _sequence(behaviour, Behaviour())
         self._api_key = api_key
-        self._attempts = 0
+        self.attempts = 0
+        """Upgrades that were asked for, those that were refused or not waited for too."""
         self.connections: list[TwinConnection] = []
         """Every connection that was upgraded, in order, ended ones too."""
         self.ledger = Ledger()
         """What all of them saw."""
+
+    @property
+    def handshakes(self) -> int:
+        """Upgrades completed."""
+        return len(self.connections)
+
+    @property
+    def open_connections(self) -> int:
+        """Connections that have not ended, dead ones too."""
+        return sum(not connection.ended.is_set() for connection in self.connections)
 
     @asynccontextmanager
     async def serve(self, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
@@ -95,8 +111,8 @@ class ProviderTwin:
             yield f"ws://{host}:{listening.port}/v1"
 
     async def _answer(self, request: Request) -> Response | Upgrade:
-        self._attempts += 1
-        number = self._attempts
+        self.attempts += 1
+        number = self.attempts
         behaviour = _nth(self._behaviours, number)
         await _wait(behaviour.handshake.accept_s)
         status = self._fault(request, behaviour)
@@ -107,11 +123,11 @@ class ProviderTwin:
 
         async def run(socket: WebSocket) -> None:
             session = self._open_session(request, behaviour, number)
-            connection = TwinConnection(number, session, self._world, self.ledger)
+            connection = TwinConnection(number, session, self._world, self.ledger, behaviour.idle_close_s)
             self.connections.append(connection)
             await connection.run(socket, stream)
 
-        return Upgrade(run, _SOCKET_LIMITS)
+        return Upgrade(run, _limits(behaviour))
 
     def _fault(self, request: Request, behaviour: Behaviour) -> int | None:
         """Return the HTTP status that refuses the upgrade, None when nothing does."""
@@ -143,21 +159,49 @@ class ProviderTwin:
         return TwinSession(_nth(self._scripts, number), behaviour, identity, self._world.now())
 
 
-class TwinConnection:
-    """One client's connection: its session, and the hands of a test on it."""
+@attrs.frozen
+class ClientEvent:
+    """One message of a client, as it was received."""
 
-    def __init__(self, number: int, session: TwinSession, world: World, ledger: Ledger) -> None:
+    t: float
+    """Seconds on Trio's clock."""
+    event: JsonObject
+    text: str
+
+
+class TwinConnection:
+    """One client's connection, from the completed upgrade on: its session, and the hands of a test on it."""
+
+    def __init__(
+        self, number: int, session: TwinSession, world: World, ledger: Ledger, idle_close_s: float | None = None
+    ) -> None:
         self.number = number
         """From 1, refused connections counted."""
         self.session = session
         """Configuration, conversation, caller audio and responses."""
-        self.requests: list[JsonObject] = []
-        """Every client event but appended audio, in order; bounded by what the client sends in a session."""
+        self.received: list[ClientEvent] = []
+        """Every client event but appended audio, in order; bounded by what the client sends in a session.
+        The times of appended audio are in the ledger."""
         self.ended = trio.Event()
         """Set once the connection is over, whoever ended it."""
+        self.loss: ConnectionLost | None = None
+        """How the client ended it, with the code of its close frame; without a code its byte stream just ended.
+        None while it has not, and where the twin ended it."""
         self._world = world
         self._ledger = ledger
+        self._opened_at = world.now()
+        self._idle_close_s = math.inf if idle_close_s is None else idle_close_s
         self._resting = trio.CancelScope()
+
+    @property
+    def requests(self) -> list[JsonObject]:
+        """What was received, without the times."""
+        return [each.event for each in self.received]
+
+    @property
+    def updates(self) -> list[ClientEvent]:
+        """Every `session.update` that was received, refused ones too."""
+        return [each for each in self.received if each.event.get("type") == "session.update"]
 
     def speech_starts(self) -> None:
         """Let the server hear the caller begin now, whatever the audio is."""
@@ -174,26 +218,34 @@ class TwinConnection:
         self.session.end(how, self._world.now())
         self._resting.cancel()
 
-    async def run(self, socket: WebSocket, stream: trio.abc.Stream) -> None:
+    async def run(self, socket: WebSocket, stream: HeardStream) -> None:
         """Serve the connection to its end; its close frame is sent here."""
         self._note("opened")
         try:
-            await self._end(await self._talk(socket), socket, stream)
+            await self._end(await self._talk(socket, stream), socket, stream)
         except ConnectionLost as lost:
+            self.loss = lost
             self._note("lost", "" if lost.code is None else str(lost.code))
             raise
         finally:
             self._note("ended")
             self.ended.set()
 
-    async def _talk(self, socket: WebSocket) -> Close | Cut | Stall:
+    async def _talk(self, socket: WebSocket, stream: HeardStream) -> Close | Cut | Stall:
         while True:
             act = await self._send_all(socket)
             if act is not None:
                 return act
-            for text in await self._rest(socket):
+            for text in await self._rest(socket, self._silent_until(stream)):
                 self._receive(text)
-            self.session.expire(self._world.now())
+            now = self._world.now()
+            self.session.expire(now)
+            if now >= self._silent_until(stream):
+                self.session.end(End.IDLE, now)
+
+    def _silent_until(self, stream: HeardStream) -> float:
+        """Return when the client will have been silent for too long."""
+        return max(stream.heard_at, self._opened_at) + self._idle_close_s
 
     async def _send_all(self, socket: WebSocket) -> Close | Cut | Stall | None:
         """Send what waits; return the act that ends the connection once it has come to it."""
@@ -205,10 +257,11 @@ class TwinConnection:
                 await socket.send(outgoing.text)
         return None
 
-    async def _rest(self, socket: WebSocket) -> list[str]:
+    async def _rest(self, socket: WebSocket, at_most_until: float) -> list[str]:
         """Return the messages that come before the session's next deadline, or before somebody lays hands on it."""
         deadline = self.session.deadline()
-        with trio.CancelScope(deadline=math.inf if deadline is None else deadline) as self._resting:
+        with trio.CancelScope(deadline=at_most_until if deadline is None else min(deadline, at_most_until)) as scope:
+            self._resting = scope
             return await socket.receive()
         return []
 
@@ -217,7 +270,7 @@ class TwinConnection:
         event = _decoded(text)
         self._ledger.message(now, self.number, "in", event, text)
         if isinstance(event, dict) and event.get("type") != "input_audio_buffer.append":
-            self.requests.append(event)
+            self.received.append(ClientEvent(now, event, text))
         self.session.receive(event, now)
 
     async def _end(self, act: Close | Cut | Stall, socket: WebSocket, stream: trio.abc.Stream) -> None:
@@ -234,6 +287,12 @@ class TwinConnection:
 
     def _note(self, kind: str, detail: str = "") -> None:
         self._ledger.socket(self._world.now(), self.number, kind, detail)
+
+
+def _limits(behaviour: Behaviour) -> SocketLimits:
+    """Return the socket's bounds; a server that drops the silent does not ping them first."""
+    ping_every_s = _PING_EVERY_S + (behaviour.idle_close_s or 0.0)
+    return attrs.evolve(_SOCKET_LIMITS, ping_every_s=ping_every_s, gone_after_s=2 * ping_every_s)
 
 
 def _sequence(given: _T | Sequence[_T] | None, default: _T) -> Sequence[_T]:

@@ -183,6 +183,7 @@ def test_deltas_may_come_after_the_cancel() -> None:
     [
         (End.EXPIRED, "session_expired", Close(1001, "session_expired")),
         (End.GOING_AWAY, None, Close(1001, "")),
+        (End.IDLE, None, Close(1000, "idle timeout")),
         (End.BETA_DISABLED, "beta_api_shape_disabled", Close(4000, "invalid_request_error.beta_api_shape_disabled")),
         (End.CUT, None, Cut()),
         (End.STALL, None, Stall()),

@@ -1,10 +1,10 @@
-"""The caller's turns on the wire: order of events, words, idle timeout."""
+"""The caller's turns on the wire: order of events, words, turns that an update comes too late for."""
 
 from __future__ import annotations
 
 import pytest
 
-from voicecore.simulation.provider_twin.behaviour import Behaviour, ScriptedVad, Transcribing
+from voicecore.simulation.provider_twin.behaviour import Behaviour, Handshake, ScriptedVad, Transcribing
 from voicecore.simulation.provider_twin.script import Reply, Script
 from voicecore_tests.simulation.provider_twin.kit import (
     SERVER_VAD,
@@ -154,65 +154,6 @@ def test_transcription_can_fail() -> None:
     assert "error" not in kinds(events)
 
 
-IDLE: Event = {**SERVER_VAD, "idle_timeout_ms": 5000}
-
-
-def after_first_reply(turn_detection: Event) -> tuple[Client, float]:
-    """Return a client whose agent has just spoken, and the seconds that its audio plays."""
-    client = Client(Script(replies=(Reply("Are you still there?"),)))
-    client.configure_telephone(turn_detection)
-    client.send("response.create")
-    while "response.done" not in kinds(client.wait(0.01)):
-        pass
-    return client, client.session.responses[0].playback_s
-
-
-def test_idle_timeout_counts_from_the_end_of_playback() -> None:
-    """response.done plus playback plus the timeout: then the silence becomes a turn, and a response follows."""
-    client, playback_s = after_first_reply(IDLE)
-    assert client.speak(silence(playback_s + 4.9)) == []
-    events = client.speak(silence(0.2))
-    assert kinds(events)[:5] == [
-        "input_audio_buffer.timeout_triggered",
-        "input_audio_buffer.committed",
-        "conversation.item.added",
-        "conversation.item.done",
-        "response.created",
-    ]
-    triggered, committed = events[:2]
-    assert triggered["item_id"] == committed["item_id"]
-    assert triggered["audio_end_ms"] - triggered["audio_start_ms"] in range(5000, 5040)
-
-
-def test_idle_timeout_does_not_run_while_audio_is_withheld() -> None:
-    """The idle clock counts audio: a gate that holds the caller back holds it back too."""
-    client, playback_s = after_first_reply(IDLE)
-    assert client.wait(playback_s + 60) == []
-    assert client.speak(silence(4.9)) == []
-    assert "input_audio_buffer.timeout_triggered" in kinds(client.speak(silence(0.2)))
-
-
-def test_idle_timeout_fires_stale_after_off_and_on_unless_cleared() -> None:
-    """Audio written while detection was off counts; a clear starts the clock anew."""
-    for clears in (True, False):
-        client, playback_s = after_first_reply(IDLE)
-        client.wait(playback_s + 0.1)
-        client.configure_telephone(None)
-        client.speak(silence(6.0))
-        if clears:
-            client.send("input_audio_buffer.clear")
-        client.configure_telephone(IDLE)
-        fired = "input_audio_buffer.timeout_triggered" in kinds(client.speak(silence(0.1)))
-        assert fired is not clears
-
-
-def test_speech_stops_the_idle_clock() -> None:
-    """A caller who speaks is not idle, and the clock starts again only after the answer."""
-    client, playback_s = after_first_reply({**IDLE, "create_response": False})
-    client.speak(silence(playback_s + 4.0) + HELLO + silence(0.6))
-    assert client.speak(silence(10.0)) == []
-
-
 def test_scripted_speech_ignores_the_audio() -> None:
     """A test may say when speech starts and stops; the audio is then not listened to."""
     client = Client(behaviour=Behaviour(vad=ScriptedVad(speech=((1.0, 1.5),))))
@@ -237,3 +178,58 @@ def test_speech_can_be_said_by_hand() -> None:
     client.session.speech_stops(client.now)
     client.wait(0)
     assert [kind for kind in kinds(client.events) if kind.startswith("input_audio")] == TURN
+
+
+EARLY = Behaviour(handshake=Handshake(speech_before_update_s=(0.1, 1.0)))
+
+
+def test_speech_may_be_heard_before_any_update() -> None:
+    """Without audio, under the defaults: the turn is announced, interrupts, is committed and answered."""
+    client = Client(Script(replies=(Reply("A long sentence that goes on and on and on and on."),)), EARLY)
+    client.send("response.create")
+    events = client.wait(0.5)
+    assert one(events, TURN[0])["audio_start_ms"] == 0
+    assert one(events, "response.done")["response"]["status_details"]["reason"] == "turn_detected"
+    events = client.wait(0.6)
+    assert kinds(events)[:5] == [*TURN[1:], "conversation.item.added", "conversation.item.done", "response.created"]
+    assert {each["item_id"] for each in events[:2]} == {one(client.events, TURN[0])["item_id"]}
+
+
+@pytest.mark.parametrize(
+    ("turn_detection", "answered"),
+    [(None, False), ({**SERVER_VAD, "create_response": False}, False), (SERVER_VAD, True)],
+)
+def test_update_comes_too_late_for_early_speech(turn_detection: Event | None, answered: bool) -> None:
+    """Another format or null inside the turn does not end it; if it is answered, the rules at its end decide."""
+    client = Client(behaviour=EARLY)
+    client.wait(0.5)
+    client.configure_telephone(turn_detection)
+    events = client.speak(silence(0.6))
+    assert kinds(events)[:4] == [*TURN[1:], "conversation.item.added", "conversation.item.done"]
+    assert ("response.created" in kinds(events)) is answered
+
+
+def test_caller_audio_belongs_to_the_early_turn() -> None:
+    """Until its time it is the open turn, whatever is said or not said meanwhile; then the audio is heard again."""
+    client = Client(behaviour=EARLY)
+    client.wait(0.2)
+    client.configure_telephone({**SERVER_VAD, "create_response": False})
+    events = client.speak(HELLO[: 8 * 700] + silence(0.2))
+    assert kinds(events) == [*TURN[1:], "conversation.item.added", "conversation.item.done"]
+    assert TURN[0] in kinds(client.speak(HELLO))
+
+
+def test_clear_ends_early_speech() -> None:
+    """A clear resets the open cycle: nothing is committed at its end."""
+    client = Client(behaviour=EARLY)
+    client.wait(0.5)
+    client.configure_telephone(None)
+    assert kinds(client.send("input_audio_buffer.clear")) == ["input_audio_buffer.cleared"]
+    assert client.wait(5.0) == []
+
+
+def test_early_speech_is_not_heard_by_a_deaf_server() -> None:
+    """Detection that went off before it: no turn at all."""
+    client = Client(behaviour=EARLY)
+    client.configure_telephone(None)
+    assert client.wait(5.0) == []

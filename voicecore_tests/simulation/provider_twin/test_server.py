@@ -1,13 +1,11 @@
-"""The twin on a network: handshake, several connections, what tests may look at, ends of sockets.
+"""The twin on a network: handshake, several connections, what tests may look at.
 
-In memory and virtual time; the same server on real sockets is in test_official_client.py.
+One connection's ends are in test_connection.py.  In memory and virtual time; the
+same server on real sockets is in test_official_client.py.
 """
 
 from __future__ import annotations
 
-import base64
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
@@ -16,8 +14,6 @@ import trio
 from trio.testing import MockClock
 
 from voicecore.errors import ConnectionLost, HandshakeRefused, HandshakeTimeout
-from voicecore.net.dial import dial
-from voicecore.net.websocket import WebSocket
 from voicecore.secrets import Secret
 from voicecore.simulation.provider_twin import (
     Behaviour,
@@ -27,65 +23,14 @@ from voicecore.simulation.provider_twin import (
     NumberedFrames,
     Pace,
     ProviderTwin,
-    Recorded,
     Reply,
     Script,
     ScriptedVad,
 )
 from voicecore.simulation.world import SimulatedWorld, simulated_world
 from voicecore_tests.kit import run_seeded
-from voicecore_tests.simulation.provider_twin.kit import PCMU, SERVER_VAD, Event, audio_of, kinds, recording
-
-KEY = [("Authorization", "Bearer sk-test")]
-TALK = Script(replies=(Reply("one moment please", speech=Recorded("agent-one-moment")),))
-CREATE: Event = {"type": "response.create"}
-TELEPHONE: Event = {
-    "type": "session.update",
-    "session": {
-        "type": "realtime",
-        "audio": {"input": {"format": PCMU, "turn_detection": None}, "output": {"format": PCMU}},
-    },
-}
-
-
-class Caller:
-    """A WebSocket client that keeps what it receives."""
-
-    def __init__(self, socket: WebSocket) -> None:
-        self.socket = socket
-        self.events: list[Event] = []
-
-    async def send(self, *messages: Event) -> None:
-        for message in messages:
-            await self.socket.send(orjson.dumps(message).decode())
-
-    async def append(self, audio: bytes) -> None:
-        await self.send({"type": "input_audio_buffer.append", "audio": base64.b64encode(audio).decode()})
-
-    async def wait_for(self, kind: str) -> Event:
-        """Read until an event of this type; it may be among those that were read already."""
-        while True:
-            for event in self.events:
-                if event["type"] == kind:
-                    return event
-            self.events += [orjson.loads(text) for text in await self.socket.receive()]
-
-    async def wait_for_end(self) -> ConnectionLost:
-        """Read until the connection is lost."""
-        with pytest.raises(ConnectionLost) as lost:
-            await self.wait_for("the end")
-        return lost.value
-
-
-@asynccontextmanager
-async def calling(
-    world: SimulatedWorld,
-    base_url: str,
-    headers: list[tuple[str, str]] = KEY,
-    path: str = "/realtime?model=gpt-realtime",
-) -> AsyncIterator[Caller]:
-    async with dial(world.world.network, base_url + path, headers=headers) as socket:
-        yield Caller(socket)
+from voicecore_tests.simulation.provider_twin.caller import CREATE, KEY, TALK, TELEPHONE, calling
+from voicecore_tests.simulation.provider_twin.kit import PCMU, SERVER_VAD, audio_of, kinds, recording
 
 
 @pytest.fixture
@@ -237,34 +182,6 @@ async def test_connections_are_independent(world: SimulatedWorld, autojump_clock
         await other.wait_for("response.done")
     assert [connection.number for connection in twin.connections] == [1, 2]
     assert audio_of(other.events) == recording("agent-one-moment")
-
-
-@pytest.mark.parametrize(
-    ("how", "code"), [(End.EXPIRED, 1001), (End.GOING_AWAY, 1001), (End.BETA_DISABLED, 4000), (End.CUT, None)]
-)
-async def test_endings_reach_the_client(
-    world: SimulatedWorld, autojump_clock: MockClock, how: End, code: int | None
-) -> None:
-    """A close comes with its code, a cut without one, at the moment that was asked for."""
-    twin = ProviderTwin(world.world, TALK, Behaviour(endings=(Ending(how=how, at_s=2.0),)))
-    async with twin.serve() as base_url, calling(world, base_url) as caller:
-        began = trio.current_time()
-        lost = await caller.wait_for_end()
-        assert trio.current_time() - began == pytest.approx(2.0, abs=0.1)
-    assert lost.code in ({code} if code is not None else {None, 1006})
-    assert ("error" in kinds(caller.events)) is (how in {End.EXPIRED, End.BETA_DISABLED})
-
-
-async def test_stalled_socket_stays_open_and_mute(world: SimulatedWorld, autojump_clock: MockClock) -> None:
-    """Half-open: nothing comes, pings are not answered, and the client has to find out by itself."""
-    twin = ProviderTwin(world.world, TALK, Behaviour(endings=(Ending(how=End.STALL, at_s=1.0),)))
-    async with twin.serve() as base_url, calling(world, base_url) as caller:
-        await caller.wait_for("session.created")
-        began = trio.current_time()
-        lost = await caller.wait_for_end()
-        assert 15.0 < trio.current_time() - began < 25.0
-    assert lost.code not in {1000, 1001}
-    assert [line.kind for line in twin.ledger.lines if line.dir == "socket"] == ["opened", "stalled", "ended"]
 
 
 async def test_healthy_socket_answers_pings(world: SimulatedWorld, autojump_clock: MockClock) -> None:

@@ -1,0 +1,157 @@
+"""How long a caller waits after pick-up: a session opened cold, one that was parked, a message that was prepared.
+
+The engine places calls to phones that ring, on loopback sockets, towards a
+provider of known slowness: so much for its handshake, so much for the first
+audio of a response.  What the engine adds is the rest.
+
+Rule 1: the carrier's clock decides: from its start message to the first media
+message that it receives.
+Rule 2: all three ways run in one process and one run, so that they compare.
+Rule 3: a call whose session did not come the way it should is no figure.
+
+Used by main.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import attrs
+import trio
+
+from voicecore.assembly import open_engine, real_world
+from voicecore.bench.result import BenchmarkFailed, Column, Plan, Progress, Result, Size, Value, percentile
+from voicecore.config import Settings
+from voicecore.facts import CallReport, MessageFate
+from voicecore.simulation.carrier_twin import Account, AfterAgent, DialPlan, HangUp, Line, open_carrier
+from voicecore.simulation.provider_twin import Behaviour, Handshake, Pace, ProviderTwin, Reply, Script, Tone, Updates
+
+HANDSHAKE_S = 0.3
+FIRST_DELTA_S = 0.25
+_NUMBER, _CALLEE = "+15550100002", "+15550100077"
+_APART_S = 0.1  #: between two dials: what is measured is one pick-up, not a crowd
+_LONGEST_S = 120.0
+_ABOUT = (
+    f"A provider whose handshake takes {HANDSHAKE_S * 1000:.0f} ms in all and whose first audio comes "
+    f"{FIRST_DELTA_S * 1000:.0f} ms after it was asked for. From the carrier's start message to the first audio that "
+    "the carrier receives, and how much of that is neither handshake nor first audio. Loopback sockets; both twins "
+    "in the engine's process."
+)
+_PROVIDER = Behaviour(
+    handshake=Handshake(accept_s=HANDSHAKE_S / 3, created_s=HANDSHAKE_S / 3),
+    updates=Updates(answer_s=HANDSHAKE_S / 3, effect_s=HANDSHAKE_S / 3),
+    pace=Pace(first_delta_s=FIRST_DELTA_S),
+)
+_COLUMNS = (
+    Column("session"),
+    Column("calls"),
+    Column("p50", "ms"),
+    Column("p90", "ms"),
+    Column("most", "ms"),
+    Column("provider's part", "ms"),
+    Column("ours p50", "ms"),
+)
+
+
+@attrs.frozen(kw_only=True)
+class _Way:
+    """One way in which a session comes to its call."""
+
+    source: str
+    overrides: Mapping[str, object]
+    provider_s: float
+    """How much of the wait is the provider's."""
+
+
+_WAYS: Mapping[str, _Way] = {
+    "cold": _Way(source="cold", overrides={"parking.enabled": False}, provider_s=HANDSHAKE_S + FIRST_DELTA_S),
+    "parked": _Way(source="adopted", overrides={}, provider_s=FIRST_DELTA_S),
+    "parked, message prepared": _Way(source="adopted", overrides={"agent.prepare_first_message": True}, provider_s=0.0),
+}
+
+
+def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
+    """Return the table of waits.
+
+    Raises:
+        BenchmarkFailed: A call was not answered, or its session came another way.
+    """
+    calls = 30 if plan.size is Size.FULL else 2
+    ring_s = 1.5 if plan.size is Size.FULL else 0.8
+    rows = []
+    for name, way in _WAYS.items():
+        progress(f"{calls} calls, {name}")
+        rows.append(_row(name, way, trio.run(_waits, way, calls, ring_s)))
+    return [Result(name="from pick-up to the first audio at the carrier", about=_ABOUT, columns=_COLUMNS, rows=rows)]
+
+
+def _row(name: str, way: _Way, waits_s: Sequence[float]) -> Mapping[str, Value]:
+    middle_ms = percentile(waits_s, 50) * 1000
+    return {
+        "session": name,
+        "calls": len(waits_s),
+        "p50": middle_ms,
+        "p90": percentile(waits_s, 90) * 1000,
+        "most": max(waits_s) * 1000,
+        "provider's part": way.provider_s * 1000,
+        "ours p50": middle_ms - way.provider_s * 1000,
+    }
+
+
+async def _waits(way: _Way, calls: int, ring_s: float) -> Sequence[float]:
+    world = real_world()
+    script = Script(replies=(Reply("Hello.", speech=Tone(0.4)),))
+    reports: list[CallReport] = []
+    with trio.move_on_after(_LONGEST_S):
+        async with (
+            ProviderTwin(world, script, _PROVIDER).serve() as provider_url,
+            open_carrier(world, Account()) as carrier,
+            carrier.serve_rest() as api_url,
+            open_engine(_settings(provider_url, api_url, way), world=world) as engine,
+        ):
+            carrier.expect(DialPlan(ring_s=ring_s, script=(HangUp(AfterAgent(0.1)),)))
+
+            async def call() -> None:
+                async with engine.dial(_CALLEE) as placed:
+                    async for _ in placed.facts():
+                        pass
+                reports.append(placed.report)
+
+            async with trio.open_nursery() as nursery:
+                for _ in range(calls):
+                    nursery.start_soon(call)
+                    await trio.sleep(_APART_S)
+            _check(way, reports, calls)
+            return [_wait_s(line) for line in carrier.lines]
+    raise BenchmarkFailed(f"{calls} calls took longer than {_LONGEST_S:.0f} s")
+
+
+def _check(way: _Way, reports: Sequence[CallReport], calls: int) -> None:
+    sources = {report.pickup.source if report.pickup is not None else "none" for report in reports}
+    fates = {report.first_message.fate if report.first_message is not None else None for report in reports}
+    if len(reports) != calls or sources != {way.source} or fates != {MessageFate.HEARD}:
+        raise BenchmarkFailed(f"{len(reports)} of {calls} calls; sessions {sources}; first messages {fates}")
+
+
+def _wait_s(line: Line) -> float:
+    started_at = next(entry.at for entry in line.ledger if entry.kind == "start")
+    first_at = next((entry.at for entry in line.ledger if entry.direction == "in" and entry.kind == "media"), math.nan)
+    return first_at - started_at
+
+
+def _settings(provider_url: str, api_url: str, way: _Way) -> Settings:
+    account = Account()
+    overrides = {
+        "server.port": 0,
+        "agent.instructions": "You call people.",
+        "agent.first_message": "Hello.",
+        "carriers.twilio.account_sid": account.account_sid,
+        "carriers.twilio.auth_token": account.auth_token.reveal(),
+        "carriers.twilio.phone_number": _NUMBER,
+        "carriers.twilio.api_base_url": api_url,
+        "providers.openai_realtime.api_key": "bench-key",
+        "providers.openai_realtime.base_url": provider_url,
+        **way.overrides,
+    }
+    return Settings.load(None, {}, overrides)
