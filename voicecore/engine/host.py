@@ -343,7 +343,10 @@ class Host:
             await live(entry, self._life)
         finally:
             self._book.over(entry)
-            self._nursery.start_soon(self._file, entry)
+            if self._admission is Admission.CLOSING:  # the host's nursery may be gone: file here, nothing is waited for
+                await self._file(entry)
+            else:
+                self._nursery.start_soon(self._file, entry)
 
     async def _file(self, entry: CallEntry) -> None:
         report = await self._filing.file(entry)

@@ -164,7 +164,7 @@ class ParkedSession:
             with trio.move_on_at(probe_at):
                 self._take(await session.receive())
             if self._world.now() >= probe_at:
-                await self._prove(session, every_s)
+                await self.prove_alive(session, every_s)
                 probe_at = self._world.now() + every_s
 
     def _take(self, events: Sequence[SessionEvent]) -> None:
@@ -180,7 +180,7 @@ class ParkedSession:
         if self.ticket.prepared_s > self._settings.prepared_limit_s or len(self._early) > _EVENTS_LIMIT:
             raise SessionLost("it said more before pick-up than there is room for")
 
-    async def _prove(self, session: Session, fresh_s: float) -> None:
+    async def prove_alive(self, session: Session, fresh_s: float) -> None:
         with trio.move_on_after(self._settings.proof_s) as scope:
             await session.prove_alive(fresh_s)
         if scope.cancelled_caught:
@@ -233,9 +233,12 @@ class ParkedSession:
         await self._let_go.wait()
         try:
             if self.ticket.waits:
-                await self._prove(self._session, self._settings.fresh_s)
+                await self.prove_alive(self._session, self._settings.fresh_s)
         except SessionLost as lost:
             self._settle(ParkingFate.DIED, printable(str(lost)))
+        except Exception:  # unknown counts as dead; there is a cold session to be had
+            log.exception("call %s: its parked session could not be proved alive", self.ticket.call_id)
+            self._settle(ParkingFate.DIED, "a bug; see the log")
         if not self._lot.lend(self.ticket, self._world.now()):
             raise NotAdopted(self._why())
         return self._session

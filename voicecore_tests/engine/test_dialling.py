@@ -197,13 +197,32 @@ async def test_a14_a_call_that_changes_its_id_is_found(autojump_clock: MockClock
     assert (report.outcome, report.pickup.source) == (EndCause.CALLER_HUNG_UP, "adopted")
 
 
-async def test_a14_the_stream_may_come_before_the_carrier_has_answered_the_request(autojump_clock: MockClock) -> None:
-    """A slow REST answer: the call's own token finds it."""
+async def test_a14_f14_the_stream_may_come_before_the_carrier_has_answered_the_request(
+    autojump_clock: MockClock,
+) -> None:
+    """A REST answer that takes 5 s delays nothing on the media path: the call's own token finds it."""
     async with house(TALK, agent__first_message=GREETING) as it:
         report = await it.dial(DialPlan(ring_s=1.0, answer_s=5.0, script=SHORT))
         nothing_is_left(it)
+    assert report.turns[0].first_sent_at_s == pytest.approx(0.25)
     assert report.pickup is not None
     assert (report.outcome, report.pickup.source) == (EndCause.CALLER_HUNG_UP, "adopted")
+
+
+async def test_f8_the_answer_delivered_twice_opens_one_stream(autojump_clock: MockClock) -> None:
+    """The request for instructions repeated gives the same token, and a token is used once."""
+    async with house(TALK, agent__first_message=GREETING, outbound__machine_detection="sync") as it:
+        it.carrier.expect(DialPlan(ring_s=2.0, script=SHORT))
+        async with it.engine.dial(CALLEE) as call:
+            await trio.sleep(1.5)
+            fields = {"CallSid": it.dialled.call_sid, "AccountSid": "AC1", "AnsweredBy": "human"}
+            url = f"{it.engine.url}/twilio/voice?call={call.call_id}"
+            answers = [await it.carrier.post(url, fields, None) for _ in range(2)]
+            async for _ in call.facts():
+                pass
+    assert answers[0].body == answers[1].body
+    assert b"<Stream" in answers[0].body
+    assert len(it.carrier.lines) == 1
 
 
 # --- a phone never rings twice -----------------------------------------------------------

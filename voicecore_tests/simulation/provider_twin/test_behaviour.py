@@ -59,6 +59,16 @@ def test_session_created_may_be_late_or_never_come() -> None:
     assert never.wait(100) == []
 
 
+def test_what_comes_before_session_created_waits_in_order() -> None:
+    """It is handled once the session is there, each event under the effect of those before it."""
+    client = Client(behaviour=Behaviour(handshake=Handshake(created_s=1.0)))
+    client.configure(output_modalities=["text"])
+    client.send("response.create")
+    events = client.wait(1.0)
+    assert kinds(events)[2:4] == ["session.updated", "response.created"]
+    assert one(events, "response.created")["response"]["output_modalities"] == ["text"]
+
+
 def test_first_event_may_be_an_error() -> None:
     """A bad key or model that surfaces behind the upgrade: error, then close."""
     client = Client(behaviour=Behaviour(handshake=Handshake(first_error="invalid_api_key")))

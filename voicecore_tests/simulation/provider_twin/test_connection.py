@@ -75,6 +75,7 @@ async def test_pings_keep_a_client_that_may_be_dropped(world: SimulatedWorld, au
     async with twin.serve() as base_url, calling(world, base_url, limits=PINGING) as caller:
         with trio.move_on_after(300):
             await caller.wait_for("anything")
+        assert twin.open_connections == 1
         await caller.send(CREATE)
         await caller.wait_for("response.done")
 
