@@ -14,7 +14,7 @@ Level 4.  Used by the command line, embedding programs and tests.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,15 +22,18 @@ from pathlib import Path
 import attrs
 import trio
 
-from voicecore.audio.formats import PCM16_24K
+from voicecore.audio.convert import converter
+from voicecore.audio.formats import PCM16_24K, PCMU_8K
+from voicecore.audio.wav import read_wav
 from voicecore.carriers.twilio import TwilioAccount, TwilioDialler, TwilioInbound
 from voicecore.config import AgentSettings, OpenAIRealtimeSettings, OutboundSettings, Settings, TwilioSettings
-from voicecore.engine.agent import DIRECTIONS, Agent
+from voicecore.engine.agent import DIRECTIONS, Agent, ReadySpeech
 from voicecore.engine.host import Host, HostParts, HostStatistics, open_host
 from voicecore.engine.parking import ParkingSettings, WhenFull
 from voicecore.engine.placed import PlacedCall
 from voicecore.engine.settings import DialOptions, HostSettings, OnMachine
-from voicecore.facts import Observer
+from voicecore.errors import ConfigError, LocalProtocolError
+from voicecore.facts import Observer, ParkingFate
 from voicecore.net.disk import RealFiles
 from voicecore.net.http_client import open_http_client
 from voicecore.net.http_messages import Request, Response
@@ -101,13 +104,14 @@ async def open_engine(
     """
     world = world or real_world()
     host_settings = host_settings or _host_settings(settings)
+    ready = await _ready_speech(world, settings.agent.first_message_file)
     async with open_http_client(world.network) as http:
         listening = await world.network.listen(settings.server.host, settings.server.port)
         local_url = f"http://{_url_host(settings.server.host)}:{listening.port}"
         account = _twilio(settings.carriers.twilio, settings.server.public_url or local_url)
         number = settings.carriers.twilio.phone_number
         dialler = None if number is None else TwilioDialler(account, number, http)
-        parts = _parts(settings, world, observers, dialler)
+        parts = _parts(settings, world, observers, dialler=dialler, ready=ready)
         async with open_host(world, parts, host_settings) as host, open_service_nursery() as nursery:
             router = Router({**TwilioInbound(world, account, host).routes(), **_health_routes(host)})
             await nursery.start(serve, listening.listeners, router)
@@ -137,12 +141,19 @@ def _turn_detection(settings: OpenAIRealtimeSettings) -> TurnDetection:
     return ServerVad(threshold=settings.vad_threshold, silence_duration_ms=settings.silence_duration_ms)
 
 
-def _parts(settings: Settings, world: World, observers: Sequence[Observer], dialler: TwilioDialler | None) -> HostParts:
+def _parts(
+    settings: Settings,
+    world: World,
+    observers: Sequence[Observer],
+    *,
+    dialler: TwilioDialler | None,
+    ready: ReadySpeech | None,
+) -> HostParts:
     provider: Provider = openai_realtime(settings.providers.openai_realtime)
     data_dir = settings.server.data_dir
     return HostParts(
         provider=provider,
-        agent=_agent(settings.agent),
+        agent=_agent(settings.agent, ready),
         dialler=dialler,
         store=None if data_dir is None else FolderStore(world.files, Path(data_dir)),
         records_audio=settings.server.record_audio,
@@ -179,8 +190,22 @@ def _dial_options(settings: OutboundSettings) -> DialOptions:
     )
 
 
-def _agent(settings: AgentSettings) -> Agent:
-    agent = Agent(instructions=settings.instructions, first_message=settings.first_message)
+async def _ready_speech(world: World, path: Path | None) -> ReadySpeech | None:
+    """Return a recorded first message. Raises ConfigError where the file is none."""
+    if path is None:
+        return None
+    try:
+        audio_format, samples = read_wav(await world.files.read_whole(path))
+        converter(audio_format, PCMU_8K)  # whether it can be played at all
+        return ReadySpeech(samples, audio_format)
+    except OSError as error:
+        raise ConfigError("agent.first_message_file", f"cannot be read: {error.strerror}") from error
+    except (LocalProtocolError, ValueError) as error:
+        raise ConfigError("agent.first_message_file", str(error)) from error
+
+
+def _agent(settings: AgentSettings, ready: ReadySpeech | None) -> Agent:
+    agent = Agent(instructions=settings.instructions, first_message=settings.first_message, first_message_audio=ready)
     policies = {direction: _policy(settings, agent.policy_for(direction)) for direction in DIRECTIONS}
     return attrs.evolve(agent, policies=policies)
 
@@ -215,11 +240,21 @@ def _health_routes(host: Host) -> Mapping[tuple[str, str], Handler]:
 
     async def metrics(_request: Request, _parameters: Parameters) -> Response:
         await trio.lowlevel.checkpoint()
-        counts = attrs.asdict(host.statistics())
-        text = "".join(f"voicecore_calls_{name} {count}\n" for name, count in counts.items())
-        return Response(200, text.encode())
+        return Response(200, "".join(f"{line}\n" for line in _metric_lines(host.statistics())).encode())
 
     return {("GET", "/health"): health, ("GET", "/ready"): ready, ("GET", "/metrics"): metrics}
+
+
+def _metric_lines(statistics: HostStatistics) -> Iterator[str]:
+    for name in ("ringing", "live", "unfiled", "filed"):
+        yield f"voicecore_calls_{name} {attrs.asdict(statistics, recurse=False)[name]}"
+    parked = statistics.parked
+    yield f"voicecore_parked_sessions {parked.waiting}"
+    for fate in ParkingFate:
+        label = fate.value.replace(" ", "_")
+        yield f'voicecore_parked_sessions_total{{fate="{label}"}} {parked.fates.get(fate, 0)}'
+    for outcome, seconds in (("used", parked.used_s), ("wasted", parked.wasted_s)):
+        yield f'voicecore_parked_seconds_total{{outcome="{outcome}"}} {seconds}'
 
 
 def _url_host(host: str) -> str:

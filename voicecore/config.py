@@ -75,7 +75,7 @@ class ServerSettings:
     """How carriers reach this server: https, or http where the host is loopback. Signatures are made over it."""
     max_calls: int = attrs.field(default=200, validator=kinds.whole(1, MAX_CALLS_LIMIT))
     """Calls ringing or talking at once."""
-    data_dir: Path | None = attrs.field(default=None, validator=kinds.FOLDER)
+    data_dir: Path | None = attrs.field(default=None, validator=kinds.PATH)
     """One folder a call is kept here; None: nothing is kept."""
     record_audio: bool = attrs.field(default=False, validator=kinds.SWITCH)
     """Also keep a stereo recording of each call."""
@@ -95,6 +95,8 @@ class AgentSettings:
     instructions: str = attrs.field(validator=kinds.TEXT)
     first_message: str | None = attrs.field(default=None, validator=kinds.OPTIONAL_TEXT)
     """Said word for word when the call begins; None: the caller begins."""
+    first_message_file: Path | None = attrs.field(default=None, validator=kinds.PATH)
+    """A WAV recording (mono, 16 bit) to play in place of the model's voice; `first_message` are its words."""
     speaks_first: Speaker = attrs.field(default="agent", validator=kinds.one_of(get_args(Speaker)))
     """Who begins: the agent; the caller, for whom the agent waits; or whoever does."""
     protect_first_message: ProtectionUntil = attrs.field(
@@ -110,6 +112,10 @@ class AgentSettings:
     """Pause between pick-up and the first message: some lines lose their first moments."""
     prepare_first_message: bool = attrs.field(default=False, validator=kinds.SWITCH)
     """Generate it while the phone rings: at once at pick-up, and paid for where nobody answers."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.first_message_file is not None and self.first_message is None:
+            raise ConfigError("agent.first_message", "missing; a recorded first message needs its words too")
 
 
 @attrs.frozen(kw_only=True)

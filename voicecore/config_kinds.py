@@ -131,7 +131,7 @@ def _parse_switch(text: str) -> bool:
     raise ValueError(text)
 
 
-def _folder(value: object) -> Path:
+def _path(value: object) -> Path:
     if isinstance(value, Path):
         return value
     text = _text(value)
@@ -238,7 +238,7 @@ WORD = Kind(_word)
 OPTIONAL_WORD = Kind(_optional(_word))
 SECRET = Kind(_secret)
 SWITCH = Kind(_switch, _parse_switch)
-FOLDER = Kind(_optional(_folder))
+PATH = Kind(_optional(_path))
 ACCOUNT_SID = Kind(_matching(_ACCOUNT_SID, "AC and then letters and digits"))
 PHONE_NUMBER = Kind(_optional(_matching(_E164, "a number in E.164 form, such as +15551234567")))
 HTTP_URL = Kind(_url("https", "http"))

@@ -63,6 +63,10 @@ class OpenFile(Protocol):
 class Files(Protocol):
     """Where records and recordings are kept. No method ever blocks the event loop."""
 
+    async def read_whole(self, path: Path) -> bytes:
+        """Return all of a file. Raises OSError."""
+        ...
+
     async def write_whole(self, path: Path, data: bytes) -> None:
         """Create or replace a file; a reader, a crash or a power cut finds all of it or none. Raises OSError."""
         ...

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
@@ -110,10 +111,12 @@ async def house(
     seed: int = 0,
     link: LinkSettings | None = None,
     host: HostSettings | None = None,
+    files: Mapping[str, bytes] | None = None,
     **overrides: object,
 ) -> AsyncIterator[House]:
     """Run an engine and both twins in one simulated world; leaving the block ends all of it."""
     simulated = simulated_world(seed, link)
+    simulated.files.files |= {Path(name): bytearray(data) for name, data in (files or {}).items()}
     provider = ProviderTwin(simulated.world, script, behaviour)
     facts: list[Fact] = []
     with trio.fail_after(LIMIT_S):
@@ -134,7 +137,7 @@ async def house(
 def nothing_is_left(it: House) -> None:
     """No call, no parked session, no open socket at the provider."""
     statistics = it.engine.statistics()
-    assert (statistics.ringing, statistics.live, statistics.unfiled, statistics.parked) == (0, 0, 0, 0)
+    assert (statistics.ringing, statistics.live, statistics.unfiled, statistics.parked.waiting) == (0, 0, 0, 0)
     assert all(connection.ended.is_set() for connection in it.provider.connections)
 
 

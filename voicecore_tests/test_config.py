@@ -430,3 +430,23 @@ def test_a_planted_secret_is_never_told(key: str, planted: str, where: str) -> N
     shown += "" if problems else repr(Settings.load(toml_text, environ, explicit))
     assert "***" in shown or problems
     assert "5f1e" not in shown
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"agent.first_message_file": "hello.wav"}, "agent.first_message: missing"),
+        ({"outbound.on_machine": "leave_message"}, "outbound.machine_message: missing"),
+        (
+            {"outbound.on_machine": "leave_message", "outbound.machine_message": "Call back."},
+            "outbound.machine_detection: must be",
+        ),
+        ({"outbound.ring_timeout_s": 4}, "outbound.ring_timeout_s"),
+        ({"agent.speaks_first": "nobody"}, "agent.speaks_first"),
+        ({"parking.max_sessions": 0}, "parking.max_sessions"),
+    ],
+)
+def test_settings_that_need_each_other_say_so(overrides: dict[str, object], said: str) -> None:
+    """By the key that is missing, or the one that is out of bounds."""
+    problems = Settings.problems(None, {**NEEDED, "VOICECORE_AGENT__INSTRUCTIONS": "Be brief."}, overrides)
+    assert [str(problem).startswith(said) for problem in problems] == [True]

@@ -15,7 +15,8 @@ import trio
 
 from voicecore import facts
 from voicecore.assembly import Engine, open_engine
-from voicecore.cli.exits import DONE, Failed, WrongUsage, read_config
+from voicecore.cli.configured import load_settings
+from voicecore.cli.exits import DONE, Failed, WrongUsage
 from voicecore.cli.live import LivePrinter
 from voicecore.config import Settings
 from voicecore.engine.placed import PlacedCall
@@ -28,17 +29,8 @@ _TALKED = frozenset({EndCause.CALLER_HUNG_UP, EndCause.HUNG_UP, EndCause.MESSAGE
 
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Carry out the command."""
-    overrides = {
-        "server.host": options.host,
-        "server.port": options.port,
-        "server.public_url": options.public_url,
-        "agent.first_message": options.first_message,
-    }
-    text = read_config(options.config)
-    problems = Settings.problems(text, environ, overrides)
-    if problems:
-        raise WrongUsage(*map(str, problems))
-    report = trio.run(place, Settings.load(text, environ, overrides), options.number, options.json)
+    settings = load_settings(options, environ, {"agent.first_message": options.first_message})
+    report = trio.run(place, settings, options.number, options.json)
     if options.json:
         print(record_json(report).decode(), end="")
     else:

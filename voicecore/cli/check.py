@@ -15,7 +15,8 @@ import orjson
 import trio
 
 from voicecore.assembly import real_world
-from voicecore.cli.exits import DONE, FAILED, USAGE, read_config
+from voicecore.cli.configured import read_config
+from voicecore.cli.exits import DONE, FAILED, USAGE
 from voicecore.config import Settings
 from voicecore.errors import ConnectionLost
 from voicecore.net.urls import parse_websocket_url

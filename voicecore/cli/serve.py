@@ -14,7 +14,8 @@ from collections.abc import AsyncIterator, Mapping
 import trio
 
 from voicecore.assembly import Engine, open_engine
-from voicecore.cli.exits import DONE, WrongUsage, read_config
+from voicecore.cli.configured import load_settings
+from voicecore.cli.exits import DONE
 from voicecore.config import Settings
 
 log = logging.getLogger("voicecore.cli")
@@ -24,16 +25,7 @@ DRAIN_S = 60.0  #: how long running calls may go on after the first signal
 
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Carry out the command."""
-    overrides = {
-        "server.host": options.host,
-        "server.port": options.port,
-        "server.public_url": options.public_url,
-    }
-    text = read_config(options.config)
-    problems = Settings.problems(text, environ, overrides)
-    if problems:
-        raise WrongUsage(*map(str, problems))
-    trio.run(_serve, Settings.load(text, environ, overrides))
+    trio.run(_serve, load_settings(options, environ))
     return DONE
 
 

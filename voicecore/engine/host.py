@@ -31,6 +31,7 @@ from voicecore.engine.entry import CallEntry, CallPhase
 from voicecore.engine.filing import Filing
 from voicecore.engine.keeper import ParkedSessions
 from voicecore.engine.life import LifeParts, live, machine_message, place
+from voicecore.engine.parking import ParkingStatistics
 from voicecore.engine.placed import PlacedCall
 from voicecore.engine.ringing import OUTCOMES, Ringing, RingPhase
 from voicecore.engine.settings import DialOptions, HostSettings, OnMachine, checked_number
@@ -43,8 +44,8 @@ from voicecore.facts import (
     Fact,
     MachineHeard,
     Observer,
-    ParkingFate,
     ProblemSeen,
+    SessionReady,
 )
 from voicecore.facts import Ringing as RingingFact
 from voicecore.nurseries import open_service_nursery
@@ -94,12 +95,7 @@ class HostStatistics:
     live: int
     unfiled: int
     filed: int
-    parked: int
-    """Sessions that wait for their call."""
-    parked_adopted: int
-    parked_unused: int
-    parked_wasted_s: float
-    """Seconds for which sessions were open that no call used."""
+    parked: ParkingStatistics
 
 
 class Host:
@@ -264,17 +260,13 @@ class Host:
 
     def statistics(self) -> HostStatistics:
         """Return how many calls and sessions stand where."""
-        phases, lot = self._book.phases(), self._parked.lot
-        adopted = lot.fates[ParkingFate.ADOPTED]
+        phases = self._book.phases()
         return HostStatistics(
             ringing=phases[CallPhase.RINGING],
             live=phases[CallPhase.LIVE],
             unfiled=phases[CallPhase.OVER],
             filed=self.filed,
-            parked=sum(ticket.waits for ticket in lot.tickets()),
-            parked_adopted=adopted,
-            parked_unused=lot.fates.total() - adopted,
-            parked_wasted_s=round(lot.wasted_s, 3),
+            parked=self._parked.lot.statistics(),
         )
 
     @property
@@ -372,6 +364,8 @@ class Host:
         self._tell(entry, Answered(at_s) if entry.ringing.phase is RingPhase.ANSWERED else RingingFact(at_s))
 
     def _tell(self, entry: CallEntry, fact: Fact) -> None:
+        if isinstance(fact, SessionReady):
+            log.info("call %s: source=%s, ready %.1f ms after pick-up", entry.call_id, fact.source, fact.at_s * 1000)
         if isinstance(fact, ProblemSeen):
             log.warning("call %s: %s: %s", entry.call_id, printable(fact.code), printable(fact.message))
         if (placed := self._placed.get(entry.call_id)) is not None:

@@ -27,7 +27,7 @@ import trio
 
 from voicecore.audio.formats import PCMU_8K, AudioFormat
 from voicecore.audio.recording import Recording
-from voicecore.engine.call import Call, OpenedSession
+from voicecore.engine.call import Call
 from voicecore.engine.entry import CallEntry, CallPhase
 from voicecore.engine.keeper import ParkedSession, ParkedSessions
 from voicecore.engine.ringing import RingPhase
@@ -185,7 +185,6 @@ async def _talk(entry: CallEntry, leg: Leg, parts: LifeParts) -> None:
     call.begin(machine_message(entry))
     brief = _brief(entry, leg.started.audio_format)
     await run_call(call, leg, SessionSource(provider=parts.provider, brief=brief, parked=entry.parked), world)
-    _log_pickup(entry, call.session)
 
 
 def machine_message(entry: CallEntry) -> Message | None:
@@ -196,12 +195,6 @@ def machine_message(entry: CallEntry) -> Message | None:
     if options.on_machine is not OnMachine.LEAVE_MESSAGE or options.machine_message is None:
         return None
     return Message(options.machine_message, name="message for the machine")
-
-
-def _log_pickup(entry: CallEntry, session: OpenedSession | None) -> None:
-    if session is not None:
-        waited_ms = session.waited_s * 1000
-        log.info("call %s: source=%s, session ready %.1f ms after pick-up", entry.call_id, session.source, waited_ms)
 
 
 async def _release_parked(entry: CallEntry, parts: LifeParts) -> None:

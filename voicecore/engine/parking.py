@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
+from collections.abc import Mapping
 
 import attrs
 from attrs.validators import ge, gt
@@ -105,6 +106,24 @@ class Ticket:
         )
 
 
+@attrs.frozen(kw_only=True)
+class ParkingStatistics:
+    """What became of all parked sessions so far."""
+
+    waiting: int
+    """Sessions that wait for their call now."""
+    fates: Mapping[ParkingFate, int]
+    used_s: float
+    """Parked time of sessions that were adopted."""
+    wasted_s: float
+    """Parked time of those that were not."""
+
+    @property
+    def unused(self) -> int:
+        """Sessions that no call adopted."""
+        return sum(count for fate, count in self.fates.items() if fate is not ParkingFate.ADOPTED)
+
+
 class ParkingLot:
     """All parked sessions of one host."""
 
@@ -180,6 +199,13 @@ class ParkingLot:
     def tickets(self) -> list[Ticket]:
         """Return every ticket that is not gone, oldest first."""
         return list(self._tickets)
+
+    def statistics(self) -> ParkingStatistics:
+        """Return what became of all of them."""
+        waiting = sum(ticket.waits for ticket in self._tickets)
+        return ParkingStatistics(
+            waiting=waiting, fates=dict(self.fates), used_s=round(self.used_s, 3), wasted_s=round(self.wasted_s, 3)
+        )
 
     def _decide(self, ticket: Ticket, fate: ParkingFate, detail: str, now: float) -> None:
         ticket.fate, ticket.detail, ticket.settled_at = fate, detail, now

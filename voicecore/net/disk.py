@@ -30,6 +30,10 @@ _EMPTY = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 class RealFiles:
     """Files of the operating system."""
 
+    async def read_whole(self, path: Path) -> bytes:
+        """See `voicecore.world.Files`."""
+        return await trio.to_thread.run_sync(path.read_bytes)
+
     async def write_whole(self, path: Path, data: bytes) -> None:
         """See `voicecore.world.Files`. Cancelled, the file is whole, or as it was."""
         await trio.to_thread.run_sync(_write_whole, path, data)

@@ -1,7 +1,8 @@
 """One call as a picture: who spoke when, what was heard, where the caller cut in.
 
-Two lanes of sound (caller above, agent below) on one time axis, with the marks
-that came back, the pauses before replies, barge-ins, and what was said.
+Two lanes of sound (caller above, agent below) on one time axis from pick-up on,
+with the marks that came back, the time in which the first message was protected,
+the pauses before replies, barge-ins, and what was said.
 
 Rule 1: drawn from the facts, the report and the recording's levels; nothing is
 guessed, and what was not measured is not drawn.
@@ -27,7 +28,7 @@ _AXIS_Y = 362
 _CAPTIONS_Y = 402
 _CAPTION_STEP = 22
 _COLOUR = {facts.Speaker.CALLER: "#2563eb", facts.Speaker.AGENT: "#059669"}
-_INK, _FAINT, _ALARM = "#1f2937", "#9ca3af", "#dc2626"
+_INK, _FAINT, _ALARM, _HELD = "#1f2937", "#9ca3af", "#dc2626", "#b45309"
 _AXIS_STEPS_S = (1, 2, 5, 10, 30, 60, 300, 1800, 3600, 86_400)
 _FLOOR_DBFS = -50.0  #: quieter than this is drawn as silence
 
@@ -69,7 +70,9 @@ class _Drawing:
             self._lane(speaker, values)
         self._pauses()
         for fact in self._told:
-            if isinstance(fact, facts.BargedIn):
+            if isinstance(fact, facts.ProtectionEnded):
+                self._protection(fact)
+            elif isinstance(fact, facts.BargedIn):
                 self._barge_in(fact)
             elif isinstance(fact, facts.MarkReturned):
                 self._mark(fact)
@@ -123,6 +126,13 @@ class _Drawing:
                 self._line(x, y - 5, x, y + 5, _INK)
             pause_ms = (turn.first_sent_at_s - turn.caller_stopped_at_s) * 1000
             self._text(end + 6, y + 4, f"{pause_ms:.0f} ms", size=12)
+
+    def _protection(self, fact: facts.ProtectionEnded) -> None:
+        y = _LANE[facts.Speaker.CALLER] - _LANE_HALF - 2
+        begin, end = self._x(0), self._x(fact.at_s)
+        band = {"x": f"{begin:.1f}", "y": f"{y:.1f}", "width": f"{end - begin:.1f}", "height": str(2 * _LANE_HALF + 4)}
+        ET.SubElement(self._root, "rect", {**band, "fill": _HELD, "opacity": "0.18"})
+        self._text(begin + 4, y + 12, "held back: the first message is protected", size=11, colour=_HELD)
 
     def _barge_in(self, fact: facts.BargedIn) -> None:
         x = self._x(fact.at_s)

@@ -10,6 +10,8 @@ Used by the tests and later by the simulator.
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -41,6 +43,13 @@ class MemoryFiles:
     def __init__(self) -> None:
         self.files: dict[Path, bytearray] = {}
         self.history: list[Written] = []
+
+    async def read_whole(self, path: Path) -> bytes:
+        """See `voicecore.world.Files`."""
+        await trio.lowlevel.checkpoint()
+        if path not in self.files:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return bytes(self.files[path])
 
     async def write_whole(self, path: Path, data: bytes) -> None:
         """See `voicecore.world.Files`."""

@@ -109,6 +109,7 @@ class Opening:
         self.trace = Trace(began_at)
         self.gate = CallerGate(leg_format.bytes_in(policy.hold_s))
         self.protection = Protection(self.gate, self.trace, protection)
+        self._lockout = lockout_for(message, policy) if purpose is Purpose.FIRST else Lockout.NONE
         self._speech = speech
         self._ear = SpeechGate(leg_format)
         self._began_at = began_at
@@ -140,6 +141,8 @@ class Opening:
             self.trace.note("engine", "the message was asked for while the phone rang", now)
         elif not self._awaits_caller(now):
             steps += self._say(now)
+        if self.message.over is not None:
+            steps += self._protected(self.protection.lift(now))
         return steps
 
     # --- the caller ------------------------------------------------------------------
@@ -271,8 +274,10 @@ class Opening:
 
     @property
     def is_over(self) -> bool:
-        """Whether the message has met its fate and the protection is off."""
-        return self.message.over is not None and self.protection.phase is ProtectionPhase.OFF
+        """Whether the message has met its fate, the protection is off, and nothing of a lockout is left."""
+        protection = self.protection
+        open_question = protection.owes_restore or (protection.lock is None and self._lockout is not Lockout.NONE)
+        return self.message.over is not None and protection.phase is ProtectionPhase.OFF and not open_question
 
     def report(self) -> MessageReport | None:
         """Return what became of the message; None before its fate."""

@@ -121,14 +121,14 @@ class Protection:
         return []
 
     def lift(self, now: float) -> list[ProtectionStep]:
-        """End the protection, on whatever path; the first call counts."""
-        if self.phase is not ProtectionPhase.ON:
+        """End the protection, on whatever path, and the lockout, also where nothing was protected; once."""
+        if self.phase is not ProtectionPhase.ON and not (self.phase is ProtectionPhase.OFF and self.owes_restore):
             return []
         if self.lock is None:
             self.phase = ProtectionPhase.LIFT_DUE
             return []
         self._trace.note("engine", "the protection is lifted", now)
-        if self.lock not in {LockState.IN_FORCE, LockState.UNPROVEN}:
+        if not self.owes_restore:
             return self._off(now, acknowledged=True)
         if self._lockout is Lockout.LISTENING:
             return self._restore(now)  # what the caller said meanwhile is to count
@@ -180,6 +180,11 @@ class Protection:
         """Whether caller speech must not end the message."""
         return self.phase in {ProtectionPhase.ON, ProtectionPhase.LIFT_DUE}
 
+    @property
+    def owes_restore(self) -> bool:
+        """Whether the provider's turn detection may still be locked out."""
+        return self._lockout is not Lockout.NONE and self.lock in {LockState.IN_FORCE, LockState.UNPROVEN}
+
     def words(self) -> str:
         """Return what protects now, in words for people."""
         if self.lock is not LockState.IN_FORCE:
@@ -207,6 +212,7 @@ class Protection:
         return [*self._off(now, acknowledged=False), Deaf(why)]
 
     def _off(self, now: float, *, acknowledged: bool) -> list[ProtectionStep]:
+        self._lockout = Lockout.NONE  # nothing more is owed, whatever is still echoed
         self.phase = ProtectionPhase.OFF
         self._deadline = None
         held = self._gate.set(CallerAudioRule.FORWARD)

@@ -20,7 +20,7 @@ import trio
 
 from voicecore.assembly import real_world
 from voicecore.secrets import Secret
-from voicecore.simulation.carrier_twin import Account, AfterAgent, HangUp, open_carrier
+from voicecore.simulation.carrier_twin import Account, AfterAgent, DialPlan, HangUp, Pickup, open_carrier
 from voicecore.simulation.provider_twin import ProviderTwin, Recorded, Reply, Script
 
 ACCOUNT = "AC00000000000000000000000000000001"
@@ -176,16 +176,67 @@ async def test_a_served_call_goes_through_and_no_secret_is_seen(tmp_path: Path) 
     assert line.playout.violations == []
 
 
+async def place_call(tmp_path: Path, plan: DialPlan, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `voicecore call` as a real process between both twins on real sockets."""
+    world = real_world()
+    script = Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),))
+    account = Account(auth_token=Secret(TOKEN))
+    with trio.fail_after(60):
+        async with (
+            ProviderTwin(world, script).serve() as base_url,
+            open_carrier(world, account) as carrier,
+            carrier.serve_rest() as api,
+        ):
+            carrier.expect(plan)
+            twilio = f'phone_number = "+15550100002"\napi_base_url = "{api}"\n[providers'
+            path = config(tmp_path, GOOD.replace("[providers", twilio), base_url)
+            command = ("call", "+15550100077", "--config", path, "--port", "0", *arguments)
+            done = await trio.to_thread.run_sync(lambda: run(*command))
+            assert carrier.violations == []
+    return done
+
+
+async def test_a_call_is_placed_shown_and_reported(tmp_path: Path) -> None:
+    """Exit 0: what happened as it happened, then what it came to."""
+    done = await place_call(tmp_path, DialPlan(ring_s=1.0, script=[HangUp(AfterAgent(0.3))]))
+    assert (done.returncode, done.stderr) == (0, "")
+    for shown in ("dialling +15550100077", "it rings", "parked", "adopted", "outcome        caller hung up", "heard"):
+        assert shown in done.stdout
+    assert TOKEN not in done.stdout
+
+
+async def test_a_call_that_is_not_answered_is_a_failure(tmp_path: Path) -> None:
+    """Exit 1, one line that says why; the report for programs all the same."""
+    done = await place_call(tmp_path, DialPlan(ring_s=0.5, end=Pickup.BUSY), "--json")
+    assert (done.returncode, json.loads(done.stdout)["outcome"]) == (1, "busy")
+    assert done.stderr.strip() == "voicecore: the call failed: busy (the carrier reported busy)"
+
+
+def test_a_number_that_is_none_is_wrong_usage(tmp_path: Path) -> None:
+    """Exit 2, and what a number looks like."""
+    text = GOOD.replace("[providers", 'phone_number = "+15550100002"\n[providers')
+    done = run("call", "0555", "--config", config(tmp_path, text), "--port", "0")
+    assert (done.returncode, "E.164" in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+
+
+def test_without_a_number_of_our_own_calling_is_wrong_usage(tmp_path: Path) -> None:
+    """The setting is named."""
+    done = run("call", "+15550100077", "--config", config(tmp_path), "--port", "0")
+    assert (done.returncode, "carriers.twilio.phone_number: missing" in done.stderr) == (2, True)
+
+
 def test_the_demo_is_a_whole_call_that_one_can_listen_to(tmp_path: Path) -> None:
     """What the README promises: the call as it happens, then its files."""
     done = run("demo", "--out", str(tmp_path), extra={}, timeout_s=90)
     assert done.returncode == 0, done.stderr
-    for shown in ("begins to speak", "barge-in", "flushed by the clear", "cut there", "over: caller hung up"):
+    shown_in_the_call = ("it rings", "parked", "adopted", "its protection is over", "the caller spoke 0.")
+    for shown in (*shown_in_the_call, "barge-in", "flushed by the clear", "cut there", "over: caller hung up"):
         assert shown in done.stdout
     (folder,) = tmp_path.iterdir()
     record = json.loads((folder / "record.json").read_text())
     assert (record["barge_ins"], record["problems"], record["media"]["under_runs"]) == (1, {}, 0)
     assert [line["interrupted"] for line in record["transcript"]].count(True) == 1
+    assert (record["pickup"]["source"], record["first_message"]["fate"]) == ("adopted", "heard")
     with wave.open(str(folder / "audio.wav")) as recording:
         assert (recording.getnchannels(), recording.getframerate()) == (2, 8000)
         assert recording.getnframes() / 8000 == pytest.approx(record["duration_s"], abs=0.6)

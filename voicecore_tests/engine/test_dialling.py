@@ -73,7 +73,7 @@ async def test_a9_f3_a_call_that_is_not_answered_has_its_outcome_and_leaves_noth
     async with house(TALK, agent__first_message=GREETING) as it:
         report = await it.dial(DialPlan(ring_s=4.0, end=end))
         nothing_is_left(it)
-        assert it.engine.statistics().parked_wasted_s == pytest.approx(4.0)
+        assert it.engine.statistics().parked.wasted_s == pytest.approx(4.0)
     assert (report.outcome, report.pickup, report.first_message) == (outcome, None, None)
     assert [(parked.fate, parked.wasted) for parked in report.parked] == [(ParkingFate.HUNG_UP, True)]
 
@@ -387,12 +387,12 @@ async def test_a13_a_thousand_dials_that_are_never_answered_leave_nothing(autoju
                 nursery.start_soon(ring)
                 if number % 20 == 0:
                     await trio.sleep(0.1)
-                    most = max(most, it.engine.statistics().parked)
+                    most = max(most, it.engine.statistics().parked.waiting)
         await trio.testing.wait_all_tasks_blocked()
         assert 150 < most <= 200
         assert (len(list(living_tasks())), it.simulated.network.open_streams) == base
         nothing_is_left(it)
-        assert it.engine.statistics().parked_unused == 1000
+        assert it.engine.statistics().parked.unused == 1000
     assert {report.outcome for report in it.reports} == {EndCause.NO_ANSWER}
     fates = [parked.fate for report in it.reports for parked in report.parked]
     assert len(fates) == 1000

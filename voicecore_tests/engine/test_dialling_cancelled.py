@@ -40,7 +40,7 @@ async def dialled_until(step: int, *, whole_engine: bool) -> tuple[int, int, int
                     finally:
                         trio.lowlevel.remove_instrument(instrument)
                 await it.engine.drain()
-                assert it.engine.statistics().parked == 0
+                assert it.engine.statistics().parked.waiting == 0
                 await settle(it)
         left = len(list(living_tasks()))
         nursery.cancel_scope.cancel()

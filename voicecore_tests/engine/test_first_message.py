@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -10,7 +11,9 @@ import trio
 from trio.testing import MockClock
 
 from voicecore.engine.agent import Agent
+from voicecore.errors import ConfigError
 from voicecore.facts import CallReport, EndCause, MessageFate
+from voicecore.simulation import recordings
 from voicecore.simulation.carrier_twin import (
     AfterAgent,
     At,
@@ -371,3 +374,40 @@ async def test_a_greeting_that_waits_for_a_slow_session_is_still_protected(autoj
     assert report.pickup is not None
     assert report.pickup.source == "cold"
     assert report.pickup.waited_s == pytest.approx(0.3, abs=0.02)
+
+
+async def test_a_recorded_first_message_is_played_as_it_is_at_the_moment_of_pick_up(
+    autojump_clock: MockClock,
+) -> None:
+    """From a WAV file of any rate; no session is needed for it, and its words are in every history as the agent's."""
+    wav = (Path(recordings.__file__).parent / "recordings" / "agent-hello.wav").read_bytes()
+    given: dict[str, Any] = {
+        "agent__first_message_file": "/hello.wav",
+        "parking__enabled": False,
+        "files": {"/hello.wav": wav},
+    }
+    slow = Behaviour(handshake=Handshake(created_s=0.5))
+    script = Script(replies=(ANSWER,), hears=("hello?",))
+    async with house(script, slow, agent__first_message="Hello.", **given) as it:
+        report = await it.dial(DialPlan(ring_s=1.0, script=(Say(At(0.04), HELLO), HangUp(AfterAgent(1.5)))))
+    line = it.dialled.line
+    assert line is not None
+    assert ulaw("agent-hello") in line.playout.heard_bytes()
+    assert report.turns[0].first_sent_at_s == 0.0
+    assert report.first_message is not None
+    assert (report.first_message.fate, report.first_message.requests) == (MessageFate.HEARD, 0)
+    assert [entry.text for entry in report.transcript] == ["Hello.", "hello?", "One moment."]
+    roles = [item.body["role"] for item in it.session.session.conversation.items]
+    assert roles == ["assistant", "user", "assistant"]
+
+
+@pytest.mark.parametrize(("data", "said"), [(None, "cannot be read: No such file"), (b"MP3", "not a WAV file")])
+async def test_a_recording_that_cannot_be_played_is_named_before_any_call(
+    autojump_clock: MockClock, data: bytes | None, said: str
+) -> None:
+    """By its key, when the engine opens."""
+    given: dict[str, Any] = {"agent__first_message_file": "/hello.wav", "files": {"/hello.wav": data} if data else {}}
+    with pytest.raises(ConfigError, match=said) as wrong:
+        async with house(TALK, agent__first_message="Hello.", **given):
+            pass
+    assert wrong.value.key == "agent.first_message_file"

@@ -78,7 +78,7 @@ async def test_a1_one_handshake_for_a_call_whose_adoption_succeeds(autojump_cloc
     async with house(TALK, SLOW, agent__first_message=GREETING) as it:
         report = await it.dial(DialPlan(ring_s=ring_s, script=CALLER))
         sockets_closed_once(it)
-        assert it.engine.statistics().parked_adopted == 1
+        assert it.engine.statistics().parked.fates == {ParkingFate.ADOPTED: 1}
     assert (len(it.provider.connections), source(report), fates(report)) == (1, "adopted", [ParkingFate.ADOPTED])
 
 
@@ -128,7 +128,7 @@ async def test_a6_a_half_open_session_is_replaced_within_its_bound(autojump_cloc
 
 
 def nothing_is_left_but_the_stalled(it: House) -> None:
-    assert it.engine.statistics().parked == 0
+    assert it.engine.statistics().parked.waiting == 0
     assert it.provider.connections[-1].ended.is_set()
 
 
@@ -183,8 +183,8 @@ async def test_a12_what_was_prepared_for_nobody_is_counted_once(autojump_clock: 
     given: dict[str, Any] = {"agent__prepare_first_message": True}
     async with house(TALK, agent__first_message=GREETING, **given) as it:
         report = await it.dial(DialPlan(ring_s=6.0, end=Pickup.NO_ANSWER))
-        assert it.engine.statistics().parked_unused == 1
-        assert it.engine.statistics().parked_wasted_s == pytest.approx(6.0)
+        assert it.engine.statistics().parked.unused == 1
+        assert it.engine.statistics().parked.wasted_s == pytest.approx(6.0)
     (parked,) = report.parked
     assert (parked.wasted, parked.prepared_s > 0.5) == (True, True)
     assert report.usage.audio_out > 0

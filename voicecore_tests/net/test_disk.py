@@ -136,3 +136,11 @@ async def test_nothing_blocks_the_event_loop(tmp_path: Path, monkeypatch: pytest
         disk_works.set()
     assert path.read_bytes() == b"whole"
     assert everything_in(tmp_path) == ["record.json"]
+
+
+async def test_a_file_is_read_whole(tmp_path: Path) -> None:
+    """As it stands; a missing one is the system's own error."""
+    (tmp_path / "a").write_bytes(b"abc")
+    assert await RealFiles().read_whole(tmp_path / "a") == b"abc"
+    with pytest.raises(FileNotFoundError):
+        await RealFiles().read_whole(tmp_path / "b")

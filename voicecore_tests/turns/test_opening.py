@@ -311,6 +311,22 @@ def test_b13_the_report_does_not_need_observers() -> None:
     assert [line.text for line in it.machine.speech.transcript.lines()] == ["Welcome to the clinic."]
 
 
+@pytest.mark.parametrize("message", [WELCOME, RECORDED])
+def test_a_lockout_is_lifted_also_where_nothing_is_protected(message: Message) -> None:
+    """The caller's greeting was only to be heard; after the message the provider replies and interrupts again."""
+    policy = FirstMessagePolicy(speaks_first=SpeaksFirst.CALLER, protection=ProtectionRule.OFF, hello_s=0.5)
+    it = Pickup(policy, message=message)
+    it.passes(1.0 if message is RECORDED else 0.1)
+    it.ready()
+    it.passes(1.0)
+    if message is WELCOME:
+        it.says()
+    it.passes(4.0)
+    assert it.report.fate is MessageFate.HEARD
+    assert it.ordered(ev.Unlock) == [ev.Unlock("unlock-1")]
+    assert not it.machine.is_opening
+
+
 @pytest.mark.parametrize(
     ("policy", "lockout"),
     [
