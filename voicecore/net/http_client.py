@@ -33,8 +33,8 @@ from voicecore.world import Network
 _PEER_ERRORS = (httpcore.NetworkError, httpcore.ProtocolError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
-Form = Mapping[str, str] | Sequence[tuple[str, str]]
-"""A form; pairs where a name is repeated."""
+Form = Mapping[str, str | Sequence[str]] | Sequence[tuple[str, str]]
+"""A form; a name with several values is written once for each."""
 
 
 @attrs.frozen(kw_only=True)
@@ -142,7 +142,7 @@ def _form_request(url: str, fields: Form, headers: Mapping[str, str], auth: tupl
     ours = [(b"accept-encoding", b"identity"), (b"connection", b"close")]
     try:
         pairs = fields.items() if isinstance(fields, Mapping) else fields
-        content = urlencode(list(pairs)).encode("ascii")
+        content = urlencode(list(pairs), doseq=True).encode("ascii")
         ours.append((b"content-type", b"application/x-www-form-urlencoded"))
         request = httpx.Request("POST", url, content=content, headers=[*given, *ours])
     except httpx.InvalidURL:

@@ -269,8 +269,11 @@ class Opening:
         return steps + self._messaged(self.message.expire(now, under_way=under_way), now)
 
     def drop(self, why: str, now: float) -> list[OpeningStep]:
-        """Nobody wants the message any more; nothing of the protection is undone."""
-        return [step for step in self._messaged(self.message.dropped(why), now) if isinstance(step, MessageOver)]
+        """Nobody wants the message any more; nothing of the protection is undone, and what is held stays held."""
+        dropped = self.message.dropped(why)
+        if dropped:
+            self.trace.note("engine", f"the message is dropped: {why}", now)
+        return [step for step in dropped if isinstance(step, MessageOver)]
 
     @property
     def is_over(self) -> bool:

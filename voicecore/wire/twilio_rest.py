@@ -1,8 +1,8 @@
 """Twilio's REST interface for calls: forms out, answers in.
 
 Rule 1: what Twilio would refuse is refused here, with what to do.
-Rule 2: an answer is believed only as far as it can be read; its words are cut
-and made printable before anybody sees them.
+Rule 2: an answer is believed only as far as it can be read; its words lose the
+secrets that they repeat, and are cut and made printable, before anybody sees them.
 
 Source: Twilio sheet, sections 7 and 9.  Pure.  Used by carriers/twilio/dialler.py.
 """
@@ -10,7 +10,7 @@ Source: Twilio sheet, sections 7 and 9.  Pure.  Used by carriers/twilio/dialler.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -25,8 +25,10 @@ _RING_LIMITS_S = (1, 600)
 _PEER = "twilio"
 _CALL_ID = re.compile(r"CA[0-9a-zA-Z]{1,62}")
 _STATUS_EVENTS = ("initiated", "ringing", "answered", "completed")
-_NOT_FOUND = 20404
-_NOT_IN_PROGRESS = 21220
+_NOT_FOUND = 404
+_CODES_OF_OVER = frozenset({20404, 21220})
+_WORDS_OF_OVER = "not in-progress"
+_NO_REASON = "no reason given"
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -105,30 +107,45 @@ def read_call_sid(body: bytes) -> str:
 class RestProblem:
     """What Twilio says is wrong."""
 
-    code: int | None
-    message: str
+    status: int
+    """Of the HTTP answer."""
+    code: int | None = None
+    message: str = _NO_REASON
 
     @property
     def says_that_the_call_is_over(self) -> bool:
-        """Whether the call is not, or no more, in progress."""
-        return self.code in {_NOT_FOUND, _NOT_IN_PROGRESS}
+        """Whether the call that was asked about is not, or no more, in progress."""
+        return self.status == _NOT_FOUND or self.code in _CODES_OF_OVER or _WORDS_OF_OVER in self.message.lower()
 
 
-def read_problem(body: bytes) -> RestProblem:
-    """Return what an answer that is no success says, as far as it can be read."""
+def read_problem(status: int, body: bytes, secrets: Collection[str] = ()) -> RestProblem:
+    """Return what an answer that is no success says, as far as it can be read.
+
+    ``secrets`` are struck out of its words: a refusal may repeat what it refuses.
+    """
     try:
         fields = _object(body)
     except RemoteProtocolError:
-        return RestProblem(None, "no reason given")
+        return RestProblem(status)
     code, message = fields.get("code"), fields.get("message")
     known = isinstance(code, int) and not isinstance(code, bool)
-    return RestProblem(code if known else None, printable(message) if isinstance(message, str) else "no reason given")
+    return RestProblem(
+        status,
+        code if known else None,
+        printable(_without(secrets, message)) if isinstance(message, str) else _NO_REASON,
+    )
 
 
 def _inline(twiml: bytes) -> str:
     text = twiml.decode("utf-8")
     if len(text) > TWIML_LIMIT_CHARS:
         raise LocalProtocolError(f"inline TwiML may have {TWIML_LIMIT_CHARS} characters; shorten what is said")
+    return text
+
+
+def _without(secrets: Collection[str], text: str) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
     return text
 
 

@@ -4,7 +4,7 @@ Rule 1: a form is read strictly and within limits before anything is believed.
 Rule 2: unknown fields are kept for the signature and otherwise ignored: new ones
 appear any day.
 
-Source: Twilio sheet, sections 8 to 10.  Used by carriers/twilio.py.
+Source: Twilio sheet, sections 8 to 10.  Used by carriers/twilio/webhooks.py.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rule 1: built as a tree and serialised; text from outside is escaped, never pasted.
 Rule 2: what Twilio would refuse later is refused here, with what to do.
 
-Source: Twilio sheet, section 1.  Used by carriers/twilio.py.
+Source: Twilio sheet, section 1.  Used by carriers/twilio/webhooks.py and dialler.py.
 """
 
 from __future__ import annotations

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 import itertools
+import logging
+import traceback
+from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,60 +15,112 @@ from urllib.parse import parse_qsl
 import attrs
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from voicecore.carriers.twilio import DialLimits, TwilioAccount, TwilioDialler
 from voicecore.errors import CarrierError, CarrierRefused, CarrierUnavailable, CarrierUncertain
 from voicecore.net.http_client import open_http_client
-from voicecore.net.http_messages import Request, Response
+from voicecore.net.http_messages import Request, Response, ServerLimits
 from voicecore.net.routes import Parameters, Router
 from voicecore.net.server import serve
 from voicecore.nurseries import open_service_nursery
 from voicecore.ports import DialOrder, MachineDetection
 from voicecore.secrets import Secret
+from voicecore.simulation.memory_network import LinkSettings, MemoryNetwork
 from voicecore.simulation.world import simulated_world
+from voicecore_tests.net.cancelling import assert_every_cancellation_is_clean
+from voicecore_tests.net.raw_peer import RawPeer
+from voicecore_tests.wire.test_twilio_rest import official
 
 SID = "CA" + "0" * 31 + "1"
 TOKEN = "planted-carrier-token-77b1"
 CREATED = Response(201, f'{{"sid": "{SID}", "status": "queued"}}'.encode())
 ORDER = DialOrder(call_id="call_1", callee="+15550100077", token="t" * 48, ring_timeout_s=30)
+PUBLIC = "https://voice.example.test"
+PORT = 8080
+ACCOUNT = TwilioAccount(
+    account_sid="AC1",
+    auth_token=Secret(TOKEN),
+    public_url=PUBLIC,
+    api_base_url=f"http://127.0.0.1:{PORT}",
+    apology="We are sorry.",
+)
+PATIENT = ServerLimits(answer_s=1000.0)  # so that it is the dialler who gives up
+ROUTES = ["/2010-04-01/Accounts/{sid}/Calls.json", "/2010-04-01/Accounts/{sid}/Calls/{call}"]
+
+
+class Silence(enum.Enum):
+    """No answer to a request that arrived."""
+
+    LOST = enum.auto()  #: the connection breaks
+    ENDLESS = enum.auto()  #: the connection stays
+
+
+@attrs.frozen
+class Slow:
+    """An answer that takes its time."""
+
+    after_s: float
+    response: Response
+
+
+Answer = Response | Slow | Silence
+
+
+@attrs.frozen
+class Asked:
+    """One request as it arrived."""
+
+    at_s: float
+    path: str
+    authorization: str
+    fields: list[tuple[str, str]]
+
+    @property
+    def form(self) -> dict[str, str]:
+        return dict(self.fields)
 
 
 @attrs.define
 class Rest:
     """A REST interface that gives one answer after the other, the last one again and again."""
 
-    answers: Sequence[Response | float]
-    """A number: so many seconds without an answer, and then none."""
-    requests: list[tuple[float, str, dict[str, str]]] = attrs.field(factory=list)
+    answers: Sequence[Answer]
+    requests: list[Asked] = attrs.field(factory=list)
 
     async def __call__(self, request: Request, _parameters: Parameters) -> Response:
-        form = dict(parse_qsl(request.body.decode(), keep_blank_values=True))
-        self.requests.append((trio.current_time(), request.path, form))
+        fields = parse_qsl(request.body.decode(), keep_blank_values=True)
+        self.requests.append(Asked(trio.current_time(), request.path, request.headers["authorization"], fields))
         answer = self.answers[min(len(self.requests), len(self.answers)) - 1]
         if isinstance(answer, Response):
             await trio.lowlevel.checkpoint()
             return answer
-        await trio.sleep(answer)
-        return Response(500)
+        if isinstance(answer, Slow):
+            await trio.sleep(answer.after_s)
+            return answer.response
+        if answer is Silence.ENDLESS:
+            await trio.sleep_forever()
+        raise trio.BrokenResourceError("the line breaks")
+
+    async def run(self, network: MemoryNetwork, opens_at_s: float = 0.0) -> None:
+        """Answer requests; before ``opens_at_s`` connections are refused."""
+        await trio.sleep(opens_at_s)
+        listening = await network.listen("127.0.0.1", PORT)
+        await serve(listening.listeners, Router({("POST", path): self for path in ROUTES}), PATIENT)
 
 
 @asynccontextmanager
-async def dialler(rest: Rest, **limits: Any) -> AsyncIterator[TwilioDialler]:
-    """Run the interface and a dialler that asks it."""
-    world = simulated_world().world
-    listening = await world.network.listen("127.0.0.1", 0)
-    paths = ["/2010-04-01/Accounts/{sid}/Calls.json", "/2010-04-01/Accounts/{sid}/Calls/{call}"]
-    async with open_service_nursery() as nursery, open_http_client(world.network) as http:
-        await nursery.start(serve, listening.listeners, Router({("POST", path): rest for path in paths}))
-        account = TwilioAccount(
-            account_sid="AC1",
-            auth_token=Secret(TOKEN),
-            public_url="https://voice.example.test",
-            api_base_url=f"http://127.0.0.1:{listening.port}",
-            apology="We are sorry.",
-        )
-        yield TwilioDialler(account, "+15550100002", http, DialLimits(**limits))
+async def dialler(
+    rest: Rest, link: LinkSettings | None = None, *, opens_at_s: float = 0.0, **limits: Any
+) -> AsyncIterator[TwilioDialler]:
+    """Run the interface and a dialler that asks it; nothing is left open."""
+    network = simulated_world(1, link).network
+    async with open_service_nursery() as nursery, open_http_client(network) as http:
+        nursery.start_soon(rest.run, network, opens_at_s)
+        await trio.testing.wait_all_tasks_blocked()
+        yield TwilioDialler(ACCOUNT, "+15550100002", http, DialLimits(**limits))
+    assert network.open_streams == 0
 
 
 async def test_a_call_is_asked_for_with_everything_that_it_needs(autojump_clock: MockClock) -> None:
@@ -72,13 +128,14 @@ async def test_a_call_is_asked_for_with_everything_that_it_needs(autojump_clock:
     rest = Rest([CREATED])
     async with dialler(rest) as it:
         assert await it.dial(ORDER) == SID
-    ((_, path, form),) = rest.requests
-    assert path == "/2010-04-01/Accounts/AC1/Calls.json"
-    assert (form["To"], form["From"], form["Timeout"]) == ("+15550100077", "+15550100002", "30")
-    assert f"wss://voice.example.test/twilio/media/{'t' * 48}" in form["Twiml"]
-    assert "<Say>We are sorry.</Say>" in form["Twiml"]
-    assert form["StatusCallback"] == "https://voice.example.test/twilio/status?call=call_1"
-    assert "MachineDetection" not in form
+    (asked,) = rest.requests
+    assert asked.path == "/2010-04-01/Accounts/AC1/Calls.json"
+    assert asked.authorization == f"Basic {b64encode(f'AC1:{TOKEN}'.encode()).decode()}"
+    assert (asked.form["To"], asked.form["From"], asked.form["Timeout"]) == ("+15550100077", "+15550100002", "30")
+    assert f"wss://voice.example.test/twilio/media/{'t' * 48}" in asked.form["Twiml"]
+    assert "<Say>We are sorry.</Say>" in asked.form["Twiml"]
+    assert asked.form["StatusCallback"] == "https://voice.example.test/twilio/status?call=call_1"
+    assert "MachineDetection" not in asked.form
 
 
 async def test_detection_beside_the_call_has_its_own_callback(autojump_clock: MockClock) -> None:
@@ -86,7 +143,7 @@ async def test_detection_beside_the_call_has_its_own_callback(autojump_clock: Mo
     rest = Rest([CREATED])
     async with dialler(rest) as it:
         await it.dial(attrs.evolve(ORDER, detection=MachineDetection.BESIDE, waits_for_beep=True))
-    form = rest.requests[0][2]
+    form = rest.requests[0].form
     assert (form["MachineDetection"], form["AsyncAmd"]) == ("DetectMessageEnd", "true")
     assert form["AsyncAmdStatusCallback"] == "https://voice.example.test/twilio/amd?call=call_1"
 
@@ -96,9 +153,42 @@ async def test_detection_before_the_media_lets_the_carrier_ask_what_to_do(autoju
     rest = Rest([CREATED])
     async with dialler(rest) as it:
         await it.dial(attrs.evolve(ORDER, detection=MachineDetection.BEFORE))
-    form = rest.requests[0][2]
+    form = rest.requests[0].form
     assert (form["Url"], form["MachineDetection"]) == ("https://voice.example.test/twilio/voice?call=call_1", "Enable")
-    assert not {"Twiml", "AsyncAmd"} & set(form)
+    assert not {"Twiml", "AsyncAmd", "AsyncAmdStatusCallback"} & set(form)
+
+
+ALWAYS = {
+    "to": "+15550100077",
+    "from_": "+15550100002",
+    "timeout": 30,
+    "status_callback": f"{PUBLIC}/twilio/status?call=call_1",
+    "status_callback_event": ["initiated", "ringing", "answered", "completed"],
+}
+BESIDE = {"async_amd": "true", "async_amd_status_callback": f"{PUBLIC}/twilio/amd?call=call_1"}
+BEFORE = {"url": f"{PUBLIC}/twilio/voice?call=call_1"}
+
+
+@pytest.mark.parametrize(
+    ("detection", "beep", "arguments"),
+    [
+        (MachineDetection.OFF, False, {}),
+        (MachineDetection.BESIDE, False, {**BESIDE, "machine_detection": "Enable"}),
+        (MachineDetection.BESIDE, True, {**BESIDE, "machine_detection": "DetectMessageEnd"}),
+        (MachineDetection.BEFORE, False, {**BEFORE, "machine_detection": "Enable"}),
+        (MachineDetection.BEFORE, True, {**BEFORE, "machine_detection": "DetectMessageEnd"}),
+    ],
+)
+async def test_what_arrives_is_what_the_official_client_would_send(
+    autojump_clock: MockClock, detection: MachineDetection, beep: bool, arguments: dict[str, str]
+) -> None:
+    """Every field with every value, and no other, off the wire."""
+    rest = Rest([CREATED])
+    async with dialler(rest) as it:
+        await it.dial(attrs.evolve(ORDER, detection=detection, waits_for_beep=beep))
+    ours = rest.requests[0]
+    twiml = {} if detection is MachineDetection.BEFORE else {"twiml": ours.form["Twiml"]}
+    assert sorted(ours.fields) == official(**ALWAYS, **arguments, **twiml).form
 
 
 TOO_MANY = Response(429, b'{"code": 20429, "message": "Too Many Requests"}')
@@ -111,17 +201,24 @@ NO_NUMBER = Response(400, b'{"code": 21211, "message": "Invalid \'To\' Phone Num
         ([TOO_MANY, TOO_MANY, CREATED], None, 3),
         ([TOO_MANY], CarrierRefused, 3),
         ([NO_NUMBER], CarrierRefused, 1),
+        ([TOO_MANY, NO_NUMBER], CarrierRefused, 2),
         ([Response(401, b'{"code": 20003, "message": "Authenticate"}')], CarrierRefused, 1),
+        ([Response(302)], CarrierUncertain, 1),
         ([Response(500, b"<html>")], CarrierUncertain, 1),
         ([Response(503)], CarrierUncertain, 1),
+        ([TOO_MANY, Response(503)], CarrierUncertain, 2),
         ([Response(408)], CarrierUncertain, 1),
         ([Response(201, b"{}")], CarrierUncertain, 1),
-        ([60.0], CarrierUncertain, 1),
+        ([Response(201, b"<html>")], CarrierUncertain, 1),
+        ([Slow(14.0, CREATED)], None, 1),
+        ([Slow(16.0, CREATED)], CarrierUncertain, 1),
+        ([Silence.ENDLESS], CarrierUncertain, 1),
+        ([Silence.LOST], CarrierUncertain, 1),
+        ([TOO_MANY, Silence.LOST], CarrierUncertain, 2),
     ],
-    ids=["429 twice", "429", "400", "401", "500", "503", "408", "no id", "no answer"],
 )
 async def test_a_request_is_made_again_only_where_nothing_has_happened(
-    autojump_clock: MockClock, answers: list[Response | float], raises: type[CarrierError] | None, requests: int
+    autojump_clock: MockClock, answers: list[Answer], raises: type[CarrierError] | None, requests: int
 ) -> None:
     """Each answer is sure to have had no effect, or is not asked twice."""
     rest = Rest(answers)
@@ -132,7 +229,6 @@ async def test_a_request_is_made_again_only_where_nothing_has_happened(
             with pytest.raises(raises) as failure:
                 await it.dial(ORDER)
             assert type(failure.value) is raises
-            assert TOKEN not in str(failure.value) + repr(failure.value)
     assert len(rest.requests) == requests
 
 
@@ -144,45 +240,119 @@ async def test_a_refusal_says_why_in_the_carriers_words(autojump_clock: MockCloc
     assert (refused.value.status, refused.value.code) == (400, 21211)
 
 
+@pytest.mark.parametrize("status", [201, 400, 500])
+async def test_no_secret_is_shown_even_where_the_carrier_repeats_it(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    """Neither in a failure with its whole cause, nor in a log, nor by printing what takes part."""
+    caplog.set_level(logging.DEBUG)
+    words = f'{{"code": 1, "sid": "{ORDER.token}", "message": "bad: wss://h/{ORDER.token} by {TOKEN}"}}'
+    async with dialler(Rest([Response(status, words.encode())])) as it:
+        with pytest.raises(CarrierError) as failure:
+            await it.dial(ORDER)
+    shown = "".join(traceback.format_exception(failure.value)) + caplog.text + repr((it, ACCOUNT, ORDER, failure.value))
+    assert TOKEN not in shown
+    assert ORDER.token not in shown
+
+
 async def test_tries_are_apart_and_bounded(autojump_clock: MockClock) -> None:
     """Half a second, then a whole one."""
     rest = Rest([TOO_MANY])
     async with dialler(rest, tries=3, pause_s=0.5) as it:
         with pytest.raises(CarrierRefused):
             await it.dial(ORDER)
-    moments = [at for at, _, _ in rest.requests]
+    moments = [asked.at_s for asked in rest.requests]
     assert [b - a for a, b in itertools.pairwise(moments)] == [pytest.approx(0.5), pytest.approx(1.0)]
 
 
-async def test_a_carrier_that_cannot_be_reached_was_not_asked(autojump_clock: MockClock) -> None:
+async def test_a_carrier_that_refuses_connections_was_not_asked(autojump_clock: MockClock) -> None:
     """Three tries, and it is said that nothing rings."""
-    world = simulated_world().world
-    account = TwilioAccount(
-        account_sid="AC1", auth_token=Secret(TOKEN), public_url="https://v.test", api_base_url="http://127.0.0.1:9"
-    )
-    async with open_http_client(world.network) as http:
+    rest = Rest([CREATED])
+    async with dialler(rest, opens_at_s=1000) as it:
+        with pytest.raises(CarrierUnavailable, match="refused the connection"):
+            await it.dial(ORDER)
+        assert trio.current_time() == pytest.approx(1.5)
+    assert rest.requests == []
+
+
+async def test_a_carrier_that_takes_connections_again_is_asked_once(autojump_clock: MockClock) -> None:
+    """At the third try; the two before it never arrived."""
+    rest = Rest([CREATED])
+    async with dialler(rest, opens_at_s=1.0) as it:
+        assert await it.dial(ORDER) == SID
+    assert [asked.at_s for asked in rest.requests] == [pytest.approx(1.5)]
+
+
+async def test_a_carrier_whose_address_swallows_packets_was_not_asked(autojump_clock: MockClock) -> None:
+    """Three bounds of a connection fit into the bound of them all."""
+    rest = Rest([CREATED])
+    async with dialler(rest, LinkSettings(connect_s=100)) as it:
         with pytest.raises(CarrierUnavailable):
-            await TwilioDialler(account, "+15550100002", http).dial(ORDER)
-    assert trio.current_time() == pytest.approx(1.5)
+            await it.dial(ORDER)
+        assert trio.current_time() == pytest.approx(3 * 5.0 + 1.5)
+    assert rest.requests == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "raises"),
+    [
+        ([Silence.ENDLESS], CarrierUncertain),
+        ([TOO_MANY, Silence.ENDLESS], CarrierUncertain),
+        ([Slow(1.9, TOO_MANY)], CarrierRefused),
+    ],
+    ids=["in the first request", "in a later one", "between two"],
+)
+async def test_all_tries_together_have_a_bound(
+    autojump_clock: MockClock, answers: list[Answer], raises: type[CarrierError]
+) -> None:
+    """Cut off while a request is under way, it may have taken effect; between two, it is known that it has not."""
+    async with dialler(Rest(answers), dial_s=2.0) as it:
+        with pytest.raises(raises) as failure:
+            await it.dial(ORDER)
+        assert type(failure.value) is raises
+        assert trio.current_time() == pytest.approx(2.0)
+
+
+def test_a_cancellation_at_any_step_of_dialling_leaves_nothing() -> None:
+    """From the first connection over a refusal and its pause to the answer: no socket, no task, no time."""
+
+    async def dial(network: MemoryNetwork, _url: str) -> None:
+        rest = Rest([TOO_MANY, CREATED])
+        async with open_service_nursery() as nursery, open_http_client(network) as http:
+            nursery.start_soon(rest.run, network)
+            await trio.testing.wait_all_tasks_blocked()
+            assert await TwilioDialler(ACCOUNT, "+15550100002", http).dial(ORDER) == SID
+
+    async def nobody(_peer: RawPeer) -> None:
+        raise AssertionError("the dialler asks its own server")
+
+    assert assert_every_cancellation_is_clean(nobody, dial, most_s=0.0) > 40
 
 
 @pytest.mark.parametrize(
     ("answers", "raises", "requests"),
     [
         ([Response(200, b"{}")], None, 1),
+        ([Response(404)], None, 1),
         ([Response(404, b'{"code": 20404}')], None, 1),
         ([Response(400, b'{"code": 21220}')], None, 1),
+        ([Response(400, b'{"message": "Call is not in-progress."}')], None, 1),
         ([Response(503), Response(503), Response(200)], None, 3),
+        ([Silence.LOST, Silence.LOST, Response(200)], None, 3),
+        ([Silence.ENDLESS, Response(200)], None, 2),
+        ([Silence.LOST, Response(404)], None, 2),
+        ([TOO_MANY, Response(200)], None, 2),
         ([Response(503)], CarrierUncertain, 3),
-        ([Response(401, b'{"code": 20003}')], CarrierRefused, 3),
-        ([60.0], CarrierUncertain, 1),
+        ([TOO_MANY], CarrierRefused, 3),
+        ([Response(401, b'{"code": 20003}')], CarrierRefused, 1),
+        ([Silence.LOST], CarrierUncertain, 3),
+        ([Silence.ENDLESS], CarrierUncertain, 3),
     ],
-    ids=["ended", "unknown", "over", "503 twice", "503", "401", "no answer"],
 )
 async def test_ending_a_call_may_be_asked_for_again(
-    autojump_clock: MockClock, answers: list[Response | float], raises: type[CarrierError] | None, requests: int
+    autojump_clock: MockClock, answers: list[Answer], raises: type[CarrierError] | None, requests: int
 ) -> None:
-    """Within its bound; a call that is over already is no error."""
+    """Within its bound; a call that is over already is no error, and a refusal that will not pass is not repeated."""
     rest = Rest(answers)
     async with dialler(rest) as it:
         if raises is None:
@@ -190,6 +360,31 @@ async def test_ending_a_call_may_be_asked_for_again(
         else:
             with pytest.raises(raises):
                 await it.hang_up(SID)
-    assert trio.current_time() <= 5.0
+        assert trio.current_time() <= 5.0 + 1e-9
     assert len(rest.requests) == requests
-    assert rest.requests[0][1:] == (f"/2010-04-01/Accounts/AC1/Calls/{SID}.json", {"Status": "completed"})
+    assert rest.requests[0].path == f"/2010-04-01/Accounts/AC1/Calls/{SID}.json"
+    assert rest.requests[0].fields == [("Status", "completed")]
+
+
+async def test_an_answer_that_never_comes_leaves_time_for_another_try(autojump_clock: MockClock) -> None:
+    """Each try has the same share of the five seconds, less the pauses."""
+    rest = Rest([Silence.ENDLESS])
+    async with dialler(rest) as it:
+        with pytest.raises(CarrierUncertain, match="may not have been ended"):
+            await it.hang_up(SID)
+        assert trio.current_time() == pytest.approx(5.0)
+    assert [asked.at_s for asked in rest.requests] == pytest.approx([0, 4 / 3 + 0.5, 8 / 3 + 1.0])
+
+
+def test_the_bounds_agree_with_each_other() -> None:
+    """The pauses alone must not use up the time of all tries."""
+    with pytest.raises(ValueError, match="hang_up_s"):
+        DialLimits(hang_up_s=1.0)
+
+
+async def test_a_call_is_ended_once_the_carrier_can_be_reached_again(autojump_clock: MockClock) -> None:
+    """The tries that were refused did no harm."""
+    rest = Rest([Response(200)])
+    async with dialler(rest, opens_at_s=0.7) as it:
+        await it.hang_up(SID)
+    assert [asked.at_s for asked in rest.requests] == [pytest.approx(1.0)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
@@ -13,9 +14,10 @@ import pytest
 import trio
 import trio.testing
 from trio.testing import MockClock
+from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
-from voicecore.carriers.twilio import TwilioAccount, TwilioInbound
-from voicecore.carriers.twilio.webhooks import FORM
+from voicecore.carriers.twilio import TwilioAccount, TwilioInbound, TwilioLeg, hold_stream
+from voicecore.carriers.twilio.webhooks import FORM, QUERY_FIELDS_LIMIT
 from voicecore.net.http_messages import Request, Response, Upgrade
 from voicecore.net.routes import Router
 from voicecore.ports import Leg, MachineReport, MediaPass, RingingCall, StatusReport
@@ -24,9 +26,13 @@ from voicecore.simulation.carrier_twin.signing import sign
 from voicecore.simulation.world import simulated_world
 from voicecore.statuses import AnsweredBy, CarrierStatus
 
+CallbackName = Literal["status", "amd", "voice"]
 TOKEN = "voicecore-test-token"
 PUBLIC = "https://voice.example.test"
 CALL = {"CallSid": "CA1", "AccountSid": "AC1", "From": "+1555", "To": "+1666", "CallStatus": "ringing"}
+
+
+ACCOUNT = TwilioAccount(account_sid="AC1", auth_token=Secret(TOKEN), public_url=PUBLIC)
 
 
 @attrs.define
@@ -64,21 +70,26 @@ class Desk:
         return None if self.full else "token-1"
 
 
+@attrs.define
 class Pass:
-    """A claimed token of call CA1."""
+    """A claimed token of call CA1, and what became of it."""
+
+    held: list[Leg] = attrs.field(factory=list)
+    never_came: list[str] = attrs.field(factory=list)
 
     def accepts(self, carrier_call_id: str) -> bool:
         return carrier_call_id == "CA1"
 
     async def hold_call(self, leg: Leg) -> None:
-        raise AssertionError(leg)
+        await trio.lowlevel.checkpoint()
+        self.held.append(leg)
 
     def media_never_came(self, detail: str) -> None:
-        """The test ends before a start message could come."""
+        self.never_came.append(detail)
 
 
 def router(desk: Desk, *, verify: bool = True) -> Router:
-    account = TwilioAccount(account_sid="AC1", auth_token=Secret(TOKEN), public_url=PUBLIC, verify_signatures=verify)
+    account = attrs.evolve(ACCOUNT, verify_signatures=verify)
     return Router(TwilioInbound(simulated_world().world, account, desk).routes())
 
 
@@ -237,23 +248,48 @@ async def test_a_placed_call_that_nobody_wants_any_more_is_hung_up() -> None:
     assert b"<Hangup />" in response.body
 
 
-async def test_a_verdict_without_a_call_is_refused() -> None:
+@pytest.mark.parametrize("query", ["", "?call=", "?other=call_1", "?call=1" + "&x=1" * QUERY_FIELDS_LIMIT])
+async def test_a_verdict_without_a_call_is_refused(query: str) -> None:
     """We gave out no such URL."""
     desk = Desk()
-    assert (await answer(desk, webhook("/twilio/amd", CALL))).status == 400
+    assert (await answer(desk, webhook(f"/twilio/amd{query}", CALL))).status == 400
     assert desk.verdicts == []
+
+
+@pytest.mark.parametrize("call_id", ["call_1", "call 1&call=call_2/ü"])
+@pytest.mark.parametrize("what", ["status", "amd", "voice"])
+async def test_a_callback_url_that_we_give_out_brings_our_id_back(what: CallbackName, call_id: str) -> None:
+    """Signed as the official package does it, over the whole URL with its query."""
+    desk, url = Desk(), ACCOUNT.callback_url(what, call_id)
+    theirs = RequestValidator(TOKEN).compute_signature(url, CALL)
+    assert (await answer(desk, webhook(url.removeprefix(PUBLIC), CALL, theirs))).status in {200, 204}
+    told: list[StatusReport | MachineReport] = [*desk.reports, *desk.verdicts, *desk.connected]
+    assert [report.call_id for report in told] == [call_id]
+
+
+@pytest.mark.parametrize("signed", ["", "?call=call_2", "?call=call_1&x=1"])
+@pytest.mark.parametrize("path", ["/twilio/status", "/twilio/amd", "/twilio/voice"])
+async def test_s2_a_signature_of_another_query_is_worth_nothing(path: str, signed: str) -> None:
+    """What was said of one call is not taken for another."""
+    desk, theirs = Desk(), RequestValidator(TOKEN).compute_signature(PUBLIC + path + signed, CALL)
+    assert (await answer(desk, webhook(f"{path}?call=call_1", CALL, theirs))).status == 403
+    assert desk == Desk()
 
 
 @attrs.define
 class Ends:
     """A socket that says what it was given, and notes how it was closed."""
 
+    says: list[str] = attrs.field(factory=list)
     closed_with: list[int] = attrs.field(factory=list)
     peer: str = "carrier"
 
     async def receive(self) -> list[str]:
-        await trio.sleep_forever()
-        raise AssertionError
+        if not self.says:
+            await trio.sleep_forever()
+        await trio.lowlevel.checkpoint()
+        said, self.says = self.says, []
+        return said
 
     async def send(self, text: str) -> None:
         raise AssertionError(text)
@@ -282,3 +318,36 @@ async def test_the_second_stream_of_a_token_is_closed_and_the_first_untouched(au
                 nursery.start_soon(second.run, sockets[1])
     assert desk.claimed == ["token-1"]
     assert (sockets[0].closed_with, sockets[1].closed_with) == ([], [1008])
+
+
+def start(carrier_call_id: str) -> list[str]:
+    """What the stream of a call says first."""
+    about = {
+        "accountSid": "AC1",
+        "streamSid": "MZ1",
+        "callSid": carrier_call_id,
+        "tracks": ["inbound"],
+        "customParameters": {},
+        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+    }
+    return [
+        json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"}),
+        json.dumps({"event": "start", "sequenceNumber": "1", "streamSid": "MZ1", "start": about}),
+    ]
+
+
+async def test_a_stream_that_its_pass_accepts_is_held(autojump_clock: MockClock) -> None:
+    """As a leg, from its start message on."""
+    media_pass, socket = Pass(), Ends(start("CA1"))
+    await hold_stream(socket, media_pass, simulated_world().world)
+    (leg,) = media_pass.held
+    assert isinstance(leg, TwilioLeg)
+    assert (leg.started.carrier_call_id, media_pass.never_came, socket.closed_with) == ("CA1", [], [])
+
+
+async def test_a_stream_of_another_call_than_its_pass_is_for_is_closed(autojump_clock: MockClock) -> None:
+    """1008, and the pass is given back unused."""
+    media_pass, socket = Pass(), Ends(start("CA2"))
+    await hold_stream(socket, media_pass, simulated_world().world)
+    assert (media_pass.held, socket.closed_with) == ([], [1008])
+    assert media_pass.never_came == ["the stream named another call than its token"]

@@ -30,6 +30,8 @@ class PuppetSession:
         self.readers = 0
         self.most_readers = 0
         self.answers_pings = True
+        self.lets_go_after_s = 0.0
+        """How long a reader that is cancelled still holds on."""
         self._waiting: list[SessionEvent] = []
         self._news = trio.Event()
         self._dead = False
@@ -62,6 +64,9 @@ class PuppetSession:
             events, self._waiting = self._waiting, []
             return events
         finally:
+            if self.lets_go_after_s:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(self.lets_go_after_s)
             self.readers -= 1
 
     async def send(self, order: SessionOrder) -> None:

@@ -84,6 +84,31 @@ async def test_a5_the_keeper_has_let_go_before_the_call_reads(autojump_clock: Mo
         assert (it.provider.closed, it.fates) == (1, {ParkingFate.ADOPTED: 1})
 
 
+async def test_a5_a_keeper_that_is_slow_to_let_go_is_waited_for(autojump_clock: MockClock) -> None:
+    """The hand-over is joined, not hoped for."""
+    async with lot() as it:
+        parked = it.park()
+        await settled()
+        session = it.provider.sessions[0]
+        session.lets_go_after_s = 0.2
+        async with parked.adopt(PRINT) as lease:
+            session.lets_go_after_s = 0.0
+            session.says(ResponseStarted("r1"))
+            assert await lease.receive() == [ResponseStarted("r1")]
+        assert session.most_readers == 1
+
+
+async def test_a7_an_adopted_session_outlives_the_parking_limit(autojump_clock: MockClock) -> None:
+    """The limit is for those who wait."""
+    async with lot() as it:
+        parked = it.park()
+        await trio.sleep(LIMIT_S - 1)
+        async with parked.adopt(PRINT) as lease:
+            await trio.sleep(LIMIT_S)
+            await lease.send(RequestResponse(request_id="r"))
+            assert it.provider.closed == 0
+
+
 async def test_a1_a_session_that_still_opens_at_pick_up_is_waited_for(autojump_clock: MockClock) -> None:
     """One handshake; the call waits for that one."""
     async with lot(PuppetProvider(opens_at_once=False)) as it:

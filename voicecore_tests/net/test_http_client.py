@@ -12,8 +12,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from voicecore.errors import ConnectionLost, LocalProtocolError
-from voicecore.net.http_client import HttpLimits, open_http_client
+from voicecore.errors import ConnectionLost, LocalProtocolError, NotConnected
+from voicecore.net.http_client import Form, HttpLimits, open_http_client
 from voicecore.net.sockets import RealNetwork
 from voicecore.simulation.memory_network import LinkSettings, MemoryNetwork
 from voicecore.simulation.world import simulated_world
@@ -79,6 +79,24 @@ async def test_a_form_goes_out_and_the_answer_comes_back(network: MemoryNetwork,
     assert b"Basic " + base64.b64encode(b"AC1:secret-token") in head
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [("To", "1"), ("Event", "a b"), ("Event", "c"), ("Last", "ü")],
+        {"To": "1", "Event": ["a b", "c"], "Nothing": (), "Last": "ü"},
+    ],
+    ids=["pairs", "values"],
+)
+async def test_a_repeated_field_is_written_once_for_each_value(
+    fields: Form, network: MemoryNetwork, autojump_clock: MockClock
+) -> None:
+    """In the order given; a name without values is left out."""
+    requests: list[bytes] = []
+    async with raw_server(network, answering(OK, requests), "http") as url, open_http_client(network) as http:
+        await http.post_form(url, fields)
+    assert requests[0].partition(b"\r\n\r\n")[2] == b"To=1&Event=a+b&Event=c&Last=%C3%BC"
+
+
 @pytest.mark.parametrize("status", [204, 302, 401, 429, 500])
 async def test_any_status_is_an_answer_and_none_is_followed(
     status: int, network: MemoryNetwork, autojump_clock: MockClock
@@ -135,6 +153,7 @@ async def test_an_answer_that_is_none_is_a_lost_connection(
     answer, problem = FAULTS[name]
     loss = await failure(network, answering(answer))
     assert loss.peer.startswith("127.0.0.1:")
+    assert not isinstance(loss, NotConnected)  # the request was sent
     with pytest.raises(ConnectionLost, match=problem):
         raise loss
     shown = "".join(traceback.format_exception(loss)) + caplog.text
@@ -142,21 +161,25 @@ async def test_an_answer_that_is_none_is_a_lost_connection(
 
 
 async def test_a_peer_that_closes_without_an_answer(network: MemoryNetwork, autojump_clock: MockClock) -> None:
-    """Is noticed at once."""
-    assert "did not answer an HTTP request" in str(await failure(network, RawPeer.read_request))
+    """Is noticed at once; the request may have taken effect."""
+    loss = await failure(network, RawPeer.read_request)
+    assert (type(loss), loss.problem) == (ConnectionLost, "did not answer an HTTP request")
     assert trio.current_time() == 0
 
 
 async def test_connecting_has_its_own_bound(autojump_clock: MockClock) -> None:
-    """An address that swallows packets does not cost the whole request's time."""
+    """An address that swallows packets does not cost the whole request's time; nothing was sent."""
     network = simulated_world(1, LinkSettings(connect_s=100)).network
-    assert "could not be reached within 5" in str(await failure(network, answering(OK)))
+    requests: list[bytes] = []
+    loss = await failure(network, answering(OK, requests))
+    assert "could not be reached within 5" in str(loss)
+    assert (type(loss), requests) == (NotConnected, [])
 
 
 async def test_nobody_listens(network: MemoryNetwork, autojump_clock: MockClock) -> None:
-    """What the network raises comes through."""
+    """What the network says comes through, and that nothing was sent."""
     async with open_http_client(network) as http:
-        with pytest.raises(ConnectionLost, match="refused the connection"):
+        with pytest.raises(NotConnected, match="refused the connection"):
             await http.post_form("http://127.0.0.1:9/", {})
 
 
@@ -187,6 +210,13 @@ def test_a_cancellation_at_any_step_leaves_nothing() -> None:
     assert assert_every_cancellation_is_clean(answering(OK), post, most_s=0.0) > 20
 
 
+async def test_the_end_of_time_is_no_proof_that_nothing_was_sent(autojump_clock: MockClock) -> None:
+    """The bound of a whole request says nothing about how far it came."""
+    network = simulated_world(1, LinkSettings(delay_s=20)).network
+    loss = await failure(network, answering(OK), HttpLimits(request_s=10))
+    assert (type(loss), loss.problem) == (ConnectionLost, "did not answer within 10 s")
+
+
 async def test_tls_over_sockets() -> None:
     """https is the network's TLS: the echo of our own request is no answer, but it came through."""
     async with tls_port() as port, open_http_client(trusting()) as http:
@@ -197,7 +227,7 @@ async def test_tls_over_sockets() -> None:
 async def test_tls_is_not_skipped() -> None:
     """A peer whose certificate nobody vouches for gets no request."""
     async with tls_port() as port, open_http_client(RealNetwork()) as http:
-        with pytest.raises(ConnectionLost, match="is not who it says"):
+        with pytest.raises(NotConnected, match="is not who it says"):
             await http.post_form(f"https://localhost:{port}/", FIELDS)
 
 

@@ -12,7 +12,7 @@ from voicecore.turns.floor import Floor
 from voicecore.turns.gate import CallerAudioRule
 from voicecore.turns.opening import lockout_for, prepared_request
 from voicecore.turns.orders import EndCall
-from voicecore_tests.turns.pickup import HELLO, RECORDED, WELCOME, Pickup, onset
+from voicecore_tests.turns.pickup import DOES_ALL, HELLO, RECORDED, WELCOME, Pickup, onset
 
 
 def test_b1_a_hello_before_and_over_the_message_does_not_end_it() -> None:
@@ -341,3 +341,14 @@ def test_the_lockout_follows_from_the_policy(policy: FirstMessagePolicy, lockout
     """One function; parked and cold sessions ask the same."""
     assert lockout_for(WELCOME, policy) is lockout
     assert lockout_for(None, policy) is ev.Lockout.NONE
+
+
+def test_what_is_held_when_a_machine_answers_is_not_lost_without_a_count() -> None:
+    """The gate of the first message keeps it; found by trying every order."""
+    it = Pickup()
+    it.speech = HELLO
+    it.passes(0.5)
+    it.ready()
+    it.hears(ev.SessionReconfigured(capabilities=DOES_ALL, lock=ev.LockState.LIFTED))
+    it.take(it.machine.leave_message(Message("Call back."), it.now))
+    assert it.machine.openings[0].gate.held_bytes == it.caller_bytes

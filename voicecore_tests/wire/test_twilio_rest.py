@@ -137,14 +137,39 @@ def test_an_answer_without_a_calls_id_is_refused(body: bytes) -> None:
 
 
 def test_a_problem_is_read_as_far_as_it_can_be() -> None:
-    """Its number and words; a call that is over is known by its number."""
-    problem = twilio_rest.read_problem(b'{"code": 21220, "message": "Call is not in-progress\\u0007"}')
-    assert (problem.code, problem.message) == (21220, "Call is not in-progress\\x07")
-    assert problem.says_that_the_call_is_over
-    assert twilio_rest.read_problem(b"<html>") == twilio_rest.RestProblem(None, "no reason given")
+    """Its number and words, printable and cut; without them it has its status."""
+    problem = twilio_rest.read_problem(400, b'{"code": 21220, "message": "Call is not in-progress\\u0007"}')
+    assert problem == twilio_rest.RestProblem(400, 21220, "Call is not in-progress\\x07")
+    for unreadable in (b"<html>", b"[]", b"{}", b'{"code": true, "message": 1}'):
+        assert twilio_rest.read_problem(502, unreadable) == twilio_rest.RestProblem(502, None, "no reason given")
+    assert len(twilio_rest.read_problem(400, json.dumps({"message": "x" * 9999}).encode()).message) < 200
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "over"),
+    [
+        (404, b"", True),
+        (404, b'{"code": 20404}', True),
+        (400, b'{"code": 21220}', True),
+        (400, b'{"code": 1, "message": "Call is Not in-progress. Cannot redirect."}', True),
+        (400, b'{"code": 21211, "message": "Invalid number"}', False),
+        (401, b'{"code": 20003}', False),
+        (503, b"", False),
+    ],
+)
+def test_a_call_that_is_over_is_known_by_status_number_or_words(status: int, body: bytes, over: bool) -> None:
+    """Whichever of them Twilio gives."""
+    assert twilio_rest.read_problem(status, body).says_that_the_call_is_over is over
+
+
+@given(st.integers(0, 200))
+def test_what_a_refusal_repeats_of_a_secret_is_struck_out(filler: int) -> None:
+    """Also where the words are cut right behind the first half of it."""
+    body = json.dumps({"message": "." * filler + "<Stream url='wss://h/" + "s3cr3t" * 8}).encode()
+    assert "s3cr3t" not in twilio_rest.read_problem(400, body, ["s3cr3t" * 8]).message
 
 
 @given(st.binary(max_size=60))
 def test_no_answer_breaks_the_reader(body: bytes) -> None:
     """Whatever a proxy in between has to say."""
-    assert isinstance(twilio_rest.read_problem(body), twilio_rest.RestProblem)
+    assert isinstance(twilio_rest.read_problem(502, body), twilio_rest.RestProblem)

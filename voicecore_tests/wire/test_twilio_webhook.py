@@ -10,14 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicecore.errors import RemoteProtocolError
-from voicecore.statuses import CarrierStatus
+from voicecore.statuses import AnsweredBy, CarrierStatus
 from voicecore.wire.twilio_webhook import (
     FIELD_LIMIT,
     CallStatusReport,
     IncomingCall,
+    MachineVerdict,
     parse_form,
     read_call_status,
     read_incoming_call,
+    read_machine_verdict,
 )
 
 CALL = {"CallSid": "CA1", "AccountSid": "AC1", "From": "+1555", "To": "+1666", "CallStatus": "ringing"}
@@ -95,3 +97,43 @@ def test_a_bad_duration_is_named(duration: str) -> None:
     """Whole seconds, or nothing."""
     with pytest.raises(RemoteProtocolError, match="CallDuration"):
         read_call_status(parse_form(urlencode({**CALL, "CallDuration": duration}).encode()))
+
+
+@pytest.mark.parametrize(
+    ("word", "answered_by"),
+    [
+        ("human", AnsweredBy.HUMAN),
+        ("machine_start", AnsweredBy.MACHINE_SPEAKS),
+        ("machine_end_beep", AnsweredBy.MACHINE_LISTENS),
+        ("machine_end_silence", AnsweredBy.MACHINE_LISTENS),
+        ("machine_end_other", AnsweredBy.MACHINE_LISTENS),
+        ("fax", AnsweredBy.FAX),
+        ("unknown", AnsweredBy.UNKNOWN),
+        ("Human", AnsweredBy.UNKNOWN),
+        ("android", AnsweredBy.UNKNOWN),
+    ],
+)
+def test_every_verdict_is_known_and_a_new_word_says_nothing(word: str, answered_by: AnsweredBy) -> None:
+    """As the carrier spells them; a machine is never guessed."""
+    verdict = read_machine_verdict(parse_form(urlencode({**CALL, "AnsweredBy": word}).encode()))
+    assert verdict == MachineVerdict(carrier_call_id="CA1", answered_by=answered_by, word=word)
+
+
+def test_a_form_without_a_verdict_says_that_nobody_knows() -> None:
+    """A voice webhook of a placed call has one only where detection came first."""
+    verdict = read_machine_verdict(parse_form(urlencode(CALL).encode()))
+    assert (verdict.answered_by, verdict.word) == (AnsweredBy.UNKNOWN, "")
+
+
+def test_a_verdicts_word_can_be_shown() -> None:
+    """Cut, and without what would break a line of a log."""
+    verdict = read_machine_verdict(parse_form(urlencode({**CALL, "AnsweredBy": "a\nb" + "c" * 999}).encode()))
+    assert verdict.word.startswith("a\\nbccc")
+    assert len(verdict.word) < 200
+
+
+@pytest.mark.parametrize("call_id", ["", "XX1", "CA1/.."])
+def test_j5_a_verdict_names_its_call(call_id: str) -> None:
+    """By an id from the same safe alphabet."""
+    with pytest.raises(RemoteProtocolError, match="CallSid"):
+        read_machine_verdict(parse_form(urlencode({"CallSid": call_id, "AnsweredBy": "human"}).encode()))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twilio.twiml.voice_response import Connect, VoiceResponse  # type: ignore[import-untyped]
 
 from voicecore.errors import LocalProtocolError
-from voicecore.wire.twiml import connect_stream, reject
+from voicecore.wire.twiml import connect_stream, hang_up, reject
 
 URL = "wss://voice.example.test/twilio/media/abc"
 
@@ -29,6 +29,9 @@ def test_the_official_package_builds_the_same() -> None:
     refusal = VoiceResponse()
     refusal.reject(reason="busy")
     assert tree(reject("busy")) == tree(str(refusal))
+    end = VoiceResponse()
+    end.hangup()
+    assert tree(hang_up()) == tree(str(end))
 
 
 def test_an_apology_stands_behind_the_stream() -> None:

@@ -9,6 +9,7 @@ Used by webhooks.py and dialler.py; made in assembly.py.
 from __future__ import annotations
 
 from typing import Literal
+from urllib.parse import quote
 
 import attrs
 
@@ -39,4 +40,4 @@ class TwilioAccount:
 
     def callback_url(self, what: Literal["status", "amd", "voice"], call_id: str) -> str:
         """Return where Twilio tells of a call that we placed; our own id comes back in it."""
-        return f"{self.url('http')}/twilio/{what}?call={call_id}"
+        return f"{self.url('http')}/twilio/{what}?call={quote(call_id, safe='')}"

@@ -6,13 +6,14 @@ coming too soon.  Everything else that is no clear answer is `CarrierUncertain`;
 status callbacks, which carry our own id of the call, tell what is true.
 Rule 2: ending a call may be asked for as often as needed.
 Rule 3: everything is bounded: each request, the number of tries, and all of them together.
+Rule 4: a refusal's words are passed on without the tokens that they may repeat.
 
 Facts: Twilio sheet, sections 7 to 9.  Implements `voicecore.ports.Dialler`; made in assembly.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 import attrs
 import trio
@@ -40,13 +41,25 @@ _REQUEST_TIMEOUT = 408
 class DialLimits:
     """Bounds of requests to the carrier."""
 
-    tries: int = 3
+    tries: int = attrs.field(default=3, validator=attrs.validators.ge(1))
     """How often a call is asked for, where that is safe."""
-    pause_s: float = 0.5
-    """Before the second try; twice as long before each further one."""
-    hang_up_tries: int = 3
-    hang_up_s: float = 5.0
-    """All tries of ending a call together."""
+    pause_s: float = attrs.field(default=0.5, validator=attrs.validators.ge(0))
+    """Between two tries; when placing a call, twice as long before each further one."""
+    dial_s: float = attrs.field(default=20.0, validator=attrs.validators.gt(0))
+    """All tries of placing a call together; longer than three connections that nobody accepts."""
+    hang_up_tries: int = attrs.field(default=3, validator=attrs.validators.ge(1))
+    hang_up_s: float = attrs.field(default=5.0)
+    """All tries of ending a call and their pauses together."""
+
+    @hang_up_s.validator
+    def _leaves_time_for_tries(self, _: object, value: float) -> None:
+        if value <= self.pause_s * (self.hang_up_tries - 1):
+            raise ValueError("hang_up_s must be more than the pauses between hang_up_tries")
+
+    @property
+    def hang_up_try_s(self) -> float:
+        """The share of one try: an answer that never comes leaves time for the others."""
+        return (self.hang_up_s - self.pause_s * (self.hang_up_tries - 1)) / self.hang_up_tries
 
 
 class TwilioDialler:
@@ -66,52 +79,74 @@ class TwilioDialler:
     async def dial(self, order: DialOrder) -> str:
         """See `voicecore.ports.Dialler`."""
         form = twilio_rest.new_call_form(self._new_call(order))
-        url = twilio_rest.calls_url(self._account.api_base_url, self._account.account_sid)
-        pause_s = self._limits.pause_s
-        for last in (*[False] * (self._limits.tries - 1), True):
-            answer = await self._ask_once(url, form, last=last)
-            if answer is not None:
-                return _call_sid(answer)
-            await trio.sleep(pause_s)
-            pause_s *= 2
-        raise CarrierUnavailable("Twilio could not be reached")
+        failure: CarrierError = _no_answer_to_a_call()
+        with trio.move_on_after(self._limits.dial_s):
+            for number in range(self._limits.tries):
+                if number > 0:
+                    await trio.sleep(self._limits.pause_s * 2 ** (number - 1))
+                failure = _no_answer_to_a_call()  # from here on the request may be under way
+                try:
+                    return await self._place(form, order.token)
+                except (CarrierUnavailable, CarrierRefused) as nothing_rings:
+                    if not _may_pass(nothing_rings):
+                        raise
+                    failure = nothing_rings
+        raise failure
 
     async def hang_up(self, carrier_call_id: str) -> None:
         """See `voicecore.ports.Dialler`."""
-        account = self._account
-        url = twilio_rest.call_url(account.api_base_url, account.account_sid, carrier_call_id)
-        failure: CarrierError = CarrierUncertain("Twilio did not answer in time when a call was to be ended")
-        with trio.move_on_after(self._limits.hang_up_s):
-            for _ in range(self._limits.hang_up_tries):
-                try:
-                    answer = await self._post(url, twilio_rest.end_call_form())
-                except ConnectionLost as lost:
-                    failure = CarrierUncertain(f"a call may not have been ended: {lost}")
-                else:
-                    if answer.status in _SUCCESS or twilio_rest.read_problem(answer.body).says_that_the_call_is_over:
-                        return
-                    failure = _refusal(answer)
+        failure: CarrierError = _not_surely_ended()
+        for number in range(self._limits.hang_up_tries):
+            if number > 0:
                 await trio.sleep(self._limits.pause_s)
+            failure = _not_surely_ended()
+            with trio.move_on_after(self._limits.hang_up_try_s):
+                try:
+                    return await self._end(carrier_call_id)
+                except CarrierError as failed:
+                    if not _may_pass(failed):
+                        raise
+                    failure = failed
         raise failure
 
-    # --- inside ----------------------------------------------------------------------
+    # --- one request -------------------------------------------------------------------
 
-    async def _ask_once(self, url: str, form: Sequence[tuple[str, str]], *, last: bool) -> HttpAnswer | None:
-        """Ask; return the answer, or None where asking once more is safe and allowed."""
+    async def _place(self, form: twilio_rest.Pairs, token: str) -> str:
+        """Ask once for a call; return its id. Raises as `dial` does."""
+        url = twilio_rest.calls_url(self._account.api_base_url, self._account.account_sid)
         try:
             answer = await self._post(url, form)
         except NotConnected as unreached:
-            if last:
-                raise CarrierUnavailable(f"Twilio could not be reached: {unreached}") from unreached
-            return None
+            raise CarrierUnavailable(f"Twilio could not be reached: {unreached}") from unreached
         except ConnectionLost as lost:
             raise CarrierUncertain(f"Twilio gave no answer to a call: {lost}") from lost
-        too_soon = answer.status == twilio_rest.TOO_MANY_REQUESTS
-        return None if too_soon and not last else answer
+        if answer.status not in _SUCCESS:
+            raise _failure(self._problem(answer, token))
+        try:
+            return twilio_rest.read_call_sid(answer.body)
+        except RemoteProtocolError as unreadable:
+            raise CarrierUncertain(f"Twilio's answer to a call cannot be read: {unreadable}") from unreadable
 
-    async def _post(self, url: str, form: Sequence[tuple[str, str]]) -> HttpAnswer:
+    async def _end(self, carrier_call_id: str) -> None:
+        """Ask once for the end of a call. Raises as `hang_up` does."""
+        account = self._account
+        url = twilio_rest.call_url(account.api_base_url, account.account_sid, carrier_call_id)
+        try:
+            answer = await self._post(url, twilio_rest.end_call_form())
+        except ConnectionLost as lost:
+            raise CarrierUncertain(f"a call may not have been ended: {lost}") from lost
+        if answer.status not in _SUCCESS:
+            problem = self._problem(answer)
+            if not problem.says_that_the_call_is_over:
+                raise _failure(problem)
+
+    async def _post(self, url: str, form: twilio_rest.Pairs) -> HttpAnswer:
         account = self._account
         return await self._http.post_form(url, form, auth=(account.account_sid, account.auth_token.reveal()))
+
+    def _problem(self, answer: HttpAnswer, *tokens: str) -> twilio_rest.RestProblem:
+        secrets: Collection[str] = (self._account.auth_token.reveal(), *tokens)
+        return twilio_rest.read_problem(answer.status, answer.body, secrets)
 
     def _new_call(self, order: DialOrder) -> twilio_rest.NewCall:
         account = self._account
@@ -131,20 +166,23 @@ class TwilioDialler:
         )
 
 
-def _call_sid(answer: HttpAnswer) -> str:
-    """Return the new call's id; raise what the answer means otherwise."""
-    if answer.status not in _SUCCESS:
-        raise _refusal(answer)
-    try:
-        return twilio_rest.read_call_sid(answer.body)
-    except RemoteProtocolError as unreadable:
-        raise CarrierUncertain(f"Twilio's answer to a call cannot be read: {unreadable}") from unreadable
-
-
-def _refusal(answer: HttpAnswer) -> CarrierError:
-    problem = twilio_rest.read_problem(answer.body)
+def _failure(problem: twilio_rest.RestProblem) -> CarrierRefused | CarrierUncertain:
+    """Return what an answer means that is no success."""
     code = "" if problem.code is None else f", error {problem.code}"
-    words = f"Twilio answered with HTTP status {answer.status}{code}: {problem.message}"
-    if answer.status in _CLIENT_ERRORS and answer.status != _REQUEST_TIMEOUT:
-        return CarrierRefused(words, status=answer.status, code=problem.code)
+    words = f"Twilio answered with HTTP status {problem.status}{code}: {problem.message}"
+    if problem.status in _CLIENT_ERRORS and problem.status != _REQUEST_TIMEOUT:
+        return CarrierRefused(words, status=problem.status, code=problem.code)
     return CarrierUncertain(words)
+
+
+def _may_pass(failure: CarrierError) -> bool:
+    """Whether the same request may succeed a moment later."""
+    return not isinstance(failure, CarrierRefused) or failure.status == twilio_rest.TOO_MANY_REQUESTS
+
+
+def _no_answer_to_a_call() -> CarrierUncertain:
+    return CarrierUncertain("Twilio gave no answer to a call in time")
+
+
+def _not_surely_ended() -> CarrierUncertain:
+    return CarrierUncertain("a call may not have been ended: Twilio did not answer in time")

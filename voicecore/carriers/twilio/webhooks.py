@@ -142,7 +142,9 @@ class TwilioInbound:
 
 def _call_id(request: Request) -> str | None:
     """Return our own id of the call, from the URL that we gave out."""
-    values = parse_qs(request.query, max_num_fields=QUERY_FIELDS_LIMIT).get("call") if request.query else None
+    if request.query.count("&") >= QUERY_FIELDS_LIMIT:
+        raise RemoteProtocolError(f"a URL with more than {QUERY_FIELDS_LIMIT} fields", peer="twilio")
+    values = parse_qs(request.query).get("call")
     return values[0] if values else None
 
 
