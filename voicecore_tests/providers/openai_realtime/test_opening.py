@@ -1,0 +1,188 @@
+"""Opening a session under a lockout: what is known of it is what the provider echoed, and late echoes count too."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from trio.testing import MockClock
+
+from voicecore.audio.formats import PCM16_24K, PCMU_8K
+from voicecore.errors import ProviderRefused
+from voicecore.events import (
+    AddAgentText,
+    Lockout,
+    LockState,
+    SessionEvent,
+    SessionProblem,
+    SessionReconfigured,
+    Severity,
+    Unlock,
+)
+from voicecore.ports import Brief, Session
+from voicecore.providers.openai_realtime import OpenAIRealtime
+from voicecore.simulation.provider_twin import Behaviour, ProviderTwin, TwinConnection, Updates
+from voicecore.simulation.world import simulated_world
+from voicecore.wire.openai_realtime import SemanticVad, ServerVad
+
+
+@asynccontextmanager
+async def opened(
+    updates: Updates | None = None, lockout: Lockout = Lockout.DEAF, **settings: object
+) -> AsyncIterator[tuple[Session, TwinConnection]]:
+    """Open a session with the twin under a lockout."""
+    world = simulated_world().world
+    twin = ProviderTwin(world, behaviour=Behaviour(updates=updates or Updates()))
+    async with twin.serve() as base_url:
+        provider = OpenAIRealtime(api_key="key", base_url=base_url, **settings)  # type: ignore[arg-type]
+        brief = Brief(instructions="Be brief.", audio_format=PCMU_8K, lockout=lockout)
+        async with provider.open_session(world, brief) as session:
+            yield session, twin.connections[-1]
+
+
+async def first(session: Session, kind: type[SessionEvent]) -> SessionEvent:
+    """Return the next event of a kind."""
+    while True:
+        for event in await session.receive():
+            if isinstance(event, kind):
+                return event
+
+
+@pytest.mark.parametrize(
+    ("updates", "lock", "replies"),
+    [
+        (Updates(), LockState.IN_FORCE, False),
+        (Updates(refused=frozenset({1})), LockState.REFUSED, True),
+        (Updates(refuses_null_turn_detection=True), LockState.REFUSED, True),
+        (Updates(ignores_null_turn_detection=True), LockState.UNPROVEN, True),
+        (Updates(echoes_null_but_keeps=True), LockState.IN_FORCE, False),
+        (Updates(answer_s=None), LockState.UNPROVEN, True),
+        (Updates(effect_s=1.0), LockState.IN_FORCE, False),
+    ],
+    ids=["healthy", "refused", "null refused", "ignored", "a lie", "no answer", "applied late"],
+)
+async def test_b2_what_is_known_of_a_lockout_is_what_was_echoed(
+    autojump_clock: MockClock, updates: Updates, lock: LockState, replies: bool
+) -> None:
+    """Refused, it is left out; without proof it is not relied on, and the session counts as doing all it might."""
+    async with opened(updates) as (session, _):
+        assert (session.lock, session.capabilities.replies) == (lock, replies)
+        assert session.agent_format == PCMU_8K
+
+
+async def test_without_a_lockout_none_is_claimed(autojump_clock: MockClock) -> None:
+    """The plain session."""
+    async with opened(lockout=Lockout.NONE) as (session, connection):
+        assert (session.lock, session.capabilities.replies) == (LockState.NOT_ASKED, True)
+        assert connection.session.effective["audio"]["input"]["turn_detection"]["type"] == "server_vad"
+
+
+@pytest.mark.parametrize("detection", [ServerVad(idle_timeout_ms=6000), SemanticVad(eagerness="low")])
+async def test_a_listening_lockout_hears_and_does_nothing_by_itself(
+    autojump_clock: MockClock, detection: ServerVad | SemanticVad
+) -> None:
+    """Turns are committed; no reply, no interruption, no prompt into the silence."""
+    async with opened(lockout=Lockout.LISTENING, turn_detection=detection) as (session, connection):
+        assert session.lock is LockState.IN_FORCE
+        assert (session.capabilities.detects_turns, session.capabilities.interrupts) == (True, False)
+        given = connection.session.effective["audio"]["input"]["turn_detection"]
+        assert (given["create_response"], given["interrupt_response"]) == (False, False)
+        assert given.get("idle_timeout_ms") is None
+
+
+async def test_unlocking_restores_the_whole_turn_detection_and_nothing_else(autojump_clock: MockClock) -> None:
+    """A nested update with the complete object; its echo is told."""
+    async with opened(turn_detection=ServerVad(threshold=0.7, idle_timeout_ms=6000)) as (session, connection):
+        await session.send(Unlock("unlock-1"))
+        event = await first(session, SessionReconfigured)
+        assert isinstance(event, SessionReconfigured)
+        assert (event.lock, event.differences, event.capabilities.replies) == (LockState.LIFTED, (), True)
+        update = connection.requests[-1]
+        assert update["session"] == {
+            "type": "realtime",
+            "audio": {
+                "input": {
+                    "turn_detection": {
+                        "type": "server_vad",
+                        "threshold": 0.7,
+                        "prefix_padding_ms": 300,
+                        "silence_duration_ms": 500,
+                        "create_response": True,
+                        "interrupt_response": True,
+                        "idle_timeout_ms": 6000,
+                    }
+                }
+            },
+        }
+        assert connection.session.effective["instructions"] == "Be brief."
+
+
+async def test_b3_a_late_echo_proves_the_lockout_and_is_not_taken_for_its_end(autojump_clock: MockClock) -> None:
+    """The opening went on without it; the session's configuration is compared when it comes."""
+    async with opened(Updates(answer_s=3.5)) as (session, _):
+        assert session.lock is LockState.UNPROVEN
+        event = await first(session, SessionReconfigured)
+        assert isinstance(event, SessionReconfigured)
+        assert (event.lock, event.capabilities.replies) == (LockState.IN_FORCE, False)
+
+
+async def test_a_restore_that_is_ignored_is_told_by_its_keys(autojump_clock: MockClock) -> None:
+    """Acknowledged, and the echo still shows nothing."""
+    async with opened(Updates(effects={2: None})) as (session, _):
+        await session.send(Unlock("unlock-1"))
+        event = await first(session, SessionReconfigured)
+        assert isinstance(event, SessionReconfigured)
+        assert (event.lock, event.differences) == (LockState.UNPROVEN, ("audio.input.turn_detection",))
+
+
+async def test_a_restore_that_is_refused_names_its_request(autojump_clock: MockClock) -> None:
+    """So that the protection knows."""
+    async with opened(Updates(refuses_restore=1)) as (session, _):
+        await session.send(Unlock("unlock-1"))
+        event = await first(session, SessionProblem)
+        assert isinstance(event, SessionProblem)
+        assert (event.request_id, event.severity) == ("unlock-1", Severity.REFUSED)
+
+
+async def test_a_configuration_that_is_refused_without_its_lockout_too_opens_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    """It was not the lockout."""
+    with pytest.raises(ProviderRefused, match="invalid_value"):
+        async with opened(Updates(refused=frozenset({1, 2}))):
+            pass
+
+
+async def test_formats_that_never_become_what_was_asked_for_are_obeyed(autojump_clock: MockClock) -> None:
+    """Asked again for its time; then what is echoed is the truth."""
+    async with opened(Updates(effect_s=None)) as (session, connection):
+        assert (session.caller_format, session.agent_format) == (PCM16_24K, PCM16_24K)
+        assert len(connection.requests) > 1
+
+
+async def test_b7_words_that_were_spoken_without_the_session_are_the_agents_there(autojump_clock: MockClock) -> None:
+    """An assistant item of text."""
+    async with opened() as (session, connection):
+        await session.send(AddAgentText("Hello, this is the clinic."))
+        await session.prove_alive(0.0)
+        (item,) = connection.session.conversation.items
+        assert (item.body["role"], item.body["content"][0]["text"]) == ("assistant", "Hello, this is the clinic.")
+
+
+def test_a2_the_fingerprint_tells_sessions_apart_that_are_opened_differently() -> None:
+    """Where, with which key, and the whole configuration; never the key itself."""
+    provider = OpenAIRealtime(api_key="sk-planted", base_url="wss://a.test/v1")
+    brief = Brief(instructions="Be brief.", audio_format=PCMU_8K)
+    others = [
+        (OpenAIRealtime(api_key="sk-other", base_url="wss://a.test/v1"), brief),
+        (OpenAIRealtime(api_key="sk-planted", base_url="wss://b.test/v1"), brief),
+        (OpenAIRealtime(api_key="sk-planted", base_url="wss://a.test/v1", voice="cedar"), brief),
+        (provider, Brief(instructions="Be long.", audio_format=PCMU_8K)),
+        (provider, Brief(instructions="Be brief.", audio_format=PCM16_24K)),
+        (provider, Brief(instructions="Be brief.", audio_format=PCMU_8K, lockout=Lockout.DEAF)),
+    ]
+    prints = [provider.fingerprint(brief), *(other.fingerprint(given) for other, given in others)]
+    assert len(set(prints)) == len(prints)
+    assert provider.fingerprint(brief) == provider.fingerprint(brief)
+    assert all("planted" not in each for each in prints)
