@@ -49,6 +49,10 @@ _POLITE = frozenset({EndCause.HUNG_UP, EndCause.MESSAGE_LEFT, EndCause.MACHINE_A
 """Endings by our side behind which the carrier's apology has no place: the carrier is told before the media close."""
 
 
+Alias = Callable[[CallEntry, str], object]
+"""Learn a carrier's id of a call."""
+
+
 @attrs.frozen(kw_only=True)
 class LifeParts:
     """What a call needs of its host."""
@@ -98,10 +102,6 @@ async def place(entry: CallEntry, dialler: Dialler, order: DialOrder, parts: Lif
     finally:
         entry.placed.set()
         entry.wake()
-
-
-Alias = Callable[[CallEntry, str], object]
-"""Learn a carrier's id of a call."""
 
 
 async def _ring(entry: CallEntry, parts: LifeParts) -> None:

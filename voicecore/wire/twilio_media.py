@@ -8,7 +8,7 @@ error 31951.
 Rule 3: a legal message out of its place is told as `LegMessageIgnored`, an
 illegal one raises; neither changes the state.
 
-Source: Twilio sheet, sections 3 to 5.  Used by carriers/twilio.py.
+Source: Twilio sheet, sections 3 to 5.  Used by carriers/twilio/.
 """
 
 from __future__ import annotations

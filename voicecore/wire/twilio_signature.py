@@ -6,7 +6,7 @@ Rule 2: fail closed: no header, an unknown scheme or a stray byte is a refusal.
 Rule 3: compared in constant time.
 
 Source: Twilio sheet, section 11 (read from the official validator).  Used by
-carriers/twilio.py.
+carriers/twilio/.
 """
 
 from __future__ import annotations
