@@ -158,7 +158,10 @@ class Host:
     def claim(self, token: str) -> MediaPass | None:
         """See `voicecore.ports.Reception`."""
         entry = self._book.claim(token, self._world.now())
-        return _Pass(self, entry) if entry else None
+        if entry is None:
+            return None
+        _expect_pickup(entry)
+        return _Pass(self, entry)
 
     def status(self, report: StatusReport) -> None:
         """See `voicecore.ports.Reception`."""
@@ -360,6 +363,8 @@ class Host:
         entry.wake()
         if entry.parked is not None:
             entry.parked.extend(entry.ringing.deadline)
+        if entry.ringing.phase is RingPhase.ANSWERED:
+            _expect_pickup(entry)
         at_s = now - entry.announced_at
         self._tell(entry, Answered(at_s) if entry.ringing.phase is RingPhase.ANSWERED else RingingFact(at_s))
 
@@ -375,6 +380,11 @@ class Host:
                 observer(entry.call_id, fact)
             except Exception:
                 log.exception("an observer failed on %s of call %s", type(fact).__name__, entry.call_id)
+
+
+def _expect_pickup(entry: CallEntry) -> None:
+    if entry.parked is not None:
+        entry.parked.expect_pickup()
 
 
 class _Pass:

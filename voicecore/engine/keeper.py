@@ -5,7 +5,8 @@
 
 Rule 1: the task that opened a connection also closes it; a call borrows it.
 Rule 2: there is one reader at any time: the keeper has stopped before the call begins.
-Rule 3: a session that is not surely alive is not adopted.
+Rule 3: a session that is not surely alive is not adopted.  It is proved alive
+when the carrier says that somebody answers, so that pick-up does not wait for it.
 Rule 4: whatever becomes of an adoption, nothing of the session is left to the
 call: a cold connect starts on a fresh object.
 
@@ -120,6 +121,7 @@ class ParkedSession:
         self._session: Session | None = None
         self._early: list[SessionEvent] = []
         self._scope = trio.CancelScope(deadline=ticket.deadline)  # around everything that the keeper does
+        self._resting = trio.CancelScope()  # around its waiting for something to read; ends when a probe is due
         self._reading = trio.CancelScope()  # around its reading: cancelled to make it let go
         self._let_go = trio.Event()
         self._returned = trio.Event()
@@ -152,20 +154,28 @@ class ParkedSession:
         self._session = session
         self.opened_after_s = self._world.now() - self.ticket.began_at
         self.opened_or_closed.set()
-        with self._reading:
-            await self._read(session)
-        self._let_go.set()
+        try:
+            with self._reading:
+                await self._read(session)
+        except SessionLost as lost:  # known before the connection is closed, which may take a moment
+            self._settle(ParkingFate.DIED, printable(str(lost)))
+            raise
+        finally:
+            self._let_go.set()
         await self._returned.wait()
 
     async def _read(self, session: Session) -> None:
         every_s = self._settings.probe_every_s
-        probe_at = self._world.now() + every_s
+        self._resting.deadline = self._world.now() + every_s
         while True:
-            with trio.move_on_at(probe_at):
+            with self._resting:
                 self._take(await session.receive())
-            if self._world.now() >= probe_at:
-                await self.prove_alive(session, every_s)
-                probe_at = self._world.now() + every_s
+            if self._world.now() >= self._resting.deadline:
+                with trio.CancelScope(shield=True):  # bounded in itself; an adoption waits for it: it wants the same
+                    await self.prove_alive(session, self._settings.fresh_s)
+                self._resting = trio.CancelScope(deadline=self._world.now() + every_s)
+            else:
+                self._resting = trio.CancelScope(deadline=self._resting.deadline)
 
     def _take(self, events: Sequence[SessionEvent]) -> None:
         """Keep what a session says before pick-up; it belongs to the call."""
@@ -216,6 +226,10 @@ class ParkedSession:
     def evict(self) -> None:
         """Close it: the lot has settled its fate already."""
         self._scope.cancel()
+
+    def expect_pickup(self) -> None:
+        """The call is about to be picked up: prove the session alive now, so that adopting need not wait for it."""
+        self._resting.deadline = self._world.now()
 
     def extend(self, deadline: float) -> None:
         """Let it wait until ``deadline`` at least."""

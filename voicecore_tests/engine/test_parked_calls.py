@@ -14,6 +14,7 @@ from voicecore.engine.parking import ParkingSettings
 from voicecore.engine.settings import HostSettings
 from voicecore.facts import CallReport, EndCause, MessageFate, ParkingFate
 from voicecore.simulation.carrier_twin import AfterAgent, At, DialPlan, HangUp, LineFaults, Pickup, Say
+from voicecore.simulation.memory_network import LinkSettings
 from voicecore.simulation.provider_twin import (
     Behaviour,
     End,
@@ -315,6 +316,16 @@ async def test_a9_a_machine_verdict_before_any_media_closes_the_parked_session(a
         report = await it.dial(plan)
         nothing_is_left(it)
     assert (report.outcome, fates(report)) == (EndCause.MACHINE_ANSWERED, [ParkingFate.HUNG_UP])
+
+
+async def test_the_proof_of_life_is_ready_at_pick_up_on_a_line_with_a_round_trip(autojump_clock: MockClock) -> None:
+    """The peer is asked when the carrier says that somebody answers: adopting costs no round trip of its own."""
+    link = LinkSettings(delay_s=0.05)
+    async with house(TALK, agent__first_message=GREETING, link=link) as it:
+        report = await it.dial(DialPlan(ring_s=10.0, script=CALLER))
+    assert source(report) == "adopted"
+    assert report.pickup is not None
+    assert report.pickup.waited_s < 0.06  # a ping and its pong take 0.1
 
 
 async def test_an_incoming_call_parks_at_its_webhook(autojump_clock: MockClock) -> None:
