@@ -191,6 +191,7 @@ class ParkedSession:
             raise SessionLost("it said more before pick-up than there is room for")
 
     async def prove_alive(self, session: Session, fresh_s: float) -> None:
+        """Return once the session is known to live; raises SessionLost where that takes longer than ``proof_s``."""
         with trio.move_on_after(self._settings.proof_s) as scope:
             await session.prove_alive(fresh_s)
         if scope.cancelled_caught:
