@@ -56,11 +56,8 @@ async def test_c17_a_long_round_trip_of_marks_starves_no_line(autojump_clock: Mo
 
 async def test_d4_ten_turns_with_a_barge_in_each_are_ten_barge_ins(autojump_clock: MockClock) -> None:
     """Every agent turn begins with a detector that can hear a new onset."""
-    steps = [
-        Say(At(0.2), HELLO),
-        *[Say(WhileAgentSpeaks(1.0), HELLO) for _ in range(10)],
-        HangUp(WhileAgentSpeaks(1.0)),
-    ]
+    barge_ins: list[Step] = [Say(WhileAgentSpeaks(1.0), HELLO) for _ in range(10)]
+    steps: list[Step] = [Say(At(0.2), HELLO), *barge_ins, HangUp(WhileAgentSpeaks(1.0))]
     async with house(TALKS) as it:
         line = await it.carrier.call(it.engine.url, steps)
         await it.engine.drain()
