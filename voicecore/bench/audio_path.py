@@ -23,7 +23,7 @@ from voicecore.audio.resample import Resampler
 from voicecore.bench.frames import FRAME_BYTES, FRAME_S
 from voicecore.bench.raw_websocket import client_frame
 from voicecore.bench.result import Plan, Progress, Result
-from voicecore.bench.timing import COLUMNS, Step, timed
+from voicecore.bench.timing import Step, timed
 from voicecore.events import CallerAudio, LegStarted, PlaceMark, PlayAudio
 from voicecore.net.frames import FrameParser, Opcode, TextReceived, encode_frame
 from voicecore.simulation.carrier_twin.messages import StreamWriter
@@ -40,12 +40,7 @@ sockets, tasks, and what happens between the steps."""
 
 def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
     """Return the table of steps."""
-    rng = random.Random(plan.seed)
-    rows = []
-    for step in _steps(rng):
-        progress(step.name)
-        rows.append(timed(step, plan))
-    return [Result(name="steps of the audio path", about=_ABOUT, columns=COLUMNS, rows=rows)]
+    return timed("steps of the audio path", _ABOUT, _steps(random.Random(plan.seed)), plan, progress)
 
 
 def _steps(rng: random.Random) -> Iterator[Step]:

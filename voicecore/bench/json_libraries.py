@@ -23,7 +23,7 @@ import orjson
 
 from voicecore.bench.frames import FRAME_BYTES
 from voicecore.bench.result import Plan, Progress, Result
-from voicecore.bench.timing import COLUMNS, Step, timed
+from voicecore.bench.timing import Step, timed
 from voicecore.simulation.carrier_twin.messages import StreamWriter
 
 _ABOUT = """\
@@ -41,12 +41,7 @@ class _Libraries:
 
 def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
     """Return the table of libraries."""
-    rng = random.Random(plan.seed)
-    rows = []
-    for step in _steps(rng):
-        progress(step.name)
-        rows.append(timed(step, plan))
-    return [Result(name="JSON and base64", about=_ABOUT, columns=COLUMNS, rows=rows)]
+    return timed("JSON and base64", _ABOUT, _steps(random.Random(plan.seed)), plan, progress)
 
 
 def _steps(rng: random.Random) -> Iterator[Step]:

@@ -9,16 +9,16 @@ Used by audio_path.py and json_libraries.py.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
-from voicecore.bench.result import BenchmarkFailed, Column, Plan, Size, Value, median
+from voicecore.bench.result import BenchmarkFailed, Column, Plan, Progress, Result, Size, Value, median
 
 ROUNDS = 5
 _SETTLING_IN = 4  #: runs before a step is checked: filters fill, tables are made
 
-COLUMNS = (Column("step"), Column("unit of work"), Column("CPU", "µs"), Column("least", "µs"))
+_COLUMNS = (Column("step"), Column("unit of work"), Column("CPU", "µs"), Column("least", "µs"))
 
 
 @attrs.frozen
@@ -33,12 +33,20 @@ class Step:
     """What a run returns once it has settled in."""
 
 
-def timed(step: Step, plan: Plan) -> dict[str, Value]:
-    """Return a row of COLUMNS.
+def timed(name: str, about: str, steps: Iterable[Step], plan: Plan, progress: Progress) -> Sequence[Result]:
+    """Return the table of these steps, a row each.
 
     Raises:
-        BenchmarkFailed: The step does not do what it should.
+        BenchmarkFailed: A step does not do what it should.
     """
+    rows = []
+    for step in steps:
+        progress(step.name)
+        rows.append(_row(step, plan))
+    return [Result(name=name, about=about, columns=_COLUMNS, rows=rows)]
+
+
+def _row(step: Step, plan: Plan) -> dict[str, Value]:
     for _ in range(_SETTLING_IN):
         step.run()
     if step.run() != step.expected:

@@ -65,7 +65,7 @@ class CallEntry:
     answered_by_word: str | None = None
     parked: ParkedSession | None = None
     """The session that waits for it now."""
-    parked_before: list[ParkedSession] = attrs.field(factory=list)
+    all_parked: list[ParkedSession] = attrs.field(factory=list)
     """Every session that was parked for it; bounded by the parking lot's retries."""
     alarm: Alarm = attrs.field(factory=Alarm, repr=False)
     """Wakes its ringing."""
@@ -103,10 +103,10 @@ class CallEntry:
 
     def parked_once(self) -> tuple[ParkedOnce, ...]:
         """Return what became of every session that was parked for this call."""
-        told = (parked.ticket.told() for parked in self.parked_before)
+        told = (parked.ticket.told() for parked in self.all_parked)
         return tuple(each for each in told if each is not None)
 
     def usage_before(self) -> TokenUsage:
         """Return what sessions that were never adopted have used; what an adopted one used, its call has counted."""
-        unused = (p.ticket.usage for p in self.parked_before if p.ticket.fate is not ParkingFate.ADOPTED)
+        unused = (p.ticket.usage for p in self.all_parked if p.ticket.fate is not ParkingFate.ADOPTED)
         return sum(unused, TokenUsage())

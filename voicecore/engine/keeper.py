@@ -8,7 +8,8 @@ Rule 2: there is one reader at any time: the keeper has stopped before the call 
 Rule 3: a session that is not surely alive is not adopted.  It is proved alive
 when the carrier says that somebody answers, so that pick-up does not wait for it.
 Rule 4: whatever becomes of an adoption, nothing of the session is left to the
-call: a cold connect starts on a fresh object.
+call: a cold connect starts on a fresh object.  A bug in the keeper or in the
+proof counts as a dead session, with its traceback in the log.
 
 Used by engine/life.py; the decisions are in parking.py.
 """

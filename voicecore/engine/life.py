@@ -127,7 +127,7 @@ async def _keep_parked(entry: CallEntry, parts: LifeParts) -> None:
         if parked is None:
             return
         entry.parked = parked
-        entry.parked_before.append(parked)
+        entry.all_parked.append(parked)
         await parked.opened_or_closed.wait()
         if parked.opened_after_s is None:
             return
@@ -202,7 +202,7 @@ async def _release_parked(entry: CallEntry, parts: LifeParts) -> None:
     if entry.parked is not None:
         entry.parked.settle(ParkingFate.HUNG_UP, "its call ended first")
     with trio.move_on_after(parts.settings.parking.close_s, shield=True):
-        for parked in entry.parked_before:
+        for parked in entry.all_parked:
             await parked.closed.wait()
 
 

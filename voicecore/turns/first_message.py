@@ -129,6 +129,14 @@ class Phase(enum.Enum):
     OVER = "over"
 
 
+class _Spoken(enum.Enum):
+    """How much of the message the present try has brought."""
+
+    NOTHING = "nothing"
+    PART = "part"
+    ALL = "all"
+
+
 class FirstMessage:
     """One message on its way to the caller's ear."""
 
@@ -145,8 +153,7 @@ class FirstMessage:
         self.over: MessageOver | None = None
         self._prefix = prefix
         self._unplayed: set[str] = set()  # items whose audio came in and was not played to the end
-        self._spoke = False
-        self._complete = False
+        self._spoken = _Spoken.NOTHING
         self._deadline: float | None = None
 
     # --- beginning ------------------------------------------------------------------
@@ -167,7 +174,7 @@ class FirstMessage:
         if self.message.audio is None:
             return self._ask(now)
         self.phase = Phase.SPEAKING
-        self.response_id, self._spoke, self._complete = OWN, True, True
+        self.response_id, self._spoken = OWN, _Spoken.ALL
         self._unplayed = {OWN}
         return [PlayOwn()]
 
@@ -196,7 +203,9 @@ class FirstMessage:
         if self.phase is Phase.ASKED and self.response_id is None:
             self.response_id = response_id
         if self.owns(response_id) and self.phase in {Phase.ASKED, Phase.SPEAKING}:
-            self.phase, self._spoke = Phase.SPEAKING, True
+            self.phase = Phase.SPEAKING
+            if self._spoken is _Spoken.NOTHING:
+                self._spoken = _Spoken.PART
             self._unplayed.add(item_id)
             self._deadline = now + self.policy.first_audio_s
 
@@ -204,8 +213,8 @@ class FirstMessage:
         """A response is over."""
         if not self.owns(event.response_id) or self.phase not in {Phase.ASKED, Phase.SPEAKING}:
             return []
-        if event.status is ResponseStatus.COMPLETED and self._spoke:
-            self._complete = True
+        if event.status is ResponseStatus.COMPLETED and self._spoken is not _Spoken.NOTHING:
+            self._spoken = _Spoken.ALL
             return self._heard_if_all(now)
         why = event.error_code or event.reason or f"{event.status.value} without audio"
         if early_speech_may_cancel and event.reason == "turn_detected":
@@ -275,13 +284,13 @@ class FirstMessage:
     def _ask(self, now: float) -> list[MessageStep]:
         self.requests += 1
         self.phase = Phase.ASKED
-        self.response_id, self._spoke, self._complete = None, False, False
+        self.response_id, self._spoken = None, _Spoken.NOTHING
         self._unplayed.clear()
         self._deadline = now + self.policy.first_audio_s
         return [Ask(self.request_id)]
 
     def _heard_if_all(self, now: float) -> list[MessageStep]:
-        if not self._complete or self._unplayed:
+        if self._spoken is not _Spoken.ALL or self._unplayed:
             self._deadline = now + self.policy.first_audio_s
             return []
         return self._end(MessageFate.HEARD, "")
