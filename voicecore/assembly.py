@@ -26,12 +26,22 @@ from voicecore.audio.convert import converter
 from voicecore.audio.formats import PCM16_24K, PCMU_8K
 from voicecore.audio.wav import read_wav
 from voicecore.carriers.twilio import TwilioAccount, TwilioDialler, TwilioInbound
-from voicecore.config import AgentSettings, OpenAIRealtimeSettings, OutboundSettings, Settings, TwilioSettings
+from voicecore.config import (
+    AgentSettings,
+    BargeInSettings,
+    IdleSettings,
+    KeypadEntrySettings,
+    OpenAIRealtimeSettings,
+    OutboundSettings,
+    PlayoutPaceSettings,
+    Settings,
+    TwilioSettings,
+)
 from voicecore.engine.agent import DIRECTIONS, Agent, ReadySpeech
 from voicecore.engine.host import Host, HostParts, HostStatistics, open_host
 from voicecore.engine.parking import ParkingSettings, WhenFull
 from voicecore.engine.placed import PlacedCall
-from voicecore.engine.settings import DialOptions, HostSettings, OnMachine
+from voicecore.engine.settings import CallSettings, DialOptions, HostSettings, OnMachine
 from voicecore.errors import ConfigError, LocalProtocolError
 from voicecore.facts import Observer, ParkingFate
 from voicecore.net.disk import RealFiles
@@ -44,8 +54,13 @@ from voicecore.nurseries import open_service_nursery
 from voicecore.observe.store import FolderStore
 from voicecore.ports import MachineDetection, Provider
 from voicecore.providers.openai_realtime import OpenAIRealtime
+from voicecore.turns.barge_in import AfterCut, BargeInPolicy, LineEcho
 from voicecore.turns.first_message import FirstMessagePolicy, ProtectionRule, SpeaksFirst
 from voicecore.turns.gate import CallerAudioRule
+from voicecore.turns.idle import IdlePolicy, ThenIdle
+from voicecore.turns.keypad import KeypadSettings
+from voicecore.turns.playout import PlayoutSettings
+from voicecore.turns.strategies import MinSpeech, MinWords, Murmurs, OwnWords, Strategy
 from voicecore.wire.openai_realtime import NoiseReduction, SemanticVad, ServerVad, Transcription, TurnDetection
 from voicecore.world import World
 
@@ -153,7 +168,7 @@ def _parts(
     data_dir = settings.server.data_dir
     return HostParts(
         provider=provider,
-        agent=_agent(settings.agent, ready),
+        agent=_agent(settings, ready),
         dialler=dialler,
         store=None if data_dir is None else FolderStore(world.files, Path(data_dir)),
         records_audio=settings.server.record_audio,
@@ -178,7 +193,8 @@ def _host_settings(settings: Settings) -> HostSettings:
         max_sessions=settings.parking.max_sessions,
         when_full=WhenFull(settings.parking.when_full),
     )
-    return HostSettings(max_calls=settings.server.max_calls, parking=parking)
+    call = CallSettings(playout=_playout(settings.playout))
+    return HostSettings(max_calls=settings.server.max_calls, parking=parking, call=call)
 
 
 def _dial_options(settings: OutboundSettings) -> DialOptions:
@@ -204,10 +220,57 @@ async def _ready_speech(world: World, path: Path | None) -> ReadySpeech | None:
         raise ConfigError("agent.first_message_file", str(error)) from error
 
 
-def _agent(settings: AgentSettings, ready: ReadySpeech | None) -> Agent:
-    agent = Agent(instructions=settings.instructions, first_message=settings.first_message, first_message_audio=ready)
-    policies = {direction: _policy(settings, agent.policy_for(direction)) for direction in DIRECTIONS}
+def _agent(settings: Settings, ready: ReadySpeech | None) -> Agent:
+    given = settings.agent
+    agent = Agent(
+        instructions=given.instructions,
+        first_message=given.first_message,
+        first_message_audio=ready,
+        barge_in=_barge_in(settings.barge_in),
+        idle=_idle(settings.idle),
+        keypad=_keypad(settings.keypad),
+    )
+    policies = {direction: _policy(given, agent.policy_for(direction)) for direction in DIRECTIONS}
     return attrs.evolve(agent, policies=policies)
+
+
+def _barge_in(settings: BargeInSettings) -> BargeInPolicy:
+    return BargeInPolicy(
+        strategies=tuple(_strategies(settings)),
+        confirm_s=settings.confirm_ms / 1000,
+        echo=LineEcho(settings.line_echo),
+        gate_s=settings.gate_ms / 1000,
+        echo_gate_s=settings.echo_gate_ms / 1000,
+        after_cut=AfterCut(settings.history),
+        keys_stop_agent=settings.keys_stop_agent,
+    )
+
+
+def _strategies(settings: BargeInSettings) -> Iterator[Strategy]:
+    if settings.stops_at == "onset":
+        return
+    if settings.line_echo == "present":
+        yield OwnWords()
+    if settings.murmurs_pass:
+        yield Murmurs()
+    yield MinWords(settings.min_words) if settings.stops_at == "words" else MinSpeech(settings.min_speech_ms / 1000)
+
+
+def _idle(settings: IdleSettings) -> IdlePolicy | None:
+    if settings.after_ms == 0:
+        return None
+    after_s, then = settings.after_ms / 1000, ThenIdle(settings.then)
+    return IdlePolicy(after_s=after_s, prompts=settings.prompts, text=settings.text, then=then)
+
+
+def _keypad(settings: KeypadEntrySettings) -> KeypadSettings:
+    terminator = None if settings.terminator == "none" else settings.terminator
+    return KeypadSettings(pause_s=settings.pause_ms / 1000, terminator=terminator, most_keys=settings.most_keys)
+
+
+def _playout(settings: PlayoutPaceSettings) -> PlayoutSettings:
+    lead_s, limit_s, piece_s = settings.lead_ms / 1000, settings.lead_limit_ms / 1000, settings.piece_ms / 1000
+    return PlayoutSettings(lead_s=lead_s, lead_limit_s=limit_s, piece_s=piece_s)
 
 
 def _policy(settings: AgentSettings, default: FirstMessagePolicy) -> FirstMessagePolicy:

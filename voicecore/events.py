@@ -134,6 +134,8 @@ class Capabilities:
     """Its responses are audio; otherwise text."""
     transcribes_caller: bool
     """It gives the words of the caller's turns."""
+    silence_s: float | None = None
+    """The silence that it waits for before a turn is over; None: not a fixed one."""
 
 
 class ResponseStatus(enum.Enum):

@@ -126,6 +126,8 @@ class Brief:
     """The leg's format: asked for in both directions, so that audio can pass through."""
     lockout: Lockout = Lockout.NONE
     """In force from the first moment, so that a first message cannot be swallowed."""
+    engine_takes_turns: bool = False
+    """The session hears where turns end, and neither replies nor interrupts by itself: the engine decides that."""
 
 
 class Provider(Protocol):

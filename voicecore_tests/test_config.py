@@ -19,7 +19,7 @@ from voicecore.config import (
     Settings,
     TwilioSettings,
 )
-from voicecore.config_kinds import Kind
+from voicecore.config.kinds import Kind
 from voicecore.errors import ConfigError
 from voicecore.secrets import Secret
 
@@ -161,7 +161,7 @@ def test_an_unknown_key_names_the_nearest() -> None:
     ("toml", "said"),
     [
         ("[sever]\nport = 1", "sever: unknown key (did you mean server?)"),
-        ("port = 1", "port: unknown key (known here: server, agent, outbound, parking, carriers, providers)"),
+        ("port = 1", "port: unknown key (known here: server, agent, barge_in, idle, keypad, playout, outbound,"),
         ("server = 1", "server: expected a table with the keys host, port"),
         ('"server.port" = 1', "server.port: unknown key"),
         ("[server.port]\nx = 1", "server.port: expected an integer, got a table"),

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from voicecore.bench import audio_path, calls, json_libraries, pickup, sockets
+from voicecore.bench import audio_path, calls, json_libraries, pacing, pickup, sockets
+from voicecore.bench.lead_picture import lead_svg
 from voicecore.bench.report import as_json, as_text, machine_line
 from voicecore.bench.result import BenchmarkFailed, Measurement, Plan, Result, Size
 from voicecore.errors import first_cause
@@ -23,6 +24,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "pickup": pickup.measure,
     "calls": calls.measure,
     "audio": audio_path.measure,
+    "pacing": pacing.measure,
     "sockets": sockets.measure,
     "json": json_libraries.measure,
 }
@@ -42,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results = _run(options.names or list(MEASUREMENTS), plan)
         if options.json is not None:
             options.json.write_bytes(as_json(plan, results))
+        if options.picture is not None:
+            options.picture.write_text(lead_svg(plan.seed), encoding="utf-8")
     except (BenchmarkFailed, OSError) as failure:
         _say(str(failure))
         return _FAILED
@@ -85,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=plan.seed, metavar="N", help="of all that is drawn (1)")
     parser.add_argument("--size", choices=[size.value for size in Size], default=plan.size.value, help="(full)")
     parser.add_argument("--json", type=_file, metavar="FILE", help="also write the results there")
+    parser.add_argument("--picture", type=_file, metavar="FILE", help="also draw some lines of pacing there, as SVG")
     return parser
 
 

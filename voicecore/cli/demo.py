@@ -84,7 +84,7 @@ def run(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     if options.json:
         print(record_json(report).decode(), end="")
     else:
-        _summarise(report, told, folder)
+        _summarise(report, folder)
     return DONE
 
 
@@ -153,21 +153,15 @@ def _levels(wav: Path) -> Levels:
     return Levels(step, levels_dbfs(left, PCM16_8K, step), levels_dbfs(right, PCM16_8K, step))
 
 
-def _summarise(report: facts.CallReport, told: Sequence[facts.Fact], folder: Path) -> None:
-    pauses = [
-        turn.first_sent_at_s - turn.caller_stopped_at_s
-        for turn in report.turns
-        if turn.first_sent_at_s is not None and turn.caller_stopped_at_s is not None
-    ]
-    first = report.turns[0].first_sent_at_s
-    clears = [fact.delay_s for fact in told if isinstance(fact, facts.ClearWritten)]
+def _summarise(report: facts.CallReport, folder: Path) -> None:
+    first = min((turn.first_sent_at_s for turn in report.turns if turn.first_sent_at_s is not None), default=None)
     waited_s = report.pickup.waited_s if report.pickup is not None else None
     print()
-    print(f"opening the session, while it rang           {_ms([report.session_open_s])}")
-    print(f"picked up → session ready                    {_ms([waited_s])}")
-    print(f"picked up → first audio at the carrier       {_ms([first])}")
-    print(f"end of caller's turn → agent at the carrier  {_ms(pauses)}")
-    print(f"caller's onset read → clear written          {_ms(clears)}")
+    print(f"{'opening the session, while it rang':<45}{_ms(report.session_open_s)}")
+    print(f"{'picked up → session ready':<45}{_ms(waited_s)}")
+    print(f"{'picked up → first audio at the carrier':<45}{_ms(first)}")
+    for name, what in _STEPS.items():
+        print(f"{what:<45}{_percentiles(report.latencies.get(name))}")
     print(f"marks: {_counts(report.media)}")
     if report.first_message is not None and report.first_message.verdict:
         print(report.first_message.verdict)
@@ -180,11 +174,28 @@ def _counts(media: facts.MediaCounts) -> str:
     return f"{media.marks_placed} placed, {media.marks_heard} heard, {media.marks_flushed} flushed by the clear"
 
 
-def _ms(seconds: Sequence[float | None]) -> str:
-    known = [f"{value * 1000:.1f}" for value in seconds if value is not None]
-    return f"{', '.join(known)} ms" if known else "not measured"
+def _ms(seconds: float | None) -> str:
+    return "not measured" if seconds is None else f"{seconds * 1000:.1f} ms"
 
 
+def _percentiles(taken: facts.Percentiles | None) -> str:
+    if taken is None:
+        return _ms(None)
+    most = f", most {_ms(taken.most_s)}" if taken.count > 1 else ""
+    return f"p50 {_ms(taken.p50_s)}{most} (n={taken.count})"
+
+
+_STEPS = {
+    "end_of_utterance": "caller silent → caller's turn",
+    "transcription": "caller silent → caller's words",
+    "generation": "caller's turn → first audio generated",
+    "sending": "first audio generated → at the carrier",
+    "line": "first audio at the carrier → heard",
+    "reply": "caller silent → agent at the carrier",
+    "barge_in_detection": "caller's onset read → barge-in decided",
+    "clear_written": "barge-in decided → clear written",
+    "silence": "clear written → silent at the ear",
+}
 _FILES = {
     "audio.wav": "what the caller heard (right) and said (left)",
     "timeline.svg": "the call as a picture; open it in a browser",

@@ -1,7 +1,8 @@
 """A call as it happens, one line a fact, fit for a terminal and for a file.
 
-Rule: a line says when, who, and what; colour is used on a terminal only.  Times
+Rule 1: a line says when, who, and what; colour is used on a terminal only.  Times
 count from the first word of a call, and from its pick-up on anew.
+Rule 2: the steps of a turn are not lines of their own; the line of its end has their figures.
 
 Used by cli/demo.py and cli/call.py as an observer.
 """
@@ -68,6 +69,26 @@ def _mark(fact: facts.MarkReturned) -> tuple[str, str]:
     return "mark", f"{fact.name} came back: {'the caller hears the agent' if fact.heard else 'flushed by the clear'}"
 
 
+def _barged_in(fact: facts.BargedIn) -> tuple[str, str]:
+    took_s = fact.at_s - fact.overlap_at_s
+    decided = f"{_ms(took_s)} after the onset ({fact.decided_by})" if took_s else "by the onset"
+    return "barge-in", f"the agent is stopped {decided}; {fact.heard_s:.2f} s of it were heard"
+
+
+def _turn_ended(fact: facts.TurnEnded) -> tuple[str, str]:
+    turn, overlap = fact.turn, fact.turn.overlap
+    figures = {"pause": turn.reply_s}
+    if overlap is not None:
+        figures |= {"clear": overlap.clear_s, "silence at the ear": overlap.silence_s}
+    known = [f"{name} {_ms(took_s)}" for name, took_s in figures.items() if took_s is not None]
+    ended = turn.end.value + (f" ({turn.why})" if turn.why else "")
+    return "turn", "; ".join([ended, *known])
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"
+
+
 def _message(fact: facts.MessageDone) -> tuple[str, str]:
     return "message", f"{fact.fate.value}{f': {fact.detail}' if fact.detail else ''}"
 
@@ -87,16 +108,22 @@ _LINES: Mapping[type, Callable[[Any], tuple[str, str]]] = {
     facts.CallBegan: _began,
     facts.SessionReady: _session,
     facts.CallerStarted: lambda _fact: ("caller", "begins to speak"),
-    facts.CallerStopped: lambda _fact: ("caller", "ends the turn"),
+    facts.CallerTurn: lambda _fact: ("caller", "ends the turn"),
+    facts.TurnsSettled: lambda fact: ("caller", f"gets no answer: {fact.why}"),
+    facts.KeysPressed: lambda fact: ("caller", f"presses {fact.count} {'key' if fact.count == 1 else 'keys'}"),
     facts.CallerSaid: _caller_said,
     facts.AgentAudible: _audible,
     facts.AgentSaid: _agent_said,
     facts.MarkReturned: _mark,
-    facts.BargedIn: lambda fact: ("barge-in", f"the agent is stopped; {fact.heard_s:.2f} s of it were heard"),
+    facts.IdlePrompted: lambda fact: ("agent", f"is asked to break the silence (prompt {fact.times})"),
+    facts.BargeInDoubted: lambda _fact: ("barge-in", "perhaps: the caller speaks over the agent"),
+    facts.BargeInDeclined: lambda fact: ("barge-in", f"no: the agent talks on ({fact.why})"),
+    facts.BargedIn: _barged_in,
     facts.ClearWritten: lambda fact: (
         "barge-in",
-        f"clear on the carrier's wire {fact.delay_s * 1000:.2f} ms after the caller's onset was read",
+        f"clear on the carrier's wire {fact.delay_s * 1000:.2f} ms after the decision",
     ),
+    facts.TurnEnded: _turn_ended,
     facts.ProblemSeen: lambda fact: ("problem", f"{fact.code}: {fact.message}"),
     facts.CallEnded: lambda fact: ("call", f"over: {fact.report.outcome.value.replace('_', ' ')}"),
 }

@@ -19,7 +19,10 @@ from voicecore.audio.convert import converter
 from voicecore.audio.formats import AudioFormat
 from voicecore.errors import ConfigError
 from voicecore.events import Lockout
+from voicecore.turns.barge_in import BargeInPolicy
 from voicecore.turns.first_message import FirstMessagePolicy, Message, ProtectionRule
+from voicecore.turns.idle import IdlePolicy
+from voicecore.turns.keypad import KeypadSettings
 from voicecore.turns.opening import lockout_for
 
 Direction = Literal["inbound", "outbound"]
@@ -46,6 +49,11 @@ class Agent:
     policy: FirstMessagePolicy | None = None
     """How the first message is said, whoever called; None: by the call's direction."""
     policies: Mapping[Direction, FirstMessagePolicy] = attrs.field(factory=lambda: POLICIES)
+    barge_in: BargeInPolicy = attrs.field(factory=BargeInPolicy)
+    """When the caller stops the agent."""
+    idle: IdlePolicy | None = None
+    """When the agent prompts a silent caller; None: never."""
+    keypad: KeypadSettings = attrs.field(factory=KeypadSettings)
 
     def __attrs_post_init__(self) -> None:
         if self.first_message_audio is not None and self.first_message is None:

@@ -7,6 +7,8 @@ checkpoints a call is always in one piece.
 Rule 1: the first cause of the end wins; what comes later changes nothing.
 Rule 2: every byte of caller audio is forwarded, or counted under a reason.
 Rule 3: audio is converted here and only here, and not at all where formats agree.
+Rule 4: while a clear waits to be written, what the session is told waits behind
+it, for a moment at most: silence first, then the history.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ from voicecore.turns.conversation import Conversation
 from voicecore.turns.first_message import Message
 from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.world import World
+
+_CLEAR_S = 0.25  #: how long the session's history waits for a clear that the carrier does not read
 
 
 @attrs.frozen
@@ -101,6 +105,9 @@ class Call:
         self._to_session: Converter = converter(self.leg_format, self.leg_format)
         self._from_session: Converter = converter(self.leg_format, self.leg_format)
         self._agent_item: str | None = None
+        self._behind_clear: list[SessionOrder] = []  # bounded by what one clear leads to, and _CLEAR_S
+        self._clear_by: float | None = None
+        self._generation = 0  # the newest whose clear is on the wire
         self._end_due: tuple[float, EndCause] = (self.began_at + settings.max_call_s, EndCause.TIME_LIMIT)
 
     def begin(self, machine_message: Message | None = None) -> None:
@@ -146,6 +153,9 @@ class Call:
             elif isinstance(order, ClearPlayout):
                 self._recording.clear(now)
         self._carry(self.conversation.sent(order, now))
+        if isinstance(order, ClearPlayout):
+            self._generation = order.generation
+            self._go_on_behind_clear()
         self.heartbeat_alarm.bring_forward(self.deadline())
 
     # --- the session ------------------------------------------------------
@@ -193,12 +203,14 @@ class Call:
 
     def deadline(self) -> float:
         """Return when to call `expire`."""
-        inner = self.conversation.deadline()
-        return self._end_due[0] if inner is None else min(inner, self._end_due[0])
+        moments = (self.conversation.deadline(), self._clear_by, self._end_due[0])
+        return min(moment for moment in moments if moment is not None)
 
     def expire(self) -> None:
         """Act on the deadlines that have passed."""
         now = self._world.now()
+        if self._clear_by is not None and self._clear_by <= now:
+            self._go_on_behind_clear()
         self._carry(self.conversation.expire(now))
         moment, cause = self._end_due
         if moment <= now:
@@ -239,6 +251,8 @@ class Call:
             self._recording.caller(audio, now)
 
     def _carry(self, orders: Sequence[Order]) -> None:
+        if self._clear_by is None and self.conversation.generation != self._generation:
+            self._clear_by = self._world.now() + _CLEAR_S
         for order in orders:
             if isinstance(order, Tell):
                 self.tell(order.fact)
@@ -246,8 +260,15 @@ class Call:
                 self.end(order.cause, order.detail)
             elif isinstance(order, AppendCallerAudio):
                 self.outbox.put_audio(order.audio)
+            elif self._clear_by is not None:
+                self._behind_clear.append(order)
             else:
                 self.outbox.put(order)
+
+    def _go_on_behind_clear(self) -> None:
+        waiting, self._behind_clear, self._clear_by = self._behind_clear, [], None
+        for order in waiting:
+            self.outbox.put(order)
 
     def _wake(self) -> None:
         self.speak_alarm.bring_forward(self.next_due())

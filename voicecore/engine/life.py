@@ -159,6 +159,7 @@ def _brief(entry: CallEntry, leg_format: AudioFormat) -> Brief:
         instructions=entry.agent.instructions,
         audio_format=leg_format,
         lockout=entry.agent.lockout(entry.direction),
+        engine_takes_turns=entry.agent.barge_in.engine_decides,
     )
 
 

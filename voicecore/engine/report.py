@@ -14,6 +14,7 @@ from voicecore.engine.call import Call, Ending
 from voicecore.engine.entry import CallEntry
 from voicecore.events import TokenUsage
 from voicecore.facts import CallReport, MediaCounts, MessageReport, Pickup
+from voicecore.turns.latencies import latencies
 from voicecore.turns.opening import Purpose
 
 
@@ -21,6 +22,7 @@ def call_report(entry: CallEntry, ending: Ending) -> CallReport:
     """Return what the call came to; ``ending`` is the call's own, or the entry's where no call ran."""
     call = entry.call
     conversation = call.conversation if call else None
+    turns = conversation.log.turns() if conversation else ()
     return CallReport(
         call_id=entry.call_id,
         carrier_call_id=entry.carrier_call_id,
@@ -44,8 +46,10 @@ def call_report(entry: CallEntry, ending: Ending) -> CallReport:
         left_message=_message(call, Purpose.MACHINE),
         audio_path=call.session.audio_path if call and call.session else None,
         transcript=tuple(conversation.speech.transcript.lines()) if conversation else (),
-        turns=tuple(conversation.speech.replies.times()) if conversation else (),
-        barge_ins=conversation.barge_ins if conversation else 0,
+        turns=turns,
+        latencies=latencies(turns),
+        decisions=tuple(conversation.taking.barge_in.decisions) if conversation else (),
+        barge_ins=conversation.taking.barge_ins if conversation else 0,
         media=_media_counts(call) if call else MediaCounts(),
         usage=(conversation.usage if conversation else TokenUsage()) + entry.usage_before(),
         problems=dict(conversation.problems) if conversation else {},
@@ -86,5 +90,5 @@ def _media_counts(call: Call) -> MediaCounts:
         clears=played.clears,
         under_runs=played.under_runs,
         leg_messages_ignored=conversation.leg_messages_ignored,
-        digits=conversation.digits,
+        digits=conversation.taking.keypad.pressed,
     )

@@ -17,7 +17,7 @@ from voicecore.engine.agent import Agent, Direction
 from voicecore.engine.parking import ParkingSettings
 from voicecore.errors import ConfigError
 from voicecore.ports import MachineDetection
-from voicecore.turns.floor import FloorSettings
+from voicecore.turns.caller_turns import CallerTurnSettings
 from voicecore.turns.playout import PlayoutSettings
 from voicecore.turns.protection import ProtectionSettings
 from voicecore.turns.responses import ResponseSettings
@@ -82,7 +82,7 @@ class CallSettings:
     """Caller audio kept while the session opens or does not read; beyond it the oldest is dropped."""
     stop_wait_s: float = attrs.field(default=2.0, validator=ge(0))
     """After the carrier's terminal status: how long the stream's own stop may still take."""
-    floor: FloorSettings = attrs.field(factory=FloorSettings)
+    turns: CallerTurnSettings = attrs.field(factory=CallerTurnSettings)
     playout: PlayoutSettings = attrs.field(factory=PlayoutSettings)
     responses: ResponseSettings = attrs.field(factory=ResponseSettings)
     protection: ProtectionSettings = attrs.field(factory=ProtectionSettings)
@@ -93,7 +93,10 @@ class CallSettings:
             first_message=agent.message(leg_format),
             policy=agent.policy_for(direction),
             protection=self.protection,
-            floor=self.floor,
+            barge_in=agent.barge_in,
+            idle=agent.idle,
+            keypad=agent.keypad,
+            turns=self.turns,
             playout=self.playout,
             responses=self.responses,
         )

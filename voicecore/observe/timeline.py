@@ -2,10 +2,12 @@
 
 Two lanes of sound (caller above, agent below) on one time axis from pick-up on,
 with the marks that came back, the time in which the first message was protected,
-the pauses before replies, barge-ins, and what was said.
+the pauses before replies, barge-ins (decided and declined), keys, prompts after a
+silence, and what was said.
 
 Rule 1: drawn from the facts, the report and the recording's levels; nothing is
-guessed, and what was not measured is not drawn.
+guessed, and what was not measured is not drawn.  A pause begins where the
+caller's speech ended, or, where that is not known, where the session took it to have ended.
 Rule 2: an SVG that stands alone: no font, script or style from elsewhere.
 
 Pure.  Used by the command line's demo.
@@ -70,15 +72,24 @@ class _Drawing:
             self._lane(speaker, values)
         self._pauses()
         for fact in self._told:
-            if isinstance(fact, facts.ProtectionEnded):
-                self._protection(fact)
-            elif isinstance(fact, facts.BargedIn):
-                self._barge_in(fact)
-            elif isinstance(fact, facts.MarkReturned):
-                self._mark(fact)
+            self._moment(fact)
         for row, (at_s, speaker, text) in enumerate(self._lines):
             self._caption(row, at_s, speaker, text)
         return ET.tostring(self._root, encoding="unicode")
+
+    def _moment(self, fact: facts.Fact) -> None:
+        if isinstance(fact, facts.ProtectionEnded):
+            self._protection(fact)
+        elif isinstance(fact, facts.BargedIn):
+            self._barge_in(fact)
+        elif isinstance(fact, facts.BargeInDeclined):
+            self._declined(fact)
+        elif isinstance(fact, facts.MarkReturned):
+            self._mark(fact)
+        elif isinstance(fact, facts.KeysPressed):
+            self._note(fact.at_s, facts.Speaker.CALLER, f"keys: {fact.count}")
+        elif isinstance(fact, facts.IdlePrompted):
+            self._note(fact.at_s, facts.Speaker.AGENT, f"prompt {fact.times} after a silence")
 
     # --- parts ---------------------------------------------------------------
 
@@ -118,14 +129,14 @@ class _Drawing:
     def _pauses(self) -> None:
         y = (_LANE[facts.Speaker.CALLER] + _LANE[facts.Speaker.AGENT]) / 2
         for turn in self._report.turns:
-            if turn.caller_stopped_at_s is None or turn.first_sent_at_s is None:
+            pause_s, sent_at_s = _pause_s(turn), turn.first_sent_at_s
+            if pause_s is None or sent_at_s is None:
                 continue
-            begin, end = self._x(turn.caller_stopped_at_s), self._x(turn.first_sent_at_s)
+            begin, end = self._x(sent_at_s - pause_s), self._x(sent_at_s)
             self._line(begin, y, end, y, _INK)
             for x in (begin, end):
                 self._line(x, y - 5, x, y + 5, _INK)
-            pause_ms = (turn.first_sent_at_s - turn.caller_stopped_at_s) * 1000
-            self._text(end + 6, y + 4, f"{pause_ms:.0f} ms", size=12)
+            self._text(end + 6, y + 4, f"{pause_s * 1000:.0f} ms", size=12)
 
     def _protection(self, fact: facts.ProtectionEnded) -> None:
         y = _LANE[facts.Speaker.CALLER] - _LANE_HALF - 2
@@ -137,7 +148,28 @@ class _Drawing:
     def _barge_in(self, fact: facts.BargedIn) -> None:
         x = self._x(fact.at_s)
         self._line(x, 100, x, _AXIS_Y - 8, _ALARM, width=2)
-        self._text(x + 5, 108, f"barge-in, agent stopped after {fact.heard_s:.1f} s", size=12, colour=_ALARM)
+        self._beside(x, 108, f"barge-in, agent stopped after {fact.heard_s:.1f} s", size=12, colour=_ALARM)
+        overlaps = (turn.overlap for turn in self._report.turns if turn.response_id == fact.response_id)
+        if (overlap := next(overlaps, None)) is not None:
+            self._beside(x, 238, _decision(overlap, fact.decided_by), size=11, colour=_ALARM)
+            self._overlap(overlap)
+
+    def _overlap(self, overlap: facts.Overlap) -> None:
+        """Draw it from the onset to the silence at the ear, or to the last step that was seen."""
+        steps_s = (overlap.detection_s, overlap.clear_s or 0.0, overlap.silence_s or 0.0)
+        begin, end = self._x(overlap.began_at_s), self._x(overlap.began_at_s + sum(steps_s))
+        band = {"x": f"{begin:.1f}", "y": "100", "width": f"{max(end - begin, 1.0):.1f}", "height": "4"}
+        ET.SubElement(self._root, "rect", {**band, "fill": _ALARM, "opacity": "0.5"})
+
+    def _declined(self, fact: facts.BargeInDeclined) -> None:
+        x = self._x(fact.at_s)
+        self._line(x, 100, x, _AXIS_Y - 8, _FAINT)
+        self._beside(x, 94, f"no barge-in: {fact.why}", size=11, colour=_FAINT)
+
+    def _note(self, at_s: float, speaker: facts.Speaker, what: str) -> None:
+        x, y = self._x(at_s), _LANE[speaker] + _LANE_HALF + 4
+        self._line(x, y - 12, x, y, _COLOUR[speaker])
+        self._beside(x, y, what, size=11, colour=_COLOUR[speaker])
 
     def _mark(self, fact: facts.MarkReturned) -> None:
         x, y = self._x(fact.at_s), _AXIS_Y - 10
@@ -170,6 +202,11 @@ class _Drawing:
         ends = {"x1": f"{x1:.1f}", "y1": f"{y1:.1f}", "x2": f"{x2:.1f}", "y2": f"{y2:.1f}"}
         ET.SubElement(self._root, "line", {**ends, "stroke": colour, "stroke-width": str(width)})
 
+    def _beside(self, x: float, y: float, text: str, *, size: int, colour: str) -> None:
+        """Write beside an upright line, on the side with more room."""
+        right = x < _WIDTH / 2
+        self._text(x + (5 if right else -5), y, text, size=size, colour=colour, anchor="start" if right else "end")
+
     def _text(
         self,
         x: float,
@@ -184,3 +221,21 @@ class _Drawing:
         place = {"x": f"{x:.1f}", "y": f"{y:.1f}", "text-anchor": anchor}
         look = {"font-size": str(size), "fill": colour, "font-weight": weight}
         ET.SubElement(self._root, "text", {**place, **look}).text = "".join(c for c in text if c.isprintable())
+
+
+def _pause_s(turn: facts.TurnTimes) -> float | None:
+    """Return the seconds that the caller waited for this reply; see rule 1."""
+    if turn.reply_s is not None or turn.caller_stopped_at_s is None or turn.first_sent_at_s is None:
+        return turn.reply_s
+    pause_s = turn.first_sent_at_s - turn.caller_stopped_at_s
+    return pause_s if pause_s >= 0 else None
+
+
+def _decision(overlap: facts.Overlap, decided_by: str) -> str:
+    """Return the steps of a barge-in, as far as they were seen."""
+    parts = [f"decided after {overlap.detection_s * 1000:.0f} ms ({decided_by})"]
+    if overlap.clear_s is not None:
+        parts.append(f"clear after {overlap.clear_s * 1000:.0f} ms")
+    if overlap.silence_s is not None:
+        parts.append(f"silent at the ear after {overlap.silence_s * 1000:.0f} ms")
+    return ", ".join(parts)

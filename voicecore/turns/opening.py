@@ -50,11 +50,9 @@ from voicecore.turns.first_message import (
 )
 from voicecore.turns.gate import CallerAudioRule, CallerGate
 from voicecore.turns.protection import Deaf, Lifted, Protection, ProtectionPhase, ProtectionSettings, ProtectionStep
-from voicecore.turns.speech import AgentSpeech, SpeechStep
+from voicecore.turns.speech import AgentSpeech, SpeechStep, word_for_word
 from voicecore.turns.trace import Trace
 from voicecore.turns.verdict import Dangers, verdict
-
-_SAY = "Say exactly the following to the caller, word for word, and nothing else:\n"
 
 
 class Purpose(enum.Enum):
@@ -69,7 +67,7 @@ OpeningStep = SpeechStep | CutMessage | MessageOver | Lifted | Deaf
 
 def message_request(message: Message, request_id: str) -> RequestResponse:
     """Return the request that has a session speak a message: the same while the phone rings and after pick-up."""
-    return RequestResponse(request_id=request_id, instructions=_SAY + message.text)
+    return RequestResponse(request_id=request_id, instructions=word_for_word(message.text))
 
 
 def lockout_for(message: Message | None, policy: FirstMessagePolicy) -> Lockout:
@@ -361,7 +359,7 @@ class Opening:
         steps: list[OpeningStep] = [*self._speech.responses.abandon(step.request_id, now)]
         if step.response_id is not None:
             steps += self._speech.silence(step.response_id, now)
-            steps += self._speech.cut(now, provider_cancels=False)[1]
+            steps += self._speech.cut(now, step.why, provider_cancels=False)[1]
         return steps
 
     def _protected(self, found: list[ProtectionStep]) -> list[OpeningStep]:

@@ -4,17 +4,20 @@ A carrier buffers whatever it gets, so *sent* is not *heard*.  The ledger holds
 generated speech back, lets it go in pieces so that little of it waits at the
 carrier, places marks behind it and learns from their echoes what was played.
 
-Rule 1: at most ``lead_s`` of audio is sent and not yet played, by our clock;
-audio leaves on absolute times, so a late wake-up is caught up and nothing drifts.
+Rule 1: at most the lead in force is sent and not yet played, by our clock; what
+that is, and why a long round trip does not matter, stands in pacing.py.
 Rule 2: a mark's name holds its generation and is never used again in a call.
 Rule 3: an echo confirms everything before its mark.  An echo of an older
-generation was *flushed* by the clear, not heard; any other unknown name changes
+generation was *flushed* by a clear, not heard; any other unknown name changes
 nothing and is counted.
 Rule 4: heard is counted low, never high: from the last echo on it grows with
-the clock, but not past the next mark.
-Rule 5: this file does not know which carrier it feeds.
+the clock, less the line's jitter, but not past the next mark.
+Rule 5: where echoes do not come the clock confirms, after a margin: always for a
+carrier that returns none, and for one that has stopped returning them until the
+first echo that comes again.  What was known by what is kept.
+Rule 6: this file does not know which carrier it feeds.
 
-Pure: no Trio, no sockets; time is an argument.  Used by turns/conversation.py.
+Pure: no Trio, no sockets; time is an argument.  Used by turns/speech.py and conversation.py.
 Why it is like this: docs/design/0003-playout-and-barge-in.md
 """
 
@@ -28,8 +31,16 @@ import attrs
 from voicecore.audio.formats import AudioFormat
 from voicecore.audio.framing import FRAME_S, Framer
 from voicecore.events import ClearPlayout, LegOrder, PlaceMark, PlayAudio
+from voicecore.turns.marks import Mark, Marks, is_of_generation_before
+from voicecore.turns.pacing import ConfirmedBy, Pacing, PlayoutFigures
+from voicecore.turns.utterance import NOT_HEARD, HeardPosition, Source, Utterance
 
-_TICK_S = 1e-6  #: slack of float arithmetic; far below one sample
+
+class Echoes(enum.Enum):
+    """Whether a carrier tells what it has played: a capability of the leg."""
+
+    RETURNED = "returned"  #: marks come back when they are reached
+    NONE = "none"  #: there are no marks; none is ever placed
 
 
 @attrs.frozen(kw_only=True)
@@ -37,7 +48,7 @@ class PlayoutSettings:
     """How far and in what sizes speech runs ahead of the caller's ear."""
 
     lead_s: float = 0.2
-    """Most audio that may wait at the carrier; what a barge-in has to clear."""
+    """Most audio that may wait at the carrier on a quiet line; what a barge-in has to clear."""
     piece_s: float = 0.06
     """Audio in one media message; larger costs less, smaller clears finer."""
     mark_every_s: float = 0.2
@@ -46,6 +57,17 @@ class PlayoutSettings:
     """An echo later than this is given up; its audio counts as played by the clock."""
     waiting_limit_s: float = 600.0
     """Most generated speech kept for one call (4.8 MB of G.711); what exceeds it is refused."""
+    echoes: Echoes = Echoes.RETURNED
+    """Whether the carrier returns marks."""
+    clock_margin_s: float = 0.3
+    """Where echoes do not come, audio counts as played so long after the clock says so."""
+    lead_limit_s: float = attrs.field(default=1.0)
+    """Most that the lead grows to on a line with jitter; equal to lead_s it never grows."""
+
+    @lead_limit_s.validator
+    def _in_order(self, _attribute: object, lead_limit_s: float) -> None:
+        if not 0 < self.piece_s <= self.lead_s <= lead_limit_s:
+            raise ValueError("a piece has to fit into the lead, and the lead into its limit")
 
 
 @attrs.frozen
@@ -68,22 +90,28 @@ class FirstHeard:
 
 @attrs.frozen
 class Interrupted:
-    """An item was cut by a clear; ``heard_s`` of its audio was played before.
+    """An item was cut by a clear; ``heard`` says how much of its audio was played before.
 
     ``generated_s`` is the length of its audio, None when more was still to come.
     """
 
     response_id: str
     item_id: str
-    heard_s: float
+    heard: HeardPosition
     generated_s: float | None
+
+    @property
+    def heard_s(self) -> float:
+        """The best guess, counted low."""
+        return self.heard.best_s
 
 
 class EchoKind(enum.Enum):
     """What an echo told us."""
 
-    HEARD = "heard"
-    FLUSHED = "flushed"
+    HEARD = "heard"  #: everything before its mark was played
+    FLUSHED = "flushed"  #: it was pending at the newest clear, and that clear is on its way or there
+    STALE = "stale"  #: of a generation that is over, and no answer to the newest clear
     UNMATCHED = "unmatched"
 
 
@@ -97,76 +125,34 @@ class PlayoutCounts:
     marks_placed: int = 0
     marks_heard: int = 0
     marks_flushed: int = 0
+    """Of any generation that is over, stale ones included."""
     marks_assumed: int = 0
+    """Given up: the clock took their place."""
+    marks_late: int = 0
+    """Of those given up, the ones that came back after all."""
     marks_unmatched: int = 0
+    positions_assumed: int = 0
+    """Confirmed by the clock because the carrier returns no marks."""
     clears: int = 0
     under_runs: int = 0
-
-
-class _Source(enum.Enum):
-    """Whether more audio of an item may come."""
-
-    OPEN = "open"
-    ENDED = "ended"
-
-
-@attrs.define(eq=False)
-class _Utterance:
-    """One agent item on its way to the ear; byte positions count from its start."""
-
-    response_id: str
-    item_id: str
-    frames: Framer
-    source: _Source = _Source.OPEN
-    received_bytes: int = 0
-    sent_bytes: int = 0
-    marked_bytes: int = 0
-    heard_bytes: int = 0
-    heard_at: float | None = None  #: when heard_bytes was last confirmed
-    heard_by: str | None = None  #: the mark that confirmed it; None: the clock
-
-    @property
-    def padding_bytes(self) -> int:
-        """Silence that was sent behind the last byte."""
-        return max(0, self.sent_bytes - self.received_bytes)
-
-    def take(self, size_bytes: int) -> bytes:
-        piece = self.frames.take(size_bytes)
-        if not piece and self.source is _Source.ENDED:
-            piece = self.frames.take_last()
-        self.sent_bytes += len(piece)
-        return piece
-
-    @property
-    def all_sent(self) -> bool:
-        return self.source is _Source.ENDED and self.frames.size_bytes == 0
-
-
-@attrs.frozen(eq=False)
-class _Mark:
-    name: str
-    utterance: _Utterance
-    position_bytes: int
-    expected_at: float
 
 
 class PlayoutLedger:
     """Generated, sent and heard audio of one leg."""
 
     def __init__(self, audio_format: AudioFormat, settings: PlayoutSettings | None = None) -> None:
-        self.settings = settings or PlayoutSettings()
+        self.settings = its = settings or PlayoutSettings()
         self.generation = 0
         self.counts = PlayoutCounts()
         self._format = audio_format
         self._frame_bytes = audio_format.bytes_in(FRAME_S)
-        self._piece_bytes = audio_format.bytes_in(self.settings.piece_s)
-        self._mark_bytes = audio_format.bytes_in(self.settings.mark_every_s)
-        self._limit_bytes = audio_format.bytes_in(self.settings.waiting_limit_s)
-        self._utterances: deque[_Utterance] = deque()  # oldest first; bounded by _limit_bytes and one entry an item
-        self._marks: deque[_Mark] = deque()  # sent, not echoed; oldest first; bounded by lead_s and echo_late_s
-        self._play_end = float("-inf")  # when the carrier will have played all that was sent
+        self._piece_bytes = audio_format.bytes_in(its.piece_s)
+        self._mark_bytes = audio_format.bytes_in(its.mark_every_s)
+        self._limit_bytes = audio_format.bytes_in(its.waiting_limit_s)
+        self._utterances: deque[Utterance] = deque()  # oldest first; bounded by _limit_bytes and one entry an item
+        self._pacing = Pacing(lead_s=its.lead_s, lead_limit_s=its.lead_limit_s, piece_s=its.piece_s)
+        self._marks = Marks(returned=its.echoes is Echoes.RETURNED, late_s=its.echo_late_s, margin_s=its.clock_margin_s)
         self._clear_order: ClearPlayout | None = None
-        self._next_mark = 1
 
     # --- speech comes in --------------------------------------------------
 
@@ -185,10 +171,10 @@ class PlayoutLedger:
         An item of which every byte was heard already is over at once.
         """
         utterance = self._find(item_id)
-        if utterance is None or utterance.source is _Source.ENDED:
+        if utterance is None or utterance.source is Source.ENDED:
             return []
-        utterance.source = _Source.ENDED
-        if utterance.all_sent and utterance.heard_bytes >= utterance.sent_bytes:
+        utterance.source = Source.ENDED
+        if utterance.all_heard:
             self._utterances.remove(utterance)
             return [Played(utterance.response_id, item_id, assumed=False, mark=utterance.heard_by)]
         return []
@@ -200,28 +186,31 @@ class PlayoutLedger:
 
     # --- speech goes out --------------------------------------------------
 
-    def due(self, now: float) -> list[LegOrder]:
+    def due(self, now: float, *, speech_from: float = float("-inf")) -> list[LegOrder]:
         """Return what may go to the carrier at this moment, in its order; a clear comes first.
 
         Args:
             now: Seconds on Trio's clock; must not go backwards.
+            speech_from: From when audio may leave; a clear waits for nothing.
         """
         orders: list[LegOrder] = []
         if self._clear_order is not None:
             orders.append(self._clear_order)
             self._clear_order = None
+        if now < speech_from:
+            return orders
         while (utterance := self._next_unsettled()) is not None:
             if utterance.all_sent:  # its end was said after its last byte had left
-                orders.append(self._place_mark(utterance))
+                orders += self._place_mark(utterance, now)
                 continue
-            if not self._has_room(now) or not (piece := utterance.take(self._piece_bytes)):
+            if not self._pacing.has_room(now) or not (piece := utterance.take(self._piece_bytes)):
                 break
             orders.append(self._send(utterance, piece, now))
             if self._wants_mark(utterance, piece):
-                orders.append(self._place_mark(utterance))
+                orders += self._place_mark(utterance, now)
         return orders
 
-    def next_due(self) -> float | None:
+    def next_due(self, *, speech_from: float = float("-inf")) -> float | None:
         """Return when `due` will next have something, as far as known; None is "not before more speech"."""
         if self._clear_order is not None:
             return float("-inf")
@@ -229,34 +218,37 @@ class PlayoutLedger:
         if utterance is None:
             return None
         if utterance.all_sent:
-            return float("-inf")
-        if utterance.source is _Source.OPEN and utterance.frames.size_bytes < self._frame_bytes:
+            return speech_from
+        if utterance.source is Source.OPEN and utterance.frames.size_bytes < self._frame_bytes:
             return None
-        return self._play_end + self.settings.piece_s - self.settings.lead_s
+        return max(speech_from, self._pacing.room_at())
 
     # --- the carrier answers ----------------------------------------------
 
     def echoed(self, name: str, now: float) -> tuple[EchoKind, list[FirstHeard | Played]]:
         """Take one mark echo."""
-        if any(mark.name == name for mark in self._marks):
-            return EchoKind.HEARD, self._confirm_up_to(name, now)
-        generation, _, number = name.removeprefix("g").partition("-")
-        if generation.isdecimal() and number.isdecimal() and int(generation) < self.generation:
-            self.counts.marks_flushed += 1
-            return EchoKind.FLUSHED, []
-        self.counts.marks_unmatched += 1
-        return EchoKind.UNMATCHED, []
+        if marks := self._marks.returned(name):
+            self.counts.marks_heard += len(marks)
+            self._pacing.echoed(marks[-1].expected_at, now)
+            return EchoKind.HEARD, [event for mark in marks for event in self._confirm(mark, now, mark.name)]
+        if (late := self._marks.returned_late(name)) is not None:
+            self._echoed_late(late, now)
+            return EchoKind.HEARD, []
+        return self._echoed_out_of_turn(name), []
 
     def deadline(self) -> float | None:
         """Return when to call `expire`: the oldest echo is then given up."""
-        return self._marks[0].expected_at + self.settings.echo_late_s if self._marks else None
+        return self._marks.deadline()
 
     def expire(self, now: float) -> list[FirstHeard | Played]:
         """Count as played what the clock says was played although its echo never came."""
         found: list[FirstHeard | Played] = []
-        while self._marks and self._marks[0].expected_at + self.settings.echo_late_s <= now + _TICK_S:
-            self.counts.marks_assumed += 1
-            found += self._confirm(self._marks.popleft(), now, assumed=True)
+        while (mark := self._marks.give_up(now)) is not None:
+            if mark.name is None:
+                self.counts.positions_assumed += 1
+            else:
+                self.counts.marks_assumed += 1
+            found += self._confirm(mark, now, None)
         return found
 
     # --- the caller speaks over it ----------------------------------------
@@ -275,28 +267,26 @@ class PlayoutLedger:
             self.generation += 1
             self.counts.clears += 1
             self._clear_order = ClearPlayout(self.generation)
+            self._marks.flush()
         self._utterances.clear()
-        self._marks.clear()
-        self._play_end = now
+        self._pacing.cleared(now)
         return cut
 
     def unplayed(self, now: float) -> list[Interrupted]:
         """Return every item in hand with what a clear at this moment would leave of it."""
         return [
-            Interrupted(u.response_id, u.item_id, self.heard_s(u.item_id, now), self._length_s(u))
+            Interrupted(u.response_id, u.item_id, self._position(u, now), u.length_s(self._format))
             for u in self._utterances
         ]
 
-    def heard_s(self, item_id: str, now: float) -> float:
-        """Return how much of an item was surely played: never more than was received, sent or due."""
+    def position(self, item_id: str, now: float) -> HeardPosition:
+        """Return how much of an item in hand was played; never more than was received, sent or due."""
         utterance = self._find(item_id)
-        if utterance is None or utterance.heard_at is None:
-            return 0.0
-        next_mark = next((m.position_bytes for m in self._marks if m.utterance is utterance), utterance.sent_bytes)
-        since_echo = utterance.heard_bytes + self._format.bytes_in(now - utterance.heard_at)
-        by_pacing = utterance.sent_bytes - self._format.bytes_in(self.lead_s(now))  # after a gap the clock ran idle
-        position = max(utterance.heard_bytes, min(since_echo, next_mark, by_pacing))
-        return self._format.seconds_in(min(position, utterance.received_bytes))
+        return NOT_HEARD if utterance is None else self._position(utterance, now)
+
+    def heard_s(self, item_id: str, now: float) -> float:
+        """Return the best guess of `position`, counted low."""
+        return self.position(item_id, now).best_s
 
     # --- questions ---------------------------------------------------------
 
@@ -317,65 +307,98 @@ class PlayoutLedger:
 
     def lead_s(self, now: float) -> float:
         """Audio that the carrier should still have to play."""
-        return max(0.0, self._play_end - now)
+        return self._pacing.ahead_s(now)
+
+    @property
+    def line(self) -> PlayoutFigures:
+        """What the line is like, and was so far."""
+        pacing, trips = self._pacing, self._pacing.trips
+        return PlayoutFigures(
+            under_runs=self.counts.under_runs,
+            lead_s=pacing.lead_s,
+            most_lead_s=pacing.most_lead_s,
+            round_trip_s=trips.base_s,
+            most_round_trip_s=trips.most_s,
+            jitter_s=None if trips.base_s is None else trips.jitter_s,
+            confirmed_by=self._confirmed_by(),
+        )
 
     # --- inside -------------------------------------------------------------
 
-    def _length_s(self, utterance: _Utterance) -> float | None:
-        return self._format.seconds_in(utterance.received_bytes) if utterance.source is _Source.ENDED else None
-
-    def _find(self, item_id: str) -> _Utterance | None:
+    def _find(self, item_id: str) -> Utterance | None:
         return next((u for u in self._utterances if u.item_id == item_id), None)
 
-    def _begin(self, response_id: str, item_id: str) -> _Utterance:
-        utterance = _Utterance(response_id, item_id, Framer(self._format, limit_bytes=self._limit_bytes))
+    def _begin(self, response_id: str, item_id: str) -> Utterance:
+        utterance = Utterance(response_id, item_id, Framer(self._format, limit_bytes=self._limit_bytes))
         self._utterances.append(utterance)
         return utterance
 
-    def _next_unsettled(self) -> _Utterance | None:
+    def _next_unsettled(self) -> Utterance | None:
         """Return the first item that still has audio to send, or a last mark to place."""
         return next((u for u in self._utterances if not u.all_sent or u.marked_bytes < u.sent_bytes), None)
 
-    def _has_room(self, now: float) -> bool:
-        return self.lead_s(now) + self.settings.piece_s <= self.settings.lead_s + _TICK_S
-
-    def _send(self, utterance: _Utterance, piece: bytes, now: float) -> PlayAudio:
+    def _send(self, utterance: Utterance, piece: bytes, now: float) -> PlayAudio:
         continues = utterance.sent_bytes - len(piece) > 0
-        if continues and self._play_end + _TICK_S < now:
+        if continues and self._pacing.ran_dry(now):
             self.counts.under_runs += 1
-        self._play_end = max(now, self._play_end) + self._format.seconds_in(len(piece))
+        self._pacing.sent(self._format.seconds_in(len(piece)), now)
         self.counts.padding_bytes += utterance.padding_bytes
         return PlayAudio(piece, self.generation, utterance.item_id)
 
-    def _wants_mark(self, utterance: _Utterance, piece: bytes) -> bool:
+    def _wants_mark(self, utterance: Utterance, piece: bytes) -> bool:
         first = utterance.sent_bytes == len(piece)
         return first or utterance.all_sent or utterance.sent_bytes - utterance.marked_bytes >= self._mark_bytes
 
-    def _place_mark(self, utterance: _Utterance) -> PlaceMark:
-        name = f"g{self.generation}-{self._next_mark}"
-        self._next_mark += 1
+    def _place_mark(self, utterance: Utterance, now: float) -> list[LegOrder]:
+        """Put a mark behind what was sent; it is reached at once where all of that was played already."""
         utterance.marked_bytes = utterance.sent_bytes
-        self._marks.append(_Mark(name, utterance, utterance.sent_bytes, self._play_end))
+        mark = self._marks.place(utterance, self.generation, max(now, self._pacing.play_end))
+        if mark.name is None:
+            return []
         self.counts.marks_placed += 1
-        return PlaceMark(name, self.generation)
+        return [PlaceMark(mark.name, self.generation)]
 
-    def _confirm_up_to(self, name: str, now: float) -> list[FirstHeard | Played]:
-        found: list[FirstHeard | Played] = []
-        while True:
-            mark = self._marks.popleft()
-            self.counts.marks_heard += 1
-            found += self._confirm(mark, now, assumed=False)
-            if mark.name == name:
-                return found
+    def _position(self, utterance: Utterance, now: float) -> HeardPosition:
+        if utterance.heard_at is None:
+            return utterance.position(0, self._format)
+        since_echo_s = now - utterance.heard_at - self._pacing.trips.jitter_s
+        since_echo = utterance.heard_bytes + self._format.bytes_in(since_echo_s)
+        by_pacing = utterance.sent_bytes - self._format.bytes_in(self.lead_s(now))  # after a gap the clock ran idle
+        return utterance.position(min(since_echo, self._marks.next_position(utterance), by_pacing), self._format)
 
-    def _confirm(self, mark: _Mark, now: float, *, assumed: bool) -> list[FirstHeard | Played]:
+    def _confirm(self, mark: Mark, now: float, echo: str | None) -> list[FirstHeard | Played]:
+        """Everything before a mark was played; without an echo that is assumed."""
         utterance = mark.utterance
         found: list[FirstHeard | Played] = []
-        if utterance.heard_at is None and not assumed:
+        if utterance.heard_at is None and echo is not None:
             found.append(FirstHeard(utterance.response_id, utterance.item_id))
-        utterance.heard_bytes, utterance.heard_at = mark.position_bytes, now
-        utterance.heard_by = None if assumed else mark.name
-        if utterance.all_sent and utterance.heard_bytes >= utterance.sent_bytes:
+        utterance.confirm(mark.position_bytes, now, echo)
+        if utterance.all_heard:
             self._utterances.remove(utterance)
-            found.append(Played(utterance.response_id, utterance.item_id, assumed, utterance.heard_by))
+            found.append(Played(utterance.response_id, utterance.item_id, echo is None, echo))
         return found
+
+    def _echoed_late(self, mark: Mark, now: float) -> None:
+        """What the clock had assumed is now known; the line has shown that it does return marks."""
+        self.counts.marks_late += 1
+        self._pacing.echoed(mark.expected_at, now)
+        if mark.utterance.heard_bytes == mark.position_bytes:
+            mark.utterance.heard_by = mark.name
+
+    def _echoed_out_of_turn(self, name: str) -> EchoKind:
+        if not is_of_generation_before(name, self.generation):
+            self.counts.marks_unmatched += 1
+            return EchoKind.UNMATCHED
+        self.counts.marks_flushed += 1
+        if self._clear_order is None and self._marks.returned_flushed(name):
+            return EchoKind.FLUSHED
+        return EchoKind.STALE
+
+    def _confirmed_by(self) -> ConfirmedBy:
+        by_marks = self.counts.marks_heard + self.counts.marks_late > 0
+        by_clock = self.counts.marks_assumed + self.counts.positions_assumed > 0
+        if by_marks and by_clock:
+            return ConfirmedBy.BOTH
+        if by_marks:
+            return ConfirmedBy.MARKS
+        return ConfirmedBy.CLOCK if by_clock else ConfirmedBy.NOTHING

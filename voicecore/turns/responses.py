@@ -78,6 +78,7 @@ class ResponseOwner:
         self.settings = settings or ResponseSettings()
         self.phase = Phase.IDLE
         self.active_id: str | None = None
+        self._active_request: str | None = None
         self._waiting: deque[_Pending] = deque()  # bounded by WAITING_LIMIT in `request`
         self._sent: _Pending | None = None
         self._deadline: float | None = None
@@ -135,6 +136,15 @@ class ResponseOwner:
         """Requests that were not sent yet."""
         return len(self._waiting)
 
+    def requested(self) -> list[str]:
+        """Return the requests that have not begun, sent or not."""
+        sent = [self._sent.request.request_id] if self._sent is not None else []
+        return sent + [pending.request.request_id for pending in self._waiting]
+
+    def request_of(self, response_id: str) -> str | None:
+        """Return the request that the running response answers; None where nobody asked, or it does not run."""
+        return self._active_request if response_id == self.active_id else None
+
     def is_waiting(self, request_id: str) -> bool:
         """Whether this request was not sent yet."""
         return any(pending.request.request_id == request_id for pending in self._waiting)
@@ -152,6 +162,7 @@ class ResponseOwner:
             self._sent = None
         self._waiting = deque(p for p in self._waiting if p.request.request_id != event.request_id)
         self._activate(event.response_id, now)
+        self._active_request = event.request_id
         return []
 
     def progressed(self, response_id: str, now: float) -> None:
@@ -210,7 +221,7 @@ class ResponseOwner:
     # --- inside -------------------------------------------------------------
 
     def _activate(self, response_id: str, now: float) -> None:
-        self.active_id = response_id
+        self.active_id, self._active_request = response_id, None
         self.phase = Phase.ACTIVE if self.admits(response_id) else Phase.CANCELLING
         wait = self.settings.progress_s if self.phase is Phase.ACTIVE else self.settings.cancel_s
         self._deadline = now + wait

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import attrs
 
+from voicecore.turns.barge_in import BargeInPolicy
+from voicecore.turns.caller_turns import CallerTurnSettings
 from voicecore.turns.first_message import FirstMessagePolicy, Message
-from voicecore.turns.floor import FloorSettings
+from voicecore.turns.idle import IdlePolicy
+from voicecore.turns.keypad import KeypadSettings
 from voicecore.turns.playout import PlayoutSettings
 from voicecore.turns.protection import ProtectionSettings
 from voicecore.turns.responses import ResponseSettings
@@ -22,6 +25,10 @@ class ConversationSettings:
     """What the agent says first; None: the caller begins, and the agent answers."""
     policy: FirstMessagePolicy = attrs.field(factory=FirstMessagePolicy)
     protection: ProtectionSettings = attrs.field(factory=ProtectionSettings)
-    floor: FloorSettings = attrs.field(factory=FloorSettings)
+    barge_in: BargeInPolicy = attrs.field(factory=BargeInPolicy)
+    idle: IdlePolicy | None = None
+    """None: the agent never prompts a silent caller."""
+    keypad: KeypadSettings = attrs.field(factory=KeypadSettings)
+    turns: CallerTurnSettings = attrs.field(factory=CallerTurnSettings)
     playout: PlayoutSettings = attrs.field(factory=PlayoutSettings)
     responses: ResponseSettings = attrs.field(factory=ResponseSettings)

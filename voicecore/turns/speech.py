@@ -1,9 +1,9 @@
-"""The agent's speech, from asking for it to the caller's ear: responses, playout, transcript and reply times together.
+"""The agent's speech, from asking for it to the caller's ear: responses, playout and transcript together.
 
 Rule 1: audio is admitted by its response; what is stale or has no room is
 counted under a reason, never played.
 Rule 2: what was cut leaves the session's history too: truncated to what was
-heard, deleted where nothing was.
+heard, deleted where nothing was; unless the policy says that it counts as said.
 Rule 3: speech that we play ourselves is told to the session when it is known
 what was heard of it.
 
@@ -20,9 +20,9 @@ import attrs
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.audio.formats import AudioFormat
+from voicecore.turns.barge_in import AfterCut
 from voicecore.turns.first_message import OWN
 from voicecore.turns.playout import EchoKind, FirstHeard, Interrupted, Played, PlayoutLedger, PlayoutSettings
-from voicecore.turns.replies import ReplyTimes
 from voicecore.turns.responses import Phase, RequestLost, ResponseOrder, ResponseOwner, ResponseSettings
 from voicecore.turns.transcript import Transcript
 
@@ -33,7 +33,28 @@ class Audible:
 
     response_id: str
     item_id: str
-    after_caller_s: float | None
+
+
+@attrs.frozen
+class Done:
+    """Nothing of a response is left to be played; ``why`` its rest was cut, empty where it was played."""
+
+    response_id: str
+    why: str = ""
+
+
+@attrs.frozen
+class Generated:
+    """The first audio of a response was admitted."""
+
+    response_id: str
+
+
+@attrs.frozen
+class Unheard:
+    """A response is over, by its word or by its deadline, and none of its audio was admitted."""
+
+    response_id: str
 
 
 @attrs.frozen
@@ -46,32 +67,56 @@ class Said:
 
 
 TextEvent = ev.CallerTranscriptPart | ev.AgentItemAdded | ev.AgentTextPart | ev.AgentTextDone
-SpeechStep = ev.SessionOrder | RequestLost | FirstHeard | Played | Said
+SpeechStep = ev.SessionOrder | RequestLost | FirstHeard | Played | Said | Generated | Done | Unheard
+
+BARGED_IN = "barged in on"
+_SAY = "Say exactly the following to the caller, word for word, and nothing else:\n"
+_REPLY = "request-"  #: begins the ids of requests for replies
+
+
+def word_for_word(text: str) -> str:
+    """Return the instructions that have a session say a text."""
+    return _SAY + text
 
 
 class AgentSpeech:
     """All that the agent says in one call."""
 
     def __init__(
-        self, leg_format: AudioFormat, began_at: float, playout: PlayoutSettings, responses: ResponseSettings
+        self,
+        leg_format: AudioFormat,
+        playout: PlayoutSettings,
+        responses: ResponseSettings,
+        after_cut: AfterCut = AfterCut.HEARD,
     ) -> None:
         self.playout = PlayoutLedger(leg_format, playout)
         self.responses = ResponseOwner(responses)
         self.transcript = Transcript()
-        self.replies = ReplyTimes(began_at)
+        self.audible_since: float | None = None
+        """Since when something of the agent can be heard, or was sent so that it will be; None: nothing."""
         self.received_bytes = 0
         self.sent_bytes = 0
         self.dropped_bytes: Counter[str] = Counter()
+        self._after_cut = after_cut
         self._requests = 0
         self._speaker_of: dict[str, str] = {}  # item id -> response id, of items whose audio came in
-        self._audible: set[str] = set()  # items of which audio was sent
+        self._begun: set[str] = set()  # responses whose audio came in
+        self._sent: set[str] = set()  # items of which audio was sent
+        self._sounding: dict[str, None] = {}  # those of them that are not over, oldest first
+        self._in_hand: dict[str, str] = {}  # the same, of items that are not over
+        self._unfinished: set[str] = set()  # responses whose audio came in and that are not done
 
     # --- asking --------------------------------------------------------------------
 
     def request_reply(self, now: float) -> list[SpeechStep]:
         """Ask for a reply, now or when its turn comes."""
         self._requests += 1
-        return self.request(ev.RequestResponse(request_id=f"request-{self._requests}"), now)
+        return self.request(ev.RequestResponse(request_id=f"{_REPLY}{self._requests}"), now)
+
+    @property
+    def is_reply_requested(self) -> bool:
+        """Whether a reply was asked for that has not begun."""
+        return any(request_id.startswith(_REPLY) for request_id in self.responses.requested())
 
     def request(self, request: ev.RequestResponse, now: float) -> list[SpeechStep]:
         """Ask for a response, now or when its turn comes."""
@@ -111,41 +156,54 @@ class AgentSpeech:
 
     def play(self, event: ev.AgentAudio, now: float) -> list[SpeechStep]:
         """Put admitted audio behind what waits; a response that finds no room is stopped."""
-        self.replies.generated(event.response_id, now)
+        steps: list[SpeechStep] = [] if self.has_begun(event.response_id) else [Generated(event.response_id)]
+        self._begun.add(event.response_id)
+        self._unfinished.add(event.response_id)
         self._speaker_of.setdefault(event.item_id, event.response_id)
+        self._in_hand[event.item_id] = event.response_id
         self.transcript.add(facts.Speaker.AGENT, event.item_id)
         refused = self.playout.push(event.response_id, event.item_id, event.audio)
         if not refused:
-            return []
+            return steps
         self.dropped_bytes["no_room"] += refused
-        return self.silence(event.response_id, now)
+        return steps + self.silence(event.response_id, now)
 
     def play_own(self, audio: bytes, text: str, now: float) -> list[SpeechStep]:
         """Play speech that did not come from the session."""
-        self.play(ev.AgentAudio(OWN, OWN, audio), now)
+        steps = self.play(ev.AgentAudio(OWN, OWN, audio), now)
         self.transcript.complete(facts.Speaker.AGENT, OWN, text)
-        return self.settled(self.playout.finish(OWN))
+        return steps + self.settled(self.playout.finish(OWN))
 
     def ended(self, event: ev.ResponseEnded, now: float) -> list[SpeechStep]:
         """A response is over."""
+        ended = self.responses.ended(event, now)
         steps = self.settled(self.playout.finish_response(event.response_id))
-        return [*steps, *self.responses.ended(event, now)]
+        return [*steps, *self._over(event.response_id), *ended]
+
+    def has_begun(self, response_id: str) -> bool:
+        """Whether audio of this response was admitted."""
+        return response_id in self._begun
 
     def spoke(self, response_id: str) -> bool:
         """Whether audio of this response came in, or was not wanted."""
-        return response_id in self._speaker_of.values() or not self.responses.admits(response_id)
+        return response_id in self._begun or not self.responses.admits(response_id)
 
     # --- what the carrier says ---------------------------------------------------------
 
     def sent(self, order: ev.PlayAudio, now: float) -> Audible | None:
         """Some audio is on the carrier's wire; return what became audible by it."""
         self.sent_bytes += len(order.audio)
-        response_id = self._speaker_of[order.item_id]
-        after_caller_s = self.replies.sent(response_id, now)
-        if order.item_id in self._audible:
+        if order.item_id in self._sent:
             return None
-        self._audible.add(order.item_id)
-        return Audible(response_id, order.item_id, after_caller_s)
+        self._sent.add(order.item_id)
+        self._sounding[order.item_id] = None
+        if self.audible_since is None:
+            self.audible_since = now
+        return Audible(self._speaker_of[order.item_id], order.item_id)
+
+    def audible_words(self) -> str:
+        """Return the words of what can be heard, as far as they are known."""
+        return " ".join(self.transcript.text(item_id) or "" for item_id in self._sounding)
 
     def skipped(self, order: ev.LegOrder) -> None:
         """An order was not written, because a clear overtook it."""
@@ -155,28 +213,31 @@ class AgentSpeech:
     def echoed(self, name: str, now: float) -> tuple[EchoKind, list[SpeechStep]]:
         """A mark came back."""
         kind, found = self.playout.echoed(name, now)
-        for event in found:
-            if isinstance(event, FirstHeard):
-                self.replies.heard(event.response_id, now)
         return kind, self.settled(found)
 
     # --- cutting -----------------------------------------------------------------------
 
-    def cut(self, now: float, *, provider_cancels: bool) -> tuple[list[Interrupted], list[SpeechStep]]:
+    def cut(self, now: float, why: str, *, provider_cancels: bool) -> tuple[list[Interrupted], list[SpeechStep]]:
         """Drop all speech, sent and waiting; return what was cut, and what to do about it."""
         cuts = self.playout.clear(now)
-        return cuts, [step for cut in cuts for step in self._cut_item(cut, now, provider_cancels)]
+        self._sounding.clear()
+        self._in_hand.clear()
+        self.audible_since = None
+        steps = [step for cut in cuts for step in self._cut_item(cut, now, provider_cancels)]
+        done = sorted(self._unfinished)
+        self._unfinished.clear()
+        return cuts, [*steps, *(Done(response_id, why) for response_id in done)]
 
     def _cut_item(self, cut: Interrupted, now: float, provider_cancels: bool) -> list[SpeechStep]:
-        self.replies.interrupted(cut.response_id)
-        self.transcript.cut(cut.item_id, cut.heard_s, cut.generated_s)
+        heard_s = 0.0 if self._after_cut is AfterCut.NONE else cut.heard_s
+        self.transcript.cut(cut.item_id, heard_s, cut.generated_s, keep_all=self._after_cut is AfterCut.FULL)
         steps: list[SpeechStep] = []
         steps += self.responses.interrupt(cut.response_id, now, provider_cancels=provider_cancels)
         text = self.transcript.text(cut.item_id)
-        heard_ms = int(cut.heard_s * 1000)
         if cut.item_id == OWN:
             steps += [ev.AddAgentText(text)] if text else []
-        else:
+        elif self._after_cut is not AfterCut.FULL:
+            heard_ms = int(heard_s * 1000)
             steps.append(ev.TruncateItem(cut.item_id, heard_ms) if heard_ms else ev.DeleteItem(cut.item_id))
         return [*steps, Said(cut.item_id, text, True)]
 
@@ -195,6 +256,8 @@ class AgentSpeech:
         steps += expired
         if active is not None and self.responses.phase is not Phase.ACTIVE:
             steps += self.settled(self.playout.finish_response(active))
+        if active is not None and self.responses.has_ended(active):
+            steps += self._over(active)
         return steps
 
     def plays(self, now: float) -> bool:
@@ -203,19 +266,34 @@ class AgentSpeech:
 
     def end(self, now: float) -> None:
         """The call is over; what was not heard by now never will be."""
-        for cut in self.playout.unplayed(now):
+        for cut in self.playout.clear(now):
             self.transcript.cut(cut.item_id, cut.heard_s, cut.generated_s)
-        self.playout.clear(now)
 
     def settled(self, found: list[FirstHeard | Played] | list[Played]) -> list[SpeechStep]:
         """Return what follows from items that were heard or played to their end."""
         steps: list[SpeechStep] = []
         for event in found:
             if isinstance(event, Played):
+                self._sounding.pop(event.item_id, None)
+                self._in_hand.pop(event.item_id, None)
+                self.audible_since = self.audible_since if self._sounding else None
                 self.transcript.heard(event.item_id)
                 text = self.transcript.text(event.item_id)
                 steps.append(Said(event.item_id, text, False))
                 if event.item_id == OWN and text:
                     steps.append(ev.AddAgentText(text))
             steps.append(event)
+            if isinstance(event, Played):
+                steps += self._done_if_played(event.response_id)
         return steps
+
+    def _over(self, response_id: str) -> list[SpeechStep]:
+        return self._done_if_played(response_id) if self.has_begun(response_id) else [Unheard(response_id)]
+
+    def _done_if_played(self, response_id: str) -> list[SpeechStep]:
+        """Say that a response is done, where it has ended and all of it was played."""
+        over = response_id == OWN or self.responses.has_ended(response_id)
+        if response_id not in self._unfinished or not over or response_id in self._in_hand.values():
+            return []
+        self._unfinished.discard(response_id)
+        return [Done(response_id)]

@@ -6,7 +6,8 @@ Rule 2: an agent line holds only what the caller heard.  A cut line keeps whole
 words from its start, in proportion to the audio heard; where the audio was not
 complete its length is estimated high, so that too little is kept, never too much.
 A text is cut to "" where no whole word was surely heard.
-Rule 3: an item of which nothing was heard is not in the transcript.
+Rule 3: an item of which nothing was heard is not in the transcript; only a policy
+that keeps what was cut can put it there, and its line says that it was cut.
 
 Pure.  Used by turns/conversation.py.
 """
@@ -27,6 +28,7 @@ class _Fate(enum.Enum):
     OPEN = "open"
     WHOLE = "whole"
     CUT = "cut"
+    KEPT = "kept"  #: cut, and kept whole all the same
     UNHEARD = "unheard"
 
 
@@ -75,9 +77,13 @@ class Transcript:
         """An agent item was played to its end."""
         self._settle(item_id, _Fate.WHOLE)
 
-    def cut(self, item_id: str, heard_s: float, generated_s: float | None) -> None:
-        """An agent item was cut after ``heard_s`` of the ``generated_s`` that it lasts (None: not known yet)."""
-        line = self._settle(item_id, _Fate.CUT if heard_s > 0 else _Fate.UNHEARD)
+    def cut(self, item_id: str, heard_s: float, generated_s: float | None, *, keep_all: bool = False) -> None:
+        """An agent item was cut after ``heard_s`` of the ``generated_s`` that it lasts (None: not known yet).
+
+        ``keep_all``: it counts as said, by the policy of the call.
+        """
+        fate = _Fate.KEPT if keep_all else _Fate.CUT if heard_s > 0 else _Fate.UNHEARD
+        line = self._settle(item_id, fate)
         if line is not None:
             line.heard_s, line.generated_s = heard_s, generated_s
 
@@ -89,9 +95,9 @@ class Transcript:
     def lines(self) -> list[TranscriptLine]:
         """Return the conversation; agent items that were generated and never heard are left out."""
         return [
-            TranscriptLine(line.speaker, line.item_id, line.heard_text(), line.fate is _Fate.CUT)
+            TranscriptLine(line.speaker, line.item_id, line.heard_text(), line.fate in {_Fate.CUT, _Fate.KEPT})
             for line in self._lines.values()
-            if line.speaker is Speaker.CALLER or line.fate in {_Fate.WHOLE, _Fate.CUT}
+            if line.speaker is Speaker.CALLER or line.fate in {_Fate.WHOLE, _Fate.CUT, _Fate.KEPT}
         ]
 
     def _settle(self, item_id: str, fate: _Fate) -> _Line | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from voicecore.bench import audio_path, calls, json_libraries, pickup, sockets
+from voicecore.bench import audio_path, calls, json_libraries, pacing, pickup, sockets
 from voicecore.bench.main import MEASUREMENTS
 from voicecore.bench.result import SMALL, Measurement, Result, Value
 
@@ -26,7 +26,7 @@ def number(row: Mapping[str, Value], name: str) -> float:
 
 def test_every_measurement_is_tried_here() -> None:
     """A new one comes with its test."""
-    tried = (pickup, calls, audio_path, sockets, json_libraries)
+    tried = (pickup, calls, audio_path, pacing, sockets, json_libraries)
     assert set(MEASUREMENTS.values()) == {module.measure for module in tried}
 
 

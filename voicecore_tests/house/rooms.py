@@ -63,7 +63,7 @@ _FACTS = frozenset({"errors", "events", "facts", "statuses", "secrets", "audio"}
 _PORTS = _FACTS | {"world", "ports", "nurseries"}
 _EDGE = _PORTS | {"wire", "net"}  # what stands between the engine and a peer
 _PARTS = _EDGE | {"turns", "engine", "carriers", "providers", "pipeline", "observe", "config"}
-_BUILT = _PARTS | {"config_kinds", "assembly", "sessions"}
+_BUILT = _PARTS | {"assembly", "sessions"}
 _ALL = _BUILT | {"simulation", "embed", "dashboard"}
 
 _VALUES = frozenset({"attrs"})
@@ -88,8 +88,7 @@ ROOMS = (
     Room("providers", 3, "one file a provider", _EDGE, _TASKS),
     Room("pipeline", 3, "speech-to-text, language model and text-to-speech as one session", _EDGE, _TASKS),
     Room("observe", 3, "what is kept and shown of a call", _PORTS, _TASKS | {"orjson"}),
-    Room("config_kinds", 4, "what a setting may be", frozenset({"errors", "secrets"}), _VALUES),
-    Room("config", 4, "settings from file and environment", frozenset({"errors", "secrets", "config_kinds"}), _VALUES),
+    Room("config", 4, "settings from file and environment", frozenset({"errors", "secrets"}), _VALUES),
     Room("assembly", 4, "the one place that puts the parts together", _PARTS, _TASKS),
     Room("sessions", 4, "a session by itself, without a call", _PORTS | {"assembly"}, _TASKS),
     Room("simulation", 5, "twins, and a world in virtual time", _BUILT, _TASKS | {"orjson", "numpy"}),

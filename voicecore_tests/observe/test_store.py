@@ -13,16 +13,22 @@ from voicecore.events import TokenUsage
 from voicecore.facts import (
     AudioPath,
     CallReport,
+    Decision,
     EndCause,
     MediaCounts,
     MessageFate,
     MessageReport,
+    Outcome,
+    Overlap,
     ParkedOnce,
     ParkingFate,
+    Percentiles,
     Pickup,
     Speaker,
+    SpeechEvidence,
     TraceLine,
     TranscriptLine,
+    TurnEnd,
     TurnTimes,
 )
 from voicecore.observe.store import RECORD_VERSION, FolderStore, record_json, transcript_jsonl
@@ -42,6 +48,26 @@ MESSAGES = st.builds(
     protection=WORD,
     verdict=WORD,
     trace=st.lists(st.builds(TraceLine, SECONDS, st.sampled_from(["engine", "provider"]), WORD), max_size=2).map(tuple),
+)
+MAYBE = st.none() | SECONDS
+TURNS = st.builds(
+    TurnTimes,
+    items=st.lists(WORD, max_size=2).map(tuple),
+    response_id=st.none() | WORD,
+    end=st.sampled_from(TurnEnd),
+    why=WORD,
+    **dict.fromkeys([field.name for field in attrs.fields(TurnTimes) if field.name.endswith("_s")], MAYBE),
+    overlap=st.none() | st.builds(Overlap, began_at_s=SECONDS, detection_s=SECONDS, clear_s=MAYBE, silence_s=MAYBE),
+)
+EVIDENCE = st.builds(SpeechEvidence, waited_s=SECONDS, speech_s=SECONDS, speaking=BOOLEAN, words=WORD)
+DECISIONS = st.builds(
+    Decision,
+    at_s=SECONDS,
+    items=st.lists(WORD, max_size=2).map(tuple),
+    outcome=st.sampled_from(Outcome),
+    decided_by=WORD,
+    took_s=SECONDS,
+    evidence=st.lists(EVIDENCE, max_size=2).map(tuple),
 )
 REPORTS = st.builds(
     CallReport,
@@ -81,17 +107,16 @@ REPORTS = st.builds(
         max_size=4,
     ).map(tuple),
     turns=st.lists(
-        st.builds(
-            TurnTimes,
-            response_id=st.text(max_size=5),
-            caller_stopped_at_s=st.none() | SECONDS,
-            first_generated_at_s=SECONDS,
-            first_sent_at_s=st.none() | SECONDS,
-            first_heard_at_s=st.none() | SECONDS,
-        ),
+        TURNS,
         max_size=3,
     ).map(tuple),
+    latencies=st.dictionaries(
+        WORD,
+        st.builds(Percentiles, count=COUNTS, p50_s=SECONDS, p90_s=SECONDS, p99_s=SECONDS, most_s=SECONDS),
+        max_size=2,
+    ),
     barge_ins=COUNTS,
+    decisions=st.lists(DECISIONS, max_size=2).map(tuple),
     media=st.builds(MediaCounts, clears=COUNTS, caller_dropped_bytes=st.dictionaries(st.text(max_size=5), COUNTS)),
     usage=st.builds(TokenUsage, text_in=COUNTS, audio_out=COUNTS),
     problems=st.dictionaries(st.text(max_size=8), COUNTS, max_size=3),
@@ -172,7 +197,9 @@ REPORT = CallReport(
     audio_path=None,
     transcript=(TranscriptLine(Speaker.AGENT, "i1", "Hello.\u2028", interrupted=True),),
     turns=(),
+    latencies={},
     barge_ins=0,
+    decisions=(),
     media=MediaCounts(),
     usage=TokenUsage(),
     problems={},

@@ -11,11 +11,16 @@ from hypothesis import strategies as st
 from voicecore.facts import (
     AgentAudible,
     BargedIn,
+    BargeInDeclined,
     CallerStarted,
     Fact,
+    IdlePrompted,
+    KeysPressed,
     MarkReturned,
+    Overlap,
     Speaker,
     TranscriptLine,
+    TurnEnd,
     TurnTimes,
 )
 from voicecore.observe.timeline import Levels, timeline_svg
@@ -27,8 +32,20 @@ FACTS: list[Fact] = [
     AgentAudible(0.4, "r1", "i1", 0.25),
     MarkReturned(0.5, "g0-1", heard=True),
     MarkReturned(0.6, "g0-2", heard=False),
-    BargedIn(0.6, "r1", 0.2),
+    BargedIn(0.6, "r1", 0.2, overlap_at_s=0.55, decided_by="2 words"),
+    BargeInDeclined(0.7, "murmurs"),
+    KeysPressed(0.8, "keys-1", 3),
+    IdlePrompted(0.9, 1),
 ]
+TURN = TurnTimes(
+    items=("u1",),
+    response_id="r1",
+    end=TurnEnd.INTERRUPTED,
+    caller_stopped_at_s=0.15,
+    first_generated_at_s=0.3,
+    first_sent_at_s=0.4,
+    first_heard_at_s=0.5,
+)
 
 
 def drawn(svg: str, tag: str) -> list[ET.Element]:
@@ -55,25 +72,41 @@ def test_hostile_words_stay_words() -> None:
 
 def test_marks_barge_ins_and_pauses_are_there() -> None:
     """Each where it happened."""
-    turn = TurnTimes(
-        response_id="r1",
-        caller_stopped_at_s=0.15,
-        first_generated_at_s=0.3,
-        first_sent_at_s=0.4,
-        first_heard_at_s=0.5,
-    )
-    svg = timeline_svg(attrs.evolve(REPORT, turns=(turn,)), FACTS, QUIET)
+    svg = timeline_svg(attrs.evolve(REPORT, turns=(TURN,)), FACTS, QUIET)
     assert "barge-in, agent stopped after 0.2 s" in texts(svg)
     assert "250 ms" in texts(svg)
     assert len(drawn(svg, "polygon")) == 4  # two lanes, two marks
 
 
+def test_a_pause_begins_where_the_callers_speech_ended() -> None:
+    """Where that was measured; the silence that the session waited for is part of it."""
+    turn = attrs.evolve(TURN, reply_s=0.35)
+    assert "350 ms" in texts(timeline_svg(attrs.evolve(REPORT, turns=(turn,)), [], QUIET))
+
+
+def test_a_barge_in_shows_its_decision_and_the_silence_at_the_ear() -> None:
+    """As far as they were seen."""
+    overlap = Overlap(began_at_s=0.55, detection_s=0.05, clear_s=0.002, silence_s=0.08)
+    for seen, shown in (
+        (overlap, "decided after 50 ms (2 words), clear after 2 ms, silent at the ear after 80 ms"),
+        (attrs.evolve(overlap, clear_s=None, silence_s=None), "decided after 50 ms (2 words)"),
+    ):
+        svg = timeline_svg(attrs.evolve(REPORT, turns=(attrs.evolve(TURN, overlap=seen),)), FACTS, QUIET)
+        assert shown in [element.text for element in drawn(svg, "text")]
+
+
+def test_what_did_not_stop_the_agent_keys_and_prompts_are_there() -> None:
+    """Small, and each with its reason or number."""
+    shown = texts(timeline_svg(REPORT, FACTS, QUIET))
+    for words in ("no barge-in: murmurs", "keys: 3", "prompt 1 after a silence"):
+        assert words in shown
+
+
 def test_what_was_not_measured_is_not_drawn() -> None:
-    """No pause is shown for a greeting, which answers nobody."""
-    turn = TurnTimes(
-        response_id="r1", caller_stopped_at_s=None, first_generated_at_s=0.3, first_sent_at_s=0.4, first_heard_at_s=None
-    )
-    assert " ms" not in texts(timeline_svg(attrs.evolve(REPORT, turns=(turn,)), [], QUIET))
+    """No pause is shown for a greeting, which answers nobody, nor for words that came before the caller's end."""
+    for stopped_at_s in (None, 0.6):
+        turn = attrs.evolve(TURN, caller_stopped_at_s=stopped_at_s, first_heard_at_s=None)
+        assert " ms" not in texts(timeline_svg(attrs.evolve(REPORT, turns=(turn,)), [], QUIET))
 
 
 @given(st.floats(0.1, 20_000))

@@ -104,13 +104,13 @@ def test_the_agent_greets_when_the_session_is_ready() -> None:
     (request,) = talk.ordered(ev.RequestResponse)
     assert request.instructions is not None
     assert request.instructions.endswith("\nWelcome.")
-    assert talk.machine.floor.state is Floor.GREETING
+    assert talk.machine.taking.floor.state is Floor.GREETING
 
 
 def test_without_a_first_message_the_caller_begins() -> None:
     """Nothing is asked for."""
     talk = Talk()
-    assert (talk.ordered(ev.RequestResponse), talk.machine.floor.state) == ([], Floor.CALLER)
+    assert (talk.ordered(ev.RequestResponse), talk.machine.taking.floor.state) == ([], Floor.CALLER)
 
 
 def test_a_turn_is_answered_and_its_times_are_taken() -> None:
@@ -121,11 +121,11 @@ def test_a_turn_is_answered_and_its_times_are_taken() -> None:
     talk.agent_says("r1", "a1")
     talk.hears(completed("r1"))
     talk.passes(2.0)
-    (times,) = talk.machine.speech.replies.times()
+    (times,) = talk.machine.log.turns()
     assert times.caller_stopped_at_s == 0.0
     assert times.first_sent_at_s == pytest.approx(0.3)
     assert times.first_heard_at_s == pytest.approx(0.42)
-    assert talk.machine.floor.state is Floor.CALLER
+    assert talk.machine.taking.floor.state is Floor.CALLER
     assert [fact.text for fact in talk.told(facts.AgentSaid)] == ["one two three four"]
 
 
@@ -214,8 +214,8 @@ def test_d6_speech_after_the_last_mark_is_a_clean_turn() -> None:
     talk.hears(completed("r1"))
     talk.passes(1.5)
     talk.hears(*caller_turn())
-    assert (talk.told(facts.BargedIn), talk.machine.barge_ins) == ([], 0)
-    assert talk.machine.floor.state is Floor.THINKING
+    assert (talk.told(facts.BargedIn), talk.machine.taking.barge_ins) == ([], 0)
+    assert talk.machine.taking.floor.state is Floor.THINKING
 
 
 def test_the_delay_from_onset_to_the_written_clear_is_told() -> None:
@@ -249,7 +249,7 @@ def test_a_lost_reply_is_asked_for_once_more_and_then_reported() -> None:
     talk.hears(*caller_turn())
     talk.passes(25.0)
     assert len(talk.ordered(ev.RequestResponse)) == 1
-    assert talk.machine.floor.state is Floor.CALLER
+    assert talk.machine.taking.floor.state is Floor.CALLER
     assert talk.machine.problems
 
 
@@ -280,7 +280,7 @@ def test_e5_a_response_without_audio_closes_its_turn() -> None:
     talk.hears(*caller_turn(), ev.ResponseStarted("r1"), completed("r1"))
     assert len(talk.ordered(ev.RequestResponse)) == 1
     talk.hears(ev.ResponseStarted("r2", "request-1"), completed("r2"))
-    assert talk.machine.floor.state is Floor.CALLER
+    assert talk.machine.taking.floor.state is Floor.CALLER
 
 
 def test_a_fatal_error_ends_the_call_and_a_harmless_one_is_only_counted() -> None:
@@ -416,7 +416,7 @@ class ConversationMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_agents_silence_has_a_deadline(self) -> None:
-        if self.talk.machine.floor.state is Floor.THINKING:
+        if self.talk.machine.taking.floor.state is Floor.THINKING:
             assert self.talk.machine.deadline() is not None
 
     @invariant()
@@ -428,7 +428,7 @@ class ConversationMachine(RuleBasedStateMachine):
         """Liveness: when everybody goes quiet the floor comes back to the caller; then the end leaves nothing."""
         self.running = None
         self.talk.passes(80.0, step_s=0.2)
-        assert self.talk.machine.floor.state is Floor.CALLER
+        assert self.talk.machine.taking.floor.state is Floor.CALLER
         assert self.talk.machine.speech.responses.phase is Phase.IDLE
         self.talk.machine.end(self.talk.now)
         assert self.talk.machine.deadline() is None

@@ -55,11 +55,11 @@ def test_b4_the_protection_lasts_until_the_message_was_played() -> None:
         it.hears(onset())
         assert it.ordered(ev.Unlock) == []
     it.passes(1.5)
-    assert (it.machine.barge_ins, it.report.fate, len(it.ordered(ev.Unlock))) == (0, MessageFate.HEARD, 1)
+    assert (it.machine.taking.barge_ins, it.report.fate, len(it.ordered(ev.Unlock))) == (0, MessageFate.HEARD, 1)
     it.says("r2", "a2", request="request-1")
     it.passes(0.5)
     it.hears(onset())
-    assert it.machine.barge_ins == 1
+    assert it.machine.taking.barge_ins == 1
 
 
 def test_first_audio_protects_until_the_caller_hears_the_beginning() -> None:
@@ -68,11 +68,11 @@ def test_first_audio_protects_until_the_caller_hears_the_beginning() -> None:
     it.ready()
     it.says()
     it.hears(onset())
-    assert it.machine.barge_ins == 0
+    assert it.machine.taking.barge_ins == 0
     it.passes(0.5)
     assert it.told(facts.ProtectionEnded) == 1
     it.hears(onset())
-    assert (it.machine.barge_ins, it.report.fate) == (1, MessageFate.INTERRUPTED)
+    assert (it.machine.taking.barge_ins, it.report.fate) == (1, MessageFate.INTERRUPTED)
     assert it.report.heard_s is None
 
 
@@ -82,7 +82,7 @@ def test_b10_noise_before_any_audio_was_sent_cuts_nothing() -> None:
     it.ready()
     it.hears(ev.ResponseStarted("r1", it.asked[0]), ev.AgentAudio("r1", "a1", bytes(8000)))
     it.hears(onset())
-    assert (it.machine.barge_ins, it.machine.speech.playout.speaking) == (0, True)
+    assert (it.machine.taking.barge_ins, it.machine.speech.playout.speaking) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_b6_lost_twice_it_is_reported_as_undelivered_and_the_call_goes_on() -> N
         it.hears(ev.ResponseStarted(f"r{number}", it.asked[-1]))
         it.ends(f"r{number}", ev.ResponseStatus.FAILED)
     it.passes(1.0)
-    assert (it.report.fate, len(it.asked), it.machine.floor.state) == (MessageFate.UNDELIVERED, 2, Floor.CALLER)
+    assert (it.report.fate, len(it.asked), it.machine.taking.floor.state) == (MessageFate.UNDELIVERED, 2, Floor.CALLER)
     assert it.machine.problems["message_undelivered"] == 1
     assert it.passed_bytes == it.caller_bytes
 

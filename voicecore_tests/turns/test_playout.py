@@ -1,22 +1,27 @@
-"""The playout ledger: paced, cut at once, and never claiming more than was heard."""
+"""The playout ledger: paced, cut at once, and never claiming more than was heard.
+
+How the lead follows the line is in test_pacing.py; everything that a line can do, together, in
+test_playout_machine.py.
+"""
 
 from __future__ import annotations
 
 import attrs
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+import pytest
 
 from voicecore.audio.formats import PCMU_8K
 from voicecore.events import ClearPlayout, LegOrder, PlaceMark, PlayAudio
-from voicecore.turns.playout import EchoKind, FirstHeard, Interrupted, Played, PlayoutLedger, PlayoutSettings
+from voicecore.turns.pacing import ConfirmedBy
+from voicecore.turns.playout import Echoes, EchoKind, FirstHeard, Interrupted, Played, PlayoutLedger, PlayoutSettings
+from voicecore.turns.utterance import HeardBy, HeardPosition
 
 FRAME_BYTES = 160
 SETTINGS = PlayoutSettings(lead_s=0.2, piece_s=0.06, mark_every_s=0.2, echo_late_s=2.0, waiting_limit_s=10.0)
+NO_MARKS = attrs.evolve(SETTINGS, echoes=Echoes.NONE)
 
 
-def ledger() -> PlayoutLedger:
-    return PlayoutLedger(PCMU_8K, SETTINGS)
+def ledger(settings: PlayoutSettings = SETTINGS) -> PlayoutLedger:
+    return PlayoutLedger(PCMU_8K, settings)
 
 
 def speech(frames: int) -> bytes:
@@ -40,6 +45,15 @@ def run_until(playout: PlayoutLedger, begin: float, end: float) -> list[tuple[fl
         if moment is None or moment > end:
             return sent
         now = max(now, moment)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"piece_s": 0.0}, {"piece_s": 0.3}, {"lead_limit_s": 0.1}], ids=["nothing", "too large", "no limit"]
+)
+def test_settings_under_which_nothing_could_leave_are_refused(wrong: dict[str, float]) -> None:
+    """A piece has to fit into the lead, and the lead into its limit."""
+    with pytest.raises(ValueError, match="has to fit"):
+        PlayoutSettings(**wrong)  # type: ignore[arg-type]
 
 
 def test_speech_starts_at_once_and_never_runs_further_ahead_than_the_lead() -> None:
@@ -163,16 +177,75 @@ def test_an_echo_after_the_clear_is_flushed_not_heard() -> None:
     playout.push("r", "i", speech(50))
     names = marks(playout.due(0.0))
     playout.clear(0.1)
+    playout.due(0.1)
     assert [playout.echoed(name, 0.15)[0] for name in names] == [EchoKind.FLUSHED] * len(names)
-    assert playout.counts.marks_heard == 0
+    assert (playout.counts.marks_heard, playout.counts.marks_flushed) == (0, len(names))
+
+
+def test_an_echo_before_the_clear_has_left_is_no_answer_to_it() -> None:
+    """It was on its way when the caller began to speak."""
+    playout = ledger()
+    playout.push("r", "i", speech(50))
+    (name, *_) = marks(playout.due(0.0))
+    playout.clear(0.1)
+    assert playout.echoed(name, 0.1)[0] is EchoKind.STALE
+    playout.due(0.1)
+    assert playout.echoed(name, 0.15)[0] is EchoKind.FLUSHED
+    assert playout.echoed(name, 0.15)[0] is EchoKind.STALE  # a carrier that doubles answers once all the same
+
+
+def test_echoes_of_two_clears_in_a_row_are_told_apart() -> None:
+    """What comes back late for the first does not say that the second was obeyed."""
+    playout = ledger()
+    names = []
+    for moment in (0.0, 0.2):
+        playout.push("r", f"i{moment}", speech(50))
+        names.append(marks(playout.due(moment))[0])
+        playout.clear(moment + 0.1)
+        playout.due(moment + 0.1)
+    assert [playout.echoed(name, 0.5)[0] for name in names] == [EchoKind.STALE, EchoKind.FLUSHED]
+    assert (playout.counts.marks_flushed, playout.counts.marks_unmatched) == (2, 0)
 
 
 def test_c8_nothing_heard_is_said_as_zero() -> None:
-    """A cut before the first echo leaves nothing of the item."""
+    """A cut before the first echo leaves nothing of the item; all that was sent may have been heard."""
     playout = ledger()
     playout.push("r", "i", speech(50))
     playout.due(0.0)
-    assert playout.clear(0.01) == [Interrupted("r", "i", 0.0, None)]
+    (cut,) = playout.clear(0.01)
+    assert cut == Interrupted("r", "i", HeardPosition(0.0, 0.0, 0.18, HeardBy.ESTIMATE), None)
+    assert cut.heard_s == 0.0
+
+
+def test_heard_is_a_span_and_says_what_it_is_known_by() -> None:
+    """The last echo exactly, then the clock; what was sent is the most."""
+    playout = ledger()
+    playout.push("r", "i", speech(50))
+    (name, *_) = marks(playout.due(0.0))
+    playout.echoed(name, 0.1)
+    assert playout.position("i", 0.1) == HeardPosition(0.06, 0.06, 0.18, HeardBy.MARKS)
+    later = playout.position("i", 0.15)
+    assert (later.lower_s, later.upper_s, later.source) == (0.06, 0.18, HeardBy.PACING)
+    assert later.best_s == pytest.approx(0.11)
+
+
+def test_heard_is_counted_lower_on_a_line_with_jitter() -> None:
+    """Where echoes vary by 50 ms the clock may be ahead of the ear by as much."""
+    playout = ledger()
+    playout.push("r", "i", speech(50))
+    (name, *_) = marks(playout.due(0.0))
+    playout.echoed(name, 0.06)
+    (name,) = marks(playout.due(0.1)) + marks(playout.due(0.2))
+    playout.echoed(name, 0.30 + 0.05)
+    assert playout.line.jitter_s == pytest.approx(0.05)
+    assert playout.position("i", 0.38) == HeardPosition(0.30, 0.30, 0.36, HeardBy.MARKS)
+    playout.due(0.4)
+    assert playout.heard_s("i", 0.42) == pytest.approx(0.30 + 0.02)
+
+
+def test_nothing_is_known_of_an_item_that_is_not_in_hand() -> None:
+    """Rather than an exception in the middle of a barge-in."""
+    assert ledger().position("nobody", 1.0) == HeardPosition(0.0, 0.0, 0.0, HeardBy.ESTIMATE)
 
 
 def test_a_clear_of_speech_that_was_not_sent_writes_nothing() -> None:
@@ -208,6 +281,19 @@ def test_c7_heard_starts_from_zero_for_each_item() -> None:
     assert playout.heard_s("i2", 5.0) == 0.0
 
 
+def test_a_mark_behind_audio_that_was_played_long_ago_is_expected_now() -> None:
+    """The end of an item that is said seconds late: its mark has its full time, and says nothing about the line."""
+    playout = ledger()
+    playout.push("r", "i", speech(6))
+    playout.due(0.0)
+    playout.expire(3.0)
+    playout.finish("i")
+    (name,) = marks(playout.due(3.0))
+    assert playout.deadline() == 3.0 + SETTINGS.echo_late_s
+    playout.echoed(name, 3.1)
+    assert playout.line.round_trip_s == pytest.approx(0.1)
+
+
 def test_c18_marks_that_never_come_back_are_given_up_by_the_clock() -> None:
     """A lost echo costs bounded time, and is counted as assumed."""
     playout = ledger()
@@ -220,6 +306,74 @@ def test_c18_marks_that_never_come_back_are_given_up_by_the_clock() -> None:
     found = playout.expire(2.5)
     assert found == [Played("r", "i", assumed=True)]
     assert (playout.counts.marks_assumed, playout.deadline()) == (2, None)
+    assert (playout.line.confirmed_by, playout.line.round_trip_s) == (ConfirmedBy.CLOCK, None)
+
+
+def lost_marks(playout: PlayoutLedger, item: str, begin: float) -> list[str]:
+    """Let an item of a second be spoken whose marks do not come back in time."""
+    playout.push("r", item, speech(50))
+    playout.finish(item)
+    names = marks([order for _, order in run_until(playout, begin, begin + 2.0)])
+    playout.expire(begin + 4.0)
+    return names
+
+
+def test_c18_a_carrier_that_stops_returning_marks_is_not_waited_for() -> None:
+    """After three in a row the clock is believed after its margin; marks are still placed."""
+    playout = ledger()
+    lost_marks(playout, "i1", 0.0)
+    assert playout.counts.marks_assumed >= 3
+    playout.push("r", "i2", speech(9))
+    playout.finish("i2")
+    assert marks(playout.due(10.0))
+    assert playout.deadline() == pytest.approx(10.06 + SETTINGS.clock_margin_s)
+    assert playout.expire(10.18 + SETTINGS.clock_margin_s) == [Played("r", "i2", assumed=True)]
+    assert playout.line.confirmed_by is ConfirmedBy.CLOCK
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["in time", "late"])
+def test_c18_the_first_echo_that_comes_again_restores_trust(late: bool) -> None:
+    """Also one that was given up already: with a trip beyond the margin no other would ever come."""
+    playout = ledger()
+    names = lost_marks(playout, "i1", 0.0)
+    playout.push("r", "i2", speech(20))
+    (name, *_) = marks(playout.due(10.0))
+    assert playout.echoed(names[-1] if late else name, 10.1)[0] is EchoKind.HEARD
+    (name, *_) = marks(playout.due(10.2)) + marks(playout.due(10.4))
+    playout.expire(10.4 + SETTINGS.clock_margin_s)
+    assert playout.echoed(name, 10.9)[0] is EchoKind.HEARD
+    assert (playout.counts.marks_late, playout.line.confirmed_by) == (int(late), ConfirmedBy.BOTH)
+
+
+def test_a_late_echo_says_that_what_was_assumed_is_so_and_counts_once() -> None:
+    """The position is the same; what it is known by is not."""
+    playout = ledger()
+    playout.push("r", "i", speech(9))
+    (name, *_) = marks(playout.due(0.0))
+    playout.expire(2.5)
+    assert playout.position("i", 2.5) == HeardPosition(0.06, 0.06, 0.18, HeardBy.ESTIMATE)
+    assert [playout.echoed(name, 2.6)[0] for _ in range(2)] == [EchoKind.HEARD, EchoKind.UNMATCHED]
+    assert playout.position("i", 2.5) == HeardPosition(0.06, 0.06, 0.18, HeardBy.MARKS)
+
+
+def test_c18_a_carrier_without_marks_is_counted_by_the_clock() -> None:
+    """No mark is placed; a position counts as played after a short margin, and is called an estimate."""
+    playout = ledger(NO_MARKS)
+    playout.push("r", "i", speech(20))
+    playout.finish("i")
+    orders = [order for _, order in run_until(playout, 0.0, 1.0)]
+    assert (marks(orders), audio(orders)) == ([], speech(20))
+    assert playout.deadline() == pytest.approx(0.06 + 0.3)
+    assert playout.expire(0.36) == []
+    assert playout.position("i", 0.36) == HeardPosition(0.06, 0.06, 0.4, HeardBy.ESTIMATE)
+    assert playout.heard_s("i", 0.4) == pytest.approx(0.1)
+    assert playout.echoed("", 0.4)[0] is EchoKind.UNMATCHED
+    assert playout.expire(0.7) == [Played("r", "i", assumed=True)]
+    assert (playout.counts.marks_placed, playout.counts.marks_assumed, playout.line.confirmed_by) == (
+        0,
+        0,
+        ConfirmedBy.CLOCK,
+    )
 
 
 def test_c21_what_exceeds_the_limit_is_refused_not_kept() -> None:
@@ -230,150 +384,16 @@ def test_c21_what_exceeds_the_limit_is_refused_not_kept() -> None:
     assert playout.waiting_bytes == 500 * FRAME_BYTES
 
 
-@attrs.define
-class Carrier:
-    """The dumbest thing that plays: a list of what arrived, played in order on the clock."""
-
-    waiting: list[tuple[float, str | None, int]] = attrs.field(factory=list)  # (seconds, mark, bytes)
-    busy_until: float = 0.0
-    played_bytes: int = 0
-
-    def take(self, order: LegOrder, now: float) -> None:
-        if isinstance(order, ClearPlayout):
-            self.waiting = [(now, mark, 0) for _, mark, _ in self.waiting if mark]
-            self.busy_until = now
-        elif isinstance(order, PlayAudio):
-            self.busy_until = max(self.busy_until, now) + len(order.audio) / 8000
-            self.waiting.append((self.busy_until, None, len(order.audio)))
-        else:
-            self.waiting.append((max(self.busy_until, now), order.name, 0))
-
-    def advance(self, now: float) -> list[str]:
-        echoes = []
-        while self.waiting and self.waiting[0][0] <= now + 1e-9:
-            _, mark, size = self.waiting.pop(0)
-            self.played_bytes += size
-            if mark:
-                echoes.append(mark)
-        return echoes
-
-
-class PlayoutMachine(RuleBasedStateMachine):
-    """The ledger against a carrier that confirms late, in any order, doubled, or not at all."""
-
-    @initialize()
-    def begin(self) -> None:
-        self.playout = ledger()
-        self.carrier = Carrier()
-        self.now = 0.0
-        self.items = 0
-        self.open_item: str | None = None
-        self.pushed: dict[str, bytes] = {}
-        self.sent: dict[str, bytes] = {}
-        self.echoes: list[str] = []
-        self.names: set[str] = set()
-        self.generation_seen = 0
-        self.done: list[str] = []
-        self.cut: list[str] = []
-
-    @rule(frames=st.integers(1, 40), odd=st.integers(0, 159))
-    def agent_speaks(self, frames: int, odd: int) -> None:
-        if self.open_item is None:
-            self.items += 1
-            self.open_item = f"i{self.items}"
-            self.pushed[self.open_item] = b""
-        piece = bytes([self.items % 200 + 1]) * (frames * FRAME_BYTES + odd)
-        refused = self.playout.push(f"r{self.items}", self.open_item, piece)
-        self.pushed[self.open_item] += piece[: len(piece) - refused]
-
-    @rule()
-    @precondition(lambda self: self.open_item)
-    def agent_ends(self) -> None:
-        assert self.open_item is not None
-        self.note(self.playout.finish(self.open_item))
-        self.open_item = None
-
-    @rule(step_s=st.sampled_from([0.0, 0.02, 0.06, 0.2, 1.0, 2.0]))
-    def time_passes(self, step_s: float) -> None:
-        self.now += step_s
-        self.echoes += self.carrier.advance(self.now)
-        self.note(self.playout.expire(self.now))
-
-    @rule()
-    def writer_writes(self) -> None:
-        for order in self.playout.due(self.now):
-            assert order.generation >= self.generation_seen
-            self.generation_seen = order.generation
-            self.carrier.take(order, self.now)
-            if isinstance(order, PlayAudio):
-                self.sent[order.item_id] = self.sent.get(order.item_id, b"") + order.audio
-            elif isinstance(order, PlaceMark):
-                assert order.name not in self.names
-                self.names.add(order.name)
-
-    @rule(data=st.data(), times=st.integers(1, 2))
-    @precondition(lambda self: self.echoes)
-    def carrier_confirms(self, data: st.DataObject, times: int) -> None:
-        name = data.draw(st.sampled_from(self.echoes))
-        self.echoes.remove(name)
-        for _ in range(times):
-            self.note(self.playout.echoed(name, self.now)[1])
-
-    @rule()
-    @precondition(lambda self: self.echoes)
-    def an_echo_is_lost(self) -> None:
-        self.echoes.pop(0)
-
-    @rule()
-    def caller_barges_in(self) -> None:
-        for cut in self.playout.clear(self.now):
-            length_s = len(self.pushed[cut.item_id]) / 8000
-            assert 0 <= cut.heard_s <= length_s
-            self.cut.append(cut.item_id)
-        self.open_item = None
-        self.writer_writes()
-
-    def note(self, found: list[FirstHeard | Played] | list[Played]) -> None:
-        self.done += [event.item_id for event in found if isinstance(event, Played)]
-
-    @invariant()
-    def each_item_has_one_fate_at_most(self) -> None:
-        fates = self.done + self.cut
-        assert len(fates) == len(set(fates))
-
-    @invariant()
-    def items_leave_whole_and_in_order(self) -> None:
-        for item, sent in self.sent.items():
-            pushed = self.pushed[item]
-            assert sent[: len(pushed)] == pushed[: len(sent)]
-            assert set(sent[len(pushed) :]) <= {0xFF}
-
-    @invariant()
-    def never_further_ahead_than_the_lead(self) -> None:
-        assert self.carrier.busy_until - self.now <= SETTINGS.lead_s + 1e-6
-
-    @invariant()
-    def never_claims_more_than_was_sent(self) -> None:
-        for item, pushed in self.pushed.items():
-            heard = self.playout.heard_s(item, self.now) * 8000
-            assert heard <= min(len(pushed), len(self.sent.get(item, b""))) + 1e-6
-
-    @invariant()
-    def speaking_means_that_something_is_in_hand(self) -> None:
-        unsettled = set(self.pushed) - set(self.done) - set(self.cut)
-        assert self.playout.speaking == bool(unsettled)
-
-    def teardown(self) -> None:
-        """Liveness: with an end said and time passing, everything is played by echo or by the clock."""
-        if self.open_item is not None:
-            self.agent_ends()
-        for _ in range(400):
-            self.writer_writes()
-            self.time_passes(0.06)
-        self.time_passes(2.0)
-        assert not self.playout.speaking
-        assert (self.playout.deadline(), self.playout.next_due()) == (None, None)
-
-
-PlayoutMachine.TestCase.settings = hypothesis_settings(max_examples=120, stateful_step_count=40, deadline=None)
-TestPlayoutMachine = PlayoutMachine.TestCase
+@pytest.mark.parametrize(("minutes", "within_s"), [(1, 0.0), (12, 30.0)], ids=["a minute", "c21"])
+def test_c21_a_burst_waits_here_and_not_at_the_carrier(minutes: int, within_s: float) -> None:
+    """A minute at once, and twelve in half a minute: bounded here, and the line is as far ahead as ever."""
+    playout = ledger(attrs.evolve(SETTINGS, waiting_limit_s=600.0))
+    now, kept, sent = 0.0, 0, 0
+    for number in range(minutes * 60):
+        now = number * within_s / (minutes * 60)
+        kept += 8000 - playout.push("r", "i", speech(50))
+        sent += len(audio(playout.due(now)))
+        assert playout.waiting_bytes == kept - sent <= 600 * 8000
+        assert playout.lead_s(now) <= SETTINGS.lead_s + 1e-6
+        assert sent <= (now + SETTINGS.lead_s) * 8000
+    assert (kept == 60 * 8000) == (minutes == 1)

@@ -195,12 +195,14 @@ def _capabilities(asked: SessionConfig, echo: EffectiveConfig | None) -> Capabil
     """Return what the session does by itself; without an echo, the most that it might do."""
     detection = None if echo is None else echo.turn_detection
     detects = detection is None or detection.kind is not DetectionKind.OFF
+    silence_ms = None if detection is None else detection.silence_duration_ms
     return Capabilities(
         detects_turns=detects,
         replies=detects and (detection is None or detection.create_response),
         interrupts=detects and (detection is None or detection.interrupt_response),
         speaks=asked.output_modality != "text",
         transcribes_caller=echo is None or echo.transcription_model is not None,
+        silence_s=None if silence_ms is None else silence_ms / 1000,
     )
 
 

@@ -83,7 +83,7 @@ class OpenAIRealtime:
         return SessionConfig(
             input_format=audio_format,
             output_format=audio_format,
-            turn_detection=_locked(self.turn_detection, brief.lockout),
+            turn_detection=_locked(self._detection(brief), brief.lockout),
             instructions=brief.instructions or UNSET,
             output_modality=self.modality,
             noise_reduction=self.noise_reduction,
@@ -91,6 +91,10 @@ class OpenAIRealtime:
             voice=self.voice,
             speed=self.speed,
         )
+
+    def _detection(self, brief: Brief) -> TurnDetection | None:
+        """Return the turn detection of the talk itself."""
+        return _only_hears(self.turn_detection) if brief.engine_takes_turns else self.turn_detection
 
     def fingerprint(self, brief: Brief) -> str:
         """See `voicecore.ports.Provider`: where it is opened, and the canonical configuration, tools included."""
@@ -115,7 +119,7 @@ class OpenAIRealtime:
             url=self.url(),
             api_key=self.api_key,
             config=self.session_config(brief),
-            turn_detection=self.turn_detection,
+            turn_detection=self._detection(brief),
             lockout=brief.lockout,
         )
         return open_session(world, plan, self.limits)
@@ -125,11 +129,14 @@ def _locked(detection: TurnDetection | None, lockout: Lockout) -> TurnDetection 
     """Return turn detection under a lockout."""
     if detection is None or lockout is Lockout.DEAF:
         return None
-    if lockout is Lockout.NONE:
-        return detection
+    return detection if lockout is Lockout.NONE else _only_hears(detection)
+
+
+def _only_hears(detection: TurnDetection | None) -> TurnDetection | None:
+    """Return turn detection that says when the caller speaks and commits turns, and does nothing about it."""
     if isinstance(detection, ServerVad):  # a prompt into the silence would be a reply too
         return attrs.evolve(detection, create_response=False, interrupt_response=False, idle_timeout_ms=None)
-    return attrs.evolve(detection, create_response=False, interrupt_response=False)
+    return detection and attrs.evolve(detection, create_response=False, interrupt_response=False)
 
 
 def _spoken(wanted: AudioFormat) -> AudioFormat:

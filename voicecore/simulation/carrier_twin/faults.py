@@ -47,12 +47,24 @@ class LineFaults:
     """Put an event of an unheard-of kind behind every n-th frame."""
     echoes: EchoOrder = EchoOrder.FAITHFUL
     echo_delay_s: float = 0.0
+    echo_jitter_s: float = 0.0
+    """Each echo leaves up to so much later, never before the one ahead of it."""
+    echo_loss: float = 0.0
+    """The share of echoes that never leave, from 0 to 1."""
+    echoes_until_s: float | None = None
+    """From this moment of the stream on, no echo leaves any more."""
+    media_jitter_s: float = 0.0
+    """Each message of the application arrives up to so much later, never before the one ahead of it."""
     frames_in_burst: int = 1
     """Frames are held back and sent so many at once."""
     does_not_read_from_s: float | None = None
+    does_not_read_between_s: tuple[float, float] | None = None
+    """Nothing is read between these two moments of the stream; then reading goes on."""
     goodbye: Goodbye = Goodbye.STOP
     ends_at_s: float | None = None
     """The call ends at this moment, whatever the caller does."""
+    seed: int = 1
+    """Of what is drawn: jitter and losses."""
 
 
 @attrs.frozen(kw_only=True)

@@ -4,6 +4,8 @@ Rule 1: frames leave on absolute times, one every 20 ms, silence included.
 Rule 2: what the application sends is played, marked or dropped by playout.py;
 what it should not have sent is kept as a violation.
 Rule 3: every message is a line of the ledger, with its time.
+Rule 4: what a line does wrong by chance is drawn from its faults' seed; a healthy
+line draws nothing.  Order is kept both ways, as a socket keeps it.
 
 Used by exchange.py; tests look at what it kept.
 """
@@ -11,6 +13,8 @@ Used by exchange.py; tests look at what it kept.
 from __future__ import annotations
 
 import hashlib
+import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal
 
@@ -75,8 +79,11 @@ class Line:
         self._writer = writer
         self._caller = Caller(script, now)
         self._hang_up = trio.Event()
-        self._echoes: list[tuple[float, str]] = []
+        self._echoes: list[tuple[float, str]] = []  # (leaves at, name), in this order
         self._pulse = trio.Event()
+        self._arrivals: deque[tuple[float, str]] = deque()  # (arrives at, text); bounded by what jitter holds back
+        self._arrived = trio.Event()
+        self._chance = random.Random(faults.seed)
 
     # --- what tests do to it -------------------------------------------------------
 
@@ -101,6 +108,7 @@ class Line:
         async with trio.open_nursery() as nursery:
             await self._open(socket, parameters)
             nursery.start_soon(self._read, socket)
+            nursery.start_soon(self._take_arrivals)
             nursery.start_soon(self._return_marks, socket)
             nursery.start_soon(self._speak, socket)
             await self._hang_up.wait()
@@ -154,17 +162,41 @@ class Line:
             await self._send(socket, self._writer.unknown(), "unknown")
 
     async def _read(self, socket: WebSocket) -> None:
-        blind_from = self._faults.does_not_read_from_s
         while True:
-            if blind_from is not None and trio.current_time() - self.began_at >= blind_from:
-                await trio.sleep_forever()
+            await self._until_it_reads()
             try:
                 texts = await socket.receive()
             except ConnectionLost:
                 self.end("application")
                 return
             for text in texts:
-                self._take(text)
+                self._arrive(text)
+
+    async def _until_it_reads(self) -> None:
+        seconds = trio.current_time() - self.began_at
+        blind_from, pause = self._faults.does_not_read_from_s, self._faults.does_not_read_between_s
+        if blind_from is not None and seconds >= blind_from:
+            await trio.sleep_forever()
+        if pause is not None and pause[0] <= seconds < pause[1]:
+            await trio.sleep_until(self.began_at + pause[1])
+
+    def _arrive(self, text: str) -> None:
+        if not self._faults.media_jitter_s:
+            self._take(text)
+            return
+        arrives_at = trio.current_time() + self._chance.uniform(0.0, self._faults.media_jitter_s)
+        last = self._arrivals[-1][0] if self._arrivals else arrives_at
+        self._arrivals.append((max(arrives_at, last), text))
+        self._arrived.set()
+
+    async def _take_arrivals(self) -> None:
+        """Take what was held back, each message at its moment."""
+        while True:
+            while not self._arrivals:
+                self._arrived = trio.Event()
+                await self._arrived.wait()
+            await trio.sleep_until(self._arrivals[0][0])
+            self._take(self._arrivals.popleft()[1])
 
     def _take(self, text: str) -> None:
         now = trio.current_time()
@@ -190,13 +222,28 @@ class Line:
     # --- marks -------------------------------------------------------------------------
 
     def _take_returns(self, returns: list[MarkReturn], now: float) -> None:
-        order = self._faults.echoes
-        if order is EchoOrder.NEVER:
+        if not self._echoes_at(now):
             return
+        order = self._faults.echoes
         names = [back.name for back in (reversed(returns) if order is EchoOrder.REVERSED else returns)]
         times = 2 if order is EchoOrder.DOUBLED else 1
-        self._echoes += [(now + self._faults.echo_delay_s, name) for name in names for _ in range(times)]
+        for name in names:
+            if not self._loses_echo():
+                self._echoes += [(self._echo_leaves_at(now), name)] * times
         self._pulse.set()
+
+    def _echoes_at(self, now: float) -> bool:
+        until = self._faults.echoes_until_s
+        return self._faults.echoes is not EchoOrder.NEVER and (until is None or now - self.began_at < until)
+
+    def _loses_echo(self) -> bool:
+        return self._faults.echo_loss > 0 and self._chance.random() < self._faults.echo_loss
+
+    def _echo_leaves_at(self, now: float) -> float:
+        leaves_at = now + self._faults.echo_delay_s
+        if self._faults.echo_jitter_s:
+            leaves_at += self._chance.uniform(0.0, self._faults.echo_jitter_s)
+        return max(leaves_at, self._echoes[-1][0]) if self._echoes else leaves_at
 
     async def _return_marks(self, socket: WebSocket) -> None:
         while True:

@@ -60,6 +60,8 @@ class EchoedTurnDetection:
     kind: DetectionKind
     create_response: bool
     interrupt_response: bool
+    silence_duration_ms: int | None = None
+    """The silence that ends a turn; None: not echoed, or not a fixed one."""
 
 
 @attrs.frozen(kw_only=True)
@@ -150,6 +152,7 @@ def _turn_detection(hearing: Fields) -> EchoedTurnDetection:
         kind=kind,
         create_response=detects if create is None else create,
         interrupt_response=detects if interrupt is None else interrupt,
+        silence_duration_ms=wire.optional_count("silence_duration_ms"),
     )
 
 

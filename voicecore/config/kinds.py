@@ -1,14 +1,14 @@
 """The kinds of values a setting may be: how its text is read, what is accepted.
 
 A `Kind` is the attrs validator of its field, so that a value made in Python
-passes the same check as one from the file, and `config.py` finds the kind of a
+passes the same check as one from the file, and `loader.py` finds the kind of a
 key by looking at the field.
 
 Rule 1: ``accept`` raises ValueError with the problem in words, nothing else.
 Rule 2: a text is repeated in a problem only where a number or one of a few
 words was expected: what stands elsewhere by mistake may be a secret.
 
-Level 4.  Used by config.py only.
+Level 4.  Used by sections.py and loader.py.
 """
 
 from __future__ import annotations

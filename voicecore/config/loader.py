@@ -11,7 +11,7 @@ Rule 3: no value that could be a secret, and no URL, is repeated in a message.
 
 Level 4.  Pure: the text and the environment are arguments, so that only the
 command line and embedding programs read a file or ``os.environ``.
-Used by assembly.py and cli/.  The kinds of values are in config_kinds.py.
+Used by assembly.py and cli/.  The sections are in sections.py, the kinds of values in kinds.py.
 """
 
 from __future__ import annotations
@@ -19,33 +19,26 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import attrs
 
-from voicecore import config_kinds as kinds
-from voicecore.config_kinds import Kind
+from voicecore.config.kinds import Kind
+from voicecore.config.sections import (
+    AgentSettings,
+    BargeInSettings,
+    IdleSettings,
+    KeypadEntrySettings,
+    OpenAIRealtimeSettings,
+    OutboundSettings,
+    ParkingLotSettings,
+    PlayoutPaceSettings,
+    ServerSettings,
+    TwilioSettings,
+)
 from voicecore.errors import ConfigError, printable
-from voicecore.secrets import Secret
-
-ProviderName = Literal["openai_realtime"]
-TurnDetection = Literal["server_vad", "semantic_vad"]
-Eagerness = Literal["low", "medium", "high", "auto"]
-NoiseReduction = Literal["near_field", "far_field", "off"]
-SessionAudio = Literal["carrier", "pcm"]
-Speaker = Literal["agent", "caller", "whoever"]
-ProtectionUntil = Literal["heard", "first_audio", "off", "auto"]
-CallerAudio = Literal["hold", "drop", "forward"]
-MachineDetectionWhen = Literal["off", "async", "sync"]
-MachineAction = Literal["hang_up", "leave_message", "go_on"]
-ParkingWhenFull = Literal["oldest_gives_way", "newest_goes_cold"]
 
 FILE_NAME = "voicecore.toml"
-APOLOGY: str | None = "We are sorry, this call cannot be continued. Please call again later."
-MAX_CALLS_LIMIT = 10_000
-SILENCE_LIMIT_MS = 10_000
-WAIT_LIMIT_MS = 60_000
 
 _PREFIX = "VOICECORE_"
 _OWNERS_VARIABLES: Mapping[str, str] = {  # as their owners spell them
@@ -56,143 +49,16 @@ _OWNERS_VARIABLES: Mapping[str, str] = {  # as their owners spell them
     "providers.openai_realtime.base_url": "OPENAI_BASE_URL",
 }
 
-# A provider that honours a setting only under one way of detecting turns.
-_BELONGS_TO_VAD: Mapping[str, TurnDetection] = {
-    "vad_threshold": "server_vad",
-    "silence_duration_ms": "server_vad",
-    "eagerness": "semantic_vad",
+# Settings that mean something only beside one value of another; its key, and that value.
+_NEEDS: Mapping[str, tuple[str, str]] = {
+    "providers.openai_realtime.vad_threshold": ("providers.openai_realtime.turn_detection", "server_vad"),
+    "providers.openai_realtime.silence_duration_ms": ("providers.openai_realtime.turn_detection", "server_vad"),
+    "providers.openai_realtime.eagerness": ("providers.openai_realtime.turn_detection", "semantic_vad"),
+    "barge_in.min_words": ("barge_in.stops_at", "words"),
+    "barge_in.min_speech_ms": ("barge_in.stops_at", "speech"),
+    "barge_in.echo_gate_ms": ("barge_in.line_echo", "present"),
+    "barge_in.gate_ms": ("barge_in.line_echo", "cancelled"),
 }
-
-
-@attrs.frozen(kw_only=True)
-class ServerSettings:
-    """Where calls come in, and what is kept of them."""
-
-    host: str = attrs.field(default="127.0.0.1", validator=kinds.WORD)
-    port: int = attrs.field(default=8000, validator=kinds.whole(0, 65_535))
-    """0 picks a free port."""
-    public_url: str | None = attrs.field(default=None, validator=kinds.PUBLIC_URL)
-    """How carriers reach this server: https, or http where the host is loopback. Signatures are made over it."""
-    max_calls: int = attrs.field(default=200, validator=kinds.whole(1, MAX_CALLS_LIMIT))
-    """Calls ringing or talking at once."""
-    data_dir: Path | None = attrs.field(default=None, validator=kinds.PATH)
-    """One folder a call is kept here; None: nothing is kept."""
-    record_audio: bool = attrs.field(default=False, validator=kinds.SWITCH)
-    """Also keep a stereo recording of each call."""
-
-    def __attrs_post_init__(self) -> None:
-        if self.record_audio and self.data_dir is None:
-            raise ConfigError("server.record_audio", "needs server.data_dir, where recordings are kept")
-        if self.public_url is None and not kinds.is_loopback(self.host):
-            raise ConfigError("server.public_url", "missing; it is needed where server.host is not loopback")
-
-
-@attrs.frozen(kw_only=True)
-class AgentSettings:
-    """Who answers."""
-
-    provider: ProviderName = attrs.field(default="openai_realtime", validator=kinds.one_of(get_args(ProviderName)))
-    instructions: str = attrs.field(validator=kinds.TEXT)
-    first_message: str | None = attrs.field(default=None, validator=kinds.OPTIONAL_TEXT)
-    """Said word for word when the call begins; None: the caller begins."""
-    first_message_file: Path | None = attrs.field(default=None, validator=kinds.PATH)
-    """A WAV recording (mono, 16 bit) to play in place of the model's voice; `first_message` are its words."""
-    speaks_first: Speaker = attrs.field(default="agent", validator=kinds.one_of(get_args(Speaker)))
-    """Who begins: the agent; the caller, for whom the agent waits; or whoever does."""
-    protect_first_message: ProtectionUntil = attrs.field(
-        default="auto", validator=kinds.one_of(get_args(ProtectionUntil))
-    )
-    """Until when caller speech cannot end it: until it was heard whole, until its first audio was, or not at all.
-    "auto": heard whole on calls that we place, first audio on calls that come in."""
-    caller_audio: CallerAudio = attrs.field(default="hold", validator=kinds.one_of(get_args(CallerAudio)))
-    """What becomes of the caller's words meanwhile: answered afterwards, dropped, or given to the model at once."""
-    hello_wait_ms: int = attrs.field(default=4000, validator=kinds.whole(1, WAIT_LIMIT_MS))
-    """How long the agent waits for a caller who is to speak first."""
-    lead_in_ms: int = attrs.field(default=0, validator=kinds.whole(0, WAIT_LIMIT_MS))
-    """Pause between pick-up and the first message: some lines lose their first moments."""
-    prepare_first_message: bool = attrs.field(default=False, validator=kinds.SWITCH)
-    """Generate it while the phone rings: at once at pick-up, and paid for where nobody answers."""
-
-    def __attrs_post_init__(self) -> None:
-        if self.first_message_file is not None and self.first_message is None:
-            raise ConfigError("agent.first_message", "missing; a recorded first message needs its words too")
-
-
-@attrs.frozen(kw_only=True)
-class OutboundSettings:
-    """How calls are placed."""
-
-    ring_timeout_s: int = attrs.field(default=30, validator=kinds.whole(5, 600))
-    machine_detection: MachineDetectionWhen = attrs.field(
-        default="off", validator=kinds.one_of(get_args(MachineDetectionWhen))
-    )
-    """Whether the carrier listens for answering machines: beside the call, or before it (dead air for people)."""
-    on_machine: MachineAction = attrs.field(default="hang_up", validator=kinds.one_of(get_args(MachineAction)))
-    machine_message: str | None = attrs.field(default=None, validator=kinds.OPTIONAL_TEXT)
-    """Said to an answering machine once its greeting has ended."""
-
-    def __attrs_post_init__(self) -> None:
-        leaves = self.on_machine == "leave_message"
-        if leaves and self.machine_message is None:
-            raise ConfigError("outbound.machine_message", 'missing; on_machine = "leave_message" needs it')
-        if leaves and self.machine_detection == "off":
-            raise ConfigError("outbound.machine_detection", 'must be "async" or "sync" to leave a message')
-
-
-@attrs.frozen(kw_only=True)
-class ParkingLotSettings:
-    """Sessions that are opened before pick-up."""
-
-    enabled: bool = attrs.field(default=True, validator=kinds.SWITCH)
-    max_sessions: int = attrs.field(default=200, validator=kinds.whole(1, MAX_CALLS_LIMIT))
-    when_full: ParkingWhenFull = attrs.field(
-        default="oldest_gives_way", validator=kinds.one_of(get_args(ParkingWhenFull))
-    )
-    """Which call goes cold when more ring than that."""
-
-
-@attrs.frozen(kw_only=True)
-class TwilioSettings:
-    """The account that calls come through."""
-
-    account_sid: str = attrs.field(validator=kinds.ACCOUNT_SID)
-    auth_token: Secret = attrs.field(validator=kinds.SECRET)
-    """Signs webhooks and authenticates REST requests."""
-    phone_number: str | None = attrs.field(default=None, validator=kinds.PHONE_NUMBER)
-    """Our own number in E.164 form, which calls are placed from; None: none are placed."""
-    api_base_url: str = attrs.field(default="https://api.twilio.com", validator=kinds.HTTP_URL)
-    verify_signatures: bool = attrs.field(default=True, validator=kinds.SWITCH)
-    """Off only in writing: without it anybody who finds the port can start calls."""
-    apology: str | None = attrs.field(default=APOLOGY, validator=kinds.OPTIONAL_TEXT)
-    """What the carrier says when our side ends a call because it cannot go on; "" for nothing."""
-
-
-@attrs.frozen(kw_only=True)
-class OpenAIRealtimeSettings:
-    """The model that listens and speaks. Ranges and names are those of OpenAI Realtime's session object."""
-
-    api_key: Secret = attrs.field(validator=kinds.SECRET)
-    base_url: str = attrs.field(default="wss://api.openai.com/v1", validator=kinds.WEBSOCKET_URL)
-    """ws(s) or http(s); the provider adds ``/realtime?model=…``."""
-    model: str = attrs.field(default="gpt-realtime-2.1", validator=kinds.WORD)
-    voice: str = attrs.field(default="marin", validator=kinds.WORD)
-    turn_detection: TurnDetection = attrs.field(default="server_vad", validator=kinds.one_of(get_args(TurnDetection)))
-    """A call needs one: without it nobody would notice that the caller has finished."""
-    vad_threshold: float = attrs.field(default=0.5, validator=kinds.number(0, 1))
-    """How sure server_vad must be that it hears speech; 0.6 to 0.7 helps against echo on telephone lines."""
-    silence_duration_ms: int = attrs.field(default=500, validator=kinds.whole(0, SILENCE_LIMIT_MS))
-    """Silence after which server_vad ends the caller's turn."""
-    eagerness: Eagerness = attrs.field(default="auto", validator=kinds.one_of(get_args(Eagerness)))
-    """How soon semantic_vad ends the caller's turn; "low" may wait 8 s."""
-    transcription_model: str = attrs.field(default="gpt-realtime-whisper", validator=kinds.WORD)
-    language: str | None = attrs.field(default=None, validator=kinds.OPTIONAL_WORD)
-    """What the caller speaks, such as "en"; None: the transcription finds out."""
-    noise_reduction: NoiseReduction = attrs.field(
-        default="near_field", validator=kinds.one_of(get_args(NoiseReduction))
-    )
-    speed: float = attrs.field(default=1.0, validator=kinds.number(0.25, 1.5))
-    audio: SessionAudio = attrs.field(default="carrier", validator=kinds.one_of(get_args(SessionAudio)))
-    """The session's audio: the carrier's own format, passed through, or PCM16 at 24 kHz, converted both ways."""
 
 
 @attrs.frozen(kw_only=True)
@@ -215,6 +81,10 @@ class Settings:
 
     server: ServerSettings
     agent: AgentSettings
+    barge_in: BargeInSettings
+    idle: IdleSettings
+    keypad: KeypadEntrySettings
+    playout: PlayoutPaceSettings
     outbound: OutboundSettings
     parking: ParkingLotSettings
     carriers: CarrierSettings
@@ -251,6 +121,10 @@ class Settings:
 _SECTIONS: Mapping[str, type[attrs.AttrsInstance]] = {
     "server": ServerSettings,
     "agent": AgentSettings,
+    "barge_in": BargeInSettings,
+    "idle": IdleSettings,
+    "keypad": KeypadEntrySettings,
+    "playout": PlayoutPaceSettings,
     "outbound": OutboundSettings,
     "parking": ParkingLotSettings,
     "carriers.twilio": TwilioSettings,
@@ -347,6 +221,10 @@ class _Reader:
         return Settings(
             server=built["server"],
             agent=built["agent"],
+            barge_in=built["barge_in"],
+            idle=built["idle"],
+            keypad=built["keypad"],
+            playout=built["playout"],
             outbound=built["outbound"],
             parking=built["parking"],
             carriers=CarrierSettings(twilio=built["carriers.twilio"]),
@@ -393,14 +271,12 @@ class _Reader:
             return None
 
     def _find_unused(self) -> None:
-        section = "providers.openai_realtime"
-        chosen = self._given.get(f"{section}.turn_detection", "server_vad")
-        if chosen not in get_args(TurnDetection):
-            return  # already a problem
-        for name, detection in _BELONGS_TO_VAD.items():
-            key = f"{section}.{name}"
-            if key in self._given and chosen != detection:
-                self._complain(key, f"has no effect unless turn_detection is {detection!r}{self._origins[key]}")
+        for key, (other, needed) in _NEEDS.items():
+            section, _, name = other.rpartition(".")
+            chosen = self._given.get(other, attrs.fields_dict(_SECTIONS[section])[name].default)
+            is_wrong = any(problem.key == other for problem in self.problems)
+            if key in self._given and chosen != needed and not is_wrong:
+                self._complain(key, f"has no effect unless {name} is {needed!r}{self._origins[key]}")
 
     def _complain(self, key: str, problem: str) -> None:
         self.problems.append(ConfigError(key, problem))

@@ -1,24 +1,22 @@
-"""What observers are told while a call goes on, and the report at its end.
+"""What a call came to: the report, and the values that it is made of.
 
-Rule 1: a fact is frozen, says what happened and when, and changes nothing.
-``at_s`` counts on Trio's clock from the start of the media; before that (up to
-`CallBegan`, of which ``ringing_s`` tells how long it took) from the first word of
-the call.
-Rule 2: history and record do not depend on observers; with none, a call is the same.
-Rule 3: a figure that was not measured is None, never zero.
+Rule 1: a figure that was not measured is None, never zero.
+Rule 2: the record on disk is a report and nothing else.
 
-Made in turns/ and engine/; read by observe/, the command line and embedding programs.
+Level 0.  Made in turns/ and engine/, told with the last fact, `CallEnded`; read by
+observe/, the command line and embedding programs.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import attrs
 
 from voicecore.events import TokenUsage
+from voicecore.facts.decisions import Decision
 
 
 class EndCause(enum.Enum):
@@ -42,6 +40,7 @@ class EndCause(enum.Enum):
     RING_TIMEOUT = "ring_timeout"  #: our own limit; the carrier said nothing in time
     MACHINE_ANSWERED = "machine_answered"
     MESSAGE_LEFT = "message_left"  #: a machine answered, and its message was played to the end
+    CALLER_SILENT = "caller_silent"  #: no word in answer to the prompts
     TIME_LIMIT = "time_limit"
     SHUT_DOWN = "shut_down"
     FAILED = "failed"
@@ -68,18 +67,84 @@ class TranscriptLine:
     interrupted: bool = False
 
 
+class TurnEnd(enum.Enum):
+    """How a turn ended: exactly one each."""
+
+    COMPLETED = "completed"  #: the agent's words were played to their end
+    INTERRUPTED = "interrupted"  #: by the caller, or because the call took another course
+    DROPPED = "dropped"  #: nobody is to answer it, for a reason
+    FAILED = "failed"  #: no reply came, though it was asked for
+    CALL_OVER = "call over"  #: the call ended first
+
+
+@attrs.frozen(kw_only=True)
+class Overlap:
+    """The caller spoke over the agent; seconds, None is "not seen"."""
+
+    began_at_s: float
+    """The onset was read; since the call began. Stamped once, by the first onset."""
+    detection_s: float
+    """From there to the decision that it is a barge-in."""
+    clear_s: float | None
+    """From the decision to the clear on the carrier's wire."""
+    silence_s: float | None
+    """From the clear on the wire to its first flushed mark: by then the ear was silent."""
+
+
 @attrs.frozen(kw_only=True)
 class TurnTimes:
-    """When the steps of one reply happened, in seconds since the call began; None is "not seen"."""
+    """One turn: what the caller said, if anything, and the agent's words behind it.
 
-    response_id: str
-    caller_stopped_at_s: float | None
+    Moments (``*_at_s``) are seconds since the call began; None is "not seen", never zero.
+    A turn of the agent's own (a greeting, a prompt) has no caller items.
+    """
+
+    items: tuple[str, ...]
+    """The caller turns that are answered together, oldest first."""
+    response_id: str | None
+    end: TurnEnd
+    why: str = ""
+    """Of an end that is not COMPLETED."""
+    caller_started_at_s: float | None = None
+    caller_stopped_at_s: float | None = None
     """The provider said that the caller had stopped (its silence window included)."""
-    first_generated_at_s: float
-    first_sent_at_s: float | None
-    first_heard_at_s: float | None
+    committed_at_s: float | None = None
+    """The caller's words became a turn."""
+    transcribed_at_s: float | None = None
+    """All words of the turn were known; often later than the reply."""
+    first_generated_at_s: float | None = None
+    """The reply's first audio came in."""
+    first_sent_at_s: float | None = None
+    """Its first audio was on the carrier's wire."""
+    first_heard_at_s: float | None = None
     """The first mark behind its audio came back."""
-    interrupted: bool = False
+    ended_at_s: float | None = None
+    speech_s: float | None = None
+    """How long the caller spoke, by the provider's clock of the audio, silence window left out."""
+    end_of_utterance_s: float | None = None
+    """From the end of the caller's speech to the turn: the silence window, and what the provider adds."""
+    transcription_s: float | None = None
+    """From the end of the caller's speech to its words."""
+    reply_s: float | None = None
+    """From the end of the caller's speech to the reply on the carrier's wire: the pause that a caller feels,
+    but for the line."""
+    overlap: Overlap | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the agent's words were cut."""
+        return self.end is TurnEnd.INTERRUPTED
+
+
+@attrs.frozen(kw_only=True)
+class Percentiles:
+    """Seconds, and how many there were; with few of them the high ones say little."""
+
+    count: int
+    p50_s: float
+    p90_s: float
+    p99_s: float
+    most_s: float
 
 
 @attrs.frozen(kw_only=True)
@@ -226,202 +291,12 @@ class CallReport:
     audio_path: AudioPath | None
     transcript: Sequence[TranscriptLine]
     turns: Sequence[TurnTimes]
+    latencies: Mapping[str, Percentiles]
+    """Of the turns, by the name of the step; a step that was never measured is left out."""
     barge_ins: int
+    decisions: Sequence[Decision]
+    """About caller speech over the agent, oldest first: the newest 64."""
     media: MediaCounts
     usage: TokenUsage
     problems: Mapping[str, int]
     """Provider errors by code, counted."""
-
-
-@attrs.frozen
-class Dialling:
-    """The carrier is being asked to ring."""
-
-    at_s: float
-    call_id: str
-    callee: str
-
-
-@attrs.frozen
-class Ringing:
-    """The carrier says that it rings."""
-
-    at_s: float
-
-
-@attrs.frozen
-class Answered:
-    """The carrier says that somebody, or something, answered."""
-
-    at_s: float
-
-
-@attrs.frozen
-class SessionParked:
-    """A session is open, configured and waits for the pick-up."""
-
-    at_s: float
-    open_s: float
-
-
-@attrs.frozen
-class MachineHeard:
-    """The carrier's machine detection has decided."""
-
-    at_s: float
-    answered_by: str
-
-
-@attrs.frozen
-class MessageDone:
-    """The first message, or one for a machine, has met its fate."""
-
-    at_s: float
-    fate: MessageFate
-    detail: str
-
-
-@attrs.frozen
-class ProtectionEnded:
-    """Caller speech counts again."""
-
-    at_s: float
-
-
-@attrs.frozen
-class CallBegan:
-    """Picked up: the media stream is open and the call's tasks run."""
-
-    at_s: float
-    call_id: str
-    caller: str
-    callee: str
-    ringing_s: float = 0.0
-    """From the first word of the call to here."""
-
-
-@attrs.frozen
-class SessionReady:
-    """The session is configured; the agent can hear and speak."""
-
-    at_s: float
-    session_id: str
-    open_s: float
-    """How long its opening took."""
-    audio_path: AudioPath
-    source: Literal["adopted", "cold"] = "cold"
-
-
-@attrs.frozen
-class CallerStarted:
-    """The caller began to speak."""
-
-    at_s: float
-    item_id: str
-
-
-@attrs.frozen
-class CallerStopped:
-    """The caller ended a turn."""
-
-    at_s: float
-    item_id: str
-
-
-@attrs.frozen
-class CallerSaid:
-    """The words of a caller turn; None when transcription failed."""
-
-    at_s: float
-    item_id: str
-    text: str | None
-
-
-@attrs.frozen
-class AgentAudible:
-    """The first audio of an agent item was sent to the carrier."""
-
-    at_s: float
-    response_id: str
-    item_id: str
-    after_caller_s: float | None
-    """Seconds since the caller stopped; None where nobody had spoken."""
-
-
-@attrs.frozen
-class AgentSaid:
-    """An agent item is over; ``text`` is what was heard of it."""
-
-    at_s: float
-    item_id: str
-    text: str | None
-    interrupted: bool
-
-
-@attrs.frozen
-class MarkReturned:
-    """The carrier echoed a mark; ``heard`` is False for one that a clear had flushed."""
-
-    at_s: float
-    name: str
-    heard: bool
-
-
-@attrs.frozen
-class BargedIn:
-    """The caller spoke over the agent; what had not been heard is dropped."""
-
-    at_s: float
-    response_id: str
-    heard_s: float
-
-
-@attrs.frozen
-class ClearWritten:
-    """The clear of a barge-in is on the carrier's socket, ``delay_s`` after the caller's onset was read."""
-
-    at_s: float
-    delay_s: float
-
-
-@attrs.frozen
-class ProblemSeen:
-    """The provider or the carrier reported something wrong; the call goes on if it can."""
-
-    at_s: float
-    code: str
-    message: str
-
-
-@attrs.frozen
-class CallEnded:
-    """The call is over and nothing of it is left; always the last fact."""
-
-    at_s: float
-    report: CallReport
-
-
-Fact = (
-    Dialling
-    | Ringing
-    | Answered
-    | SessionParked
-    | MachineHeard
-    | MessageDone
-    | ProtectionEnded
-    | CallBegan
-    | SessionReady
-    | CallerStarted
-    | CallerStopped
-    | CallerSaid
-    | AgentAudible
-    | AgentSaid
-    | MarkReturned
-    | BargedIn
-    | ClearWritten
-    | ProblemSeen
-    | CallEnded
-)
-
-Observer = Callable[[str, Fact], None]
-"""Called with the call's id and the fact; must not block."""

@@ -1,0 +1,32 @@
+"""Settings of an engine; see loader.py for where they come from, sections.py for what they are."""
+
+from voicecore.config.loader import FILE_NAME, CarrierSettings, ProviderSettings, Settings
+from voicecore.config.sections import (
+    AgentSettings,
+    BargeInSettings,
+    IdleSettings,
+    KeypadEntrySettings,
+    OpenAIRealtimeSettings,
+    OutboundSettings,
+    ParkingLotSettings,
+    PlayoutPaceSettings,
+    ServerSettings,
+    TwilioSettings,
+)
+
+__all__ = [
+    "FILE_NAME",
+    "AgentSettings",
+    "BargeInSettings",
+    "CarrierSettings",
+    "IdleSettings",
+    "KeypadEntrySettings",
+    "OpenAIRealtimeSettings",
+    "OutboundSettings",
+    "ParkingLotSettings",
+    "PlayoutPaceSettings",
+    "ProviderSettings",
+    "ServerSettings",
+    "Settings",
+    "TwilioSettings",
+]

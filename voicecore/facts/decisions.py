@@ -1,0 +1,55 @@
+"""A decision about caller speech over the agent, with what it was made from.
+
+Rule: the evidence is kept whole, so that the decision can be made again with
+other settings; see `voicecore.turns.barge_in.decide_again`.
+
+Level 0.  Made in turns/barge_in.py; part of the report.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class SpeechEvidence:
+    """What is known of the caller's speech over the agent at one moment."""
+
+    waited_s: float
+    """Since the onset was read."""
+    speech_s: float
+    """How long the caller has spoken, up to now or to the end of it."""
+    speaking: bool
+    """Whether the caller still speaks."""
+    words: str = ""
+    """What is known of the words; may change until they are complete."""
+    words_complete: bool = False
+    agent_audible_s: float = 0.0
+    """For how long the agent's words had been audible at the onset."""
+    agent_words: str = ""
+    """What the agent is saying."""
+
+
+class Outcome(enum.Enum):
+    """What became of caller speech over the agent."""
+
+    CONFIRMED = "confirmed"  #: the agent is stopped
+    DECLINED = "declined"  #: the agent talks on, and nobody answers what was said
+    OVERTAKEN = "overtaken"  #: the agent's words ended first: it is a turn like any other
+
+
+@attrs.frozen(kw_only=True)
+class Decision:
+    """One decision; ``at_s`` counts since the call began, for the onset that it is about."""
+
+    at_s: float
+    items: tuple[str, ...]
+    """What the caller said, or will have said: usually one item."""
+    outcome: Outcome
+    decided_by: str
+    """The strategy that decided; or "onset", "gate", "time", "the agent's end"."""
+    took_s: float
+    evidence: tuple[SpeechEvidence, ...]
+    """In the order in which it came; the last one decided."""

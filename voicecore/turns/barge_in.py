@@ -1,0 +1,267 @@
+"""Barge-in: whether the caller's speech over the agent stops it.
+
+    NONE ──onset──► GATED ──► PENDING ──► confirmed │ declined │ overtaken ──► NONE
+           └── no gate, no strategies: confirmed at once
+
+Rule 1: only an agent that the caller can hear is barged in on; the gate counts
+from the first audio that was sent.
+Rule 2: one decision at a time; its onset is stamped once.  More speech while it
+is open is evidence of the same decision.
+Rule 3: the first strategy that says so decides.  A strategy that raises is left
+out of that one question, and reported.
+Rule 4: a decision stays open while the caller speaks, and ``confirm_s`` after
+that; then it is declined.  It never outlives the agent's words or the call.
+Rule 5: a decision keeps its evidence; `decide_again` makes it anew.
+
+Pure: no Trio; time is an argument.  Used by turns/conversation.py.
+Why it is like this: docs/design/0003-playout-and-barge-in.md
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Iterable
+
+import attrs
+from attrs.validators import ge, gt
+
+from voicecore.facts import Decision, Outcome, SpeechEvidence
+from voicecore.turns.strategies import Judgement, Strategy
+
+_TICK_S = 0.1  #: how often speech that goes on is judged again
+_KEPT = 64  #: decisions that are kept for the report
+_MOST_EVIDENCE = 256  #: of one decision; beyond it, the newest replaces the last
+_SLACK_S = 1e-6
+
+
+class LineEcho(enum.Enum):
+    """Whether the agent's own voice comes back to us as if the caller spoke."""
+
+    CANCELLED = "cancelled"  #: by the network or the phone, as is usual
+    PRESENT = "present"  #: loudspeakers, some SIP trunks
+
+
+class AfterCut(enum.Enum):
+    """What the history keeps of words that were cut: the session's, the transcript's, alike for every source."""
+
+    HEARD = "heard"  #: what the caller heard of them
+    FULL = "full"  #: all of them: for words that count as said
+    NONE = "none"  #: nothing
+
+
+@attrs.frozen(kw_only=True)
+class BargeInPolicy:
+    """When the caller stops the agent.
+
+    With strategies, or a gate, the engine decides; the session is then opened so
+    that it neither interrupts nor replies by itself.
+    """
+
+    strategies: tuple[Strategy, ...] = ()
+    """Asked in this order; none: the onset of speech decides."""
+    confirm_s: float = attrs.field(default=1.5, validator=gt(0))
+    """How long a decision stays open once the caller is silent: the words may still come."""
+    echo: LineEcho = LineEcho.CANCELLED
+    gate_s: float = attrs.field(default=0.0, validator=ge(0))
+    """From the first audible audio of the agent: speech that begins earlier must last beyond it. On a clean line."""
+    echo_gate_s: float = attrs.field(default=0.8, validator=ge(0))
+    """The same on a line with echo: the agent's own first words come back in it."""
+    after_cut: AfterCut = AfterCut.HEARD
+    keys_stop_agent: bool = True
+    """Whether a key of the keypad cuts the agent short."""
+
+    @property
+    def gate(self) -> float:
+        """Seconds for this kind of line."""
+        return self.gate_s if self.echo is LineEcho.CANCELLED else self.echo_gate_s
+
+    @property
+    def engine_decides(self) -> bool:
+        """Whether an onset alone is not enough."""
+        return bool(self.strategies) or self.gate > 0
+
+
+@attrs.frozen
+class StrategyFailed:
+    """A strategy raised."""
+
+    name: str
+    error: str
+
+
+@attrs.define
+class _Open:
+    """The decision that is open."""
+
+    onset_at: float
+    gated_until: float
+    agent_audible_s: float
+    agent_words: str
+    items: list[str] = attrs.field(factory=list)
+    stopped_at: float | None = None
+    words: str = ""
+    words_complete: bool = False
+    evidence: list[SpeechEvidence] = attrs.field(factory=list)
+
+    def take_note(self, now: float) -> None:
+        """Add what is known now to the evidence."""
+        evidence = SpeechEvidence(
+            waited_s=now - self.onset_at,
+            speech_s=(now if self.stopped_at is None else self.stopped_at) - self.onset_at,
+            speaking=self.stopped_at is None,
+            words=self.words,
+            words_complete=self.words_complete,
+            agent_audible_s=self.agent_audible_s,
+            agent_words=self.agent_words,
+        )
+        if len(self.evidence) >= _MOST_EVIDENCE:
+            self.evidence.pop()
+        self.evidence.append(evidence)
+
+
+class BargeIn:
+    """The barge-ins of one call."""
+
+    def __init__(self, policy: BargeInPolicy, began_at: float) -> None:
+        self.policy = policy
+        self.decisions: deque[Decision] = deque(maxlen=_KEPT)
+        self.failures: deque[StrategyFailed] = deque(maxlen=_KEPT)
+        """What strategies raised and nobody has taken note of yet."""
+        self._began_at = began_at
+        self._open: _Open | None = None
+
+    # --- evidence -----------------------------------------------------------------
+
+    def onset(
+        self, item_id: str, audible_at: float, now: float, *, agent_words: str = "", alone_decides: bool = False
+    ) -> Decision | None:
+        """The caller began to speak over the agent, whose words were audible since ``audible_at``.
+
+        ``alone_decides``: the session stops the agent by itself, so there is nothing left to decide.
+        """
+        case = self._open
+        if case is None:
+            case = self._open = _Open(now, audible_at + self.policy.gate, now - audible_at, agent_words)
+        case.stopped_at = None
+        case.words, case.words_complete = "", False
+        case.items.append(item_id)
+        case.take_note(now)
+        return self._close(case, Outcome.CONFIRMED, "onset", now) if alone_decides else self._judge(case, now)
+
+    def stopped(self, now: float) -> Decision | None:
+        """The caller has stopped speaking."""
+        case = self._open
+        if case is None or case.stopped_at is not None:
+            return None
+        case.stopped_at = now
+        case.take_note(now)
+        if now + _SLACK_S < case.gated_until and not self.policy.strategies:
+            return self._close(case, Outcome.DECLINED, "gate", now)  # most likely the agent's own echo
+        return self._judge(case, now)
+
+    def heard_words(self, item_id: str, words: str, now: float, *, complete: bool) -> Decision | None:
+        """Some words of the caller are known: all those so far."""
+        case = self._open
+        if case is None or item_id != case.items[-1]:
+            return None
+        case.words, case.words_complete = words, complete
+        case.take_note(now)
+        return self._judge(case, now)
+
+    def agent_ended(self, now: float) -> Decision | None:
+        """The agent's words are over, by themselves or otherwise: there is nothing left to stop."""
+        case = self._open
+        return None if case is None else self._close(case, Outcome.OVERTAKEN, "the agent's end", now)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a decision is being made."""
+        return self._open is not None
+
+    # --- time ---------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        """Return when to call `expire`."""
+        case = self._open
+        if case is None:
+            return None
+        asked_at = case.onset_at + case.evidence[-1].waited_s
+        if asked_at + _SLACK_S < case.gated_until:
+            return case.gated_until
+        return asked_at + _TICK_S if case.stopped_at is None else max(asked_at, case.stopped_at + self.policy.confirm_s)
+
+    def expire(self, now: float) -> Decision | None:
+        """Act on the deadline, where it has passed."""
+        case, deadline = self._open, self.deadline()
+        if case is None or deadline is None or deadline > now + _SLACK_S:
+            return None
+        case.take_note(now)
+        if (decided := self._judge(case, now)) is not None:
+            return decided
+        if case.stopped_at is not None and now + _SLACK_S >= case.stopped_at + self.policy.confirm_s:
+            return self._close(case, Outcome.DECLINED, "time", now)
+        return None
+
+    # --- inside -------------------------------------------------------------------
+
+    def _judge(self, case: _Open, now: float) -> Decision | None:
+        if now + _SLACK_S < case.gated_until:
+            return None
+        verdict = judge(self.policy, case.evidence[-1], self.failures)
+        return None if verdict is None else self._close(case, *verdict, now)
+
+    def _close(self, case: _Open, outcome: Outcome, by: str, now: float) -> Decision:
+        self._open = None
+        decision = Decision(
+            at_s=case.onset_at - self._began_at,
+            items=tuple(case.items),
+            outcome=outcome,
+            decided_by=by,
+            took_s=now - case.onset_at,
+            evidence=tuple(case.evidence),
+        )
+        self.decisions.append(decision)
+        return decision
+
+
+def judge(
+    policy: BargeInPolicy, evidence: SpeechEvidence, failures: deque[StrategyFailed] | None = None
+) -> tuple[Outcome, str] | None:
+    """Return what a piece of evidence decides under a policy, and who says so; None while it decides nothing."""
+    if not policy.strategies:
+        return Outcome.CONFIRMED, "onset"
+    for strategy in policy.strategies:
+        try:
+            judgement = strategy.judge(evidence)
+        except Exception as error:  # noqa: BLE001 - a program's own code must not cost the call
+            if failures is not None:
+                failures.append(StrategyFailed(strategy.name, f"{type(error).__name__}: {error}"))
+            continue
+        if judgement is not Judgement.UNDECIDED:
+            return (Outcome.CONFIRMED if judgement is Judgement.STOP else Outcome.DECLINED), strategy.name
+    return None
+
+
+def decide_again(decision: Decision, policy: BargeInPolicy) -> tuple[Outcome, str]:
+    """Make a decision anew, from its evidence, under another policy.
+
+    The gate is a matter of when speech began, and is judged by the same times.
+    """
+    return _first_verdict(_past_gate(decision.evidence, policy), policy) or _without_verdict(decision, policy)
+
+
+def _past_gate(evidence: Iterable[SpeechEvidence], policy: BargeInPolicy) -> Iterable[SpeechEvidence]:
+    return (each for each in evidence if each.agent_audible_s + each.waited_s + _SLACK_S >= policy.gate)
+
+
+def _first_verdict(evidence: Iterable[SpeechEvidence], policy: BargeInPolicy) -> tuple[Outcome, str] | None:
+    verdicts = (judge(policy, each) for each in evidence)
+    return next((verdict for verdict in verdicts if verdict is not None), None)
+
+
+def _without_verdict(decision: Decision, policy: BargeInPolicy) -> tuple[Outcome, str]:
+    if decision.outcome is Outcome.OVERTAKEN:
+        return Outcome.OVERTAKEN, "the agent's end"
+    late = decision.evidence[-1].agent_audible_s + decision.evidence[-1].waited_s < policy.gate
+    return Outcome.DECLINED, "gate" if late else "time"

@@ -1,0 +1,173 @@
+"""The caller's turns, and what becomes of each.
+
+    committed ──► OPEN ──the audio of a reply is sent──► answered
+                   ├── dropped, for a reason
+                   └── failed: no reply came
+
+Rule 1: each committed turn has exactly one end; a repeated commit changes nothing.
+Rule 2: a response answers the turns that were open when it began, together.
+They are answered once its audio is on the wire; a reply that is cut before that
+leaves them open, for the next one.
+Rule 3: open turns have a deadline, which does not count while the caller speaks
+(for ``patience_s`` at most) or while a message is due that they have to wait for.
+
+Pure; time is an argument.  Used by turns/conversation.py.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+
+import attrs
+from attrs.validators import gt
+
+_REMEMBERED = 64  #: ids of turns that have met their end
+_TURN_FOLLOWS_S = 0.3  #: from the end of speech to the news of its turn, at most
+_TRIES = 1  #: how often a lost reply is asked for again
+
+
+@attrs.frozen(kw_only=True)
+class CallerTurnSettings:
+    """How long a caller may wait for an answer; seconds."""
+
+    reply_s: float = attrs.field(default=10.0, validator=gt(0))
+    """From a turn, or the caller's last sound after it, to the first audio of the reply."""
+    patience_s: float = attrs.field(default=30.0, validator=gt(0))
+    """How long a caller who goes on speaking, or a noise that is taken for one, is waited for."""
+    hold_s: float = attrs.field(default=5.0, validator=gt(0))
+    """How long a reply that is ready waits for a caller who has begun to speak again."""
+
+
+class _State(enum.Enum):
+    LATER = "later"  #: behind a message that is due
+    OPEN = "open"
+    ANSWERING = "answering"  #: by a response of which nothing was sent yet
+
+
+@attrs.define
+class _Turn:
+    item_id: str
+    state: _State
+    response_id: str | None = None
+
+
+class CallerTurns:
+    """The caller's turns of one call that have not met their end, oldest first."""
+
+    def __init__(self, settings: CallerTurnSettings | None = None) -> None:
+        self.settings = settings or CallerTurnSettings()
+        self.speaking_since: float | None = None
+        """When the caller's present speech began; None in silence."""
+        self.held_until: float | None = None
+        """Until when a reply that is ready waits for the caller; None: for nothing."""
+        self.tries_left = _TRIES
+        self._turns: dict[str, _Turn] = {}  # by item id; settled by the deadline at the latest
+        self._settled: deque[str] = deque(maxlen=_REMEMBERED)
+        self._due_at: float | None = None
+        self._stopped_at: float | None = None
+
+    # --- the caller ---------------------------------------------------------------
+
+    def speech_started(self, now: float) -> None:
+        """The caller began to speak."""
+        if self.speaking_since is None:
+            self.speaking_since = now
+            self.held_until = now + self.settings.hold_s
+            self._due_at = now + self.settings.patience_s
+
+    def speech_stopped(self, now: float) -> None:
+        """The caller has stopped; the turn that this made is about to be told."""
+        self._stopped_at = now
+        if self.speaking_since is not None:
+            self.held_until = min(self.speaking_since + self.settings.hold_s, now + _TURN_FOLLOWS_S)
+        self.speaking_since = None
+        self.extend(now)
+
+    def committed(self, item_id: str, now: float, *, later: bool = False) -> bool:
+        """Take a new turn, ``later``: one that waits for a message; False for one that was taken before."""
+        if item_id in self._turns or item_id in self._settled:
+            return False
+        self._turns[item_id] = _Turn(item_id, _State.LATER if later else _State.OPEN)
+        self.tries_left = _TRIES
+        self.speaking_since = self.held_until = None
+        self.extend(now)
+        return True
+
+    def release(self, now: float) -> bool:
+        """What waited for a message may be answered; return whether anything did."""
+        waited = [turn for turn in self._turns.values() if turn.state is _State.LATER]
+        for turn in waited:
+            turn.state = _State.OPEN
+        if waited:
+            self.extend(now)
+        return bool(waited)
+
+    # --- replies ------------------------------------------------------------------
+
+    def began(self, response_id: str) -> tuple[str, ...]:
+        """A response runs, as its start or its first audio says; return what it answers."""
+        for turn in self._turns.values():
+            if turn.state is _State.OPEN:
+                turn.state, turn.response_id = _State.ANSWERING, response_id
+        return tuple(turn.item_id for turn in self._turns.values() if turn.response_id == response_id)
+
+    def answered(self, response_id: str, now: float) -> float | None:
+        """Audio of a response is on the carrier's wire; return seconds since the caller stopped, None for no such turn.
+
+        The end of speech is charged to one reply only.
+        """
+        answered = [turn for turn in self._turns.values() if turn.response_id == response_id]
+        for turn in answered:
+            self._settle(turn)
+        stopped_at, self._stopped_at = self._stopped_at, None
+        return now - stopped_at if answered and stopped_at is not None else None
+
+    def not_answered(self, response_id: str, now: float) -> None:
+        """A response is over and nothing of it was sent: its turns are open again."""
+        for turn in self._turns.values():
+            if turn.response_id == response_id:
+                turn.state, turn.response_id = _State.OPEN, None
+        self.extend(now)
+
+    def settle(self, item_id: str | None = None) -> tuple[str, ...]:
+        """End a turn without a reply, or (None) every one that waits for nothing else; return them."""
+        waiting = (turn for turn in self._turns.values() if turn.state is not _State.LATER)
+        found = [turn for turn in waiting if item_id in {None, turn.item_id}]
+        for turn in found:
+            self._settle(turn)
+        return tuple(turn.item_id for turn in found)
+
+    # --- questions ------------------------------------------------------------------
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """The turns that no response is answering, and that do not wait for a message."""
+        return tuple(turn.item_id for turn in self._turns.values() if turn.state is _State.OPEN)
+
+    @property
+    def unsettled(self) -> int:
+        """Turns that have not met their end, whatever they wait for."""
+        return len(self._turns)
+
+    # --- time -------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        """Return when the oldest open turn has waited too long; then its owner asks again, or settles it."""
+        waits = any(turn.state is not _State.LATER for turn in self._turns.values())
+        return self._due_at if waits else None
+
+    def extend(self, now: float) -> None:
+        """Begin the present deadline anew."""
+        if self.speaking_since is None:
+            self._due_at = now + self.settings.reply_s
+
+    def hush(self) -> None:
+        """Take the caller for silent: the speech has lasted longer than anybody speaks."""
+        self.speaking_since = self.held_until = None
+
+    # --- inside -----------------------------------------------------------------------
+
+    def _settle(self, turn: _Turn) -> None:
+        del self._turns[turn.item_id]
+        self._settled.append(turn.item_id)

@@ -1,0 +1,82 @@
+"""Idle prompts: nobody says anything, so the agent asks whether the caller is still there.
+
+Rule 1: idle is a function of the states, computed anew at each event: quiet
+means that nobody speaks, nothing is due and nothing is being played.  The
+deadline counts from the last moment that was not quiet.
+Rule 2: after ``prompts`` prompts without a word of the caller the call has been
+abandoned; the policy says what then.
+
+Pure; time is an argument.  Used by turns/conversation.py.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+from attrs.validators import ge, gt, min_len
+
+
+class ThenIdle(enum.Enum):
+    """What happens when prompts have brought no answer."""
+
+    HANG_UP = "hang_up"
+    STAY = "stay"  #: the line stays open, in silence
+
+
+@attrs.frozen(kw_only=True)
+class IdlePolicy:
+    """When the agent prompts a silent caller; seconds."""
+
+    after_s: float = attrs.field(default=8.0, validator=gt(0))
+    """Of silence on both sides."""
+    prompts: int = attrs.field(default=2, validator=ge(1))
+    """In a row, before the caller is given up."""
+    text: str = attrs.field(default="Are you still there?", validator=min_len(1))
+    then: ThenIdle = ThenIdle.HANG_UP
+
+
+class IdleStep(enum.Enum):
+    """What silence leads to."""
+
+    PROMPT = "prompt"
+    GIVE_UP = "give up"
+
+
+class Idle:
+    """The silence of one call."""
+
+    def __init__(self, policy: IdlePolicy | None) -> None:
+        self.prompted = 0
+        """Prompts since the caller last did something."""
+        self._policy = policy
+        self._quiet_since: float | None = None
+
+    def notice(self, quiet: bool, now: float) -> None:
+        """Take in whether anything is going on."""
+        if not quiet:
+            self._quiet_since = None
+        elif self._quiet_since is None:
+            self._quiet_since = now
+
+    def caller_acted(self) -> None:
+        """The caller said or keyed something in: prompts are counted anew."""
+        self.prompted = 0
+
+    def deadline(self) -> float | None:
+        """Return when to call `expire`."""
+        done = self._policy is None or self.prompted > self._policy.prompts
+        if self._policy is None or done or self._quiet_since is None:
+            return None
+        return self._quiet_since + self._policy.after_s
+
+    def expire(self, now: float) -> IdleStep | None:
+        """Return what the silence leads to, where it has lasted long enough."""
+        deadline = self.deadline()
+        if self._policy is None or deadline is None or now < deadline:
+            return None
+        self._quiet_since = None  # the prompt ends it
+        self.prompted += 1
+        if self.prompted <= self._policy.prompts:
+            return IdleStep.PROMPT
+        return IdleStep.GIVE_UP if self._policy.then is ThenIdle.HANG_UP else None

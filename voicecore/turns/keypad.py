@@ -1,0 +1,81 @@
+"""Keys of the caller's telephone, gathered into one entry.
+
+    ──key──► GATHERING ──terminator │ pause │ full──► Entry
+
+Rule 1: an entry is over at the terminator (which is not part of it), after a
+pause, or at ``most_keys``; keys beyond belong to the next entry.
+Rule 2: what was pressed is shown to the agent alone; no text of ours repeats it.
+
+Pure; time is an argument.  Used by turns/conversation.py.
+"""
+
+from __future__ import annotations
+
+import attrs
+from attrs.validators import ge, gt, le
+
+KEYS = frozenset("0123456789*#ABCD")
+
+
+@attrs.frozen(kw_only=True)
+class KeypadSettings:
+    """How keys are gathered; seconds."""
+
+    pause_s: float = attrs.field(default=2.0, validator=gt(0))
+    """After a key, how long the next one may take."""
+    terminator: str | None = attrs.field(default="#")
+    """The key that ends an entry; None: only a pause does."""
+    most_keys: int = attrs.field(default=32, validator=[ge(1), le(64)])
+
+    @terminator.validator
+    def _is_a_key(self, _attribute: object, terminator: str | None) -> None:
+        if terminator is not None and terminator not in KEYS:
+            raise ValueError(f"terminator must be one of {''.join(sorted(KEYS))}, or None")
+
+
+@attrs.frozen
+class Entry:
+    """What was keyed in."""
+
+    keys: str = attrs.field(repr=lambda keys: f"<{len(keys)} keys>")
+
+
+class Keypad:
+    """The keypad of one call."""
+
+    def __init__(self, settings: KeypadSettings | None = None) -> None:
+        self.settings = settings or KeypadSettings()
+        self.pressed = 0
+        self.ignored = 0
+        """Keys that no telephone has."""
+        self._keys = ""  # bounded by most_keys
+        self._deadline: float | None = None
+
+    def press(self, key: str, now: float) -> Entry | None:
+        """Take one key; return the entry that it ends."""
+        if key not in KEYS:
+            self.ignored += 1
+            return None
+        self.pressed += 1
+        if key == self.settings.terminator:
+            return self._end()
+        self._keys += key
+        self._deadline = now + self.settings.pause_s
+        return self._end() if len(self._keys) >= self.settings.most_keys else None
+
+    @property
+    def is_gathering(self) -> bool:
+        """Whether an entry has begun."""
+        return bool(self._keys)
+
+    def deadline(self) -> float | None:
+        """Return when to call `expire`."""
+        return self._deadline
+
+    def expire(self, now: float) -> Entry | None:
+        """Return the entry that a pause has ended."""
+        return self._end() if self._deadline is not None and self._deadline <= now else None
+
+    def _end(self) -> Entry | None:
+        keys, self._keys, self._deadline = self._keys, "", None
+        return Entry(keys) if keys else None

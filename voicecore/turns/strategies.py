@@ -1,0 +1,132 @@
+"""Strategies: is what the caller says over the agent meant to stop it?
+
+Rule 1: a strategy is a pure function of the evidence.  It keeps nothing between
+two questions, so that one object may serve every call at once, and any decision
+can be made again from its evidence.
+Rule 2: it is asked again with each new piece of evidence, and ten times a second
+while the caller speaks; "undecided" costs nothing.
+
+A program's own strategy is any object with a name and such a `judge`.
+Used by turns/barge_in.py; chosen in a `BargeInPolicy`.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Protocol
+
+import attrs
+from attrs.validators import ge, gt, min_len
+
+from voicecore.facts import SpeechEvidence
+
+
+class Judgement(enum.Enum):
+    """What a strategy says."""
+
+    STOP = "stop"  #: the agent is to be stopped
+    GO_ON = "go on"  #: the agent is to talk on
+    UNDECIDED = "undecided"
+
+
+class Strategy(Protocol):
+    """One way to tell a barge-in from a noise."""
+
+    @property
+    def name(self) -> str:
+        """What records call it."""
+        ...
+
+    def judge(self, evidence: SpeechEvidence) -> Judgement:
+        """Say what the evidence means. Must not block; an exception counts as undecided, and is reported."""
+        ...
+
+
+@attrs.frozen
+class MinSpeech:
+    """Stops the agent once the caller has spoken for so many seconds; needs no words."""
+
+    seconds: float = attrs.field(default=0.6, validator=gt(0))
+
+    @property
+    def name(self) -> str:
+        """What records call it."""
+        return f"speech of {self.seconds:g} s"
+
+    def judge(self, evidence: SpeechEvidence) -> Judgement:
+        """See `Strategy`."""
+        return Judgement.STOP if evidence.speech_s >= self.seconds else Judgement.UNDECIDED
+
+
+@attrs.frozen
+class MinWords:
+    """Stops the agent at so many words; complete words that are fewer do not.
+
+    Words are what spaces separate; where a script has none, two characters count as one word.
+    """
+
+    count: int = attrs.field(default=2, validator=ge(1))
+
+    @property
+    def name(self) -> str:
+        """What records call it."""
+        return f"{self.count} words"
+
+    def judge(self, evidence: SpeechEvidence) -> Judgement:
+        """See `Strategy`."""
+        if _words(evidence.words) >= self.count:
+            return Judgement.STOP
+        return Judgement.GO_ON if evidence.words_complete else Judgement.UNDECIDED
+
+
+@attrs.frozen
+class Murmurs:
+    """Lets the agent talk on over words that only show that the caller listens; asked before the others, it decides."""
+
+    phrases: tuple[str, ...] = attrs.field(
+        default=("mm-hm", "uh-huh", "mhm", "hm", "yes", "yeah", "okay", "ok", "right"), validator=min_len(1)
+    )
+
+    @property
+    def name(self) -> str:
+        """What records call it."""
+        return "murmurs"
+
+    def judge(self, evidence: SpeechEvidence) -> Judgement:
+        """See `Strategy`."""
+        said = evidence.words.casefold().strip(" .,!?…")
+        meant = evidence.words_complete and said in {phrase.casefold() for phrase in self.phrases}
+        return Judgement.GO_ON if meant else Judgement.UNDECIDED
+
+
+@attrs.frozen
+class OwnWords:
+    """On a line with echo: lets the agent talk on over its own words, come back as if the caller had said them.
+
+    Shorter replies are never taken for an echo: "yes" after "is that a yes?" is an answer.
+    """
+
+    at_least: int = attrs.field(default=4, validator=ge(1))
+    """Words in a row that the agent has just said."""
+
+    @property
+    def name(self) -> str:
+        """What records call it."""
+        return "the agent's own words"
+
+    def judge(self, evidence: SpeechEvidence) -> Judgement:
+        """See `Strategy`."""
+        said, agents = _folded(evidence.words), _folded(evidence.agent_words)
+        starts = range(len(agents) - len(said) + 1)
+        echo = len(said) >= self.at_least and any(agents[at : at + len(said)] == said for at in starts)
+        return Judgement.GO_ON if echo and evidence.words_complete else Judgement.UNDECIDED
+
+
+def _folded(text: str) -> list[str]:
+    return [word.strip(".,!?…;:\"'()").casefold() for word in text.split()]
+
+
+def _words(text: str) -> int:
+    spaced = len(text.split())
+    unspaced = sum("\u3040" <= character <= "\u9fff" or "\u0e00" <= character <= "\u0eff" for character in text)
+    return max(spaced, (unspaced + 1) // 2)

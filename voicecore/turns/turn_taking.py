@@ -1,0 +1,344 @@
+"""Who answers whom: the caller's turns, the agent's responses, and the floor between them.
+
+    FloorMachine   who speaks now
+    CallerTurns    what became of each thing that the caller said
+    BargeIn        whether the caller's speech over the agent stops it
+    Keypad         keys are a turn too
+    Idle           nobody speaks
+
+Joint rules:
+1. A reply answers every turn that was open when it began; turns close together
+are answered together, and one request at most is under way.
+2. A reply of which nothing was sent is given up for a newer turn: it answers a
+caller who has gone on.
+3. A reply that is ready does not begin over a caller who speaks.
+4. What stops the agent is playout, not whether the provider is done: the tail of
+a finished response is cut like any other.
+5. A turn that is not answered is settled with a reason, at its deadline at the latest.
+
+Pure; time is an argument.  Used by turns/conversation.py, which carries out what
+comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from voicecore import events as ev
+from voicecore import facts
+from voicecore.turns.barge_in import BargeIn
+from voicecore.turns.caller_turns import CallerTurns
+from voicecore.turns.floor import Floor, FloorMachine, Move
+from voicecore.turns.idle import Idle, IdleStep
+from voicecore.turns.keypad import Entry, Keypad
+from voicecore.turns.orders import EndCall, Tell
+from voicecore.turns.playout import Interrupted
+from voicecore.turns.responses import Phase
+from voicecore.turns.settings import ConversationSettings
+from voicecore.turns.speech import BARGED_IN, AgentSpeech, Audible, Done, SpeechStep, word_for_word
+from voicecore.turns.telling import Teller
+
+KEYS = "keys-"  #: begins the ids of turns that were keyed in
+PROMPT = "idle-"  #: begins the ids of requests for prompts
+_BY_KEY = "a key"
+_DECLINED = "it did not stop the agent"
+
+Step = SpeechStep | Tell | EndCall
+
+
+@attrs.define
+class _Clear:
+    """The clear of the newest barge-in."""
+
+    decided_at: float
+    written_at: float | None = None
+
+
+class TurnTaking:
+    """The turns of one call."""
+
+    def __init__(self, speech: AgentSpeech, teller: Teller, settings: ConversationSettings, began_at: float) -> None:
+        self.floor = FloorMachine(Floor.CALLER)
+        self.turns = CallerTurns(settings.turns)
+        self.barge_in = BargeIn(settings.barge_in, began_at)
+        self.keypad = Keypad(settings.keypad)
+        self.barge_ins = 0
+        self.capabilities: ev.Capabilities | None = None
+        self._idle = Idle(settings.idle)
+        self._settings = settings
+        self._speech = speech
+        self._teller = teller
+        self._declined: str | None = None  # the turn that this speech will become, which nobody is to answer
+        self._prompt: str | None = None  # the newest request for a prompt
+        self._prompts = 0
+        self._entries = 0
+        self._clear: _Clear | None = None
+
+    # --- the caller speaks ----------------------------------------------------------
+
+    def caller_started(self, event: ev.CallerSpeechStarted, now: float, *, may_stop: bool) -> list[Step]:
+        """Take an onset; ``may_stop``: nothing protects what the agent says."""
+        self.floor.handle(Move.CALLER_SPOKE)
+        self.turns.speech_started(now)
+        self._declined = None
+        steps: list[Step] = [Tell(facts.CallerStarted(self._teller.at(now), event.item_id, event.at_ms / 1000))]
+        if not may_stop:
+            return steps
+        if self._speech.audible_since is None:
+            return steps + self._give_way(now)
+        was_open = self.barge_in.is_open
+        decided = self.barge_in.onset(
+            event.item_id,
+            self._speech.audible_since,
+            now,
+            agent_words=self._speech.audible_words(),
+            alone_decides=self._session_interrupts,
+        )
+        if decided is None and not was_open:
+            self.floor.handle(Move.DOUBTED)
+            steps.append(Tell(facts.BargeInDoubted(self._teller.at(now), event.item_id)))
+        return steps + self.decided(decided, now)
+
+    def caller_stopped(self, event: ev.CallerSpeechStopped, now: float) -> list[Step]:
+        """Take the end of speech."""
+        self.turns.speech_stopped(now)
+        silence_s = self.capabilities.silence_s if self.capabilities is not None else None
+        told = facts.CallerStopped(self._teller.at(now), event.item_id, event.at_ms / 1000, silence_s)
+        return [Tell(told), *self.decided(self.barge_in.stopped(now), now)]
+
+    def caller_words(self, item_id: str, now: float, *, complete: bool) -> list[Step]:
+        """Take note that more words of the caller are known; the transcript has them."""
+        words = self._speech.transcript.text(item_id) or ""
+        return self.decided(self.barge_in.heard_words(item_id, words, now, complete=complete), now)
+
+    def committed(self, item_id: str, now: float, *, later: bool = False, awaits_message: bool = False) -> list[Step]:
+        """Take a turn; ``later``: it waits until a message was said; ``awaits_message``: the message answers it."""
+        if not self.turns.committed(item_id, now, later=later):
+            self._teller.problems["repeated_turn"] += 1
+            return []
+        self._speech.transcript.add(facts.Speaker.CALLER, item_id)
+        self.floor.handle(Move.CALLER_DONE)
+        self._idle.caller_acted()
+        steps: list[Step] = [Tell(facts.CallerTurn(self._teller.at(now), item_id))]
+        if self._prompt is not None:  # the caller is there
+            steps += self._speech.responses.abandon(self._prompt, now)
+        if item_id == self._declined:
+            self._declined = None
+            return steps + self._settle(facts.TurnEnd.DROPPED, _DECLINED, now, item_id)
+        waits = later or awaits_message or self.barge_in.is_open
+        return steps if waits else steps + self.want_reply(now)
+
+    def pressed(self, digit: str, now: float, *, may_stop: bool, later: bool) -> list[Step]:
+        """Take one key."""
+        steps: list[Step] = []
+        if may_stop and self._speech.audible_since is not None and self._settings.barge_in.keys_stop_agent:
+            steps += self._stop_agent(now, now, _BY_KEY) + self.decided(self.barge_in.agent_ended(now), now)
+        entry = self.keypad.press(digit, now)
+        return steps if entry is None else steps + self._entered(entry, now, later=later)
+
+    # --- the agent answers --------------------------------------------------------------
+
+    def want_reply(self, now: float, *, by_us: bool = False) -> list[Step]:
+        """Have the open turns answered; nothing where somebody does it already."""
+        open_turns = self.turns.open
+        by_us = by_us or any(item_id.startswith(KEYS) for item_id in open_turns)
+        if not open_turns or self._speech.is_reply_requested or (self._session_replies and not by_us):
+            return []
+        return [*self._give_up_unheard(now), *self._speech.request_reply(now)]
+
+    def release(self, now: float) -> list[Step]:
+        """Nothing is to be said before the caller is answered any more."""
+        if not self.turns.release(now) or self.floor.state is Floor.OVER:
+            return []
+        self.floor.handle(Move.CALLER_DONE)
+        return self.want_reply(now, by_us=True)
+
+    def response_began(self, event: ev.ResponseStarted) -> None:
+        """A response runs that may answer what is open."""
+        if event.request_id is None or not event.request_id.startswith(PROMPT):
+            self.turns.began(event.response_id)
+
+    def generated(self, response_id: str, now: float) -> list[Step]:
+        """The first audio of a response came in."""
+        prompt = self._speech.responses.request_of(response_id) or ""
+        answers = () if prompt.startswith(PROMPT) else self.turns.began(response_id)
+        return [Tell(facts.AgentGenerated(self._teller.at(now), response_id, answers))]
+
+    def audible(self, item: Audible, now: float) -> list[Step]:
+        """The first audio of an item is on the carrier's wire."""
+        after_s = self.turns.answered(item.response_id, now)
+        self.floor.handle(Move.AGENT_AUDIBLE)
+        return [Tell(facts.AgentAudible(self._teller.at(now), item.response_id, item.item_id, after_s))]
+
+    def ended_unheard(self, response_id: str, now: float) -> None:
+        """A response is over of which nothing was, or will be, sent."""
+        self.turns.not_answered(response_id, now)
+
+    def quietened(self, now: float) -> list[Step]:
+        """Nothing of the agent is left to be played."""
+        self.floor.handle(Move.AGENT_PLAYED)
+        if self.turns.open:
+            self.floor.handle(Move.CALLER_DONE)
+        return self.decided(self.barge_in.agent_ended(now), now)
+
+    def reply_lost(self, why: str, now: float) -> list[Step]:
+        """A reply that was due will not come: ask once more, then settle what is open."""
+        steps: list[Step] = [*self._teller.problem(why, "the agent did not speak when it was its turn", now)]
+        if self.turns.speaking_since is not None or not self.turns.open:
+            return steps  # the turn that comes of it is answered together with what is open
+        if self.turns.tries_left == 0:
+            self.floor.handle(Move.NO_REPLY)
+            return steps + self._settle(facts.TurnEnd.FAILED, why, now)
+        self.turns.tries_left -= 1
+        self.turns.extend(now)
+        return [*steps, *self._speech.request_reply(now)]
+
+    # --- barge-in -------------------------------------------------------------------------
+
+    def decided(self, decision: facts.Decision | None, now: float) -> list[Step]:
+        """Carry out a decision about speech over the agent."""
+        steps: list[Step] = []
+        while self.barge_in.failures:
+            failed = self.barge_in.failures.popleft()
+            steps += self._teller.problem(f"strategy_failed: {failed.name}", failed.error, now)
+        if decision is None:
+            return steps
+        if decision.outcome is facts.Outcome.CONFIRMED:
+            return steps + self._stop_agent(now, now - decision.took_s, decision.decided_by)
+        if decision.outcome is facts.Outcome.OVERTAKEN:
+            return steps + self.want_reply(now)
+        self.floor.handle(Move.DECLINED)
+        steps.append(Tell(facts.BargeInDeclined(self._teller.at(now), decision.decided_by)))
+        last = decision.items[-1]
+        self._declined = None if last in self.turns.open else last
+        for item_id in decision.items:
+            steps += self._settle(facts.TurnEnd.DROPPED, f"{_DECLINED}: {decision.decided_by}", now, item_id)
+        return steps + self.want_reply(now)
+
+    def clear_written(self, now: float) -> list[Step]:
+        """A clear is on the carrier's wire."""
+        if self._clear is None or self._clear.written_at is not None:
+            return []
+        self._clear.written_at = now
+        return [Tell(facts.ClearWritten(self._teller.at(now), now - self._clear.decided_at))]
+
+    def flushed(self, now: float) -> list[Step]:
+        """A mark came back that the newest clear had flushed."""
+        if self._clear is None or self._clear.written_at is None:
+            return []
+        self._clear = None
+        return [Tell(facts.SilentAtEar(self._teller.at(now)))]
+
+    # --- time -------------------------------------------------------------------------------
+
+    def plays_at(self) -> float:
+        """Return from when the agent may begin to be heard: not over a caller who speaks, within a bound."""
+        if self._speech.audible_since is not None or self.turns.held_until is None:
+            return float("-inf")
+        return self.turns.held_until
+
+    def deadline(self) -> float | None:
+        """Return when to call `expire`."""
+        machines = (self.turns, self.barge_in, self.keypad, self._idle)
+        return min((moment for each in machines if (moment := each.deadline()) is not None), default=None)
+
+    def expire(self, now: float, *, later: bool) -> list[Step]:
+        """Act on the deadlines that have passed; ``later``: what is keyed in now waits for a message."""
+        steps = self.decided(self.barge_in.expire(now), now)
+        if (entry := self.keypad.expire(now)) is not None:
+            steps += self._entered(entry, now, later=later)
+        deadline = self.turns.deadline()
+        if deadline is not None and deadline <= now:
+            steps += self._agent_is_late(now, later=later)
+        idle = self._idle.expire(now)
+        if idle is IdleStep.PROMPT:
+            steps += self._prompted(now)
+        elif idle is IdleStep.GIVE_UP:
+            steps.append(EndCall(facts.EndCause.CALLER_SILENT))
+        return steps
+
+    def notice(self, now: float, *, busy: bool) -> None:
+        """Take in what state all this has led to; ``busy``: a message is due, or the session is not ready."""
+        self._idle.notice(not busy and self._is_quiet, now)
+
+    # --- inside -------------------------------------------------------------------------------
+
+    @property
+    def _session_replies(self) -> bool:
+        return self.capabilities is not None and self.capabilities.replies
+
+    @property
+    def _session_interrupts(self) -> bool:
+        return self.capabilities is not None and self.capabilities.interrupts
+
+    @property
+    def _is_quiet(self) -> bool:
+        speech, turns = self._speech, self.turns
+        agent = speech.playout.speaking or speech.responses.phase is not Phase.IDLE or speech.responses.waiting
+        caller = turns.speaking_since is not None or turns.unsettled or self.keypad.is_gathering
+        return self.floor.state is Floor.CALLER and not agent and not caller
+
+    def _give_way(self, now: float) -> list[Step]:
+        """The caller speaks, and nothing of a reply was sent: where the session stops it by itself, so do we."""
+        if not self._session_interrupts or not self._speech.playout.speaking:
+            return []
+        return self._cut(now, "the caller spoke first", session_cancels=True)[1]
+
+    def _give_up_unheard(self, now: float) -> list[Step]:
+        """Give up a response of which nothing was sent, whether it runs or waits to be played."""
+        if self._speech.audible_since is not None:
+            return []
+        _, steps = self._cut(now, "the caller went on before it could be heard", session_cancels=False)
+        active = self._speech.responses.active_id
+        return [*steps, *(self._speech.silence(active, now) if active is not None else [])]
+
+    def _cut(self, now: float, why: str, *, session_cancels: bool) -> tuple[Sequence[Interrupted], list[Step]]:
+        """Drop all speech in hand; what it would have answered is open again."""
+        cuts, steps = self._speech.cut(now, why, provider_cancels=session_cancels)
+        for step in steps:
+            if isinstance(step, Done):
+                self.turns.not_answered(step.response_id, now)
+        return cuts, [*steps]
+
+    def _stop_agent(self, now: float, overlap_at: float, by: str) -> list[Step]:
+        cancels = self._session_interrupts and by != _BY_KEY
+        cuts, steps = self._cut(now, BARGED_IN, session_cancels=cancels)
+        self.barge_ins += 1
+        self._clear = _Clear(now)
+        self.floor.handle(Move.BARGED_IN)
+        at = self._teller.at
+        told = facts.BargedIn(at(now), cuts[0].response_id, cuts[0].heard_s, at(overlap_at), by)
+        if self.turns.open:
+            self.floor.handle(Move.CALLER_DONE)
+        return [Tell(told), *steps, *self.want_reply(now)]
+
+    def _settle(self, end: facts.TurnEnd, why: str, now: float, item_id: str | None = None) -> list[Step]:
+        items = self.turns.settle(item_id)
+        return [Tell(facts.TurnsSettled(self._teller.at(now), items, end, why))] if items else []
+
+    def _entered(self, entry: Entry, now: float, *, later: bool) -> list[Step]:
+        self._entries += 1
+        item_id, count = f"{KEYS}{self._entries}", len(entry.keys)
+        self._speech.transcript.complete(facts.Speaker.CALLER, item_id, f"[{count} keys]")
+        told = Tell(facts.KeysPressed(self._teller.at(now), item_id, count))
+        text = ev.AddUserText(f"(The caller pressed these keys on the telephone: {entry.keys})")
+        return [told, text, *self.committed(item_id, now, later=later)]
+
+    def _prompted(self, now: float) -> list[Step]:
+        policy = self._settings.idle
+        self._prompts += 1
+        self._prompt = f"{PROMPT}{self._prompts}"
+        instructions = word_for_word(policy.text if policy is not None else "")
+        told = Tell(facts.IdlePrompted(self._teller.at(now), self._idle.prompted))
+        request = ev.RequestResponse(request_id=self._prompt, instructions=instructions)
+        return [told, *self._speech.request(request, now)]
+
+    def _agent_is_late(self, now: float, *, later: bool) -> list[Step]:
+        """Ask again, or give up; what is under way is watched by a deadline of its own."""
+        self.turns.hush()
+        self.turns.extend(now)
+        asked = self._speech.responses.phase is not Phase.IDLE
+        under_way = later or asked or self._speech.playout.speaking or self.barge_in.is_open
+        return [] if under_way else self.reply_lost("no_reply", now)

@@ -1,0 +1,612 @@
+"""Barge-in: what the caller's speech over the agent comes to, and from what it was decided.
+
+Everything that caller, words, agent and clock can do, together, is in the state machine at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from voicecore import events as ev
+from voicecore.audio.formats import PCMU_8K
+from voicecore.facts import Decision, Outcome, SpeechEvidence
+from voicecore.turns.barge_in import BargeIn, BargeInPolicy, LineEcho, StrategyFailed, decide_again
+from voicecore.turns.conversation import Conversation
+from voicecore.turns.settings import ConversationSettings
+from voicecore.turns.strategies import Judgement, MinSpeech, MinWords, Murmurs, OwnWords, Strategy
+
+TICK_S = 0.001
+SLACK_S = 1e-6
+AUDIBLE_AT = 10.0
+GATES = BargeInPolicy(gate_s=0.5, echo_gate_s=0.75)
+LINES = pytest.mark.parametrize(("echo", "gate_s"), [(LineEcho.CANCELLED, 0.5), (LineEcho.PRESENT, 0.75)])
+
+
+def anything(_: SpeechEvidence) -> bool:
+    return True
+
+
+@attrs.frozen
+class Says:
+    """A strategy that says one thing wherever it applies."""
+
+    name: str
+    judgement: Judgement
+    applies: Callable[[SpeechEvidence], bool] = anything
+
+    def judge(self, evidence: SpeechEvidence) -> Judgement:
+        return self.judgement if self.applies(evidence) else Judgement.UNDECIDED
+
+
+@attrs.frozen
+class Breaks:
+    """A strategy that raises."""
+
+    name: str = "broken"
+
+    def judge(self, evidence: SpeechEvidence) -> Judgement:
+        raise ValueError(f"after {evidence.waited_s:g} s")
+
+
+def asked(*strategies: Strategy, confirm_s: float = 1.5) -> BargeInPolicy:
+    return BargeInPolicy(strategies=strategies, confirm_s=confirm_s)
+
+
+def run_until(machine: BargeIn, end: float) -> Decision | None:
+    """Call `expire` at exactly the moments that `deadline` names, up to the first decision."""
+    while (moment := machine.deadline()) is not None and moment <= end + SLACK_S:
+        if (decision := machine.expire(moment)) is not None:
+            return decision
+    return None
+
+
+def outcome(decision: Decision | None) -> tuple[Outcome, str] | None:
+    return None if decision is None else (decision.outcome, decision.decided_by)
+
+
+# --- the onset, and the gate ------------------------------------------------------------
+
+
+def test_an_onset_alone_decides_where_nothing_is_asked_for() -> None:
+    """No gate, no strategies: confirmed in the instant of the onset."""
+    machine = BargeIn(BargeInPolicy(), 4.0)
+    decision = machine.onset("u1", AUDIBLE_AT, 11.0, agent_words="one two")
+    assert decision == Decision(
+        at_s=7.0,
+        items=("u1",),
+        outcome=Outcome.CONFIRMED,
+        decided_by="onset",
+        took_s=0.0,
+        evidence=(
+            SpeechEvidence(waited_s=0.0, speech_s=0.0, speaking=True, agent_audible_s=1.0, agent_words="one two"),
+        ),
+    )
+    assert (machine.is_open, machine.deadline(), list(machine.decisions)) == (False, None, [decision])
+
+
+def test_an_onset_decides_where_the_session_stops_the_agent_by_itself() -> None:
+    """There is nothing left to decide, whatever the policy."""
+    machine = BargeIn(attrs.evolve(GATES, strategies=(MinWords(9),)), 0.0)
+    assert outcome(machine.onset("u1", AUDIBLE_AT, AUDIBLE_AT, alone_decides=True)) == (Outcome.CONFIRMED, "onset")
+
+
+def test_the_engine_decides_only_where_an_onset_is_not_enough() -> None:
+    """The gate of the other kind of line counts for nothing."""
+    policies = [BargeInPolicy(), BargeInPolicy(gate_s=0.1), BargeInPolicy(echo=LineEcho.PRESENT), asked(MinSpeech())]
+    assert [policy.engine_decides for policy in policies] == [False, True, True, True]
+    assert not BargeInPolicy(echo=LineEcho.PRESENT, echo_gate_s=0.0, gate_s=9.0).engine_decides
+
+
+@LINES
+@pytest.mark.parametrize(
+    ("beside_s", "decides"), [(None, False), (-TICK_S, False), (0.0, True), (TICK_S, True)], ids=str
+)
+def test_an_onset_before_the_end_of_the_gate_does_not_decide(
+    echo: LineEcho, gate_s: float, beside_s: float | None, decides: bool
+) -> None:
+    """At the first audio, a tick before the end of the gate, at it and a tick after it; a setting each kind of line."""
+    machine = BargeIn(attrs.evolve(GATES, echo=echo), 0.0)
+    onset_at = AUDIBLE_AT if beside_s is None else AUDIBLE_AT + gate_s + beside_s
+    assert (machine.onset("u1", AUDIBLE_AT, onset_at) is not None) == decides
+    assert machine.deadline() == (None if decides else AUDIBLE_AT + gate_s)
+
+
+@LINES
+def test_the_gate_counts_from_the_first_audible_audio(echo: LineEcho, gate_s: float) -> None:
+    """Not from the onset: however early speech began, it is waited for to the same moment."""
+    for onset_at in (AUDIBLE_AT, AUDIBLE_AT + 0.25, AUDIBLE_AT + 0.375):
+        machine = BargeIn(attrs.evolve(GATES, echo=echo), 0.0)
+        machine.onset("u1", AUDIBLE_AT, onset_at)
+        assert machine.expire(AUDIBLE_AT + gate_s - TICK_S) is None
+        decision = machine.expire(AUDIBLE_AT + gate_s)
+        assert outcome(decision) == (Outcome.CONFIRMED, "onset")
+        assert decision is not None
+        assert decision.took_s == AUDIBLE_AT + gate_s - onset_at
+
+
+@LINES
+@pytest.mark.parametrize(
+    ("beside_s", "expected"),
+    [
+        (-TICK_S, (Outcome.DECLINED, "gate")),
+        (0.0, (Outcome.CONFIRMED, "onset")),
+        (TICK_S, (Outcome.CONFIRMED, "onset")),
+    ],
+    ids=str,
+)
+def test_speech_has_to_last_beyond_the_gate(
+    echo: LineEcho, gate_s: float, beside_s: float, expected: tuple[Outcome, str]
+) -> None:
+    """What is over before is most likely the agent's own echo."""
+    machine = BargeIn(attrs.evolve(GATES, echo=echo), 0.0)
+    machine.onset("u1", AUDIBLE_AT, AUDIBLE_AT + 0.125)
+    assert outcome(machine.stopped(AUDIBLE_AT + gate_s + beside_s)) == expected
+    assert (machine.is_open, machine.deadline()) == (False, None)
+
+
+def test_words_do_not_open_the_gate() -> None:
+    """The echo of the agent's first words has words too."""
+    machine = BargeIn(attrs.evolve(GATES, strategies=(MinWords(1),)), 0.0)
+    machine.onset("u1", AUDIBLE_AT, AUDIBLE_AT)
+    assert machine.heard_words("u1", "hello there", AUDIBLE_AT + 0.25, complete=False) is None
+    assert outcome(run_until(machine, 99.0)) == (Outcome.CONFIRMED, "1 words")
+    assert machine.decisions[0].took_s == 0.5
+
+
+@pytest.mark.parametrize(("confirm_s", "took_s"), [(1.5, 1.75), (0.125, 0.5)], ids=["beyond the gate", "within it"])
+def test_with_strategies_speech_that_was_over_within_the_gate_waits_for_its_words(
+    confirm_s: float, took_s: float
+) -> None:
+    """They are asked when the gate opens, and for as long as after any other speech."""
+    machine = BargeIn(attrs.evolve(GATES, strategies=(MinWords(1),), confirm_s=confirm_s), 0.0)
+    machine.onset("u1", AUDIBLE_AT, AUDIBLE_AT)
+    assert machine.stopped(AUDIBLE_AT + 0.25) is None
+    assert machine.deadline() == AUDIBLE_AT + 0.5
+    decision = run_until(machine, 99.0)
+    assert outcome(decision) == (Outcome.DECLINED, "time")
+    assert decision is not None
+    assert decision.took_s == took_s
+
+
+# --- the strategies ---------------------------------------------------------------------
+
+
+def test_the_first_strategy_that_says_so_decides() -> None:
+    """They are asked in their order; undecided ones are passed over."""
+    undecided = Says("undecided", Judgement.UNDECIDED)
+    stop, go_on = Says("stop", Judgement.STOP), Says("go on", Judgement.GO_ON)
+    for strategies, expected in [
+        ((undecided, stop, go_on), (Outcome.CONFIRMED, "stop")),
+        ((undecided, go_on, stop), (Outcome.DECLINED, "go on")),
+    ]:
+        assert outcome(BargeIn(asked(*strategies), 0.0).onset("u1", 0.0, 1.0)) == expected
+
+
+def test_strategies_are_asked_ten_times_a_second_while_the_caller_speaks() -> None:
+    """Time alone is news for them."""
+    machine = BargeIn(asked(MinSpeech(0.55)), 0.0)
+    machine.onset("u1", AUDIBLE_AT, 11.0)
+    decision = run_until(machine, 99.0)
+    assert outcome(decision) == (Outcome.CONFIRMED, "speech of 0.55 s")
+    assert decision is not None
+    assert [evidence.waited_s for evidence in decision.evidence] == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
+
+
+def test_nobody_is_asked_again_in_silence() -> None:
+    """Nothing is learned from it; only the words and the deadline matter."""
+    machine = BargeIn(asked(MinSpeech(0.5)), 0.0)
+    machine.onset("u1", AUDIBLE_AT, 11.0)
+    machine.stopped(11.25)
+    assert machine.deadline() == 11.25 + 1.5
+
+
+@pytest.mark.parametrize(("beside_s", "is_open"), [(-TICK_S, True), (0.0, False), (TICK_S, False)], ids=str)
+def test_a_decision_is_dropped_so_long_after_the_end_of_speech(beside_s: float, is_open: bool) -> None:
+    """Counted from the end of speech, not from its onset: a tick before it is open, at the deadline it is not."""
+    machine = BargeIn(asked(MinWords(2)), 0.0)
+    machine.onset("u1", AUDIBLE_AT, 11.0)
+    run_until(machine, 14.0)
+    assert machine.is_open  # for as long as the caller speaks
+    machine.stopped(14.0)
+    decision = machine.expire(15.5 + beside_s)
+    assert (machine.is_open, decision is None) == (is_open, is_open)
+    if decision is not None:
+        assert (outcome(decision), decision.took_s) == ((Outcome.DECLINED, "time"), 4.5 + beside_s)
+
+
+def test_a_repeated_end_of_speech_does_not_lengthen_the_wait() -> None:
+    """The first one counts."""
+    machine = BargeIn(asked(MinWords(2)), 0.0)
+    machine.onset("u1", AUDIBLE_AT, 11.0)
+    assert [machine.stopped(12.0), machine.stopped(13.0)] == [None, None]
+    assert machine.deadline() == 13.5
+
+
+def test_words_that_come_after_the_end_of_speech_confirm() -> None:
+    """That is what the decision stays open for."""
+    machine = BargeIn(asked(MinWords(2)), 0.0)
+    machine.onset("u1", AUDIBLE_AT, 11.0)
+    machine.stopped(11.5)
+    assert machine.heard_words("u1", "no", 12.0, complete=False) is None
+    decision = machine.heard_words("u1", "no wait", 12.5, complete=False)
+    assert outcome(decision) == (Outcome.CONFIRMED, "2 words")
+    assert decision is not None
+    assert (decision.took_s, [each.speech_s for each in decision.evidence]) == (1.5, [0.0, 0.5, 0.5, 0.5])
+
+
+def test_d3_words_that_come_while_the_caller_speaks_are_evidence_at_once() -> None:
+    """Nothing has to be over for a strategy that needs words."""
+    machine = BargeIn(asked(MinWords(2)), 0.0)
+    machine.onset("u1", AUDIBLE_AT, 11.0)
+    assert outcome(machine.heard_words("u1", "wait please", 11.25, complete=False)) == (Outcome.CONFIRMED, "2 words")
+
+
+def test_words_of_another_turn_are_no_evidence() -> None:
+    """A transcript may be late by several turns."""
+    machine = BargeIn(asked(MinWords(1)), 0.0)
+    assert machine.heard_words("u1", "hello", 10.5, complete=True) is None
+    machine.onset("u2", AUDIBLE_AT, 11.0)
+    assert machine.heard_words("u1", "hello", 11.01, complete=True) is None
+    machine.agent_ended(11.05)
+    assert [len(decision.evidence) for decision in machine.decisions] == [1]
+
+
+def test_d24_a_murmur_lets_the_agent_talk_on_and_the_next_speech_is_a_new_matter() -> None:
+    """Declined; nothing of it is left in the next decision."""
+    machine = BargeIn(asked(Murmurs(), MinWords(1)), 0.0)
+    machine.onset("u1", AUDIBLE_AT, 11.0)
+    machine.stopped(11.25)
+    assert outcome(machine.heard_words("u1", "Mm-hm.", 11.5, complete=True)) == (Outcome.DECLINED, "murmurs")
+    assert machine.onset("u2", AUDIBLE_AT, 12.0) is None
+    decision = machine.heard_words("u2", "Stop.", 12.25, complete=True)
+    assert decision is not None
+    assert (decision.items, decision.took_s, decision.evidence[0].words) == (("u2",), 0.25, "")
+
+
+def test_a_strategy_that_raises_is_left_out_and_reported_by_its_name() -> None:
+    """The others decide all the same."""
+    machine = BargeIn(asked(Breaks("mine"), MinSpeech(0.1)), 0.0)
+    machine.onset("u1", AUDIBLE_AT, 11.0)
+    assert list(machine.failures) == [StrategyFailed("mine", "ValueError: after 0 s")]
+    assert outcome(run_until(machine, 12.0)) == (Outcome.CONFIRMED, "speech of 0.1 s")
+    assert [failed.name for failed in machine.failures] == ["mine", "mine"]
+
+
+def test_where_every_strategy_raises_the_deadline_still_decides() -> None:
+    """Nothing stays open, and what is kept of the failures is bounded."""
+    machine = BargeIn(asked(Breaks(), Breaks("other")), 0.0)
+    machine.onset("u1", AUDIBLE_AT, 11.0)
+    assert run_until(machine, 20.0) is None
+    machine.stopped(20.0)
+    assert outcome(run_until(machine, 99.0)) == (Outcome.DECLINED, "time")
+    assert len(machine.failures) == 64
+
+
+# --- one decision -----------------------------------------------------------------------
+
+
+def test_d2_the_onset_is_stamped_once() -> None:
+    """More speech while it is open is evidence of the same decision; detection counts from the first."""
+    machine = BargeIn(asked(MinWords(2)), 1.0)
+    assert machine.onset("u1", AUDIBLE_AT, 11.0) is None
+    machine.stopped(11.5)
+    assert machine.onset("u2", AUDIBLE_AT, 12.0) is None
+    machine.stopped(12.25)
+    assert machine.onset("u3", AUDIBLE_AT, 13.0) is None
+    decision = machine.heard_words("u3", "stop it", 13.5, complete=False)
+    assert decision is not None
+    assert (decision.at_s, decision.took_s, decision.items) == (10.0, 2.5, ("u1", "u2", "u3"))
+    assert list(machine.decisions) == [decision]
+    waited = [each.waited_s for each in decision.evidence]
+    assert waited == sorted(waited)
+    assert {each.agent_audible_s for each in decision.evidence} == {1.0}
+
+
+def test_a_caller_who_goes_on_is_waited_for() -> None:
+    """The time runs from the end of the last sound."""
+    machine = BargeIn(asked(MinWords(2)), 0.0)
+    machine.onset("u1", AUDIBLE_AT, 11.0)
+    machine.stopped(11.5)
+    machine.onset("u2", AUDIBLE_AT, 12.5)
+    assert run_until(machine, 15.0) is None
+    machine.stopped(15.0)
+    assert outcome(run_until(machine, 99.0)) == (Outcome.DECLINED, "time")
+    assert machine.decisions[0].took_s == pytest.approx(5.5)
+
+
+def test_the_silence_between_two_sounds_is_not_speech() -> None:
+    """Two coughs are no speech of a second."""
+    machine = BargeIn(asked(MinSpeech(0.6)), 0.0)
+    machine.onset("u1", AUDIBLE_AT, 11.0)
+    machine.stopped(11.25)
+    assert machine.onset("u2", AUDIBLE_AT, 12.0) is None
+    machine.stopped(12.25)
+    assert outcome(run_until(machine, 99.0)) == (Outcome.DECLINED, "time")
+    assert [each.speech_s for each in machine.decisions[0].evidence][-1] == 0.5
+
+
+@pytest.mark.parametrize("policy", [GATES, asked(MinWords(2)), asked(MinSpeech(0.5), confirm_s=9.0)])
+@pytest.mark.parametrize("silent", [False, True], ids=["speaking", "silent"])
+def test_d1_nothing_is_left_of_a_decision_after_the_agent_s_end(policy: BargeInPolicy, silent: bool) -> None:
+    """It is closed as overtaken: the caller's words are a turn like any other."""
+    machine = BargeIn(policy, 0.0)
+    machine.onset("u1", AUDIBLE_AT, AUDIBLE_AT)
+    if silent and policy.strategies:
+        machine.stopped(AUDIBLE_AT + 0.0625)
+    assert outcome(machine.agent_ended(AUDIBLE_AT + 0.125)) == (Outcome.OVERTAKEN, "the agent's end")
+    assert (machine.is_open, machine.deadline(), machine.expire(99.0)) == (False, None, None)
+    assert [machine.stopped(11.0), machine.heard_words("u1", "stop it", 11.0, complete=True)] == [None, None]
+    assert machine.agent_ended(12.0) is None
+    assert len(machine.decisions) == 1
+
+
+def test_d1_nothing_is_left_of_a_decision_after_the_end_of_the_call() -> None:
+    """No deadline of a call after its end."""
+    talk = Conversation(PCMU_8K, 0.0, ConversationSettings(barge_in=asked(MinWords(2))))
+    replies = ev.Capabilities(detects_turns=True, replies=False, interrupts=False, speaks=True, transcribes_caller=True)
+    talk.session_ready(replies, 0.0)
+    talk.handle_session(ev.ResponseStarted("r1"), 0.0)
+    talk.handle_session(ev.AgentAudio("r1", "a1", bytes(8000)), 0.0)
+    for order in talk.due(0.0):
+        talk.sent(order, 0.0)
+    talk.handle_session(ev.CallerSpeechStarted("u1", 0), 0.1)
+    assert talk.taking.barge_in.is_open
+    talk.end(0.2)
+    assert (talk.deadline(), talk.expire(99.0)) == (None, [])
+
+
+def test_what_is_kept_of_a_decision_is_bounded() -> None:
+    """Ten minutes of noise: the first evidence is kept, and the newest."""
+    machine = BargeIn(asked(MinWords(2)), 0.0)
+    machine.onset("u1", AUDIBLE_AT, 11.0)
+    run_until(machine, 611.0)
+    decision = machine.agent_ended(611.0)
+    assert decision is not None
+    assert len(decision.evidence) == 256
+    assert decision.evidence[0].waited_s == 0.0
+    assert decision.evidence[-1].waited_s == pytest.approx(600.0, abs=0.1)
+
+
+def test_the_newest_decisions_are_kept() -> None:
+    """As many as a report can use."""
+    machine = BargeIn(BargeInPolicy(), 0.0)
+    for number in range(100):
+        machine.onset(f"u{number}", AUDIBLE_AT, 11.0 + number)
+    assert [decision.items for decision in machine.decisions] == [(f"u{number}",) for number in range(36, 100)]
+
+
+# --- decided again ----------------------------------------------------------------------
+
+
+def test_the_same_evidence_may_mean_something_else_to_another_policy() -> None:
+    """That is what evidence is kept for."""
+    machine = BargeIn(asked(MinWords(3)), 0.0)
+    machine.onset("u1", AUDIBLE_AT, 10.5)
+    run_until(machine, 11.5)
+    machine.stopped(11.5)
+    decision = machine.heard_words("u1", "wait a", 12.0, complete=True)
+    assert decision is not None
+    assert outcome(decision) == (Outcome.DECLINED, "3 words")
+    for policy, expected in {
+        asked(MinWords(2)): (Outcome.CONFIRMED, "2 words"),
+        asked(MinSpeech(0.8), MinWords(3)): (Outcome.CONFIRMED, "speech of 0.8 s"),
+        asked(MinSpeech(3.0)): (Outcome.DECLINED, "time"),
+        BargeInPolicy(): (Outcome.CONFIRMED, "onset"),
+        BargeInPolicy(gate_s=1.0): (Outcome.CONFIRMED, "onset"),
+        BargeInPolicy(gate_s=3.0): (Outcome.DECLINED, "gate"),
+    }.items():
+        assert decide_again(decision, policy) == expected
+
+
+def test_a_decision_of_the_gate_may_be_made_again_under_a_shorter_one() -> None:
+    """The times are in the evidence."""
+    machine = BargeIn(GATES, 0.0)
+    machine.onset("u1", AUDIBLE_AT, AUDIBLE_AT + 0.125)
+    decision = machine.stopped(AUDIBLE_AT + 0.375)
+    assert decision is not None
+    assert decide_again(decision, GATES) == (Outcome.DECLINED, "gate")
+    assert decide_again(decision, attrs.evolve(GATES, gate_s=0.25)) == (Outcome.CONFIRMED, "onset")
+
+
+STRATEGIES = st.one_of(
+    st.builds(MinSpeech, st.sampled_from([0.1, 0.3, 1.0, 5.0])),
+    st.builds(MinWords, st.integers(1, 4)),
+    st.sampled_from([Murmurs(), OwnWords(), Breaks()]),
+    st.just(Says("late", Judgement.GO_ON, lambda evidence: evidence.waited_s > 2.0)),
+)
+POLICIES = st.builds(
+    BargeInPolicy,
+    strategies=st.lists(STRATEGIES, max_size=3).map(tuple),
+    confirm_s=st.sampled_from([0.05, 0.7, 1.5]),
+    echo=st.sampled_from(LineEcho),
+    gate_s=st.sampled_from([0.0, 0.3]),
+    echo_gate_s=st.sampled_from([0.0, 0.8]),
+)
+SAID = st.sampled_from(["", "yes", "stop", "wait please", "one two three four", "no I want the other one"])
+TIMES_S = st.one_of(st.sampled_from([0.0, 0.1, 0.3, 0.8, 1.5]), st.floats(0.0, 3.0))
+EVENTS = st.sampled_from(["onset", "stopped", "words", "all words", "agent ended", "time"])
+SCRIPTS = st.lists(st.tuples(EVENTS, TIMES_S, SAID), min_size=1, max_size=30)
+Script = list[tuple[str, float, str]]
+
+
+@attrs.define
+class Played:
+    """One call that is played from a script, event by event."""
+
+    machine: BargeIn
+    now: float = AUDIBLE_AT
+    audible_at: float = AUDIBLE_AT
+    items: int = 0
+
+    def step(self, event: str, after_s: float, words: str) -> Decision | None:
+        """Let time pass, with or without anybody looking at the clock, and then something happen."""
+        self.now += after_s
+        machine, now = self.machine, self.now
+        if event == "onset":
+            self.items += 1
+            return machine.onset(f"u{self.items}", self.audible_at, now, agent_words="and one two three four five")
+        if event == "stopped":
+            return machine.stopped(now)
+        if event == "time":
+            return machine.expire(now)
+        if event == "agent ended":
+            self.audible_at = now
+            return machine.agent_ended(now)
+        return machine.heard_words(f"u{self.items}", words, now, complete=event == "all words")
+
+
+@given(POLICIES, SCRIPTS)
+def test_every_decision_is_made_again_alike_under_its_own_policy(policy: BargeInPolicy, script: Script) -> None:
+    """The evidence is all that a decision was made from."""
+    call = Played(BargeIn(policy, 3.0))
+    decisions = [decision for step in script if (decision := call.step(*step)) is not None]
+    for decision in decisions:
+        assert decide_again(decision, policy) == outcome(decision)
+
+
+@given(POLICIES, SCRIPTS, SCRIPTS, st.randoms(use_true_random=False))
+def test_f15_calls_that_share_their_strategies_do_not_mix(
+    policy: BargeInPolicy, first: Script, second: Script, chance: st.DataObject
+) -> None:
+    """Each call decides what it would decide alone, whatever goes on in the other."""
+    alone = [Played(BargeIn(policy, 0.0)) for _ in range(2)]
+    for call, script in zip(alone, (first, second), strict=True):
+        for step in script:
+            call.step(*step)
+    together = [Played(BargeIn(policy, 0.0)) for _ in range(2)]
+    left = [list(first), list(second)]
+    while any(left):
+        turn = chance.choice([number for number in range(2) if left[number]])  # type: ignore[attr-defined]
+        together[turn].step(*left[turn].pop(0))
+    assert [call.machine.decisions for call in together] == [call.machine.decisions for call in alone]
+    assert [call.machine.failures for call in together] == [call.machine.failures for call in alone]
+
+
+# --- everything together ----------------------------------------------------------------
+
+
+class BargeInMachine(RuleBasedStateMachine):
+    """Caller, words, agent and clock in any order, under any policy."""
+
+    @initialize(policy=POLICIES)
+    def begin(self, policy: BargeInPolicy) -> None:
+        self.policy = policy
+        self.machine = BargeIn(policy, 0.0)
+        self.now = 0.0
+        self.audible_at: float | None = None
+        self.speaking = False
+        self.onsets: list[str] = []  # made while the agent could be heard
+        self.items: list[str] = []  # of the decision that is open
+        self.opened_at = 0.0
+        self.decided: list[Decision] = []
+
+    def note(self, decision: Decision | None) -> None:
+        """Hold a decision against what led to it."""
+        if decision is None:
+            return
+        assert self.audible_at is not None
+        assert decision.items == tuple(self.items)
+        assert decision.at_s == self.opened_at
+        assert decision.took_s == self.now - self.opened_at
+        assert decide_again(decision, self.policy) == outcome(decision)
+        self.decided.append(decision)
+        self.items = []
+
+    # --- the agent ----------------------------------------------------------------------
+
+    @rule()
+    @precondition(lambda self: self.audible_at is None)
+    def agent_begins(self) -> None:
+        self.audible_at = self.now
+
+    @rule()
+    @precondition(lambda self: self.audible_at is not None)
+    def agent_ends(self) -> None:
+        self.note(self.machine.agent_ended(self.now))
+        self.audible_at = None
+
+    # --- the caller ---------------------------------------------------------------------
+
+    @rule()
+    @precondition(lambda self: self.audible_at is not None)
+    def caller_begins(self) -> None:
+        assert self.audible_at is not None
+        self.speaking = True
+        item_id = f"u{len(self.onsets) + 1}"
+        if not self.items:
+            self.opened_at = self.now
+        self.onsets.append(item_id)
+        self.items.append(item_id)
+        self.note(self.machine.onset(item_id, self.audible_at, self.now, agent_words="and one two three four five"))
+
+    @rule()
+    def caller_stops(self) -> None:
+        self.speaking = False
+        self.note(self.machine.stopped(self.now))
+
+    @rule(back=st.integers(0, 2), words=SAID, complete=st.booleans())
+    @precondition(lambda self: self.onsets)
+    def words_come(self, back: int, words: str, complete: bool) -> None:
+        item_id = self.onsets[max(0, len(self.onsets) - 1 - back)]
+        self.note(self.machine.heard_words(item_id, words, self.now, complete=complete))
+
+    # --- time ---------------------------------------------------------------------------
+
+    @rule(step_s=TIMES_S)
+    def time_passes(self, step_s: float) -> None:
+        self.now += step_s
+        self.note(self.machine.expire(self.now))
+        deadline = self.machine.deadline()
+        assert deadline is None or deadline > self.now
+
+    @rule()
+    def clock_is_punctual(self) -> None:
+        """`expire` exactly at the next deadline."""
+        deadline = self.machine.deadline()
+        if deadline is not None:
+            self.now = max(self.now, deadline)
+            self.note(self.machine.expire(self.now))
+            again = self.machine.deadline()
+            assert again is None or again > self.now
+
+    @rule()
+    def all_is_quiet(self) -> None:
+        """Once the caller is silent every decision closes, within its bound."""
+        self.caller_stops()
+        ends_by = self.now + self.policy.gate + self.policy.confirm_s + SLACK_S
+        while (deadline := self.machine.deadline()) is not None:
+            self.now = max(self.now, deadline)
+            assert self.now <= ends_by
+            self.note(self.machine.expire(self.now))
+        assert not self.machine.is_open
+
+    # --- what always holds --------------------------------------------------------------
+
+    @invariant()
+    def at_most_one_decision_is_open_and_only_over_the_agent(self) -> None:
+        assert self.machine.is_open == bool(self.items)
+        assert self.audible_at is not None or not self.machine.is_open
+        assert (self.machine.deadline() is not None) == self.machine.is_open
+
+    @invariant()
+    def each_onset_is_in_exactly_one_decision(self) -> None:
+        assert [item for decision in self.decided for item in decision.items] + self.items == self.onsets
+
+    @invariant()
+    def what_is_kept_is_the_newest_and_in_order(self) -> None:
+        assert list(self.machine.decisions) == self.decided[-64:]
+        for decision in self.decided[-1:]:
+            waited = [evidence.waited_s for evidence in decision.evidence]
+            assert waited == sorted(waited)
+            assert all(0.0 <= each.speech_s <= each.waited_s + SLACK_S for each in decision.evidence)
+
+
+TestBargeInMachine = BargeInMachine.TestCase
+TestBargeInMachine.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)
