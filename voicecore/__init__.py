@@ -25,12 +25,32 @@ from voicecore.errors import (
     SessionLost,
     VoicecoreError,
 )
-from voicecore.facts import CallReport, EndCause, Fact, MessageFate, Observer, ParkingFate, Speaker
+from voicecore.facts import (
+    CallReport,
+    Decision,
+    EndCause,
+    Fact,
+    MessageFate,
+    Observer,
+    Outcome,
+    ParkingFate,
+    Percentiles,
+    Speaker,
+    SpeechEvidence,
+    TurnEnd,
+    TurnTimes,
+)
 from voicecore.ports import MachineDetection
 from voicecore.providers.openai_realtime import OpenAIRealtime
 from voicecore.sessions import LoneSession, open_session
+from voicecore.turns.barge_in import AfterCut, BargeInPolicy, LineEcho, decide_again
 from voicecore.turns.first_message import FirstMessagePolicy, ProtectionRule, SpeaksFirst
 from voicecore.turns.gate import CallerAudioRule
+from voicecore.turns.idle import IdlePolicy, ThenIdle
+from voicecore.turns.keypad import KeypadSettings
+from voicecore.turns.latencies import latencies
+from voicecore.turns.strategies import Judgement, MinSpeech, MinWords, Murmurs, OwnWords, Strategy
+from voicecore.turns.turn_times import turn_times
 from voicecore.wire.openai_realtime import SemanticVad, ServerVad
 
 __all__ = [
@@ -39,13 +59,16 @@ __all__ = [
     "PCM16_24K",
     "PCMA_8K",
     "PCMU_8K",
+    "AfterCut",
     "Agent",
     "AudioFormat",
+    "BargeInPolicy",
     "CallReport",
     "CallSettings",
     "CallerAudioRule",
     "CarrierError",
     "ConfigError",
+    "Decision",
     "DialOptions",
     "EndCause",
     "Engine",
@@ -53,16 +76,26 @@ __all__ = [
     "Fact",
     "FirstMessagePolicy",
     "HostSettings",
+    "IdlePolicy",
+    "Judgement",
+    "KeypadSettings",
     "LegLost",
+    "LineEcho",
     "LocalProtocolError",
     "LoneSession",
     "MachineDetection",
     "MessageFate",
+    "MinSpeech",
+    "MinWords",
+    "Murmurs",
     "Observer",
     "OnMachine",
     "OpenAIRealtime",
+    "Outcome",
+    "OwnWords",
     "ParkingFate",
     "ParkingSettings",
+    "Percentiles",
     "PlacedCall",
     "ProtectionRule",
     "ProviderError",
@@ -76,8 +109,16 @@ __all__ = [
     "Settings",
     "Speaker",
     "SpeaksFirst",
+    "SpeechEvidence",
+    "Strategy",
+    "ThenIdle",
+    "TurnEnd",
+    "TurnTimes",
     "VoicecoreError",
+    "decide_again",
+    "latencies",
     "open_engine",
     "open_session",
     "real_world",
+    "turn_times",
 ]

@@ -31,6 +31,8 @@ class LegStarted:
     carrier_call_id: str
     audio_format: AudioFormat
     parameters: Mapping[str, str] = attrs.field(factory=dict)
+    returns_marks: bool = True
+    """Whether the carrier echoes marks; without them, what was heard goes by the clock."""
 
 
 @attrs.frozen
@@ -395,9 +397,9 @@ class DiscardCallerAudio:
 
 @attrs.frozen
 class AddUserText:
-    """Put a written user message into the conversation."""
+    """Put a written user message into the conversation; it may hold what the caller keyed in."""
 
-    text: str
+    text: str = attrs.field(repr=lambda text: f"<{len(text)} characters>")
 
 
 @attrs.frozen

@@ -69,7 +69,7 @@ async def open_child(module: str, *arguments: str) -> AsyncIterator[Child]:
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
     )
     try:
-        if reserved := _reserved():
+        if reserved := reserved_processor():
             os.sched_setaffinity(process.pid, reserved)
         try:
             with trio.fail_after(START_S):
@@ -84,7 +84,7 @@ async def open_child(module: str, *arguments: str) -> AsyncIterator[Child]:
 @contextmanager
 def apart_from_children() -> Iterator[None]:
     """Keep this process off the processor that is kept for children, while the block runs."""
-    reserved = _reserved()
+    reserved = reserved_processor()
     if not reserved:
         yield
         return
@@ -96,8 +96,8 @@ def apart_from_children() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _reserved() -> set[int]:
-    """Return the last processor of the machine; nothing where there is only one, or no way to choose."""
+def reserved_processor() -> set[int]:
+    """Return the processor that is kept for children, the last one; nothing where there is no other, or no choice."""
     count = os.cpu_count() or 1
     return {count - 1} if sys.platform == "linux" and count > 1 else set()
 

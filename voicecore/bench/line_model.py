@@ -19,7 +19,7 @@ import attrs
 
 from voicecore.audio.formats import PCMU_8K
 from voicecore.events import LegOrder, PlaceMark, PlayAudio
-from voicecore.turns.pacing import PlayoutFigures
+from voicecore.facts import PlayoutFigures
 from voicecore.turns.playout import PlayoutLedger, PlayoutSettings
 
 _DELTA_S = 0.2  #: what a provider sends at once

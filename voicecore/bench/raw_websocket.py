@@ -5,7 +5,7 @@ so that this does nothing but the wire: no reader task, no locks, no limits.
 
 Rule: it is for measuring our own programs on loopback; it believes its peer.
 
-Used by load.py and sockets.py.
+Used by load.py, sockets.py and raw_loop.py.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import trio
 
 from voicecore.bench.result import BenchmarkFailed
 
+KEY = base64.b64encode(b"voicecore-bench!").decode()  #: of every opening: nobody stands between
+GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  #: RFC 6455, section 1.3
+
 _READ_BYTES = 64 * 1024
 _HEAD_LIMIT_BYTES = 16 * 1024
-_KEY = base64.b64encode(b"voicecore-bench!").decode()
-_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  #: RFC 6455, section 1.3
 _MASK = b"\x9d\x31\xe2\x57"  # any will do: the peer's work is the same
 _TEXT = 0x81
 _MASKED = 0x80
@@ -63,13 +64,13 @@ class RawWebSocket:
                 break
             if length >= 126:
                 length = int.from_bytes(buffer[start + 2 : head], "big")
-            masked = buffer[start + 1] & _MASKED
-            begin = head + (4 if masked else 0)
+            mask_bytes = 4 if buffer[start + 1] & _MASKED else 0
+            begin = head + mask_bytes
             if len(buffer) < begin + length:
                 break
             if kind == _TEXT:
                 payload = bytes(buffer[begin : begin + length])
-                payloads.append(_masked(payload, bytes(buffer[head:begin])) if masked else payload)
+                payloads.append(masked(payload, bytes(buffer[head:begin])) if mask_bytes else payload)
             start = begin + length
         del buffer[:start]
         return payloads
@@ -77,7 +78,7 @@ class RawWebSocket:
 
 def client_frame(text: bytes) -> bytes:
     """Return a text message as a client sends it."""
-    return _head(len(text), _MASKED) + _MASK + _masked(text, _MASK)
+    return _head(len(text), _MASKED) + _MASK + masked(text, _MASK)
 
 
 def server_frame(text: bytes) -> bytes:
@@ -99,7 +100,7 @@ async def connect(host: str, port: int, path: str, headers: Sequence[tuple[str, 
         "upgrade: websocket",
         "connection: Upgrade",
         "sec-websocket-version: 13",
-        f"sec-websocket-key: {_KEY}",
+        f"sec-websocket-key: {KEY}",
         *(f"{name}: {value}" for name, value in headers),
     ]
     await stream.send_all("\r\n".join([*lines, "", ""]).encode())
@@ -116,7 +117,7 @@ async def accept(stream: trio.abc.Stream) -> RawWebSocket:
     head, unread = await _read_head(stream)
     lines = head.decode("latin-1").split("\r\n")
     key = next(line.partition(":")[2].strip() for line in lines if line.lower().startswith("sec-websocket-key:"))
-    accepts = base64.b64encode(hashlib.sha1((key + _GUID).encode(), usedforsecurity=False).digest()).decode()
+    accepts = base64.b64encode(hashlib.sha1((key + GUID).encode(), usedforsecurity=False).digest()).decode()
     answer = ("HTTP/1.1 101 Switching Protocols", "upgrade: websocket", "connection: Upgrade")
     await stream.send_all("\r\n".join([*answer, f"sec-websocket-accept: {accepts}", "", ""]).encode())
     return RawWebSocket(stream, unread)
@@ -142,7 +143,8 @@ def _head(length: int, masked: int) -> bytes:
     return struct.pack("!BBQ", _TEXT, masked | 127, length)
 
 
-def _masked(data: bytes, mask: bytes) -> bytes:
+def masked(data: bytes, mask: bytes) -> bytes:
+    """Return data under a mask of four bytes, or without it."""
     size = len(data)
     key = int.from_bytes((mask * (size // 4 + 1))[:size], "little")
     return (int.from_bytes(data, "little") ^ key).to_bytes(size, "little")

@@ -87,7 +87,7 @@ class Call:
         self.leg_format = leg.started.audio_format
         self.began_at = world.now()
         self.lockout = agent.lockout(direction)
-        talk = settings.conversation(agent, direction, self.leg_format)
+        talk = settings.conversation(agent, direction, leg.started)
         self.conversation = Conversation(self.leg_format, self.began_at, talk)
         held_s = agent.policy_for(direction).hold_s  # what the gate lets go at once must find room
         self.outbox = Outbox(self.leg_format.bytes_in(settings.hold_audio_s + held_s))

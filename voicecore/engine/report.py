@@ -48,6 +48,7 @@ def call_report(entry: CallEntry, ending: Ending) -> CallReport:
         transcript=tuple(conversation.speech.transcript.lines()) if conversation else (),
         turns=turns,
         latencies=latencies(turns),
+        playout=conversation.speech.playout.line if conversation else None,
         decisions=tuple(conversation.taking.barge_in.decisions) if conversation else (),
         barge_ins=conversation.taking.barge_ins if conversation else 0,
         media=_media_counts(call) if call else MediaCounts(),

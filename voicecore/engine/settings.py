@@ -12,13 +12,13 @@ import re
 import attrs
 from attrs.validators import ge, gt
 
-from voicecore.audio.formats import AudioFormat
 from voicecore.engine.agent import Agent, Direction
 from voicecore.engine.parking import ParkingSettings
 from voicecore.errors import ConfigError
+from voicecore.events import LegStarted
 from voicecore.ports import MachineDetection
 from voicecore.turns.caller_turns import CallerTurnSettings
-from voicecore.turns.playout import PlayoutSettings
+from voicecore.turns.playout import Echoes, PlayoutSettings
 from voicecore.turns.protection import ProtectionSettings
 from voicecore.turns.responses import ResponseSettings
 from voicecore.turns.settings import ConversationSettings
@@ -87,17 +87,18 @@ class CallSettings:
     responses: ResponseSettings = attrs.field(factory=ResponseSettings)
     protection: ProtectionSettings = attrs.field(factory=ProtectionSettings)
 
-    def conversation(self, agent: Agent, direction: Direction, leg_format: AudioFormat) -> ConversationSettings:
-        """Return what the conversation of a call with this agent needs."""
+    def conversation(self, agent: Agent, direction: Direction, leg: LegStarted) -> ConversationSettings:
+        """Return what the conversation of a call with this agent needs on this leg."""
+        echoes = Echoes.RETURNED if leg.returns_marks else Echoes.NONE
         return ConversationSettings(
-            first_message=agent.message(leg_format),
+            first_message=agent.message(leg.audio_format),
             policy=agent.policy_for(direction),
             protection=self.protection,
             barge_in=agent.barge_in,
             idle=agent.idle,
             keypad=agent.keypad,
             turns=self.turns,
-            playout=self.playout,
+            playout=attrs.evolve(self.playout, echoes=echoes),
             responses=self.responses,
         )
 

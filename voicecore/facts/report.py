@@ -180,6 +180,32 @@ class MediaCounts:
     digits: int = 0
 
 
+class ConfirmedBy(enum.Enum):
+    """What told, in one call, that audio had been played."""
+
+    MARKS = "marks"
+    CLOCK = "clock"  #: the carrier returns no marks, or none came back
+    BOTH = "both"  #: some marks came back, some were given up
+    NOTHING = "nothing"  #: nothing was played to a mark
+
+
+@attrs.frozen(kw_only=True)
+class PlayoutFigures:
+    """What a call's line was like; seconds, None where no echo ever came."""
+
+    under_runs: int
+    """How often speech was sent after the line had run dry, by our clock."""
+    lead_s: float
+    """The lead in force now; after the call, at its end."""
+    most_lead_s: float
+    round_trip_s: float | None
+    """To the carrier and back, without jitter: the least trip of late."""
+    most_round_trip_s: float | None
+    jitter_s: float | None
+    """How far trips lately were above the least."""
+    confirmed_by: ConfirmedBy
+
+
 class ParkingFate(enum.Enum):
     """What became of a session that was opened before pick-up: exactly one each."""
 
@@ -294,6 +320,8 @@ class CallReport:
     latencies: Mapping[str, Percentiles]
     """Of the turns, by the name of the step; a step that was never measured is left out."""
     barge_ins: int
+    playout: PlayoutFigures | None
+    """None: there were never any media."""
     decisions: Sequence[Decision]
     """About caller speech over the agent, oldest first: the newest 64."""
     media: MediaCounts

@@ -14,7 +14,7 @@ that; then it is declined.  It never outlives the agent's words or the call.
 Rule 5: a decision keeps its evidence; `decide_again` makes it anew.
 
 Pure: no Trio; time is an argument.  Used by turns/conversation.py.
-Why it is like this: docs/design/0003-playout-and-barge-in.md
+Why it is like this: docs/design/0005-the-lead-the-decision-and-what-was-heard.md
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ class _Open:
     agent_words: str
     items: list[str] = attrs.field(factory=list)
     stopped_at: float | None = None
+    silent_s: float = 0.0  # between the sounds
     words: str = ""
     words_complete: bool = False
     evidence: list[SpeechEvidence] = attrs.field(factory=list)
@@ -108,7 +109,7 @@ class _Open:
         """Add what is known now to the evidence."""
         evidence = SpeechEvidence(
             waited_s=now - self.onset_at,
-            speech_s=(now if self.stopped_at is None else self.stopped_at) - self.onset_at,
+            speech_s=(now if self.stopped_at is None else self.stopped_at) - self.onset_at - self.silent_s,
             speaking=self.stopped_at is None,
             words=self.words,
             words_complete=self.words_complete,
@@ -143,7 +144,9 @@ class BargeIn:
         case = self._open
         if case is None:
             case = self._open = _Open(now, audible_at + self.policy.gate, now - audible_at, agent_words)
-        case.stopped_at = None
+        if case.stopped_at is not None:
+            case.silent_s += now - case.stopped_at
+            case.stopped_at = None
         case.words, case.words_complete = "", False
         case.items.append(item_id)
         case.take_note(now)
@@ -263,5 +266,5 @@ def _first_verdict(evidence: Iterable[SpeechEvidence], policy: BargeInPolicy) ->
 def _without_verdict(decision: Decision, policy: BargeInPolicy) -> tuple[Outcome, str]:
     if decision.outcome is Outcome.OVERTAKEN:
         return Outcome.OVERTAKEN, "the agent's end"
-    late = decision.evidence[-1].agent_audible_s + decision.evidence[-1].waited_s < policy.gate
-    return Outcome.DECLINED, "gate" if late else "time"
+    within_gate = not any(_past_gate(decision.evidence[-1:], policy))
+    return Outcome.DECLINED, "gate" if within_gate else "time"

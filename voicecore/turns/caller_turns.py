@@ -125,15 +125,16 @@ class CallerTurns:
 
     def not_answered(self, response_id: str, now: float) -> None:
         """A response is over and nothing of it was sent: its turns are open again."""
-        for turn in self._turns.values():
-            if turn.response_id == response_id:
-                turn.state, turn.response_id = _State.OPEN, None
-        self.extend(now)
+        unanswered = [turn for turn in self._turns.values() if turn.response_id == response_id]
+        for turn in unanswered:
+            turn.state, turn.response_id = _State.OPEN, None
+        if unanswered:
+            self.extend(now)
 
     def settle(self, item_id: str | None = None) -> tuple[str, ...]:
         """End a turn without a reply, or (None) every one that waits for nothing else; return them."""
-        waiting = (turn for turn in self._turns.values() if turn.state is not _State.LATER)
-        found = [turn for turn in waiting if item_id in {None, turn.item_id}]
+        waiting = [turn for turn in self._turns.values() if turn.state is not _State.LATER]
+        found = waiting if item_id is None else [turn for turn in self._turns.values() if turn.item_id == item_id]
         for turn in found:
             self._settle(turn)
         return tuple(turn.item_id for turn in found)

@@ -174,6 +174,8 @@ class Conversation:
 
     def handle_session(self, event: ev.SessionEvent, now: float) -> list[Order]:
         """Take one event of the session; agent audio must be in the leg's format already."""
+        if self._is_over:
+            return self._too_late(event, now)
         handler = self._SESSION_HANDLERS.get(type(event))
         return self._after(handler(self, event, now), now) if handler else []
 
@@ -225,9 +227,6 @@ class Conversation:
 
     def _agent_audio(self, event: ev.AgentAudio, now: float) -> list[Order]:
         if not self.speech.admit(event, now):
-            return []
-        if self.taking.floor.state is Floor.OVER:
-            self.speech.drop(event)
             return []
         if self._opening is not None:
             self._opening.audio(event.response_id, event.item_id, now)
@@ -294,7 +293,7 @@ class Conversation:
     def handle_leg(self, event: ev.LegEvent, now: float) -> list[Order]:
         """Take one event of the leg; caller audio does not pass here, see `caller_audio`."""
         handler = self._LEG_HANDLERS.get(type(event))
-        return self._after(handler(self, event, now), now) if handler else []
+        return self._after(handler(self, event, now), now) if handler and not self._is_over else []
 
     def _echoed(self, event: ev.MarkEchoed, now: float) -> list[Order]:
         kind, steps = self.speech.echoed(event.name, now)
@@ -339,9 +338,11 @@ class Conversation:
 
     def sent(self, order: ev.LegOrder, now: float) -> list[Order]:
         """An order of `due` is on the carrier's socket."""
+        audible = self.speech.sent(order, now) if isinstance(order, ev.PlayAudio) else None
+        if self._is_over:
+            return []
         if isinstance(order, ev.ClearPlayout):
             return self._after(self._carry(self.taking.clear_written(now), now), now)
-        audible = self.speech.sent(order, now) if isinstance(order, ev.PlayAudio) else None
         if audible is None:
             return []
         if self._opening is not None:
@@ -352,7 +353,7 @@ class Conversation:
 
     def deadline(self) -> float | None:
         """Return when to call `expire`; None while nothing is awaited, and after the end."""
-        if self.taking.floor.state is Floor.OVER:
+        if self._is_over:
             return None
         opening = self._opening.deadline() if self._opening is not None else None
         moments = (self.taking.deadline(), self.speech.deadline(), opening)
@@ -360,7 +361,7 @@ class Conversation:
 
     def expire(self, now: float) -> list[Order]:
         """Act on every deadline that has passed."""
-        if self.taking.floor.state is Floor.OVER:
+        if self._is_over:
             return []
         orders = self._carry(self.speech.expire(now), now)
         if self._opening is not None:
@@ -373,12 +374,26 @@ class Conversation:
         dropped = self._opening.drop("the call ended before it was heard", now) if self._opening is not None else []
         orders = self._after(self._opened(dropped, now), now)
         self.speech.end(now)
-        self.taking.floor.handle(Move.ENDED)
+        self.taking.end(now)
         at = self._teller.at(now)
         orders += [Tell(facts.TurnEnded(at, turn)) for turn in self.log.end(at)]
         return [order for order in orders if isinstance(order, Tell)]
 
     # --- inside -----------------------------------------------------------------
+
+    @property
+    def _is_over(self) -> bool:
+        return self.taking.floor.state is Floor.OVER
+
+    def _too_late(self, event: ev.SessionEvent, now: float) -> list[Order]:
+        """Count what comes after the end: audio that nobody hears, and what it cost. Nobody is told any more."""
+        if isinstance(event, ev.AgentAudio):
+            if self.speech.admit(event, now):
+                self.speech.drop(event)
+        elif isinstance(event, ev.ResponseEnded) and not self.speech.responses.has_ended(event.response_id):
+            self.usage += event.usage or ev.TokenUsage()
+            self.speech.responses.ended(event, now)
+        return []
 
     def _after(self, orders: list[Order], now: float) -> list[Order]:
         """Take note of what an event has led to: turns that ended by it, and whether anything goes on."""

@@ -111,16 +111,12 @@ class Marks:
 
     # --- flushed -------------------------------------------------------------------
 
-    def forget(self) -> None:
-        """Nothing that is out matters any longer."""
-        self._out.clear()
-
     def flush(self) -> None:
         """A clear begins a new generation; all that is out comes back for it, if the carrier still has it."""
         names = [mark.name for mark in (*self._out, *self._given_up)]
         self._to_flush = {name for name in names if name is not None}
         self._given_up.clear()
-        self.forget()
+        self._out.clear()
 
     def returned_flushed(self, name: str) -> bool:
         """Whether this echo was due for the newest clear; once."""

@@ -21,42 +21,12 @@ Pure; time is an argument.  Used by playout.py.
 
 from __future__ import annotations
 
-import enum
-
-import attrs
-
 TICK_S = 1e-6  #: slack of float arithmetic; far below one sample
 
 _WINDOW_ECHOES = 50  #: the base trip is the least of the last 50 to 100 echoes: 10 to 20 s of speech
 _FADING = 0.997  #: of the jitter, with each echo: half of it is forgotten after 46 s of speech
 
 _SPARE = 1.25  #: the worst that was seen is not the worst: a few dozen echoes miss the peak by up to a fifth
-
-
-class ConfirmedBy(enum.Enum):
-    """What told, in one call, that audio had been played."""
-
-    MARKS = "marks"
-    CLOCK = "clock"  #: the carrier returns no marks, or none came back
-    BOTH = "both"  #: some marks came back, some were given up
-    NOTHING = "nothing"  #: nothing was played to a mark
-
-
-@attrs.frozen(kw_only=True)
-class PlayoutFigures:
-    """What a call's line was like; seconds, None where no echo ever came."""
-
-    under_runs: int
-    """How often speech was sent after the line had run dry, by our clock."""
-    lead_s: float
-    """The lead in force now; after the call, at its end."""
-    most_lead_s: float
-    round_trip_s: float | None
-    """To the carrier and back, without jitter: the least trip of late."""
-    most_round_trip_s: float | None
-    jitter_s: float | None
-    """How far trips lately were above the least."""
-    confirmed_by: ConfirmedBy
 
 
 class Trips:

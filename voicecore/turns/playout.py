@@ -18,7 +18,7 @@ first echo that comes again.  What was known by what is kept.
 Rule 6: this file does not know which carrier it feeds.
 
 Pure: no Trio, no sockets; time is an argument.  Used by turns/speech.py and conversation.py.
-Why it is like this: docs/design/0003-playout-and-barge-in.md
+Why it is like this: docs/design/0005-the-lead-the-decision-and-what-was-heard.md
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ import attrs
 from voicecore.audio.formats import AudioFormat
 from voicecore.audio.framing import FRAME_S, Framer
 from voicecore.events import ClearPlayout, LegOrder, PlaceMark, PlayAudio
+from voicecore.facts import ConfirmedBy, PlayoutFigures
 from voicecore.turns.marks import Mark, Marks, is_of_generation_before
-from voicecore.turns.pacing import ConfirmedBy, Pacing, PlayoutFigures
+from voicecore.turns.pacing import Pacing
 from voicecore.turns.utterance import NOT_HEARD, HeardPosition, Source, Utterance
 
 

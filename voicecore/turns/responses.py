@@ -171,8 +171,10 @@ class ResponseOwner:
             return
         if self.phase is Phase.ACTIVE and response_id == self.active_id:
             self._deadline = now + self.settings.progress_s
-        elif self.phase is Phase.IDLE and self.admits(response_id):
+        elif self.phase in {Phase.IDLE, Phase.REQUESTED} and self.admits(response_id):
+            answered, self._sent = self._sent, None  # what comes unannounced is taken for the answer to what was asked
             self._activate(response_id, now)
+            self._active_request = answered.request.request_id if answered is not None else None
 
     def ended(self, event: ResponseEnded, now: float) -> list[ResponseOrder]:
         """A response is over; the next request may go. An unknown or repeated end changes nothing."""

@@ -20,6 +20,8 @@ from attrs.validators import ge, gt, min_len
 
 from voicecore.facts import SpeechEvidence
 
+_SLACK_S = 1e-6  #: of sums of seconds
+
 
 class Judgement(enum.Enum):
     """What a strategy says."""
@@ -55,7 +57,7 @@ class MinSpeech:
 
     def judge(self, evidence: SpeechEvidence) -> Judgement:
         """See `Strategy`."""
-        return Judgement.STOP if evidence.speech_s >= self.seconds else Judgement.UNDECIDED
+        return Judgement.STOP if evidence.speech_s + _SLACK_S >= self.seconds else Judgement.UNDECIDED
 
 
 @attrs.frozen

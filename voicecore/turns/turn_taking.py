@@ -259,6 +259,11 @@ class TurnTaking:
             steps.append(EndCall(facts.EndCause.CALLER_SILENT))
         return steps
 
+    def end(self, now: float) -> None:
+        """The call is over: nothing is decided or awaited any more."""
+        self.barge_in.agent_ended(now)
+        self.floor.handle(Move.ENDED)
+
     def notice(self, now: float, *, busy: bool) -> None:
         """Take in what state all this has led to; ``busy``: a message is due, or the session is not ready."""
         self._idle.notice(not busy and self._is_quiet, now)

@@ -14,7 +14,7 @@ from voicecore.bench.lead_picture import lead_svg
 from voicecore.bench.line_model import Course, Line, Talk, course
 from voicecore.bench.main import main
 from voicecore.bench.result import SMALL, Plan
-from voicecore.turns.pacing import ConfirmedBy
+from voicecore.facts import ConfirmedBy
 from voicecore.turns.playout import PlayoutSettings
 from voicecore_tests.house.rooms import REPOSITORY
 

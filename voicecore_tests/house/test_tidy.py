@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -24,10 +25,13 @@ def python_sources() -> list[Source]:
 def all_texts() -> list[Source]:
     """Return every text of the repository that people wrote."""
     tops = [top for top in REPOSITORY.iterdir() if top.name not in NOT_WRITTEN_HERE and top.suffix != ".egg-info"]
-    shown = [top for top in tops if not top.name.startswith(".") or top.name == ".ci"]
-    paths = [path for top in shown for path in [top, *top.rglob("*")] if path.is_file()]
+    paths = [path for top in tops for path in [top, *top.rglob("*")] if path.is_file() and not _is_hidden(path)]
     written = [path for path in paths if path.suffix in {".md", ".toml", ".txt", ".py", ""}]
     return [Source(path.relative_to(REPOSITORY).as_posix(), path.read_text()) for path in written]
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") and part != ".ci" for part in path.relative_to(REPOSITORY).parts)
 
 
 def findings(rule: Rule, sources: list[Source]) -> list[str]:

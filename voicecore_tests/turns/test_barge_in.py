@@ -218,7 +218,8 @@ def test_a_decision_is_dropped_so_long_after_the_end_of_speech(beside_s: float, 
     decision = machine.expire(15.5 + beside_s)
     assert (machine.is_open, decision is None) == (is_open, is_open)
     if decision is not None:
-        assert (outcome(decision), decision.took_s) == ((Outcome.DECLINED, "time"), 4.5 + beside_s)
+        assert outcome(decision) == (Outcome.DECLINED, "time")
+        assert decision.took_s == pytest.approx(4.5 + beside_s)
 
 
 def test_a_repeated_end_of_speech_does_not_lengthen_the_wait() -> None:
@@ -256,6 +257,19 @@ def test_words_of_another_turn_are_no_evidence() -> None:
     assert machine.heard_words("u1", "hello", 11.01, complete=True) is None
     machine.agent_ended(11.05)
     assert [len(decision.evidence) for decision in machine.decisions] == [1]
+
+
+def test_the_words_of_the_newest_sound_count() -> None:
+    """Those of the sound before are not carried over, and come too late once there is another."""
+    machine = BargeIn(asked(MinWords(2)), 0.0)
+    machine.onset("u1", AUDIBLE_AT, 11.0)
+    machine.heard_words("u1", "well", 11.25, complete=False)
+    machine.stopped(11.5)
+    machine.onset("u2", AUDIBLE_AT, 12.0)
+    assert machine.heard_words("u1", "well well", 12.25, complete=True) is None
+    assert machine.heard_words("u2", "stop", 12.5, complete=False) is None
+    machine.agent_ended(13.0)
+    assert [each.words for each in machine.decisions[0].evidence] == ["", "well", "well", "", "stop"]
 
 
 def test_d24_a_murmur_lets_the_agent_talk_on_and_the_next_speech_is_a_new_matter() -> None:
@@ -405,6 +419,20 @@ def test_the_same_evidence_may_mean_something_else_to_another_policy() -> None:
         assert decide_again(decision, policy) == expected
 
 
+@given(st.floats(0.0, 1e5), st.sampled_from([0.3, 0.5, 0.8]), st.floats(0.0, 0.9))
+def test_a_decision_at_the_very_end_of_the_gate_is_made_again_alike(
+    audible_at: float, gate_s: float, within: float
+) -> None:
+    """Whatever the rounding of the clock: it was the time that declined it, not the gate."""
+    policy = BargeInPolicy(strategies=(MinWords(1),), gate_s=gate_s, confirm_s=0.01)
+    machine = BargeIn(policy, 0.0)
+    machine.onset("u1", audible_at, audible_at + within * gate_s)
+    machine.stopped(audible_at + within * gate_s)
+    decision = run_until(machine, audible_at + 9.0)
+    assert decision is not None
+    assert outcome(decision) == decide_again(decision, policy) == (Outcome.DECLINED, "time")
+
+
 def test_a_decision_of_the_gate_may_be_made_again_under_a_shorter_one() -> None:
     """The times are in the evidence."""
     machine = BargeIn(GATES, 0.0)
@@ -471,9 +499,9 @@ def test_every_decision_is_made_again_alike_under_its_own_policy(policy: BargeIn
         assert decide_again(decision, policy) == outcome(decision)
 
 
-@given(POLICIES, SCRIPTS, SCRIPTS, st.randoms(use_true_random=False))
+@given(POLICIES, SCRIPTS, SCRIPTS, st.lists(st.booleans(), max_size=60))
 def test_f15_calls_that_share_their_strategies_do_not_mix(
-    policy: BargeInPolicy, first: Script, second: Script, chance: st.DataObject
+    policy: BargeInPolicy, first: Script, second: Script, turns: list[bool]
 ) -> None:
     """Each call decides what it would decide alone, whatever goes on in the other."""
     alone = [Played(BargeIn(policy, 0.0)) for _ in range(2)]
@@ -482,9 +510,9 @@ def test_f15_calls_that_share_their_strategies_do_not_mix(
             call.step(*step)
     together = [Played(BargeIn(policy, 0.0)) for _ in range(2)]
     left = [list(first), list(second)]
-    while any(left):
-        turn = chance.choice([number for number in range(2) if left[number]])  # type: ignore[attr-defined]
-        together[turn].step(*left[turn].pop(0))
+    for turn in [*turns, *[False] * len(first), *[True] * len(second)]:
+        if left[turn]:
+            together[turn].step(*left[turn].pop(0))
     assert [call.machine.decisions for call in together] == [call.machine.decisions for call in alone]
     assert [call.machine.failures for call in together] == [call.machine.failures for call in alone]
 
@@ -605,8 +633,8 @@ class BargeInMachine(RuleBasedStateMachine):
         for decision in self.decided[-1:]:
             waited = [evidence.waited_s for evidence in decision.evidence]
             assert waited == sorted(waited)
-            assert all(0.0 <= each.speech_s <= each.waited_s + SLACK_S for each in decision.evidence)
+            assert all(-SLACK_S <= each.speech_s <= each.waited_s + SLACK_S for each in decision.evidence)
 
 
+BargeInMachine.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestBargeInMachine = BargeInMachine.TestCase
-TestBargeInMachine.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -11,7 +11,7 @@ import pytest
 
 from voicecore.audio.formats import PCMU_8K
 from voicecore.events import ClearPlayout, LegOrder, PlaceMark, PlayAudio
-from voicecore.turns.pacing import ConfirmedBy
+from voicecore.facts import ConfirmedBy
 from voicecore.turns.playout import Echoes, EchoKind, FirstHeard, Interrupted, Played, PlayoutLedger, PlayoutSettings
 from voicecore.turns.utterance import HeardBy, HeardPosition
 
@@ -136,6 +136,16 @@ def test_an_echo_confirms_everything_before_its_mark() -> None:
     assert playout.counts.marks_heard == len(names)
 
 
+def test_the_trip_of_an_echo_is_that_of_its_own_mark() -> None:
+    """Those before it were lost, not late."""
+    playout = ledger()
+    playout.push("r", "i", speech(50))
+    names = marks([order for _, order in run_until(playout, 0.0, 0.6)])
+    playout.echoed(names[0], 0.06 + 0.1)
+    playout.echoed(names[2], 0.54 + 0.1)
+    assert playout.line.most_round_trip_s == pytest.approx(0.1)
+
+
 def test_c2_echoes_that_match_nothing_change_nothing_and_are_counted() -> None:
     """Doubled echoes, and names that were never sent."""
     playout = ledger()
@@ -205,6 +215,27 @@ def test_echoes_of_two_clears_in_a_row_are_told_apart() -> None:
         playout.due(moment + 0.1)
     assert [playout.echoed(name, 0.5)[0] for name in names] == [EchoKind.STALE, EchoKind.FLUSHED]
     assert (playout.counts.marks_flushed, playout.counts.marks_unmatched) == (2, 0)
+
+
+def test_a_mark_that_was_given_up_is_flushed_by_a_clear_like_any_other() -> None:
+    """What comes back of a generation that is over says nothing about what was heard."""
+    playout = ledger()
+    playout.push("r", "i", speech(50))
+    (name, *_) = marks(playout.due(0.0))
+    playout.expire(2.5)
+    playout.clear(2.5)
+    playout.due(2.5)
+    assert playout.echoed(name, 2.6)[0] is EchoKind.FLUSHED
+
+
+def test_after_a_clear_nothing_of_the_old_words_stands_before_the_new_ones() -> None:
+    """The whole lead is free again."""
+    playout = ledger()
+    playout.push("r", "i1", speech(50))
+    playout.due(0.0)
+    playout.clear(0.1)
+    playout.push("r", "i2", speech(50))
+    assert len(audio(playout.due(0.1))) == 9 * FRAME_BYTES
 
 
 def test_c8_nothing_heard_is_said_as_zero() -> None:

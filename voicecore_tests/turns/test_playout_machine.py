@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from voicecore.audio.formats import PCMU_8K
 from voicecore.events import ClearPlayout, LegOrder, PlaceMark, PlayAudio
-from voicecore.turns.pacing import ConfirmedBy
+from voicecore.facts import ConfirmedBy
 from voicecore.turns.playout import Echoes, FirstHeard, Played, PlayoutLedger, PlayoutSettings
 from voicecore.turns.utterance import HeardBy, HeardPosition
 

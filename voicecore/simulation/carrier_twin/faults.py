@@ -54,7 +54,7 @@ class LineFaults:
     echoes_until_s: float | None = None
     """From this moment of the stream on, no echo leaves any more."""
     media_jitter_s: float = 0.0
-    """Each message of the application arrives up to so much later, never before the one ahead of it."""
+    """What the application sends together arrives up to so much later, never before what is ahead of it."""
     frames_in_burst: int = 1
     """Frames are held back and sent so many at once."""
     does_not_read_from_s: float | None = None

@@ -83,6 +83,7 @@ class Line:
         self._pulse = trio.Event()
         self._arrivals: deque[tuple[float, str]] = deque()  # (arrives at, text); bounded by what jitter holds back
         self._arrived = trio.Event()
+        self._read_at = self._arrives_at = float("-inf")
         self._chance = random.Random(faults.seed)
 
     # --- what tests do to it -------------------------------------------------------
@@ -184,9 +185,12 @@ class Line:
         if not self._faults.media_jitter_s:
             self._take(text)
             return
-        arrives_at = trio.current_time() + self._chance.uniform(0.0, self._faults.media_jitter_s)
-        last = self._arrivals[-1][0] if self._arrivals else arrives_at
-        self._arrivals.append((max(arrives_at, last), text))
+        now = trio.current_time()
+        if now != self._read_at:  # what came together stays together
+            self._read_at = now
+            arrives_at = now + self._chance.uniform(0.0, self._faults.media_jitter_s)
+            self._arrives_at = max(arrives_at, self._arrives_at)
+        self._arrivals.append((self._arrives_at, text))
         self._arrived.set()
 
     async def _take_arrivals(self) -> None:

@@ -1,0 +1,399 @@
+"""Turn taking as a whole: whatever comes in whatever order, each turn of the caller has one end, in time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import attrs
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from voicecore import events as ev
+from voicecore import facts
+from voicecore.audio.formats import PCMU_8K
+from voicecore.turns.barge_in import BargeInPolicy
+from voicecore.turns.caller_turns import CallerTurnSettings
+from voicecore.turns.conversation import Conversation
+from voicecore.turns.first_message import FirstMessagePolicy, Message, ProtectionRule
+from voicecore.turns.floor import Floor
+from voicecore.turns.idle import IdlePolicy, ThenIdle
+from voicecore.turns.keypad import KeypadSettings
+from voicecore.turns.orders import EndCall, Order, Tell
+from voicecore.turns.responses import Phase, ResponseSettings
+from voicecore.turns.settings import ConversationSettings
+from voicecore.turns.strategies import Judgement, MinSpeech, MinWords, Murmurs
+from voicecore.turns.turn_times import turn_times
+
+_AT_ONCE = 200  #: orders and deadlines of one instant; more are a loop without end
+_START_S = ResponseSettings().start_s
+TURNS = CallerTurnSettings()
+REPLY = "request-"  #: begins the ids of requests that are not given up while they are under way
+
+
+@attrs.frozen
+class Raises:
+    """A program's own strategy that has a fault."""
+
+    name: str = "faulty"
+
+    def judge(self, evidence: facts.SpeechEvidence) -> Judgement:
+        """See `Strategy`."""
+        raise LookupError(evidence.words)
+
+
+POLICIES = (
+    BargeInPolicy(),
+    BargeInPolicy(gate_s=0.5),
+    BargeInPolicy(keys_stop_agent=False),
+    BargeInPolicy(strategies=(MinWords(2),)),
+    BargeInPolicy(strategies=(MinSpeech(0.3),), gate_s=0.5),
+    BargeInPolicy(strategies=(Murmurs(), MinSpeech(2.0))),
+    BargeInPolicy(strategies=(Raises(), MinWords(1)), confirm_s=0.3),
+    BargeInPolicy(strategies=(Raises(),)),
+)
+IDLES = (None, IdlePolicy(after_s=3.0, prompts=1), IdlePolicy(after_s=5.0, prompts=2, then=ThenIdle.STAY))
+UNPROTECTED = FirstMessagePolicy(protection=ProtectionRule.OFF)
+
+
+class Talk:
+    """A conversation with a clock, and a carrier that plays what it gets; what both sides saw is kept."""
+
+    def __init__(self, settings: ConversationSettings, capabilities: ev.Capabilities) -> None:
+        self.now = 0.0
+        self.over: float | None = None
+        self.causes: list[facts.EndCause] = []
+        self.orders: list[Order] = []
+        self.facts: list[facts.Fact] = []
+        self.wire: list[ev.LegOrder] = []
+        self.requests: dict[str, float] = {}  # at the provider: neither begun nor refused
+        self.collisions: list[str] = []
+        self.echo_after_s: float | None = 0.05
+        self._echoes: list[tuple[float, str]] = []
+        self._plays_until = 0.0
+        self.machine = Conversation(PCMU_8K, 0.0, settings)
+        self.take(self.machine.begin(0.0))
+        self.take(self.machine.session_ready(capabilities, 0.0))
+
+    # --- what comes in ----------------------------------------------------------------
+
+    def hears(self, *events: ev.SessionEvent) -> None:
+        for event in events:
+            if isinstance(event, ev.ResponseStarted) and event.request_id is not None:
+                self.requests.pop(event.request_id, None)
+            self.take(self.machine.handle_session(event, self.now))
+
+    def leg(self, event: ev.LegEvent) -> None:
+        self.take(self.machine.handle_leg(event, self.now))
+
+    def take(self, orders: Sequence[Order]) -> None:
+        for order in orders:
+            self.orders.append(order)
+            if isinstance(order, Tell):
+                self.facts.append(order.fact)
+            elif isinstance(order, ev.RequestResponse):
+                under_way = [name for name, at in self.requests.items() if self.now - at < _START_S - 1e-6]
+                self.collisions += [name for name in under_way if name.startswith(REPLY)]
+                self.requests[order.request_id] = self.now
+            elif isinstance(order, EndCall):
+                self.causes.append(order.cause)
+                if self.over is None:
+                    self.ends()
+
+    def ends(self) -> None:
+        """The engine ends a call once, whatever asks for it."""
+        self.over = self.now
+        self.take(self.machine.end(self.now))
+
+    # --- time ---------------------------------------------------------------------------
+
+    def passes(self, seconds: float) -> None:
+        """Let time pass from one deadline to the next, as the engine does."""
+        until, here = self.now + seconds, 0
+        while self.over is None:
+            self._write()
+            moments = (self.machine.deadline(), self.machine.next_due(), *(at for at, _ in self._echoes))
+            nearest = min((moment for moment in moments if moment is not None), default=None)
+            if nearest is None or nearest > until:
+                break
+            here = here + 1 if nearest <= self.now else 0
+            assert here < _AT_ONCE, "a deadline that nothing moves"
+            self.now = max(self.now, nearest)
+            self._return_marks()
+            self.take(self.machine.expire(self.now))
+        self.now = until
+
+    def _write(self) -> None:
+        for order in self.machine.due(self.now):
+            self.wire.append(order)
+            if isinstance(order, ev.PlayAudio):
+                self._plays_until = max(self._plays_until, self.now) + len(order.audio) / 8000
+            elif isinstance(order, ev.ClearPlayout):
+                self._plays_until = self.now
+            elif self.echo_after_s is not None:
+                self._echoes.append((max(self._plays_until, self.now) + self.echo_after_s, order.name))
+            self.take(self.machine.sent(order, self.now))
+
+    def _return_marks(self) -> None:
+        for at, name in list(self._echoes):
+            if at <= self.now:
+                self._echoes.remove((at, name))
+                self.leg(ev.MarkEchoed(name))
+
+    # --- questions ----------------------------------------------------------------------
+
+    def told(self, kind: type) -> list[facts.Fact]:
+        return [fact for fact in self.facts if isinstance(fact, kind)]
+
+    def ends_of_turns(self) -> Counter[str]:
+        """How often each caller turn met an end, by the facts: heard an answer, or was settled without one."""
+        ends: Counter[str] = Counter()
+        answering: dict[str, list[str]] = {}
+        for fact in self.facts:
+            if isinstance(fact, facts.AgentGenerated):
+                answering[fact.response_id] = list(fact.answers)
+            elif isinstance(fact, facts.AgentAudible):
+                ends.update(answering.pop(fact.response_id, []))
+            elif isinstance(fact, facts.AgentDone):
+                answering.pop(fact.response_id, None)
+            elif isinstance(fact, facts.TurnsSettled):
+                ends.update(fact.items)
+                for items in answering.values():
+                    items[:] = [item for item in items if item not in fact.items]
+        return ends
+
+    def committed(self) -> list[str]:
+        return [fact.item_id for fact in self.facts if isinstance(fact, facts.CallerTurn)]
+
+
+class TurnTakingMachine(RuleBasedStateMachine):
+    """Caller, provider, carrier and clock do what they can, in any order, under any policy."""
+
+    @initialize(
+        policy=st.sampled_from(POLICIES),
+        idle=st.sampled_from(IDLES),
+        replies=st.booleans(),
+        interrupts=st.booleans(),
+        first=st.sampled_from((None, UNPROTECTED, FirstMessagePolicy())),
+    )
+    def begin(
+        self,
+        policy: BargeInPolicy,
+        idle: IdlePolicy | None,
+        replies: bool,
+        interrupts: bool,
+        first: FirstMessagePolicy | None,
+    ) -> None:
+        settings = ConversationSettings(
+            first_message=None if first is None else Message("Welcome."),
+            policy=first or UNPROTECTED,
+            barge_in=policy,
+            idle=idle,
+            keypad=KeypadSettings(pause_s=1.0, most_keys=3),
+        )
+        capabilities = ev.Capabilities(
+            detects_turns=True, replies=replies, interrupts=interrupts, speaks=True, transcribes_caller=True
+        )
+        self.talk = Talk(settings, capabilities)
+        self.caller_items: list[str] = []
+        self.speaking = False
+        self.responses = 0
+        self.running: str | None = None
+        self.audio_bytes = 0
+        self.machine_answered = False
+
+    # --- the caller ---------------------------------------------------------------------
+
+    @rule()
+    @precondition(lambda self: not self.speaking)
+    def caller_starts(self) -> None:
+        self.speaking = True
+        self.caller_items.append(f"u{len(self.caller_items) + 1}")
+        self.talk.hears(ev.CallerSpeechStarted(self.caller_items[-1], 0))
+
+    @rule(commits=st.booleans())
+    @precondition(lambda self: self.speaking)
+    def caller_stops(self, commits: bool) -> None:
+        self.speaking = False
+        item = self.caller_items[-1]
+        self.talk.hears(ev.CallerSpeechStopped(item, 500), *([ev.CallerTurnCommitted(item)] if commits else []))
+
+    @rule(back=st.integers(0, 2))
+    @precondition(lambda self: self.caller_items)
+    def turn_is_committed(self, back: int) -> None:
+        """A commit that comes late, again, or without any end of speech."""
+        self.talk.hears(ev.CallerTurnCommitted(self.caller_items[-1 - back % len(self.caller_items)]))
+        self.speaking = False
+
+    @rule(how=st.sampled_from(["wait", " a moment", "whole", "mm-hm", "none", "failed"]))
+    @precondition(lambda self: self.caller_items)
+    def words_come(self, how: str) -> None:
+        item = self.caller_items[-1]
+        if how in {"wait", " a moment"}:
+            self.talk.hears(ev.CallerTranscriptPart(item, how))
+        elif how == "failed":
+            self.talk.hears(ev.CallerTranscriptFailed(item, "audio_unintelligible", ""))
+        else:
+            text = {"whole": "wait a moment", "mm-hm": "Mm-hm.", "none": ""}[how]
+            self.talk.hears(ev.CallerTranscriptDone(item, text))
+
+    @rule(key=st.sampled_from("1#x"))
+    def key_is_pressed(self, key: str) -> None:
+        self.talk.leg(ev.DigitPressed(key))
+
+    # --- the provider ---------------------------------------------------------------------
+
+    @rule(by=st.sampled_from(["request", "itself", "unannounced"]))
+    @precondition(lambda self: self.running is None)
+    def response_starts(self, by: str) -> None:
+        self.responses += 1
+        self.running = f"r{self.responses}"
+        request = next(iter(self.talk.requests), None)
+        if by == "unannounced":
+            self.audio_comes(3)
+        else:
+            self.talk.hears(ev.ResponseStarted(self.running, request if by == "request" else None))
+
+    @rule(frames=st.sampled_from([1, 5, 50, 150]))
+    @precondition(lambda self: self.responses)
+    def audio_comes(self, frames: int) -> None:
+        """Also of a response that is over."""
+        response = self.running or f"r{self.responses}"
+        self.audio_bytes += 160 * frames
+        self.talk.hears(
+            ev.AgentItemAdded(response, f"a-{response}"),
+            ev.AgentTextPart(response, f"a-{response}", "some words "),
+            ev.AgentAudio(response, f"a-{response}", b"\x22" * 160 * frames),
+        )
+
+    @rule(status=st.sampled_from(ev.ResponseStatus), reason=st.sampled_from([None, "turn_detected"]))
+    @precondition(lambda self: self.running)
+    def response_ends(self, status: ev.ResponseStatus, reason: str | None) -> None:
+        assert self.running is not None
+        response, self.running = self.running, None
+        self.talk.hears(ev.ResponseEnded(response_id=response, status=status, reason=reason))
+
+    @rule(severity=st.sampled_from([ev.Severity.BUSY, ev.Severity.REFUSED]), named=st.booleans())
+    @precondition(lambda self: self.talk.requests)
+    def request_is_refused(self, severity: ev.Severity, named: bool) -> None:
+        request = next(iter(self.talk.requests))
+        del self.talk.requests[request]
+        named_or_not = request if named else None
+        self.talk.hears(ev.SessionProblem(code="e", message="m", severity=severity, request_id=named_or_not))
+
+    # --- carrier and clock ------------------------------------------------------------------
+
+    @rule(after_s=st.sampled_from([0.0, 0.05, 1.0, 3.0, None]))
+    def marks_come_back(self, after_s: float | None) -> None:
+        self.talk.echo_after_s = after_s
+
+    @rule(seconds=st.sampled_from([0.02, 0.1, 0.5, 1.5, 3.0, 6.0, 11.0, 31.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.talk.passes(seconds)
+
+    @rule()
+    @precondition(lambda self: not self.machine_answered and self.talk.over is None)
+    def a_machine_answered(self) -> None:
+        self.machine_answered = True
+        self.talk.take(self.talk.machine.leave_message(Message("Please call back."), self.talk.now))
+
+    # --- what holds after each step -----------------------------------------------------------
+
+    @invariant()
+    def every_turn_is_in_exactly_one_place(self) -> None:
+        ends, committed = self.talk.ends_of_turns(), self.talk.committed()
+        assert set(ends.values()) <= {1}
+        assert len(committed) == len(set(committed))
+        turns = self.talk.machine.taking.turns
+        assert not set(turns.open) & set(ends)
+        if self.talk.over is None:
+            assert turns.unsettled == len(committed) - len(ends)
+
+    @invariant()
+    def one_request_is_under_way_at_most(self) -> None:
+        assert self.talk.collisions == []
+
+    @invariant()
+    def nothing_of_an_older_generation_is_written(self) -> None:
+        generations = [order.generation for order in self.talk.wire]
+        assert generations == sorted(generations)
+
+    @invariant()
+    def a_decision_is_open_only_while_the_agent_can_be_heard(self) -> None:
+        machine = self.talk.machine
+        assert not machine.taking.barge_in.is_open or machine.speech.audible_since is not None
+
+    @invariant()
+    def what_waits_has_a_deadline(self) -> None:
+        machine = self.talk.machine
+        waits = machine.taking.turns.unsettled or machine.taking.barge_in.is_open
+        assert machine.deadline() is not None or not waits or self.talk.over is not None
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        """Everybody goes quiet: what is open meets its end in time; then the call ends with nothing in hand."""
+        if not hasattr(self, "talk"):
+            return
+        if self.talk.over is None:
+            if self.responses % 2:
+                self._provider_catches_up()
+            self.talk.passes(_quiet_within_s(self.audio_bytes))
+            self.what_is_left_when_all_are_quiet()
+        if self.talk.over is None:
+            self.talk.ends()
+        self.what_is_left_of_a_call_that_is_over()
+
+    def _provider_catches_up(self) -> None:
+        """It ends what runs, and answers what is asked of it, for as long as something is asked."""
+        if self.running is not None:
+            self.response_ends(ev.ResponseStatus.COMPLETED, None)
+        for _ in range(400):
+            self.talk.passes(0.25)
+            if self.talk.requests and self.talk.over is None:
+                request = next(iter(self.talk.requests))
+                self.responses += 1
+                response = f"r{self.responses}"
+                self.audio_bytes += 4000
+                self.talk.hears(
+                    ev.ResponseStarted(response, request),
+                    ev.AgentAudio(response, f"a-{response}", b"\x33" * 4000),
+                    ev.ResponseEnded(response_id=response, status=ev.ResponseStatus.COMPLETED),
+                )
+
+    def what_is_left_when_all_are_quiet(self) -> None:
+        machine, committed = self.talk.machine, self.talk.committed()
+        assert self.talk.ends_of_turns() == Counter(committed) or self.talk.over is not None
+        if self.talk.over is None:
+            assert machine.taking.floor.state is Floor.CALLER
+            assert (machine.speech.playout.speaking, machine.speech.responses.waiting) == (False, 0)
+            assert machine.speech.responses.phase is Phase.IDLE
+
+    def what_is_left_of_a_call_that_is_over(self) -> None:
+        talk, machine = self.talk, self.talk.machine
+        told = len(talk.orders)
+        assert (machine.deadline(), machine.taking.barge_in.is_open) == (None, False)
+        assert (machine.speech.playout.speaking, machine.taking.floor.state) == (False, Floor.OVER)
+        assert talk.over is not None
+        talk.hears(
+            ev.CallerSpeechStarted("late", 0),
+            ev.CallerTurnCommitted("late"),
+            ev.ResponseStarted("late"),
+            ev.AgentAudio("late", "a-late", b"\x44" * 800),
+        )
+        talk.leg(ev.DigitPressed("1"))
+        talk.take(machine.expire(talk.now + 60.0))
+        assert talk.orders[told:] == []
+        assert turn_times(talk.facts, talk.over) == machine.log.turns()
+        items = [item for turn in machine.log.turns() for item in turn.items]
+        assert Counter(items) == Counter(talk.committed())
+
+
+def _quiet_within_s(audio_bytes: int) -> float:
+    """The limits that may stand behind one another: a noise, two tries of a reply, what is left to be played."""
+    return TURNS.patience_s + 4 * (TURNS.reply_s + _START_S) + audio_bytes / 8000
+
+
+TurnTakingMachine.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestTurnTakingMachine = TurnTakingMachine.TestCase
