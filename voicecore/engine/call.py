@@ -127,14 +127,18 @@ class Call:
     # --- the carrier ------------------------------------------------------
 
     def hear(self, events: Sequence[LegEvent]) -> None:
-        """Take what the leg said: audio goes to the session, the rest to the conversation."""
+        """Take what the leg said: audio goes to the session, what came together as one; the rest to the conversation."""
         now = self._world.now()
+        audio: list[bytes] = []
         for event in events:
             if isinstance(event, CallerAudio):
-                self._hear_audio(event.audio, now)
-            else:
-                self._carry(self.conversation.handle_leg(event, now))
-                self._wake()
+                audio.append(event.audio)
+                continue
+            self._hear_audio(audio, now)
+            audio.clear()
+            self._carry(self.conversation.handle_leg(event, now))
+            self._wake()
+        self._hear_audio(audio, now)
 
     def due(self) -> list[LegOrder]:
         """Return what may be written to the leg now."""
@@ -240,7 +244,10 @@ class Call:
 
     # --- inside -----------------------------------------------------------------
 
-    def _hear_audio(self, audio: bytes, now: float) -> None:
+    def _hear_audio(self, frames: Sequence[bytes], now: float) -> None:
+        if not frames:
+            return
+        audio = frames[0] if len(frames) == 1 else b"".join(frames)
         self.caller_received_bytes += len(audio)
         if self.conversation.is_opening:
             self._carry(self.conversation.caller_audio(audio, now))

@@ -1,10 +1,12 @@
 """What waits to be told to the session: orders in their sequence, caller audio joined.
 
 The carrier's reader never waits for the provider, so there must be room between
-them.  While the writer keeps up, each piece of caller audio leaves by itself;
-what gathers during a slow write, or before the session is open, leaves as one.
+them.  While nothing waits, what is put is sent at once, by whoever put it: waking
+the writer for each of 50 frames a second would cost more than sending them.  What
+the session does not take at once, and what comes before it is open, gathers here,
+and the writer takes it, caller audio joined.
 
-Rule 1: order is kept between audio and orders.
+Rule 1: order is kept between audio and orders: nothing is sent past what waits.
 Rule 2: at most ``audio_limit_bytes`` of audio waits; beyond it the oldest is
 dropped and counted.  At most ORDER_LIMIT orders wait; beyond it is a bug.
 
@@ -14,6 +16,7 @@ Used by engine/call.py (puts) and engine/run.py (takes).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import trio
 
@@ -32,9 +35,17 @@ class Outbox:
         self._audio_bytes = 0
         self._items: deque[bytearray | SessionOrder] = deque()  # bounded by the two limits
         self._filled = trio.Event()
+        self._send: Callable[[SessionOrder], bool] | None = None
+        self._is_taken = False  # the writer holds an item that is not sent yet
+
+    def send_by(self, send: Callable[[SessionOrder], bool] | None) -> None:
+        """Try ``send`` for what is put while nothing waits; it returns False for "not now", having sent nothing."""
+        self._send = send
 
     def put_audio(self, audio: bytes) -> None:
-        """Append caller audio in the leg's format."""
+        """Append caller audio in the leg's format, or send it."""
+        if self._is_free() and self._send is not None and self._send(AppendCallerAudio(audio)):
+            return
         if self._items and isinstance(last := self._items[-1], bytearray):
             last += audio
         else:
@@ -45,26 +56,37 @@ class Outbox:
         self._filled.set()
 
     def put(self, order: SessionOrder) -> None:
-        """Append an order.
+        """Append an order, or send it.
 
         Raises:
             LocalProtocolError: ORDER_LIMIT orders wait already.
         """
+        if self._is_free() and self._send is not None and self._send(order):
+            return
         if sum(not isinstance(item, bytearray) for item in self._items) >= ORDER_LIMIT:
             raise LocalProtocolError(f"{ORDER_LIMIT} orders wait for the session already")
         self._items.append(order)
         self._filled.set()
 
     async def take(self) -> SessionOrder:
-        """Return what goes next, audio as one AppendCallerAudio in the leg's format. Cancelled, it takes nothing."""
+        """Return what goes next, audio as one AppendCallerAudio in the leg's format. Cancelled, it takes nothing.
+
+        What was taken before counts as sent now.
+        """
+        self._is_taken = False
         while not self._items:
             self._filled = trio.Event()
             await self._filled.wait()
         item = self._items.popleft()
+        self._is_taken = True
         if not isinstance(item, bytearray):
             return item
         self._audio_bytes -= len(item)
         return AppendCallerAudio(bytes(item))
+
+    def _is_free(self) -> bool:
+        """Whether nothing is before what comes now."""
+        return not self._items and not self._is_taken
 
     def _drop_oldest(self, excess_bytes: int) -> None:
         index, oldest = next((i, item) for i, item in enumerate(self._items) if isinstance(item, bytearray))

@@ -20,12 +20,13 @@ class SpeechEvidence:
     waited_s: float
     """Since the onset was read."""
     speech_s: float
-    """How long the caller has spoken, up to now or to the end of it."""
+    """How long the caller has spoken, without the pauses, up to now or to the end of it."""
     speaking: bool
     """Whether the caller still speaks."""
-    words: str = ""
-    """What is known of the words; may change until they are complete."""
+    words: str | None = None
+    """What is known of the words; may change until they are complete. None: nothing, or they stay unknown."""
     words_complete: bool = False
+    """Everything that was said so far is known."""
     agent_audible_s: float = 0.0
     """For how long the agent's words had been audible at the onset."""
     agent_words: str = ""

@@ -31,6 +31,8 @@ from voicecore.turns.strategies import Judgement, Strategy
 
 _TICK_S = 0.1  #: how often speech that goes on is judged again
 _KEPT = 64  #: decisions that are kept for the report
+_MOST_ITEMS = 64  #: sounds of one decision
+_BY_SESSION = "the session"
 _MOST_EVIDENCE = 256  #: of one decision; beyond it, the newest replaces the last
 _SLACK_S = 1e-6
 
@@ -64,7 +66,8 @@ class BargeInPolicy:
     """How long a decision stays open once the caller is silent: the words may still come."""
     echo: LineEcho = LineEcho.CANCELLED
     gate_s: float = attrs.field(default=0.0, validator=ge(0))
-    """From the first audible audio of the agent: speech that begins earlier must last beyond it. On a clean line."""
+    """From the first audible audio of the agent: speech within it does not count, and must last beyond it; words do.
+    On a clean line."""
     echo_gate_s: float = attrs.field(default=0.8, validator=ge(0))
     """The same on a line with echo: the agent's own first words come back in it."""
     after_cut: AfterCut = AfterCut.HEARD
@@ -101,18 +104,19 @@ class _Open:
     items: list[str] = attrs.field(factory=list)
     stopped_at: float | None = None
     silent_s: float = 0.0  # between the sounds
-    words: str = ""
-    words_complete: bool = False
+    words: dict[str, str | None] = attrs.field(factory=dict)  # by item; None: they will stay unknown
+    incomplete: set[str] = attrs.field(factory=set)
     evidence: list[SpeechEvidence] = attrs.field(factory=list)
 
     def take_note(self, now: float) -> None:
         """Add what is known now to the evidence."""
+        known = [words for words in self.words.values() if words is not None]
         evidence = SpeechEvidence(
             waited_s=now - self.onset_at,
             speech_s=(now if self.stopped_at is None else self.stopped_at) - self.onset_at - self.silent_s,
             speaking=self.stopped_at is None,
-            words=self.words,
-            words_complete=self.words_complete,
+            words=" ".join(known) or (known[0] if known else None),
+            words_complete=bool(known) and not self.incomplete,
             agent_audible_s=self.agent_audible_s,
             agent_words=self.agent_words,
         )
@@ -147,10 +151,11 @@ class BargeIn:
         if case.stopped_at is not None:
             case.silent_s += now - case.stopped_at
             case.stopped_at = None
-        case.words, case.words_complete = "", False
-        case.items.append(item_id)
+        if item_id not in case.items and len(case.items) < _MOST_ITEMS:
+            case.items.append(item_id)
+            case.incomplete.add(item_id)
         case.take_note(now)
-        return self._close(case, Outcome.CONFIRMED, "onset", now) if alone_decides else self._judge(case, now)
+        return self._close(case, Outcome.CONFIRMED, _BY_SESSION, now) if alone_decides else self._judge(case, now)
 
     def stopped(self, now: float) -> Decision | None:
         """The caller has stopped speaking."""
@@ -163,12 +168,17 @@ class BargeIn:
             return self._close(case, Outcome.DECLINED, "gate", now)  # most likely the agent's own echo
         return self._judge(case, now)
 
-    def heard_words(self, item_id: str, words: str, now: float, *, complete: bool) -> Decision | None:
-        """Some words of the caller are known: all those so far."""
+    def heard_words(
+        self, item_id: str, words: str | None, now: float, *, complete: bool, agent_words: str = ""
+    ) -> Decision | None:
+        """Some words of the caller are known: all those so far of this item; None: they will stay unknown."""
         case = self._open
-        if case is None or item_id != case.items[-1]:
+        if case is None or item_id not in case.items:
             return None
-        case.words, case.words_complete = words, complete
+        case.words[item_id] = words
+        if complete:
+            case.incomplete.discard(item_id)
+        case.agent_words = agent_words or case.agent_words
         case.take_note(now)
         return self._judge(case, now)
 
@@ -234,16 +244,28 @@ def judge(
     """Return what a piece of evidence decides under a policy, and who says so; None while it decides nothing."""
     if not policy.strategies:
         return Outcome.CONFIRMED, "onset"
+    counted = _without_gate(evidence, policy)
     for strategy in policy.strategies:
+        name = type(strategy).__name__
         try:
-            judgement = strategy.judge(evidence)
+            name = strategy.name
+            judgement = strategy.judge(counted)
         except Exception as error:  # noqa: BLE001 - a program's own code must not cost the call
             if failures is not None:
-                failures.append(StrategyFailed(strategy.name, f"{type(error).__name__}: {error}"))
+                failures.append(StrategyFailed(name, f"{type(error).__name__}: {error}"))
             continue
-        if judgement is not Judgement.UNDECIDED:
-            return (Outcome.CONFIRMED if judgement is Judgement.STOP else Outcome.DECLINED), strategy.name
+        if judgement in _OUTCOMES:
+            return _OUTCOMES[judgement], name
     return None
+
+
+_OUTCOMES = {Judgement.STOP: Outcome.CONFIRMED, Judgement.GO_ON: Outcome.DECLINED}
+
+
+def _without_gate(evidence: SpeechEvidence, policy: BargeInPolicy) -> SpeechEvidence:
+    """Return evidence in which speech inside the gate does not count: it may be the agent's own."""
+    gated_s = max(0.0, policy.gate - evidence.agent_audible_s)
+    return attrs.evolve(evidence, speech_s=max(0.0, evidence.speech_s - gated_s)) if gated_s > 0 else evidence
 
 
 def decide_again(decision: Decision, policy: BargeInPolicy) -> tuple[Outcome, str]:
@@ -264,6 +286,8 @@ def _first_verdict(evidence: Iterable[SpeechEvidence], policy: BargeInPolicy) ->
 
 
 def _without_verdict(decision: Decision, policy: BargeInPolicy) -> tuple[Outcome, str]:
+    if decision.decided_by == _BY_SESSION:
+        return Outcome.CONFIRMED, _BY_SESSION
     if decision.outcome is Outcome.OVERTAKEN:
         return Outcome.OVERTAKEN, "the agent's end"
     within_gate = not any(_past_gate(decision.evidence[-1:], policy))

@@ -49,6 +49,7 @@ class _State(enum.Enum):
 class _Turn:
     item_id: str
     state: _State
+    stopped_at: float | None
     response_id: str | None = None
 
 
@@ -64,13 +65,16 @@ class CallerTurns:
         self.tries_left = _TRIES
         self._turns: dict[str, _Turn] = {}  # by item id; settled by the deadline at the latest
         self._settled: deque[str] = deque(maxlen=_REMEMBERED)
+        self._speaking: str | None = None
+        self._begun: deque[str] = deque(maxlen=_REMEMBERED)
         self._due_at: float | None = None
-        self._stopped_at: float | None = None
+        self._stopped: tuple[str | None, float] | None = None  # what ended last, and when
 
     # --- the caller ---------------------------------------------------------------
 
-    def speech_started(self, now: float) -> None:
-        """The caller began to speak."""
+    def speech_started(self, now: float, item_id: str | None = None) -> None:
+        """The caller began to speak; what will become this item, where that is known."""
+        self._speaking = item_id
         if self.speaking_since is None:
             self.speaking_since = now
             self.held_until = now + self.settings.hold_s
@@ -78,7 +82,7 @@ class CallerTurns:
 
     def speech_stopped(self, now: float) -> None:
         """The caller has stopped; the turn that this made is about to be told."""
-        self._stopped_at = now
+        self._stopped = (self._speaking, now)
         if self.speaking_since is not None:
             self.held_until = min(self.speaking_since + self.settings.hold_s, now + _TURN_FOLLOWS_S)
         self.speaking_since = None
@@ -88,9 +92,13 @@ class CallerTurns:
         """Take a new turn, ``later``: one that waits for a message; False for one that was taken before."""
         if item_id in self._turns or item_id in self._settled:
             return False
-        self._turns[item_id] = _Turn(item_id, _State.LATER if later else _State.OPEN)
+        stopped, self._stopped = self._stopped, None
+        its_own = stopped is not None and stopped[0] in {None, item_id}
+        state = _State.LATER if later else _State.OPEN
+        self._turns[item_id] = _Turn(item_id, state, stopped[1] if stopped is not None and its_own else None)
         self.tries_left = _TRIES
-        self.speaking_since = self.held_until = None
+        if self._speaking in {None, item_id}:  # not where the next sound has begun meanwhile
+            self.speaking_since = self.held_until = None
         self.extend(now)
         return True
 
@@ -107,21 +115,23 @@ class CallerTurns:
 
     def began(self, response_id: str) -> tuple[str, ...]:
         """A response runs, as its start or its first audio says; return what it answers."""
-        for turn in self._turns.values():
-            if turn.state is _State.OPEN:
-                turn.state, turn.response_id = _State.ANSWERING, response_id
+        if response_id not in self._begun:
+            self._begun.append(response_id)
+            for turn in self._turns.values():
+                if turn.state is _State.OPEN:
+                    turn.state, turn.response_id = _State.ANSWERING, response_id
         return tuple(turn.item_id for turn in self._turns.values() if turn.response_id == response_id)
 
     def answered(self, response_id: str, now: float) -> float | None:
         """Audio of a response is on the carrier's wire; return seconds since the caller stopped, None for no such turn.
 
-        The end of speech is charged to one reply only.
+        The end of speech belongs to its own turn: noise that became none is charged to nobody.
         """
         answered = [turn for turn in self._turns.values() if turn.response_id == response_id]
         for turn in answered:
             self._settle(turn)
-        stopped_at, self._stopped_at = self._stopped_at, None
-        return now - stopped_at if answered and stopped_at is not None else None
+        stopped_at = answered[-1].stopped_at if answered else None
+        return None if stopped_at is None else now - stopped_at
 
     def not_answered(self, response_id: str, now: float) -> None:
         """A response is over and nothing of it was sent: its turns are open again."""
@@ -132,9 +142,9 @@ class CallerTurns:
             self.extend(now)
 
     def settle(self, item_id: str | None = None) -> tuple[str, ...]:
-        """End a turn without a reply, or (None) every one that waits for nothing else; return them."""
-        waiting = [turn for turn in self._turns.values() if turn.state is not _State.LATER]
-        found = waiting if item_id is None else [turn for turn in self._turns.values() if turn.item_id == item_id]
+        """End a turn without a reply, or (None) every one that is open; return them."""
+        turns = self._turns.values()
+        found = [t for t in turns if (t.state is _State.OPEN if item_id is None else t.item_id == item_id)]
         for turn in found:
             self._settle(turn)
         return tuple(turn.item_id for turn in found)
@@ -154,9 +164,9 @@ class CallerTurns:
     # --- time -------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
-        """Return when the oldest open turn has waited too long; then its owner asks again, or settles it."""
+        """Return when an open turn has waited, or the caller has spoken, too long; then its owner acts on it."""
         waits = any(turn.state is not _State.LATER for turn in self._turns.values())
-        return self._due_at if waits else None
+        return self._due_at if waits or self.speaking_since is not None else None
 
     def extend(self, now: float) -> None:
         """Begin the present deadline anew."""

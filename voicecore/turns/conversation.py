@@ -222,8 +222,7 @@ class Conversation:
         return orders + self._opened(self._opening.started(event, now), now) if self._opening else orders
 
     def _written(self, event: TextEvent, now: float) -> list[Order]:
-        self.speech.write(event, now)
-        return []
+        return self._carry(self.speech.write(event, now), now)
 
     def _agent_audio(self, event: ev.AgentAudio, now: float) -> list[Order]:
         if not self.speech.admit(event, now):
@@ -398,7 +397,7 @@ class Conversation:
     def _after(self, orders: list[Order], now: float) -> list[Order]:
         """Take note of what an event has led to: turns that ended by it, and whether anything goes on."""
         told: list[Order] = []
-        for order in orders:
+        for order in [*orders, *self._carry(self.taking.overtaken(now), now)]:
             told.append(order)
             if isinstance(order, Tell):
                 ended = self.log.take(order.fact)
@@ -441,7 +440,7 @@ class Conversation:
         if isinstance(step, FirstHeard):
             orders.append(Tell(facts.AgentHeard(self._teller.at(now), step.response_id)))
         elif not self.speech.playout.speaking:
-            orders += self._carry(self.taking.quietened(now), now)
+            self.taking.quietened()
         if self._opening is None:
             return orders
         if isinstance(step, FirstHeard):

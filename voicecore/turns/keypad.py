@@ -52,16 +52,18 @@ class Keypad:
         self._deadline: float | None = None
 
     def press(self, key: str, now: float) -> Entry | None:
-        """Take one key; return the entry that it ends."""
+        """Take one key; return the entry that it ends, or that was over before it."""
         if key not in KEYS:
             self.ignored += 1
             return None
         self.pressed += 1
+        before = self.expire(now)
         if key == self.settings.terminator:
-            return self._end()
+            return before or self._end()
         self._keys += key
-        self._deadline = now + self.settings.pause_s
-        return self._end() if len(self._keys) >= self.settings.most_keys else None
+        is_full = len(self._keys) >= self.settings.most_keys
+        self._deadline = now if is_full else now + self.settings.pause_s
+        return before or (self._end() if is_full else None)
 
     @property
     def is_gathering(self) -> bool:

@@ -69,6 +69,7 @@ ResponseOrder = RequestResponse | CancelResponse | RequestLost
 class _Pending:
     request: RequestResponse
     tries_left: int
+    due_at: float = float("inf")  # once it is sent
 
 
 class ResponseOwner:
@@ -101,9 +102,9 @@ class ResponseOwner:
 
     def assume_sent(self, request: RequestResponse, now: float) -> None:
         """Take over a request that was sent before this owner existed: while the phone rang."""
-        self._sent = _Pending(request, self.settings.tries - 1)
-        self.phase = Phase.REQUESTED
         self._deadline = now + self.settings.start_s
+        self._sent = _Pending(request, self.settings.tries - 1, self._deadline)
+        self.phase = Phase.REQUESTED
 
     def abandon(self, request_id: str, now: float) -> list[ResponseOrder]:
         """Want this request no more; should it start yet, it is cancelled. Nothing for one that has started."""
@@ -172,9 +173,7 @@ class ResponseOwner:
         if self.phase is Phase.ACTIVE and response_id == self.active_id:
             self._deadline = now + self.settings.progress_s
         elif self.phase in {Phase.IDLE, Phase.REQUESTED} and self.admits(response_id):
-            answered, self._sent = self._sent, None  # what comes unannounced is taken for the answer to what was asked
             self._activate(response_id, now)
-            self._active_request = answered.request.request_id if answered is not None else None
 
     def ended(self, event: ResponseEnded, now: float) -> list[ResponseOrder]:
         """A response is over; the next request may go. An unknown or repeated end changes nothing."""
@@ -218,6 +217,7 @@ class ResponseOwner:
             return self.interrupt(self.active_id, now, provider_cancels=False)
         if self.phase is Phase.CANCELLING and self.active_id is not None:
             self._remember_end(self.active_id)
+            return self._become_idle(now)
         return self._give_up_sent() + self._become_idle(now)
 
     # --- inside -------------------------------------------------------------
@@ -234,7 +234,7 @@ class ResponseOwner:
         self._deadline = None
         if self._sent is not None:  # ours was in doubt behind the provider's own: its answer is still due
             self.phase = Phase.REQUESTED
-            self._deadline = now + self.settings.start_s
+            self._deadline = self._sent.due_at
         return self._next(now)
 
     def _next(self, now: float) -> list[ResponseOrder]:
@@ -242,8 +242,8 @@ class ResponseOwner:
             return []
         self._sent = self._waiting.popleft()
         self._sent.tries_left -= 1
+        self._sent.due_at = self._deadline = now + self.settings.start_s
         self.phase = Phase.REQUESTED
-        self._deadline = now + self.settings.start_s
         return [self._sent.request]
 
     def _put_back(self, pending: _Pending) -> RequestLost | None:

@@ -4,6 +4,7 @@ Rule 1: audio is admitted by its response; what is stale or has no room is
 counted under a reason, never played.
 Rule 2: what was cut leaves the session's history too: truncated to what was
 heard, deleted where nothing was; unless the policy says that it counts as said.
+An item that comes after its response was silenced or cancelled is deleted as well.
 Rule 3: speech that we play ourselves is told to the session when it is known
 what was heard of it.
 
@@ -99,7 +100,7 @@ class AgentSpeech:
         self.dropped_bytes: Counter[str] = Counter()
         self._after_cut = after_cut
         self._requests = 0
-        self._speaker_of: dict[str, str] = {}  # item id -> response id, of items whose audio came in
+        self._speaker_of: dict[str, str] = {}  # item id -> response id
         self._begun: set[str] = set()  # responses whose audio came in
         self._sent: set[str] = set()  # items of which audio was sent
         self._sounding: dict[str, None] = {}  # those of them that are not over, oldest first
@@ -128,18 +129,20 @@ class AgentSpeech:
 
     # --- what the session says -------------------------------------------------------
 
-    def write(self, event: TextEvent, now: float) -> None:
+    def write(self, event: TextEvent, now: float) -> list[SpeechStep]:
         """Take words, or an item that will have some."""
         if isinstance(event, ev.CallerTranscriptPart):
             self.transcript.extend(facts.Speaker.CALLER, event.item_id, event.text)
-            return
+            return []
         self.responses.progressed(event.response_id, now)
+        self._speaker_of.setdefault(event.item_id, event.response_id)
         if isinstance(event, ev.AgentItemAdded):
             self.transcript.add(facts.Speaker.AGENT, event.item_id)
         elif isinstance(event, ev.AgentTextPart):
             self.transcript.extend(facts.Speaker.AGENT, event.item_id, event.text)
         else:
             self.transcript.complete(facts.Speaker.AGENT, event.item_id, event.text)
+        return [] if self.responses.admits(event.response_id) else self._forget(event.response_id)
 
     def admit(self, event: ev.AgentAudio, now: float) -> bool:
         """Take note of audio that came in; return whether it may be played."""
@@ -178,6 +181,8 @@ class AgentSpeech:
         """A response is over."""
         ended = self.responses.ended(event, now)
         steps = self.settled(self.playout.finish_response(event.response_id))
+        if event.status is ev.ResponseStatus.CANCELLED or not self.responses.admits(event.response_id):
+            steps += self._forget(event.response_id)
         return [*steps, *self._over(event.response_id), *ended]
 
     def has_begun(self, response_id: str) -> bool:
@@ -240,6 +245,15 @@ class AgentSpeech:
             heard_ms = int(heard_s * 1000)
             steps.append(ev.TruncateItem(cut.item_id, heard_ms) if heard_ms else ev.DeleteItem(cut.item_id))
         return [*steps, Said(cut.item_id, text, True)]
+
+    def _forget(self, response_id: str) -> list[SpeechStep]:
+        """Delete the items of a response that will not be heard: none of their audio was admitted, and none will be."""
+        steps: list[SpeechStep] = []
+        for item_id, speaker in self._speaker_of.items():
+            if speaker == response_id and item_id not in self._in_hand and self.transcript.is_open(item_id):
+                self.transcript.cut(item_id, 0.0, None)
+                steps.append(ev.DeleteItem(item_id))
+        return steps
 
     # --- time and the end ----------------------------------------------------------------
 

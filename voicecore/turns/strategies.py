@@ -76,6 +76,8 @@ class MinWords:
 
     def judge(self, evidence: SpeechEvidence) -> Judgement:
         """See `Strategy`."""
+        if evidence.words is None:  # a transcription that failed says nothing about what was said
+            return Judgement.UNDECIDED
         if _words(evidence.words) >= self.count:
             return Judgement.STOP
         return Judgement.GO_ON if evidence.words_complete else Judgement.UNDECIDED
@@ -96,7 +98,7 @@ class Murmurs:
 
     def judge(self, evidence: SpeechEvidence) -> Judgement:
         """See `Strategy`."""
-        said = evidence.words.casefold().strip(" .,!?…")
+        said = (evidence.words or "").casefold().strip(" .,!?…")
         meant = evidence.words_complete and said in {phrase.casefold() for phrase in self.phrases}
         return Judgement.GO_ON if meant else Judgement.UNDECIDED
 
@@ -108,7 +110,7 @@ class OwnWords:
     Shorter replies are never taken for an echo: "yes" after "is that a yes?" is an answer.
     """
 
-    at_least: int = attrs.field(default=4, validator=ge(1))
+    at_least: int = attrs.field(default=4, validator=ge(4))
     """Words in a row that the agent has just said."""
 
     @property
@@ -118,17 +120,18 @@ class OwnWords:
 
     def judge(self, evidence: SpeechEvidence) -> Judgement:
         """See `Strategy`."""
-        said, agents = _folded(evidence.words), _folded(evidence.agent_words)
+        said, agents = _folded(evidence.words or ""), _folded(evidence.agent_words)
         starts = range(len(agents) - len(said) + 1)
         echo = len(said) >= self.at_least and any(agents[at : at + len(said)] == said for at in starts)
         return Judgement.GO_ON if echo and evidence.words_complete else Judgement.UNDECIDED
 
 
 def _folded(text: str) -> list[str]:
-    return [word.strip(".,!?…;:\"'()").casefold() for word in text.split()]
+    folded = (word.strip(".,!?…;:\"'()–—-").casefold() for word in text.split())
+    return [word for word in folded if word]
 
 
 def _words(text: str) -> int:
-    spaced = len(text.split())
+    spaced = sum(any(map(str.isalnum, word)) for word in text.split())
     unspaced = sum("\u3040" <= character <= "\u9fff" or "\u0e00" <= character <= "\u0eff" for character in text)
     return max(spaced, (unspaced + 1) // 2)

@@ -87,6 +87,11 @@ class Transcript:
         if line is not None:
             line.heard_s, line.generated_s = heard_s, generated_s
 
+    def is_open(self, item_id: str) -> bool:
+        """Whether an item is known, and not yet what became of it."""
+        line = self._lines.get(item_id)
+        return line is not None and line.fate is _Fate.OPEN
+
     def text(self, item_id: str) -> str | None:
         """Return what was heard of an item, as far as its words are known."""
         line = self._lines.get(item_id)

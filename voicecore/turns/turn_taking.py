@@ -81,7 +81,7 @@ class TurnTaking:
     def caller_started(self, event: ev.CallerSpeechStarted, now: float, *, may_stop: bool) -> list[Step]:
         """Take an onset; ``may_stop``: nothing protects what the agent says."""
         self.floor.handle(Move.CALLER_SPOKE)
-        self.turns.speech_started(now)
+        self.turns.speech_started(now, event.item_id)
         self._declined = None
         steps: list[Step] = [Tell(facts.CallerStarted(self._teller.at(now), event.item_id, event.at_ms / 1000))]
         if not may_stop:
@@ -110,8 +110,9 @@ class TurnTaking:
 
     def caller_words(self, item_id: str, now: float, *, complete: bool) -> list[Step]:
         """Take note that more words of the caller are known; the transcript has them."""
-        words = self._speech.transcript.text(item_id) or ""
-        return self.decided(self.barge_in.heard_words(item_id, words, now, complete=complete), now)
+        words, agents = self._speech.transcript.text(item_id), self._speech.audible_words()
+        heard = self.barge_in.heard_words(item_id, words, now, complete=complete, agent_words=agents)
+        return self.decided(heard, now)
 
     def committed(self, item_id: str, now: float, *, later: bool = False, awaits_message: bool = False) -> list[Step]:
         """Take a turn; ``later``: it waits until a message was said; ``awaits_message``: the message answers it."""
@@ -134,7 +135,7 @@ class TurnTaking:
         """Take one key."""
         steps: list[Step] = []
         if may_stop and self._speech.audible_since is not None and self._settings.barge_in.keys_stop_agent:
-            steps += self._stop_agent(now, now, _BY_KEY) + self.decided(self.barge_in.agent_ended(now), now)
+            steps += self._stop_agent(now, now, _BY_KEY)
         entry = self.keypad.press(digit, now)
         return steps if entry is None else steps + self._entered(entry, now, later=later)
 
@@ -176,11 +177,16 @@ class TurnTaking:
         """A response is over of which nothing was, or will be, sent."""
         self.turns.not_answered(response_id, now)
 
-    def quietened(self, now: float) -> list[Step]:
+    def quietened(self) -> None:
         """Nothing of the agent is left to be played."""
         self.floor.handle(Move.AGENT_PLAYED)
         if self.turns.open:
             self.floor.handle(Move.CALLER_DONE)
+
+    def overtaken(self, now: float) -> list[Step]:
+        """Whatever has silenced the agent: there is nothing left to decide about."""
+        if self._speech.audible_since is not None:
+            return []
         return self.decided(self.barge_in.agent_ended(now), now)
 
     def reply_lost(self, why: str, now: float) -> list[Step]:
@@ -344,6 +350,8 @@ class TurnTaking:
         """Ask again, or give up; what is under way is watched by a deadline of its own."""
         self.turns.hush()
         self.turns.extend(now)
+        if not self.turns.unsettled:
+            return []  # a noise that was taken for speech
         asked = self._speech.responses.phase is not Phase.IDLE
         under_way = later or asked or self._speech.playout.speaking or self.barge_in.is_open
         return [] if under_way else self.reply_lost("no_reply", now)

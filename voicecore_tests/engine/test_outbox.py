@@ -13,6 +13,20 @@ from voicecore.errors import LocalProtocolError
 from voicecore.events import AppendCallerAudio, CommitCallerAudio, SessionOrder
 
 
+class Sent:
+    """A session that takes so many orders at once."""
+
+    def __init__(self, room: int) -> None:
+        self.orders: list[SessionOrder] = []
+        self._room = room
+
+    def __call__(self, order: SessionOrder) -> bool:
+        if len(self.orders) < self._room:
+            self.orders.append(order)
+            return True
+        return False
+
+
 async def everything(outbox: Outbox) -> list[SessionOrder]:
     taken: list[SessionOrder] = []
     with trio.move_on_after(0):
@@ -50,6 +64,33 @@ async def test_a_cancelled_take_takes_nothing() -> None:
         await outbox.take()
     outbox.put_audio(b"a")
     assert await everything(outbox) == [AppendCallerAudio(b"a")]
+
+
+async def test_while_nothing_waits_what_is_put_is_sent_at_once() -> None:
+    """No task is woken; what is refused waits, and everything behind it too, in order."""
+    outbox, sent = Outbox(1000), Sent(room=2)
+    outbox.send_by(sent)
+    outbox.put_audio(b"a")
+    outbox.put(CommitCallerAudio())
+    outbox.put_audio(b"b")  # refused
+    outbox.put_audio(b"c")
+    outbox.put(CommitCallerAudio())
+    assert sent.orders == [AppendCallerAudio(b"a"), CommitCallerAudio()]
+    assert await everything(outbox) == [AppendCallerAudio(b"bc"), CommitCallerAudio()]
+
+
+async def test_nothing_is_sent_past_what_the_writer_holds() -> None:
+    """It has taken an item and may still be writing it."""
+    outbox, sent = Outbox(1000), Sent(room=9)
+    outbox.put_audio(b"a")
+    outbox.send_by(sent)
+    assert await outbox.take() == AppendCallerAudio(b"a")
+    outbox.put_audio(b"b")
+    assert (sent.orders, await outbox.take()) == ([], AppendCallerAudio(b"b"))
+    with trio.move_on_after(0):
+        await outbox.take()
+    outbox.put_audio(b"c")
+    assert sent.orders == [AppendCallerAudio(b"c")]
 
 
 def test_orders_are_bounded() -> None:

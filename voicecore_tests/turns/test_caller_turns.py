@@ -172,8 +172,10 @@ def test_a_turn_behind_a_message_has_no_deadline_until_it_is_released() -> None:
 
 def test_e3_the_end_of_speech_is_charged_to_one_reply() -> None:
     """The next words of the agent, without a turn in between, have none."""
-    turns = turns_of("u1")
+    turns = CallerTurns(SETTINGS)
+    turns.speech_started(0.0, "u1")
     turns.speech_stopped(1.0)
+    turns.committed("u1", 1.0)
     turns.began("r1")
     assert turns.answered("r1", 1.5) == 0.5
     turns.committed("u2", 4.0)
@@ -184,7 +186,7 @@ def test_e3_the_end_of_speech_is_charged_to_one_reply() -> None:
 def test_e3_speech_that_became_no_turn_is_charged_to_nobody() -> None:
     """The agent speaks of itself, and then a turn comes."""
     turns = CallerTurns(SETTINGS)
-    turns.speech_started(0.0)
+    turns.speech_started(0.0, "noise")
     turns.speech_stopped(1.0)
     assert turns.answered("a prompt", 20.0) is None
     turns.committed("u1", 30.0)
@@ -252,7 +254,7 @@ def test_a_caller_has_to_be_given_some_time(wrong: str) -> None:
 # --- everything together -----------------------------------------------------------------
 
 TIMES_S = st.sampled_from([0.0, 0.1, 1.0, 5.0, 10.0, 31.0])
-RESPONSES = st.integers(1, 4).map(lambda number: f"r{number}")
+RESPONSES = st.integers(1, 8).map(lambda number: f"r{number}")
 
 
 @attrs.define
@@ -272,6 +274,7 @@ class CallerTurnsMachine(RuleBasedStateMachine):
         self.turns = CallerTurns(SETTINGS)
         self.now = 0.0
         self.known: dict[str, Known] = {}
+        self.begun: set[str] = set()
 
     def left(self) -> dict[str, Known]:
         return {item_id: turn for item_id, turn in self.known.items() if not turn.ends}
@@ -314,8 +317,9 @@ class CallerTurnsMachine(RuleBasedStateMachine):
     @rule(response_id=RESPONSES)
     def response_begins(self, response_id: str) -> None:
         for turn in self.left().values():
-            if turn.released and turn.response_id is None:
+            if turn.released and turn.response_id is None and response_id not in self.begun:
                 turn.response_id = response_id
+        self.begun.add(response_id)
         assert self.turns.began(response_id) == tuple(self.owned(response_id))
         assert self.turns.began(response_id) == tuple(self.owned(response_id))
 
@@ -349,8 +353,9 @@ class CallerTurnsMachine(RuleBasedStateMachine):
     @rule()
     def all_are_settled(self) -> None:
         for item_id in self.turns.settle():
+            assert self.known[item_id].response_id is None
             self.known[item_id].ends += 1
-        assert not any(turn.released for turn in self.left().values())
+        assert all(turn.response_id for turn in self.left().values() if turn.released)
 
     # --- time ---------------------------------------------------------------------------
 
@@ -363,8 +368,10 @@ class CallerTurnsMachine(RuleBasedStateMachine):
             return
         self.turns.hush()
         self.turns.extend(self.now)
-        assert (self.turns.deadline() or 0.0) > self.now
+        assert (self.turns.deadline() or self.now + 1) > self.now
         if gives_up:
+            for response_id in sorted(self.begun):
+                self.response_is_cut_unheard(response_id)
             self.all_are_settled()
 
     # --- what always holds --------------------------------------------------------------
@@ -379,7 +386,8 @@ class CallerTurnsMachine(RuleBasedStateMachine):
     @invariant()
     def there_is_a_deadline_exactly_while_somebody_may_be_waiting(self) -> None:
         deadline = self.turns.deadline()
-        assert (deadline is not None) == any(turn.released for turn in self.left().values())
+        speaking = self.turns.speaking_since is not None
+        assert (deadline is not None) == (speaking or any(turn.released for turn in self.left().values()))
         most_s = SETTINGS.reply_s if self.turns.speaking_since is None else SETTINGS.patience_s
         assert deadline is None or deadline <= self.now + most_s
 

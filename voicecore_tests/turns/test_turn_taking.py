@@ -60,7 +60,9 @@ UNPROTECTED = FirstMessagePolicy(protection=ProtectionRule.OFF)
 class Talk:
     """A conversation with a clock, and a carrier that plays what it gets; what both sides saw is kept."""
 
-    def __init__(self, settings: ConversationSettings, capabilities: ev.Capabilities) -> None:
+    def __init__(
+        self, settings: ConversationSettings, capabilities: ev.Capabilities, echo_after_s: float | None = 0.05
+    ) -> None:
         self.now = 0.0
         self.over: float | None = None
         self.causes: list[facts.EndCause] = []
@@ -69,7 +71,7 @@ class Talk:
         self.wire: list[ev.LegOrder] = []
         self.requests: dict[str, float] = {}  # at the provider: neither begun nor refused
         self.collisions: list[str] = []
-        self.echo_after_s: float | None = 0.05
+        self.echo_after_s = echo_after_s  # from the end of the audio before it; None: never
         self._echoes: list[tuple[float, str]] = []
         self._plays_until = 0.0
         self.machine = Conversation(PCMU_8K, 0.0, settings)
@@ -175,7 +177,9 @@ class TurnTakingMachine(RuleBasedStateMachine):
         idle=st.sampled_from(IDLES),
         replies=st.booleans(),
         interrupts=st.booleans(),
-        first=st.sampled_from((None, UNPROTECTED, FirstMessagePolicy())),
+        first=st.sampled_from((None, None, UNPROTECTED, FirstMessagePolicy())),
+        echo_after_s=st.sampled_from([0.05, 0.0, 1.0, 3.0, None]),
+        machine=st.sampled_from([False, False, False, True]),
     )
     def begin(
         self,
@@ -184,6 +188,8 @@ class TurnTakingMachine(RuleBasedStateMachine):
         replies: bool,
         interrupts: bool,
         first: FirstMessagePolicy | None,
+        echo_after_s: float | None,
+        machine: bool,
     ) -> None:
         settings = ConversationSettings(
             first_message=None if first is None else Message("Welcome."),
@@ -195,13 +201,13 @@ class TurnTakingMachine(RuleBasedStateMachine):
         capabilities = ev.Capabilities(
             detects_turns=True, replies=replies, interrupts=interrupts, speaks=True, transcribes_caller=True
         )
-        self.talk = Talk(settings, capabilities)
+        self.talk = Talk(settings, capabilities, echo_after_s)
         self.caller_items: list[str] = []
         self.speaking = False
         self.responses = 0
         self.running: str | None = None
         self.audio_bytes = 0
-        self.machine_answered = False
+        self.may_be_machine = machine
 
     # --- the caller ---------------------------------------------------------------------
 
@@ -255,6 +261,14 @@ class TurnTakingMachine(RuleBasedStateMachine):
         else:
             self.talk.hears(ev.ResponseStarted(self.running, request if by == "request" else None))
 
+    @rule(by=st.sampled_from(["request", "itself", "unannounced"]), frames=st.sampled_from([10, 50, 150]))
+    @precondition(lambda self: self.running is None)
+    def agent_speaks(self, by: str, frames: int) -> None:
+        """A response, some of its audio, and a moment in which it is heard."""
+        self.response_starts(by)
+        self.audio_comes(frames)
+        self.talk.passes(0.3)
+
     @rule(frames=st.sampled_from([1, 5, 50, 150]))
     @precondition(lambda self: self.responses)
     def audio_comes(self, frames: int) -> None:
@@ -284,18 +298,14 @@ class TurnTakingMachine(RuleBasedStateMachine):
 
     # --- carrier and clock ------------------------------------------------------------------
 
-    @rule(after_s=st.sampled_from([0.0, 0.05, 1.0, 3.0, None]))
-    def marks_come_back(self, after_s: float | None) -> None:
-        self.talk.echo_after_s = after_s
-
-    @rule(seconds=st.sampled_from([0.02, 0.1, 0.5, 1.5, 3.0, 6.0, 11.0, 31.0]))
+    @rule(seconds=st.sampled_from([0.0, 0.02, 0.1, 0.3, 0.5, 1.0, 1.5, 3.0, 6.0, 11.0, 31.0]))
     def time_passes(self, seconds: float) -> None:
         self.talk.passes(seconds)
 
     @rule()
-    @precondition(lambda self: not self.machine_answered and self.talk.over is None)
+    @precondition(lambda self: self.may_be_machine and self.talk.over is None and len(self.talk.facts) > 10)
     def a_machine_answered(self) -> None:
-        self.machine_answered = True
+        self.may_be_machine = False
         self.talk.take(self.talk.machine.leave_message(Message("Please call back."), self.talk.now))
 
     # --- what holds after each step -----------------------------------------------------------
