@@ -63,6 +63,10 @@ class Leg(Protocol):
         """
         ...
 
+    def send_nowait(self, order: LegOrder) -> bool:
+        """Write one order without waiting; False where that cannot be: nothing was taken. Raises as `send` does."""
+        ...
+
 
 class Session(Protocol):
     """The AI side of a call: opened, configured, acknowledged."""
@@ -114,6 +118,10 @@ class Session(Protocol):
         Raises:
             SessionLost: The session has ended, or the provider does not read.
         """
+        ...
+
+    def send_nowait(self, order: SessionOrder) -> bool:
+        """Write one order without waiting; False where that cannot be: nothing was taken. Raises as `send` does."""
         ...
 
 

@@ -8,6 +8,9 @@ Rule 1: ``now()`` is Trio's clock; the wall clock is for records only and
 decides nothing.
 Rule 2: tokens and ids come from ``random``: the operating system's in the real
 world, a seeded one in simulation.
+Rule 3: a connection is a `ByteWire`: its bytes are had without waiting, and the
+waiting is a thing of its own, so that nothing stands between the kernel and
+whoever reads.  It is a Trio stream too, for what is not counted in microseconds.
 
 Real parts: net/sockets.py and net/disk.py, joined in assembly.py.
 Simulated parts: simulation/world.py.
@@ -15,7 +18,9 @@ Simulated parts: simulation/world.py.
 
 from __future__ import annotations
 
+import operator
 import random
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -27,21 +32,131 @@ import trio
 
 _ID_BITS = 96
 _TOKEN_BITS = 192  #: media tokens need at least 128
+_READ_BYTES = 64 * 1024  #: of a read that names no bound
+
+Buffer = bytes | bytearray | memoryview
+
+
+class _OneAtATime:
+    """Finds two tasks on one end of a stream."""
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+        self._is_taken = False
+
+    def __enter__(self) -> None:
+        if self._is_taken:
+            raise trio.BusyResourceError(self._message)
+        self._is_taken = True
+
+    def __exit__(self, *_: object) -> None:
+        self._is_taken = False
+
+
+class ByteWire(trio.abc.HalfCloseableStream):
+    """One connection's bytes, as a non-blocking socket gives them; Trio's stream is made of that here."""
+
+    def __init__(self, far_end: str = "peer") -> None:
+        self.far_end = far_end
+        """Who is there, fit for logs."""
+        self._reading = _OneAtATime("another task is reading this stream")
+        self._writing = _OneAtATime("another task is writing to this stream")
+
+    # --- without a stream's cost -------------------------------------------------------
+
+    @abstractmethod
+    def read_now(self, max_bytes: int) -> bytes | None:
+        """Return what is there, b"" at the end, None when there is nothing yet.
+
+        Raises:
+            trio.BrokenResourceError: The connection failed.
+            trio.ClosedResourceError: It was closed here.
+        """
+
+    @abstractmethod
+    async def wait_readable(self) -> None:
+        """Return when `read_now` may have something; always a checkpoint. Raises as `read_now` does."""
+
+    @abstractmethod
+    def write_now(self, data: Buffer) -> int:
+        """Take what there is room for, and return how many bytes that was.
+
+        What was not taken must be what is written next.
+
+        Raises:
+            trio.BrokenResourceError: The connection failed, or the peer has gone.
+            trio.ClosedResourceError: It was closed here.
+        """
+
+    @abstractmethod
+    async def wait_writable(self) -> None:
+        """Return when `write_now` may have room; always a checkpoint. Raises as `write_now` does."""
+
+    @abstractmethod
+    def close_now(self) -> None:
+        """Close at once, without a word; who waits here is told so. May be called again."""
+
+    @abstractmethod
+    def limit_unsent(self, max_bytes: int) -> None:
+        """Let the system keep about so much that it cannot send yet, where it can be told."""
+
+    # --- as a Trio stream ----------------------------------------------------------------
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """See `trio.abc.ReceiveStream`."""
+        if max_bytes is not None and operator.index(max_bytes) < 1:
+            raise ValueError("max_bytes must be at least 1")
+        with self._reading:
+            await trio.lowlevel.checkpoint()
+            while (data := self.read_now(max_bytes or _READ_BYTES)) is None:
+                await self.wait_readable()
+            return data
+
+    async def send_all(self, data: Buffer) -> None:
+        """See `trio.abc.SendStream`."""
+        with self._writing:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            rest = memoryview(data)
+            rest = rest[self.write_now(rest) :]
+            while rest:
+                await self.wait_writable()
+                rest = rest[self.write_now(rest) :]
+            await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """See `trio.abc.SendStream`."""
+        with self._writing:
+            await self.wait_writable()
+
+    async def send_eof(self) -> None:
+        """See `trio.abc.HalfCloseableStream`."""
+        with self._writing:
+            await trio.lowlevel.checkpoint()
+            self.end_now()
+
+    async def aclose(self) -> None:
+        """See `trio.abc.AsyncResource`."""
+        self.close_now()
+        await trio.lowlevel.checkpoint()
+
+    @abstractmethod
+    def end_now(self) -> None:
+        """Write no more; the peer reads an end, and may go on talking. Raises as `write_now` does."""
 
 
 @attrs.frozen
 class Listening:
     """A bound server port; ``port`` is the real one where 0 was asked for."""
 
-    listeners: Sequence[trio.abc.Listener[trio.abc.Stream]]
+    listeners: Sequence[trio.abc.Listener[ByteWire]]
     port: int
 
 
 class Network(Protocol):
-    """Where byte streams come from."""
+    """Where connections come from."""
 
-    async def open_stream(self, host: str, port: int, *, tls: bool) -> trio.abc.Stream:
-        """Return a connected stream, TLS already done where asked for.
+    async def open_stream(self, host: str, port: int, *, tls: bool) -> ByteWire:
+        """Return a connected wire, TLS already done where asked for.
 
         Raises ConnectionLost. Has no deadline of its own. Cancelled, it leaves no socket.
         """

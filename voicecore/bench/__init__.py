@@ -9,7 +9,8 @@ machine it was measured on.
 Rule 2: what is measured is shown to have been done: every frame is accounted
 for, every step's output is compared.  Otherwise the run fails.
 Rule 3: each figure of a whole call stands beside a baseline of the same run.
-Rule 4: `Size.SMALL` runs in the tests, so that no measurement can rot.
+Rule 4: `Size.SMALL` runs in the tests, so that no measurement can rot; how much
+each size does is said where it is done: `plan.pick(small, desk, full)`.
 
 Level 6.
 """

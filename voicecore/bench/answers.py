@@ -11,6 +11,7 @@ Rule 2: what of an answer does not come is lost, unless the caller cut it.
 Rule 3: a delay is one of answers that begin while the line is silent: their first
 audio has nothing to wait for.
 
+Where an engine converts audio, coded_books.py has the books.
 Pure.  Used by carrier_side.py and provider_side.py.
 """
 
@@ -25,6 +26,7 @@ import attrs
 from voicecore.bench.frames import FRAME_BYTES, FRAME_S
 
 SILENCE = frozenset((0xFF, 0x7F))  #: µ-law for zero
+CLEAR_S = 1.0  #: a cut without a clear by then was missed
 HOLE_S = 0.001  #: shorter ones are the clock's
 
 _STAMP = struct.Struct(">HHI")
@@ -114,9 +116,10 @@ class AnswerBooks:
             if answer.cut_at is None and answer.over_at < now:
                 self.lost_bytes += len(answer.audio) - answer.came_bytes
 
-    def missed(self) -> int:
-        """Return how many cuts were never followed by a clear."""
-        return sum(answer.cut_at is not None and not answer.is_cleared for answer in self.answers)
+    def missed(self, until: float) -> int:
+        """Return how many cuts were not followed by a clear, though there was time for it."""
+        cuts = [each for each in self.answers if each.cut_at is not None and not each.is_cleared]
+        return sum(each.cut_at is not None and each.cut_at < until - CLEAR_S for each in cuts)
 
     def _is_next(self, answer: Answer, audio: bytes) -> bool:
         end = answer.came_bytes + len(audio)

@@ -25,7 +25,7 @@ from voicecore.bench.raw_websocket import client_frame
 from voicecore.bench.result import Plan, Progress, Result
 from voicecore.bench.timing import Step, timed
 from voicecore.events import CallerAudio, LegStarted, PlaceMark, PlayAudio
-from voicecore.net.frames import FrameParser, Opcode, TextReceived, encode_frame
+from voicecore.net.frames import FrameParser, Opcode, encode_frame
 from voicecore.simulation.carrier_twin.messages import StreamWriter
 from voicecore.turns.playout import PlayoutLedger
 from voicecore.wire.openai_realtime import InputAudioAppend, OutputAudioDelta, RealtimeCodec, encode
@@ -120,7 +120,7 @@ def _frames(audio: bytes) -> Iterator[Step]:
     received, payload = client_frame(text.encode()), text.encode()
     parser = FrameParser(64 * 1024)
     work = f"media message, {len(payload)} bytes"
-    yield Step("WebSocket, parse", work, lambda: parser.feed(received), [TextReceived(text)])
+    yield Step("WebSocket, parse", work, lambda: parser.feed(received), [text])
     framed = len(payload) + 4
     yield Step("WebSocket, encode", work, lambda: len(encode_frame(Opcode.TEXT, payload)), framed)
 

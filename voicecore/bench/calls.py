@@ -51,7 +51,11 @@ loopback hops, the process between them, and the load's own waking up. The echo 
 for its turn to be played: pacing is not in it. Frames are all that left, warm-up included; each is compared whole.
 Late: how far behind its time the load sent. Load, others: share of a processor that this load and everything else on
 the machine used. Near 100 % load, or with others at work, the delays are not the engine's: measure again."""
+_ABOUT_ADDED = """\
+Each percentile of the engine's delays less the same one of the relay's: what the engine adds to two loopback hops and a
+process that hands messages over. Of few calls the high ones are the machine's, and may be below zero."""
 
+_PERCENTS = (50, 99, 99.9)
 _COST = (
     Column("calls"),
     Column("through"),
@@ -66,8 +70,10 @@ _DELAY = (
     Column("through"),
     Column("to provider p50", "ms"),
     Column("to provider p99", "ms"),
+    Column("to provider p99.9", "ms"),
     Column("to carrier p50", "ms"),
     Column("to carrier p99", "ms"),
+    Column("to carrier p99.9", "ms"),
     Column("frames"),
     Column("lost"),
     Column("doubled"),
@@ -77,6 +83,7 @@ _DELAY = (
     Column("load", "%"),
     Column("others", "%"),
 )
+_ADDED = (Column("calls"), *_DELAY[2:8])
 
 
 @attrs.frozen(kw_only=True)
@@ -100,7 +107,7 @@ class Level:
 
 
 def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
-    """Return the tables of cost and delay.
+    """Return the tables of cost, of delay, and of what the engine adds to it.
 
     Raises:
         BenchmarkFailed: A frame did not come as it left, or a process did not do its part.
@@ -124,7 +131,14 @@ def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
             rows=[_cost(level, relays[level.calls]) for level in levels],
         ),
         Result(name="delay of a frame", about=_ABOUT_DELAY, columns=_DELAY, rows=[_delay(level) for level in levels]),
+        Result(name="added delay", about=_ABOUT_ADDED, columns=_ADDED, rows=list(map(_added, *_by_process(levels)))),
     ]
+
+
+def _by_process(levels: Sequence[Level]) -> tuple[Sequence[Level], Sequence[Level]]:
+    """Return the engine's levels and the relay's, each in the order of the calls."""
+    engines, relays = ([level for level in levels if level.through == through] for through in (ENGINE, RELAY))
+    return engines, relays
 
 
 def _cost(level: Level, relay_ms: float) -> dict[str, Value]:
@@ -144,16 +158,29 @@ def _delay(level: Level) -> dict[str, Value]:
     return {
         "calls": level.calls,
         "through": level.through,
-        "to provider p50": percentile(level.to_provider_s, 50) * 1000,
-        "to provider p99": percentile(level.to_provider_s, 99) * 1000,
-        "to carrier p50": percentile(level.to_carrier_s, 50) * 1000,
-        "to carrier p99": percentile(level.to_carrier_s, 99) * 1000,
+        **_percentiles(level),
         "frames": level.frames,
         **attrs.asdict(level.faults),
         "late p99": percentile(level.lateness_s, 99) * 1000,
         "load": level.load * 100,
         "others": None if level.others is None else level.others * 100,
     }
+
+
+def _percentiles(level: Level) -> dict[str, float]:
+    """Return the delays both ways in milliseconds, by the names of their columns."""
+    ways = {"to provider": level.to_provider_s, "to carrier": level.to_carrier_s}
+    return {
+        f"{way} p{percent:g}": percentile(delays_s, percent) * 1000
+        for way, delays_s in ways.items()
+        for percent in _PERCENTS
+    }
+
+
+def _added(engine: Level, relay: Level) -> dict[str, Value]:
+    """Return what the engine's delays are above the relay's."""
+    over = _percentiles(relay)
+    return {"calls": engine.calls, **{name: ms - over[name] for name, ms in _percentiles(engine).items()}}
 
 
 async def _level(plan: Plan, calls: int, through: str) -> Level:

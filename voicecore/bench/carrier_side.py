@@ -11,6 +11,8 @@ Facts: Twilio sheet, sections 1 to 5 and 11.  Used by conversation.py.
 from __future__ import annotations
 
 import binascii
+import enum
+import functools
 from collections import deque
 from collections.abc import Mapping
 from time import perf_counter
@@ -21,7 +23,7 @@ import attrs
 import orjson
 
 from voicecore.bench.answers import AnswerBooks
-from voicecore.bench.frames import FRAME_S, Track
+from voicecore.bench.frames import FRAME_BYTES, FRAME_S, Track
 from voicecore.bench.playout_clock import PlayoutClock
 from voicecore.bench.raw_loop import HOST, Connection, Loop, connect, post
 from voicecore.bench.raw_websocket import client_frame
@@ -31,7 +33,18 @@ from voicecore.simulation.carrier_twin.messages import StreamWriter
 from voicecore.simulation.carrier_twin.signing import sign
 
 _FRAME_MS = 20
+_SILENT_FRAME = b"\xff" * FRAME_BYTES
 _OPEN_S = 10.0  #: for each step of opening a line
+
+
+class Phase(enum.Enum):
+    """Where a line is."""
+
+    OPEN = "open"  #: nobody speaks yet, or any more; marks are echoed
+    SPEAKING = "speaking"
+    SILENT = "silent"  #: frames of silence
+    ENDED = "ended"  #: by the other side
+    HUNG_UP = "hung up"
 
 
 @attrs.define
@@ -44,11 +57,24 @@ class Counts:
     to_carrier: int = 0
 
 
+class ProviderAudio(enum.Enum):
+    """What an engine speaks with its provider."""
+
+    PCMU = "audio/pcmu"  #: G.711, as with the carrier: nothing has to be converted
+    PCM = "audio/pcm"  #: PCM16 at 24 kHz: everything is converted, both ways
+
+    @property
+    def bytes_per_s(self) -> int:
+        """Size of a second."""
+        return 8_000 if self is ProviderAudio.PCMU else 48_000
+
+
 @attrs.frozen
 class CallBooks:
     """What is noted of one call."""
 
     call: int
+    audio: ProviderAudio
     caller: Track
     answers: AnswerBooks
     counts: Counts
@@ -58,8 +84,7 @@ class CarrierLine:
     """One call as the carrier sees it. Made by `dial`."""
 
     def __init__(self, loop: Loop, connection: Connection, books: CallBooks, lateness_s: list[float]) -> None:
-        self.has_ended = False
-        """Whether the other side has closed the stream."""
+        self.phase = Phase.OPEN
         self._loop = loop
         self._connection = connection
         self._books = books
@@ -71,35 +96,45 @@ class CarrierLine:
         self._sequence = 1  # of the start message
         self._frame = 0
         self._began_at = 0.0
-        self._is_speaking = False
         connection.on_text = self._take
         connection.on_end = self._ended
+
+    def is_playing(self, now: float) -> bool:
+        """Whether the caller hears something."""
+        return self._playout.is_playing(now)
 
     def speak_from(self, moment: float) -> None:
         """Send a frame every 20 ms from then on."""
         self._began_at = moment - self._frame * FRAME_S
-        self._is_speaking = True
+        self.phase = Phase.SPEAKING
         self._loop.at(moment, self._speak)
 
     def fall_silent(self) -> None:
-        """Send no more frames; marks are still echoed."""
-        self._is_speaking = False
+        """Send no more frames that mean something; marks are still echoed.
+
+        Where audio is converted, silence has to push the last of them out of the filters.
+        """
+        if self.phase is Phase.SPEAKING:
+            self.phase = Phase.OPEN if self._books.audio is ProviderAudio.PCMU else Phase.SILENT
 
     def hang_up(self) -> None:
         """End the call."""
-        self._is_speaking = False
-        self._connection.on_end = lambda: None
-        self._send(f'"stop":{{"accountSid":"{Account().account_sid}","callSid":"{call_sid(self._books.call)}"}}', "stop")
+        self.phase = Phase.HUNG_UP
+        self._send(
+            f'"stop":{{"accountSid":"{Account().account_sid}","callSid":"{call_sid(self._books.call)}"}}', "stop"
+        )
         self._connection.close()
 
     def _speak(self, now: float) -> None:
-        if not self._is_speaking:
+        if self.phase not in {Phase.SPEAKING, Phase.SILENT}:
             return
         number, self._frame = self._frame, self._frame + 1
         self._lateness_s.append(now - self._began_at - number * FRAME_S)
-        payload = binascii.b2a_base64(self._books.caller.frame(number), newline=False).decode()
+        audio = self._books.caller.frame(number) if self.phase is Phase.SPEAKING else _SILENT_FRAME
+        payload = binascii.b2a_base64(audio, newline=False).decode()
         stamp = f'"track":"inbound","chunk":"{number + 1}","timestamp":"{number * _FRAME_MS}"'
-        self._books.caller.to_provider.left(1, perf_counter())
+        if self.phase is Phase.SPEAKING:
+            self._books.caller.to_provider.left(1, perf_counter())
         self._send(f'"media":{{{stamp},"payload":"{payload}"}}', "media")
         self._loop.at(self._began_at + self._frame * FRAME_S, self._speak)
 
@@ -120,14 +155,14 @@ class CarrierLine:
             self._books.answers.came(audio, self._playout.put(len(audio), now), now)
         elif event == "mark":
             self._marks.append((self._generation, message["mark"]["name"]))
-            self._loop.at(self._playout.empty_at, lambda _now, generation=self._generation: self._played(generation))
+            self._loop.at(self._playout.empty_at, functools.partial(self._played, self._generation))
         elif event == "clear":
             self._books.answers.cleared(self._playout.clear(now), now)
             self._generation += 1
             while self._marks:
                 self._echo()
 
-    def _played(self, generation: int) -> None:
+    def _played(self, generation: int, _now: float) -> None:
         if self._marks and self._marks[0][0] == generation:  # else a clear has echoed it
             self._echo()
 
@@ -136,8 +171,8 @@ class CarrierLine:
         self._send(f'"mark":{{"name":{orjson.dumps(name).decode()}}}', "mark")
 
     def _ended(self) -> None:
-        self._is_speaking = False
-        self.has_ended = True
+        if self.phase is not Phase.HUNG_UP:
+            self.phase = Phase.ENDED
 
 
 @attrs.frozen(kw_only=True)
@@ -152,16 +187,15 @@ class Entrance:
     """Path of the status webhook, which is told of the end."""
 
 
-def dial(
-    loop: Loop, port: int, entrance: Entrance, books: CallBooks, lateness_s: list[float]
-) -> CarrierLine:
+def dial(loop: Loop, port: int, entrance: Entrance, books: CallBooks, lateness_s: list[float]) -> CarrierLine:
     """Open a line; the loop runs meanwhile.
 
     Raises:
         BenchmarkFailed: The call was not taken.
     """
     account, call = Account(), books.call
-    path, parameters, headers = entrance.media, {}, []
+    path, headers = entrance.media, list[tuple[str, str]]()
+    parameters: Mapping[str, str] = {}
     if entrance.webhook is not None:
         url, parameters = _ask(loop, port, entrance.webhook, call)
         path = urlsplit(url).path

@@ -5,7 +5,7 @@
     child  → a `Usage` as JSON                          one for each line
     parent closes its end: the child leaves
 
-Used by engine_process.py and relay_process.py; the parent's half is child.py.
+Used by engine_process.py, relay_process.py and storm_process.py; the parent's half is child.py.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import attrs
@@ -35,6 +36,8 @@ class Usage:
     rss_bytes: int | None
     machine_s: float | None
     """Processor time of the whole machine since it started, all processors together."""
+    counts: Mapping[str, int] = attrs.field(factory=dict)
+    """What else a process counts, by name; most count nothing."""
 
 
 def own_usage() -> Usage:
@@ -42,13 +45,13 @@ def own_usage() -> Usage:
     return Usage(time.perf_counter(), time.process_time(), _resident_bytes(), _machine_s())
 
 
-async def obey(port: int) -> None:
-    """Announce the port, answer questions, and return when the parent has gone."""
+async def obey(port: int, look: Callable[[], Usage] = own_usage) -> None:
+    """Announce the port, answer questions by looking, and return when the parent has gone."""
     _say({"port": port})
     async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as questions:
         while asked := await questions.receive_some(_READ_BYTES):
             for _ in range(asked.count(b"\n")):
-                _say(attrs.asdict(own_usage()))
+                _say(attrs.asdict(look()))
 
 
 def _say(message: dict[str, object]) -> None:

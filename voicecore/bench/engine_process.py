@@ -1,30 +1,32 @@
-"""The engine in a process of its own: `python -m voicecore.bench.engine_process BASE_URL MAX_CALLS`.
+"""The engine in a process of its own: `python -m voicecore.bench.engine_process BASE_URL MAX_CALLS [KEY=VALUE …]`.
 
 The real one, from settings as a configuration file gives them: loopback, G.711
-passed through, no records, no observers.
+passed through, no records, no observers; a setting that is given changes that.
 
-Started by child.py.
+Started by child.py and measured_process.py; barge_in_process.py is the same with an observer.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import trio
 
 from voicecore.assembly import open_engine
 from voicecore.bench.controlled import obey
 from voicecore.config import Settings
+from voicecore.facts import Observer
 from voicecore.simulation.carrier_twin import Account
 
 
-async def main(base_url: str, max_calls: int) -> None:
+async def main(base_url: str, max_calls: int, observers: Sequence[Observer] = (), given: Sequence[str] = ()) -> None:
     """Answer calls until the parent has gone."""
-    async with open_engine(_settings(base_url, max_calls)) as engine:
+    async with open_engine(_settings(base_url, max_calls, given), observers=observers) as engine:
         await obey(int(engine.url.rpartition(":")[2]))
 
 
-def _settings(base_url: str, max_calls: int) -> Settings:
+def _settings(base_url: str, max_calls: int, given: Sequence[str]) -> Settings:
     account = Account()
     overrides = {
         "server.port": 0,
@@ -34,9 +36,10 @@ def _settings(base_url: str, max_calls: int) -> Settings:
         "carriers.twilio.auth_token": account.auth_token.reveal(),
         "providers.openai_realtime.api_key": "bench-key",
         "providers.openai_realtime.base_url": base_url,
+        **dict(setting.split("=", 1) for setting in given),
     }
     return Settings.load(None, {}, overrides)
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], int(sys.argv[2]))
+    trio.run(main, sys.argv[1], int(sys.argv[2]), (), sys.argv[3:])

@@ -3,16 +3,16 @@
 Rule: an SVG that stands alone, drawn from the simulation and from nothing else; the
 same seed gives the same picture.
 
-Used by main.py; the picture stands in docs/benchmarks.md.
+Used by pictures.py; the picture stands in docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from xml.etree import ElementTree as ET
 
 import attrs
 
+from voicecore.bench.canvas import BLUE, FAINT, GREEN, RED, Canvas
 from voicecore.bench.line_model import Course, Line, Talk, course
 from voicecore.bench.pacing import ADAPTING, FIXED
 from voicecore.turns.playout import PlayoutSettings
@@ -20,8 +20,7 @@ from voicecore.turns.playout import PlayoutSettings
 _WIDTH, _LEFT, _RIGHT = 1100, 84, 24
 _TOP, _PANEL, _GAP, _BOTTOM = 88, 130, 54, 36
 _MOST_S = 1.2  #: top of a panel
-_INK, _FAINT, _GRID = "#1f2937", "#6b7280", "#e5e7eb"
-_WAITS, _LEAD, _HOLE = "#059669", "#2563eb", "#dc2626"
+_WAITS, _LEAD, _HOLE = GREEN, BLUE, RED
 
 _TALK = Talk(utterances=5, utterance_s=4.0, pause_s=1.8)
 
@@ -50,22 +49,19 @@ class _Drawing:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._seconds = _TALK.begins[-1] + _TALK.utterance_s + 1.0
-        self._height = _TOP + len(_PANELS) * (_PANEL + _GAP) - _GAP + _BOTTOM
-        size = {"width": str(_WIDTH), "height": str(self._height), "viewBox": f"0 0 {_WIDTH} {self._height}"}
-        self._root = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "font-family": "sans-serif", **size})
+        self._canvas = Canvas(_WIDTH, _TOP + len(_PANELS) * (_PANEL + _GAP) - _GAP + _BOTTOM)
 
     def draw(self) -> str:
-        ET.SubElement(self._root, "rect", {"width": "100%", "height": "100%", "fill": "white"})
-        self._text(_LEFT, 26, "Speech that waits at the carrier", size=18, weight="bold")
+        self._canvas.text(_LEFT, 26, "Speech that waits at the carrier", size=18, weight="bold")
         self._legend()
         for number, panel in enumerate(_PANELS):
             self._panel(panel, _TOP + number * (_PANEL + _GAP) + _PANEL)
-        return ET.tostring(self._root, encoding="unicode") + "\n"
+        return self._canvas.svg()
 
     def _legend(self) -> None:
-        self._text(_LEFT, 46, "■ audio waiting at the carrier", size=12, colour=_WAITS)
-        self._text(_LEFT + 200, 46, "— lead in force", size=12, colour=_LEAD)
-        self._text(_LEFT + 310, 46, "▼ hole that the caller heard", size=12, colour=_HOLE)
+        self._canvas.text(_LEFT, 46, "■ audio waiting at the carrier", size=12, colour=_WAITS)
+        self._canvas.text(_LEFT + 200, 46, "— lead in force", size=12, colour=_LEAD)
+        self._canvas.text(_LEFT + 310, 46, "▼ hole that the caller heard", size=12, colour=_HOLE)
 
     def _panel(self, panel: _Panel, base: float) -> None:
         it = course(panel.line, _TALK, panel.settings, self._seed)
@@ -76,19 +72,18 @@ class _Drawing:
         holes = [arrival.at for arrival in it.arrivals if arrival.ran_dry]
         for at in holes:
             x, y = self._x(at), base - _PANEL
-            points = f"{x - 4:.1f},{y:.1f} {x + 4:.1f},{y:.1f} {x:.1f},{y + 8:.1f}"
-            ET.SubElement(self._root, "polygon", {"points": points, "fill": _HOLE})
+            self._canvas.polygon([(x - 4, y), (x + 4, y), (x, y + 8)], _HOLE)
         counted = f" · holes by utterance: {', '.join(map(str, it.under_runs))}"
-        self._text(_LEFT, base - _PANEL - 8, panel.title + counted, size=13, weight="bold")
+        self._canvas.text(_LEFT, base - _PANEL - 8, panel.title + counted, size=13, weight="bold")
 
     def _axes(self, base: float) -> None:
         for tenths in range(0, round(_MOST_S * 10) + 1, 4):
             y = self._y(base, tenths / 10)
-            self._line(_LEFT, y, _WIDTH - _RIGHT, y)
-            self._text(_LEFT - 8, y + 4, f"{tenths * 100} ms", size=11, colour=_FAINT, anchor="end")
+            self._canvas.line((_LEFT, y), (_WIDTH - _RIGHT, y))
+            self._canvas.text(_LEFT - 8, y + 4, f"{tenths * 100} ms", size=11, colour=FAINT, anchor="end")
         for second in range(0, int(self._seconds) + 1, 2):
-            self._line(self._x(second), base, self._x(second), base + 4)
-            self._text(self._x(second), base + 16, f"{second} s", size=11, colour=_FAINT, anchor="middle")
+            self._canvas.line((self._x(second), base), (self._x(second), base + 4))
+            self._canvas.text(self._x(second), base + 16, f"{second} s", size=11, colour=FAINT, anchor="middle")
 
     # --- strokes ----------------------------------------------------------------
 
@@ -99,9 +94,7 @@ class _Drawing:
         return base - _PANEL * min(seconds, _MOST_S) / _MOST_S
 
     def _polygon(self, base: float, points: Sequence[tuple[float, float]]) -> None:
-        shown = [(self._x(at), self._y(base, waits_s)) for at, waits_s in points]
-        look = {"fill": _WAITS, "opacity": "0.55"}
-        ET.SubElement(self._root, "polygon", {"points": _joined(shown), **look})
+        self._canvas.polygon([(self._x(at), self._y(base, waits_s)) for at, waits_s in points], _WAITS, opacity="0.55")
 
     def _steps(self, base: float, leads: Sequence[tuple[float, float]]) -> None:
         """Draw a value that holds until the next one."""
@@ -110,27 +103,7 @@ class _Drawing:
             if corners:
                 corners.append((self._x(at), corners[-1][1]))
             corners.append((self._x(at), self._y(base, lead_s)))
-        look = {"fill": "none", "stroke": _LEAD, "stroke-width": "1.5"}
-        ET.SubElement(self._root, "polyline", {"points": _joined(corners), **look})
-
-    def _line(self, x1: float, y1: float, x2: float, y2: float) -> None:
-        ends = {"x1": f"{x1:.1f}", "y1": f"{y1:.1f}", "x2": f"{x2:.1f}", "y2": f"{y2:.1f}"}
-        ET.SubElement(self._root, "line", {**ends, "stroke": _GRID})
-
-    def _text(
-        self,
-        x: float,
-        y: float,
-        text: str,
-        *,
-        size: int = 14,
-        colour: str = _INK,
-        weight: str = "normal",
-        anchor: str = "start",
-    ) -> None:
-        place = {"x": f"{x:.1f}", "y": f"{y:.1f}", "text-anchor": anchor}
-        look = {"font-size": str(size), "fill": colour, "font-weight": weight}
-        ET.SubElement(self._root, "text", {**place, **look}).text = text
+        self._canvas.polyline(corners, _LEAD)
 
 
 def _waiting(it: Course) -> Iterator[tuple[float, float]]:
@@ -143,7 +116,3 @@ def _waiting(it: Course) -> Iterator[tuple[float, float]]:
         yield arrival.at, arrival.after_s
         dry_at = arrival.at + arrival.after_s
     yield dry_at, 0.0
-
-
-def _joined(points: Sequence[tuple[float, float]]) -> str:
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)

@@ -14,15 +14,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from voicecore.bench import audio_path, calls, json_libraries, pacing, pickup, sockets
-from voicecore.bench.lead_picture import lead_svg
+import attrs
+
+from voicecore.bench import (
+    audio_path,
+    barge_in,
+    calls,
+    conversation_limit,
+    conversation_tables,
+    json_libraries,
+    machines,
+    pacing,
+    pickup,
+    sockets,
+    teardown,
+)
+from voicecore.bench.compare import Earlier, comparison, read_earlier
+from voicecore.bench.pictures import draw
 from voicecore.bench.report import as_json, as_text, machine_line
-from voicecore.bench.result import BenchmarkFailed, Measurement, Plan, Result, Size
+from voicecore.bench.result import FULL, SMALL, BenchmarkFailed, Measurement, Plan, Result, Size
 from voicecore.errors import first_cause
 
 MEASUREMENTS: dict[str, Measurement] = {
     "pickup": pickup.measure,
     "calls": calls.measure,
+    "conversation": conversation_tables.measure,
+    "limit": conversation_limit.measure,
+    "barge-in": barge_in.measure,
+    "teardown": teardown.measure,
+    "machines": machines.measure,
     "audio": audio_path.measure,
     "pacing": pacing.measure,
     "sockets": sockets.measure,
@@ -30,8 +50,12 @@ MEASUREMENTS: dict[str, Measurement] = {
 }
 """By the names that the command line takes."""
 
+LONG = frozenset({"limit"})
+"""Run where they are named, and with --full: they take minutes."""
+
 MOST_CALLS = 500
 LONGEST_S = 600.0
+MOST_MS = 5_000
 
 _DONE, _FAILED, _USAGE = 0, 1, 2
 
@@ -39,13 +63,17 @@ _DONE, _FAILED, _USAGE = 0, 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the measurements that are asked for; return the exit code."""
     options = _parser().parse_args(arguments)
-    plan = Plan(size=Size(options.size), calls=options.calls, seconds=options.seconds, seed=options.seed)
+    plan = _plan(options)
+    names = options.names or [name for name in MEASUREMENTS if plan.size is Size.FULL or name not in LONG]
     try:
-        results = _run(options.names or list(MEASUREMENTS), plan)
+        found = _run(names, plan)
+        results = [result for tables in found.values() for result in tables]
         if options.json is not None:
             options.json.write_bytes(as_json(plan, results))
-        if options.picture is not None:
-            options.picture.write_text(lead_svg(plan.seed), encoding="utf-8")
+        if options.pictures is not None:
+            draw(options.pictures, plan, found)
+        if options.compare is not None:
+            print(comparison(options.compare, plan, results), end="")
     except (BenchmarkFailed, OSError) as failure:
         _say(str(failure))
         return _FAILED
@@ -54,18 +82,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _DONE
 
 
-def _run(names: Sequence[str], plan: Plan) -> list[Result]:
+def _plan(options: argparse.Namespace) -> Plan:
+    """Return the plan of the size that is asked for, with what else was said."""
+    size = Size.FULL if options.full else Size(options.size)
+    base = {Size.SMALL: SMALL, Size.DESK: Plan(), Size.FULL: FULL}[size]
+    said = {
+        "calls": options.calls,
+        "seconds": options.seconds,
+        "seed": options.seed,
+        "handshake_s": options.handshake_ms,
+        "first_delta_s": options.first_delta_ms,
+    }
+    return attrs.evolve(base, **{name: value for name, value in said.items() if value is not None})
+
+
+def _run(names: Sequence[str], plan: Plan) -> dict[str, Sequence[Result]]:
+    """Return the tables of these measurements."""
     print(f"{machine_line()}\n", flush=True)
-    results: list[Result] = []
+    results: dict[str, Sequence[Result]] = {}
     for name in names:
         _say(name)
         try:
-            found = MEASUREMENTS[name](plan, lambda what: _say(f"  {what}"))
+            results[name] = MEASUREMENTS[name](plan, lambda what: _say(f"  {what}"))
         except ExceptionGroup as group:
             raise first_cause(group) from group
-        for result in found:
+        for result in results[name]:
             print(as_text(result), flush=True)
-        results += found
     return results
 
 
@@ -81,15 +123,18 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    plan = Plan()
     parser = _Parser(prog="voicecore.bench", description="What a call costs, and how much later its audio is.")
     parser.add_argument("names", nargs="*", type=_name, metavar="NAME", help=f"some of: {', '.join(MEASUREMENTS)}")
-    parser.add_argument("--calls", type=_calls, default=plan.calls, metavar="N,N", help="calls at once (1,10,50)")
-    parser.add_argument("--seconds", type=_seconds, default=plan.seconds, metavar="S", help="for each level (8)")
-    parser.add_argument("--seed", type=int, default=plan.seed, metavar="N", help="of all that is drawn (1)")
-    parser.add_argument("--size", choices=[size.value for size in Size], default=plan.size.value, help="(full)")
+    parser.add_argument("--full", action="store_true", help="the long plan: some 40 minutes")
+    parser.add_argument("--calls", type=_calls, metavar="N,N", help="calls at once (1,10,50; full: 1,10,25,50,100)")
+    parser.add_argument("--seconds", type=_seconds, metavar="S", help="for each level (2; full: 20)")
+    parser.add_argument("--seed", type=int, metavar="N", help="of all that is drawn (1)")
+    parser.add_argument("--handshake-ms", type=_milliseconds, metavar="MS", help="of the provider, in pickup (300)")
+    parser.add_argument("--first-delta-ms", type=_milliseconds, metavar="MS", help="of the provider, in pickup (250)")
+    parser.add_argument("--size", choices=[size.value for size in Size], default=Size.DESK.value, help="(desk)")
     parser.add_argument("--json", type=_file, metavar="FILE", help="also write the results there")
-    parser.add_argument("--picture", type=_file, metavar="FILE", help="also draw some lines of pacing there, as SVG")
+    parser.add_argument("--pictures", type=_folder, metavar="DIR", help="also draw each measurement there, as SVG")
+    parser.add_argument("--compare", type=_earlier, metavar="FILE", help="also compare with what --json wrote earlier")
     return parser
 
 
@@ -114,6 +159,31 @@ def _seconds(text: str) -> float:
     if not 0.1 <= seconds <= LONGEST_S:
         raise argparse.ArgumentTypeError(f"a number from 0.1 to {LONGEST_S:g}, not {text!r}")
     return seconds
+
+
+def _milliseconds(text: str) -> float:
+    """Return seconds."""
+    if not (text.isascii() and text.isdecimal() and int(text) <= MOST_MS):
+        raise argparse.ArgumentTypeError(f"a number from 0 to {MOST_MS}, not {text!r}")
+    return int(text) / 1000
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    try:
+        fits = path.is_dir()
+    except OSError:  # a name that cannot be one
+        fits = False
+    if not fits:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a folder that exists")
+    return path
+
+
+def _earlier(text: str) -> Earlier:
+    try:
+        return read_earlier(Path(text))
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a file that --json wrote") from error
 
 
 def _file(text: str) -> Path:

@@ -51,9 +51,8 @@ one for each message."""
 
 def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
     """Return the three tables."""
-    full = plan.size is Size.FULL
-    talk = Talk() if full else Talk(utterances=2, utterance_s=2.0)
-    few, many = (10, 40) if full else (2, 2)
+    talk = Talk(utterances=2, utterance_s=2.0) if plan.size is Size.SMALL else Talk()
+    few, many = plan.pick(2, 2, 10), plan.pick(2, 4, 40)
     calls, more = (_Calls(range(plan.seed, plan.seed + count), talk) for count in (few, many))
     return [_lines(calls, progress), _limits(more, progress), _sizes(plan, progress)]
 

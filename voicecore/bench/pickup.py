@@ -21,28 +21,20 @@ import attrs
 import trio
 
 from voicecore.assembly import open_engine, real_world
-from voicecore.bench.result import BenchmarkFailed, Column, Plan, Progress, Result, Size, Value, percentile
+from voicecore.bench.result import BenchmarkFailed, Column, Plan, Progress, Result, Value, percentile
 from voicecore.config import Settings
 from voicecore.facts import CallReport, MessageFate
 from voicecore.simulation.carrier_twin import Account, AfterAgent, DialPlan, HangUp, Line, open_carrier
 from voicecore.simulation.provider_twin import Behaviour, Handshake, Pace, ProviderTwin, Reply, Script, Tone, Updates
 
-HANDSHAKE_S = 0.3
-FIRST_DELTA_S = 0.25
 _NUMBER, _CALLEE = "+15550100002", "+15550100077"
 _APART_S = 0.1  #: between two dials: what is measured is one pick-up, not a crowd
+_RINGS_S = 0.3  #: longer than the provider takes
 _LONGEST_S = 120.0
-_ABOUT = (
-    f"A provider whose handshake takes {HANDSHAKE_S * 1000:.0f} ms in all and whose first audio comes "
-    f"{FIRST_DELTA_S * 1000:.0f} ms after it was asked for. From the carrier's start message to the first audio that "
-    "the carrier receives, and how much of that is neither handshake nor first audio. Loopback sockets; both twins "
-    "in the engine's process."
-)
-_PROVIDER = Behaviour(
-    handshake=Handshake(accept_s=HANDSHAKE_S / 3, created_s=HANDSHAKE_S / 3),
-    updates=Updates(answer_s=HANDSHAKE_S / 3, effect_s=HANDSHAKE_S / 3),
-    pace=Pace(first_delta_s=FIRST_DELTA_S),
-)
+_ABOUT = """\
+A provider whose handshake takes {handshake_ms:.0f} ms in all and whose first audio comes {first_delta_ms:.0f} ms after
+it was asked for. From the carrier's start message to the first audio that the carrier receives, and how much of that is
+neither handshake nor first audio. Loopback sockets; both twins in the engine's process."""
 _COLUMNS = (
     Column("session"),
     Column("calls"),
@@ -60,14 +52,21 @@ class _Way:
 
     source: str
     overrides: Mapping[str, object]
-    provider_s: float
-    """How much of the wait is the provider's."""
+    waits_for: tuple[bool, bool]
+    """Whether the provider's handshake, and its first audio, are part of the wait."""
+
+    def provider_s(self, plan: Plan) -> float:
+        """Return how much of the wait is the provider's."""
+        handshake, first_delta = self.waits_for
+        return handshake * plan.handshake_s + first_delta * plan.first_delta_s
 
 
 _WAYS: Mapping[str, _Way] = {
-    "cold": _Way(source="cold", overrides={"parking.enabled": False}, provider_s=HANDSHAKE_S + FIRST_DELTA_S),
-    "parked": _Way(source="adopted", overrides={}, provider_s=FIRST_DELTA_S),
-    "parked, message prepared": _Way(source="adopted", overrides={"agent.prepare_first_message": True}, provider_s=0.0),
+    "cold": _Way(source="cold", overrides={"parking.enabled": False}, waits_for=(True, True)),
+    "parked": _Way(source="adopted", overrides={}, waits_for=(False, True)),
+    "parked, message prepared": _Way(
+        source="adopted", overrides={"agent.prepare_first_message": True}, waits_for=(False, False)
+    ),
 }
 
 
@@ -77,16 +76,16 @@ def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
     Raises:
         BenchmarkFailed: A call was not answered, or its session came another way.
     """
-    calls = 30 if plan.size is Size.FULL else 2
-    ring_s = 1.5 if plan.size is Size.FULL else 0.8
+    calls = plan.pick(2, 15, 50)
     rows = []
     for name, way in _WAYS.items():
         progress(f"{calls} calls, {name}")
-        rows.append(_row(name, way, trio.run(_waits, way, calls, ring_s)))
-    return [Result(name="from pick-up to the first audio at the carrier", about=_ABOUT, columns=_COLUMNS, rows=rows)]
+        rows.append(_row(name, way.provider_s(plan), trio.run(_waits, way, calls, plan)))
+    about = _ABOUT.format(handshake_ms=plan.handshake_s * 1000, first_delta_ms=plan.first_delta_s * 1000)
+    return [Result(name="from pick-up to the first audio at the carrier", about=about, columns=_COLUMNS, rows=rows)]
 
 
-def _row(name: str, way: _Way, waits_s: Sequence[float]) -> Mapping[str, Value]:
+def _row(name: str, provider_s: float, waits_s: Sequence[float]) -> Mapping[str, Value]:
     middle_ms = percentile(waits_s, 50) * 1000
     return {
         "session": name,
@@ -94,18 +93,29 @@ def _row(name: str, way: _Way, waits_s: Sequence[float]) -> Mapping[str, Value]:
         "p50": middle_ms,
         "p90": percentile(waits_s, 90) * 1000,
         "most": max(waits_s) * 1000,
-        "provider's part": way.provider_s * 1000,
-        "ours p50": middle_ms - way.provider_s * 1000,
+        "provider's part": provider_s * 1000,
+        "ours p50": middle_ms - provider_s * 1000,
     }
 
 
-async def _waits(way: _Way, calls: int, ring_s: float) -> Sequence[float]:
+def _provider(plan: Plan) -> Behaviour:
+    """Return a provider that spends a third of its handshake at each of its three steps."""
+    step_s = plan.handshake_s / 3
+    return Behaviour(
+        handshake=Handshake(accept_s=step_s, created_s=step_s),
+        updates=Updates(answer_s=step_s, effect_s=step_s),
+        pace=Pace(first_delta_s=plan.first_delta_s),
+    )
+
+
+async def _waits(way: _Way, calls: int, plan: Plan) -> Sequence[float]:
     world = real_world()
     script = Script(replies=(Reply("Hello.", speech=Tone(0.4)),))
     reports: list[CallReport] = []
+    ring_s = plan.handshake_s + plan.first_delta_s + _RINGS_S  # whatever is prepared is ready
     with trio.move_on_after(_LONGEST_S):
         async with (
-            ProviderTwin(world, script, _PROVIDER).serve() as provider_url,
+            ProviderTwin(world, script, _provider(plan)).serve() as provider_url,
             open_carrier(world, Account()) as carrier,
             carrier.serve_rest() as api_url,
             open_engine(_settings(provider_url, api_url, way), world=world) as engine,

@@ -11,6 +11,8 @@ are acknowledged with the whole configuration, cancels and truncations obeyed,
 an answer begins by itself unless `create_response` is off, and ends when the
 caller speaks unless `interrupt_response` is off.
 Rule 2: what every answer has in common is written once; a delta costs a base64.
+Rule 3: it speaks what the target is said to speak; one that asks for something else
+is not measured.
 
 The provider twin (voicecore.simulation) is the faithful one, at ten times the cost.
 Facts: OpenAI Realtime, sections 2 to 10.  Used by conversation.py.
@@ -29,17 +31,18 @@ import orjson
 
 from voicecore.bench import rhythm
 from voicecore.bench.answers import Answer
-from voicecore.bench.carrier_side import CallBooks, stream_sid
+from voicecore.bench.carrier_side import CallBooks, ProviderAudio, stream_sid
 from voicecore.bench.frames import FRAME_BYTES
-from voicecore.bench.playout_clock import BYTES_PER_S
 from voicecore.bench.raw_loop import Connection, Loop
 from voicecore.bench.raw_websocket import server_frame
-from voicecore.bench.rhythm import Turn
+from voicecore.bench.result import BenchmarkFailed
+from voicecore.bench.rhythm import Rhythm, Turn
 from voicecore.simulation.provider_twin.configuration import default_session
 
 PLAIN_PATH = "/plain"
 
-_WORDS = "of course I will look that up for you and call you back tomorrow morning if that is fine ".split()
+_WORDS = "of course I will look that up for you and call you back tomorrow morning if that is fine"
+_TRANSCRIPT = "Could you look that up for me?"
 _RATE_LIMITS = [{"name": "tokens", "limit": 800_000, "remaining": 799_000, "reset_seconds": 0.1}]
 _USAGE = {
     "total_tokens": 300,
@@ -56,7 +59,7 @@ _ids = itertools.count(1)
 class ProviderSession:
     """One session, and the rhythm of its call."""
 
-    def __init__(self, loop: Loop, connection: Connection, books: CallBooks, rng: random.Random) -> None:
+    def __init__(self, loop: Loop, connection: Connection, books: CallBooks, manner: Rhythm) -> None:
         self.is_ready = False
         """Whether it is configured."""
         self.faults: list[str] = []
@@ -64,23 +67,34 @@ class ProviderSession:
         self._loop = loop
         self._connection = connection
         self._books = books
-        self._random = rng
+        self._random = random.Random(books.call)
+        self._rhythm = manner
         self._session = default_session(session_id=_new_id("sess"), model="bench", expires_at=_EXPIRES_AT)
         self._turns: Iterator[Turn] | None = None
-        self._turn = rhythm.GREETING
+        self._unanswered: Turn | None = None
         self._unwhole = b""  # less than a frame of the caller's audio
         self._response: _Response | None = None
         self._spoken: _Response | None = None
         self._item_id = ""
-        self._audio_ms = 0
+        self._heard_bytes = 0
         connection.on_text = self._take
         self._handlers = self._make_handlers()
         self._open()
 
-    def begin(self, turns: Iterator[Turn]) -> None:
-        """Let the caller speak; the rest follows."""
-        self._turns = turns
-        self._loop.at(perf_counter(), self._speech_starts)
+    @property
+    def is_answering(self) -> bool:
+        """Whether a response is in progress."""
+        return self._response is not None
+
+    def begin(self) -> None:
+        """Let the caller speak; the rest follows.
+
+        Raises:
+            BenchmarkFailed: The session is not in the format that the target is said to speak.
+        """
+        self._check_formats()
+        wait_s, self._turns = self._rhythm.begin(self._books.call)
+        self._loop.at(perf_counter() + wait_s, self._speech_starts)
 
     def end(self) -> None:
         """Begin no more turns, and say no more."""
@@ -103,12 +117,27 @@ class ProviderSession:
             self.faults.append(f"an event of type {message['type']}")
 
     def _heard(self, audio: bytes, now: float) -> None:
+        self._heard_bytes += len(audio)
+        if self._books.audio is ProviderAudio.PCMU:
+            audio = self._whole_frames(audio)
+        self._books.caller.take(audio, self._books.caller.to_provider, now)
+
+    def _whole_frames(self, audio: bytes) -> bytes:
+        """Return what is whole with this; keep the rest."""
         if self._unwhole:
             audio, self._unwhole = self._unwhole + audio, b""
         if size := len(audio) % FRAME_BYTES:
             self._unwhole, audio = audio[-size:], audio[:-size]
-        self._audio_ms += len(audio) // 8
-        self._books.caller.take(audio, self._books.caller.to_provider, now)
+        return audio
+
+    def _heard_ms(self) -> int:
+        return self._heard_bytes * 1000 // self._books.audio.bytes_per_s
+
+    def _check_formats(self) -> None:
+        audio = self._session["audio"]
+        for way in ("input", "output"):
+            if (kind := audio[way]["format"]["type"]) != self._books.audio.value:
+                raise BenchmarkFailed(f"a session's {way} is {kind}, not {self._books.audio.value}")
 
     def _make_handlers(self) -> Mapping[str, Callable[[dict[str, Any]], None]]:
         return {
@@ -118,6 +147,7 @@ class ProviderSession:
             "conversation.item.create": self._add_item,
             "conversation.item.truncate": lambda m: self._acknowledge(m, "item_id", "content_index", "audio_end_ms"),
             "conversation.item.delete": lambda m: self._acknowledge(m, "item_id"),
+            "conversation.item.retrieve": self._show_item,
             "input_audio_buffer.clear": lambda _: self._emit("input_audio_buffer.cleared"),
         }
 
@@ -147,6 +177,12 @@ class ProviderSession:
         self._emit("conversation.item.added", item=item, previous_item_id=None)
         self._emit("conversation.item.done", item=item, previous_item_id=None)
 
+    def _show_item(self, message: dict[str, Any]) -> None:
+        """Show an item as if it were the caller's last words: nobody looks at the sound."""
+        content = [{"type": "input_audio", "transcript": _TRANSCRIPT, "audio": ""}]
+        item = _message(message["item_id"], "user", "completed", content)
+        self._emit("conversation.item.retrieved", item=item)
+
     def _acknowledge(self, message: dict[str, Any], *keys: str) -> None:
         verb = "truncated" if message["type"].endswith("truncate") else "deleted"
         self._emit(f"conversation.item.{verb}", **{key: message[key] for key in keys})
@@ -157,35 +193,41 @@ class ProviderSession:
         if self._turns is None:
             return
         self._item_id = _new_id("item")
-        if self._turn.cut_s is not None and self._spoken is not None:
+        if self._spoken is not None and self._spoken.turn.cut_s is not None:
             self._books.answers.cut(perf_counter())
-        self._turn = next(self._turns)
+        turn = self._unanswered = next(self._turns)
         self._say_speech_started()
+        self._spoken = None
         if self._response is not None and self._detection("interrupt_response"):
             self._response.left = rhythm.LATE_DELTAS
-        self._loop.at(now + self._turn.caller_s + rhythm.SILENCE_S, self._speech_stops)
+        self._loop.at(now + turn.caller_s + self._rhythm.silence_s, self._speech_stops)
 
     def _say_speech_started(self) -> None:
-        self._emit("input_audio_buffer.speech_started", audio_start_ms=self._audio_ms, item_id=self._item_id)
+        self._emit("input_audio_buffer.speech_started", audio_start_ms=self._heard_ms(), item_id=self._item_id)
 
     def _speech_stops(self, now: float) -> None:
         if self._turns is None:
             return
         item_id = self._item_id
-        self._emit("input_audio_buffer.speech_stopped", audio_end_ms=self._audio_ms, item_id=item_id)
+        self._emit("input_audio_buffer.speech_stopped", audio_end_ms=self._heard_ms(), item_id=item_id)
         self._emit("input_audio_buffer.committed", item_id=item_id, previous_item_id=None)
         content = [{"type": "input_audio", "transcript": None}]
         item = _message(item_id, "user", "completed", content)
         self._emit("conversation.item.added", item=item, previous_item_id=None)
         self._emit("conversation.item.done", item=item, previous_item_id=None)
         if self._session["audio"]["input"]["transcription"] is not None:
-            self._loop.at(now + rhythm.TRANSCRIBED_S, lambda _: self._transcribed(item_id))
+            self._loop.at(now + self._rhythm.transcribed_s, lambda _: self._transcribed(item_id))
         if self._detection("create_response"):
-            self._loop.at(now + rhythm.THINKING_S, self._answer_turn)
+            self._loop.at(now + self._rhythm.thinking_s, self._answer_turn)
 
     def _transcribed(self, item_id: str) -> None:
         usage = {"type": "duration", "seconds": 3}
-        fields = {"item_id": item_id, "content_index": 0, "transcript": "Could you look that up for me?", "usage": usage}
+        fields = {
+            "item_id": item_id,
+            "content_index": 0,
+            "transcript": _TRANSCRIPT,
+            "usage": usage,
+        }
         self._emit("conversation.item.input_audio_transcription.completed", **fields)
 
     def _detection(self, switch: str) -> bool:
@@ -200,21 +242,19 @@ class ProviderSession:
             self._answer(now)
 
     def _answer(self, now: float) -> None:
-        turn = self._turn
-        answer = self._books.answers.begin(turn.answer_s)
-        response = self._response = self._spoken = _Response(answer)
+        turn, self._unanswered = self._unanswered or rhythm.GREETING, None
+        response = self._response = self._spoken = _Response(self._books.answers.begin(turn.answer_s), turn)
         self._announce(response)
-        self._loop.at(now + rhythm.FIRST_DELTA_S, lambda at: self._begin_audio(response, at))
+        self._loop.at(now + self._rhythm.first_delta_s, lambda at: self._begin_audio(response, at))
 
     def _begin_audio(self, response: _Response, now: float) -> None:
         if response is not self._response:
             return
-        turn = self._turn
+        turn = response.turn
         response.answer.began_at = perf_counter()
-        response.answer.over_at = now + turn.answer_s + rhythm.PAUSE_S
+        response.answer.over_at = now + turn.answer_s + self._rhythm.pause_s
         if self._turns is not None and turn is not rhythm.GREETING:
-            wait_s = turn.answer_s + rhythm.PAUSE_S if turn.cut_s is None else turn.cut_s
-            self._loop.at(now + wait_s, self._speech_starts)
+            self._loop.at(now + self._rhythm.after_answer_s(turn), self._speech_starts)
         response.began_at = now
         self._go_on(response, now)
 
@@ -231,7 +271,8 @@ class ProviderSession:
             self._finish(response, "completed", None)
             return
         seconds = self._random.uniform(rhythm.SHORTEST_DELTA_S, rhythm.LONGEST_DELTA_S)
-        end = min(len(answer.audio), begin + int(seconds * BYTES_PER_S))
+        per_s = self._books.audio.bytes_per_s
+        end = min(len(answer.audio), begin + int(seconds * per_s) // 2 * 2)  # PCM16 comes in whole samples
         answer.wrote_bytes = end
         self._say_words(response, next(response.words))
         self._say_audio(response, answer.audio[begin:end])
@@ -239,7 +280,7 @@ class ProviderSession:
             response.left -= 1
             self._loop.at(now + rhythm.LATE_S, lambda at: self._go_on(response, at))
         else:
-            due = response.began_at + end / BYTES_PER_S / rhythm.SPEED
+            due = response.began_at + end / per_s / rhythm.SPEED
             self._loop.at(due, lambda at: self._go_on(response, at))
 
     def _announce(self, response: _Response) -> None:
@@ -304,6 +345,9 @@ class ProviderSession:
 class PlainSession(ProviderSession):
     """The same rhythm in the carrier's words: answers as media, a cut as a clear, nothing else."""
 
+    def _check_formats(self) -> None:
+        pass
+
     def _open(self) -> None:
         self.is_ready = True
 
@@ -334,11 +378,12 @@ class PlainSession(ProviderSession):
 class _Response:
     """One answer on the wire."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, turn: Turn) -> None:
         self.answer = answer
+        self.turn = turn
         self.response_id = _new_id("resp")
         self.item_id = _new_id("item")
-        self.words = itertools.cycle(f"{word} " for word in _WORDS)
+        self.words = itertools.cycle(f"{word} " for word in _WORDS.split())
         self.said = ""
         self.began_at = 0.0
         self.left: int | None = None

@@ -38,7 +38,7 @@ _BACKLOG = 512
 _TEXT, _CLOSE, _PING = 0x81, 0x88, 0x89
 _PONG = 0x8A
 _MASKED = 0x80
-_NO_MASK = bytes(4)  # what a client's pong is masked with
+_NO_MASK = bytes(4)  # what a client's answers are masked with
 
 Action = Callable[[float], None]
 
@@ -183,11 +183,16 @@ class Connection:
             if kind == _TEXT:
                 self.on_text(payload, now)
             elif kind == _PING:
-                head = bytes((_PONG, length)) if mask else bytes((_PONG, _MASKED | length)) + _NO_MASK
-                self.send(head + payload)
+                self._answer(_PONG, payload, is_client=not mask)
             elif kind == _CLOSE:
+                self._answer(_CLOSE, payload, is_client=not mask)
                 self._end()
         self._buffer = buffer[start:]
+
+    def _answer(self, kind: int, payload: bytes, *, is_client: bool) -> None:
+        """Send a control frame back."""
+        head = bytes((kind, _MASKED | len(payload))) + _NO_MASK if is_client else bytes((kind, len(payload)))
+        self.send(head + payload)
 
     def _end(self) -> None:
         if self.open:

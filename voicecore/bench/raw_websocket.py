@@ -93,10 +93,14 @@ async def connect(host: str, port: int, path: str, headers: Sequence[tuple[str, 
         BenchmarkFailed: The upgrade was refused.
         OSError: Nobody listens.
     """
-    stream = await trio.open_tcp_stream(host, port)
+    return await ask(await trio.open_tcp_stream(host, port), f"{host}:{port}", path, headers)
+
+
+async def ask(stream: trio.abc.Stream, host: str, path: str, headers: Sequence[tuple[str, str]] = ()) -> RawWebSocket:
+    """Open a connection as a client, on a stream that leads there. Raises BenchmarkFailed."""
     lines = [
         f"GET {path} HTTP/1.1",
-        f"host: {host}:{port}",
+        f"host: {host}",
         "upgrade: websocket",
         "connection: Upgrade",
         "sec-websocket-version: 13",

@@ -3,7 +3,7 @@
     text: a table under a name, units in its head, what it means below
     JSON: {"machine": {…}, "plan": {…}, "results": [{"name", "about", "columns", "rows"}]}
 
-Used by main.py.
+Used by main.py and compare.py.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ def machine() -> Mapping[str, str | int]:
     }
 
 
+def plan_of(plan: Plan) -> Mapping[str, object]:
+    """Return how large a run is, and what it was told."""
+    return {**attrs.asdict(plan), "size": plan.size.value}
+
+
 def machine_line() -> str:
     """Return the machine in a line."""
     described = dict(machine())
@@ -43,7 +48,7 @@ def as_text(result: Result) -> str:
     """Return one table."""
     heads = [column.name for column in result.columns]
     units = [column.unit for column in result.columns]
-    body = [[_shown(value) for value in row.values()] for row in result.rows]
+    body = [[shown(value) for value in row.values()] for row in result.rows]
     widths = [max(map(len, column)) for column in zip(heads, units, *body, strict=True)]
     texts = [any(isinstance(value, str) for value in column) for column in zip(*_values(result), strict=True)]
     lines = [_line(row, widths, texts) for row in (heads, units, *body)]
@@ -55,7 +60,7 @@ def as_json(plan: Plan, results: Sequence[Result]) -> bytes:
     return orjson.dumps(
         {
             "machine": machine(),
-            "plan": {"size": plan.size.value, "calls": plan.calls, "seconds": plan.seconds, "seed": plan.seed},
+            "plan": plan_of(plan),
             "results": [
                 {
                     "name": result.name,
@@ -83,7 +88,8 @@ def _line(cells: Sequence[str], widths: Sequence[int], texts: Sequence[bool]) ->
     return "  ".join(aligned).rstrip()
 
 
-def _shown(value: Value) -> str:
+def shown(value: Value) -> str:
+    """Return a cell as people read it: three digits of a figure."""
     if value is None:
         return "—"
     if isinstance(value, float):

@@ -12,20 +12,24 @@ import enum
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import attrs
 
 Value = str | int | float | None
 """One cell; None: it could not be measured on this system."""
 
+_Amount = TypeVar("_Amount", int, float)
+
 Progress = Callable[[str], None]
 """Told what is being done; for people who wait."""
 
 
 class Size(enum.Enum):
-    """How long a run may take: seconds in the tests, two minutes at the desk."""
+    """How long a run may take: seconds in the tests, two minutes at the desk, and as long as good figures need."""
 
     SMALL = "small"
+    DESK = "desk"
     FULL = "full"
 
 
@@ -37,22 +41,32 @@ class BenchmarkFailed(Exception):
 class Plan:
     """How large a run is."""
 
-    size: Size = Size.FULL
+    size: Size = Size.DESK
     calls: tuple[int, ...] = (1, 10, 50)
     """Calls at once, one level after the other."""
-    seconds: float = 8.0
+    seconds: float = 2.0
     """How long each level is measured, after its warm-up."""
     seed: int = 1
     """Of everything that is drawn: audio, phases, ids."""
+    handshake_s: float = 0.3
+    """Of the provider, in `pickup`: from the dial to a session that is configured."""
+    first_delta_s: float = 0.25
+    """Of the provider, in `pickup`: from the request for a response to its first audio."""
 
     @property
     def warm_up_s(self) -> float:
         """How long calls run before anything is measured."""
-        return 2.0 if self.size is Size.FULL else 0.2
+        return self.pick(0.2, 0.5, 2.0)
+
+    def pick(self, small: _Amount, desk: _Amount, full: _Amount) -> _Amount:
+        """Return how much of something a run of this size does."""
+        return {Size.SMALL: small, Size.DESK: desk, Size.FULL: full}[self.size]
 
 
 SMALL = Plan(size=Size.SMALL, calls=(2,), seconds=0.3)
 """What the tests run."""
+FULL = Plan(size=Size.FULL, calls=(1, 10, 25, 50, 100), seconds=20.0)
+"""What takes its time."""
 
 
 @attrs.frozen

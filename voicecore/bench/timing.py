@@ -3,7 +3,7 @@
 Rule: a step is checked before it is timed: after some runs of settling in, its
 next output must be what is expected, or there is no figure.
 
-Used by audio_path.py and json_libraries.py.
+Used by audio_path.py, json_libraries.py, machines.py and pacing.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
-from voicecore.bench.result import BenchmarkFailed, Column, Plan, Progress, Result, Size, Value, median
+from voicecore.bench.result import BenchmarkFailed, Column, Plan, Progress, Result, Value, median
 
 ROUNDS = 5
 _SETTLING_IN = 4  #: runs before a step is checked: filters fill, tables are made
@@ -31,6 +31,8 @@ class Step:
     run: Callable[[], object]
     expected: object
     """What a run returns once it has settled in."""
+    length: int = 1
+    """So many times fewer runs are timed than of the shortest steps."""
 
 
 def timed(name: str, about: str, steps: Iterable[Step], plan: Plan, progress: Progress) -> Sequence[Result]:
@@ -51,7 +53,7 @@ def _row(step: Step, plan: Plan) -> dict[str, Value]:
         step.run()
     if step.run() != step.expected:
         raise BenchmarkFailed(f"{step.name}: not the expected output")
-    repetitions = 20_000 if plan.size is Size.FULL else 50
+    repetitions = max(1, plan.pick(50, 2_000, 20_000) // step.length)
     rounds = [_round_us(step.run, repetitions) for _ in range(ROUNDS)]
     return {"step": step.name, "unit of work": step.work, "CPU": median(rounds), "least": min(rounds)}
 

@@ -23,8 +23,9 @@ from voicecore.audio.convert import Converter, converter
 from voicecore.audio.recording import Recording
 from voicecore.engine.agent import Agent, Direction
 from voicecore.engine.alarm import Alarm
-from voicecore.engine.outbox import Outbox
+from voicecore.engine.outbox import Converted, Outbox
 from voicecore.engine.settings import CallSettings
+from voicecore.errors import SessionLost
 from voicecore.events import (
     AgentAudio,
     AgentAudioEnded,
@@ -127,7 +128,7 @@ class Call:
     # --- the carrier ------------------------------------------------------
 
     def hear(self, events: Sequence[LegEvent]) -> None:
-        """Take what the leg said: audio goes to the session, what came together as one; the rest to the conversation."""
+        """Take what the leg said: audio goes to the session, what came together as one; the rest is decided."""
         now = self._world.now()
         audio: list[bytes] = []
         for event in events:
@@ -191,17 +192,38 @@ class Call:
                 self._carry(self.conversation.handle_session(converted, now))
         self._wake()
 
-    def for_session(self, order: SessionOrder) -> SessionOrder | None:
+    def for_session(self, order: SessionOrder | Converted) -> Converted | None:
         """Return an order as the session wants it: caller audio in its format; None where nothing is left of it."""
-        if not isinstance(order, AppendCallerAudio):
+        if isinstance(order, Converted):
             return order
+        if not isinstance(order, AppendCallerAudio):
+            return Converted(order, 0)
         audio = self._to_session.convert(order.audio)
-        return AppendCallerAudio(audio) if audio else None
+        if not audio:
+            self.caller_forwarded_bytes += len(order.audio)  # the filter keeps it for what comes next
+            return None
+        return Converted(AppendCallerAudio(audio), len(order.audio))
 
-    def told(self, order: SessionOrder) -> None:
-        """An order of the outbox is on the session's wire."""
-        if isinstance(order, AppendCallerAudio):
-            self.caller_forwarded_bytes += len(order.audio)
+    def told(self, order: Converted) -> None:
+        """An order is on the session's wire."""
+        self.caller_forwarded_bytes += order.leg_bytes
+
+    def talk_to(self, session: Session) -> None:
+        """From here on what the session is to be told goes to it at once, while nothing waits."""
+        self.outbox.send_by(lambda order: self._send_now(session, order))
+
+    def _send_now(self, session: Session, order: SessionOrder) -> bool:
+        if (fitting := self.for_session(order)) is None:
+            return True
+        try:
+            is_sent = session.send_nowait(fitting.order)
+        except SessionLost:  # the task that reads it ends the call, and knows why
+            is_sent = False
+        if is_sent:
+            self.told(fitting)
+        else:
+            self.outbox.put_converted(fitting)
+        return True
 
     # --- time and the end ----------------------------------------------------
 

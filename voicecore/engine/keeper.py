@@ -95,6 +95,10 @@ class Lease:
         """See `voicecore.ports.Session`."""
         await self._session.send(order)
 
+    def send_nowait(self, order: SessionOrder) -> bool:
+        """See `voicecore.ports.Session`."""
+        return self._session.send_nowait(order)
+
 
 class ParkedSession:
     """One session that waits for its call. Made by `ParkedSessions.park`."""

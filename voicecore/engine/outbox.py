@@ -18,12 +18,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+import attrs
 import trio
 
 from voicecore.errors import LocalProtocolError
 from voicecore.events import AppendCallerAudio, SessionOrder
 
 ORDER_LIMIT = 256  #: orders; a call has a handful under way at most
+
+
+@attrs.frozen
+class Converted:
+    """An order in the session's format already; ``leg_bytes`` of caller audio are in it."""
+
+    order: SessionOrder
+    leg_bytes: int
 
 
 class Outbox:
@@ -33,13 +42,16 @@ class Outbox:
         self.dropped_bytes = 0
         self._audio_limit_bytes = audio_limit_bytes
         self._audio_bytes = 0
-        self._items: deque[bytearray | SessionOrder] = deque()  # bounded by the two limits
+        self._items: deque[bytearray | SessionOrder | Converted] = deque()  # bounded by the two limits
         self._filled = trio.Event()
         self._send: Callable[[SessionOrder], bool] | None = None
         self._is_taken = False  # the writer holds an item that is not sent yet
 
     def send_by(self, send: Callable[[SessionOrder], bool] | None) -> None:
-        """Try ``send`` for what is put while nothing waits; it returns False for "not now", having sent nothing."""
+        """Try ``send`` for what is put while nothing waits; False: it has done nothing about it.
+
+        What it took and could not send it gives back by `put_converted`.
+        """
         self._send = send
 
     def put_audio(self, audio: bytes) -> None:
@@ -68,7 +80,12 @@ class Outbox:
         self._items.append(order)
         self._filled.set()
 
-    async def take(self) -> SessionOrder:
+    def put_converted(self, order: Converted) -> None:
+        """Keep an order that the session did not take; nothing waits before it."""
+        self._items.append(order)
+        self._filled.set()
+
+    async def take(self) -> SessionOrder | Converted:
         """Return what goes next, audio as one AppendCallerAudio in the leg's format. Cancelled, it takes nothing.
 
         What was taken before counts as sent now.

@@ -71,7 +71,8 @@ async def speak(call: Call, leg: Leg) -> None:
         while True:
             for order in call.due():
                 if call.conversation.is_current(order):
-                    await leg.send(order)
+                    if not leg.send_nowait(order):
+                        await leg.send(order)
                     call.sent(order)
                 else:
                     call.conversation.speech.skipped(order)
@@ -124,6 +125,7 @@ def _may_try_again(call: Call, failure: ProviderUnavailable | ProviderRefused) -
 async def _talk(call: Call, session: Session) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(tell_agent, call, session)
+        call.talk_to(session)
         try:
             while True:
                 call.listen(await session.receive())
@@ -133,13 +135,13 @@ async def _talk(call: Call, session: Session) -> None:
 
 
 async def tell_agent(call: Call, session: Session) -> None:
-    """Write to the session what the outbox holds."""
+    """Write to the session what could not be written at once: see engine/outbox.py."""
     try:
         while True:
-            order = await call.outbox.take()
-            if (fitting := call.for_session(order)) is not None:
-                await session.send(fitting)
-            call.told(order)
+            order = call.for_session(await call.outbox.take())
+            if order is not None:
+                await session.send(order.order)
+                call.told(order)
     except SessionLost as lost:
         call.end(EndCause.SESSION_LOST, str(lost))
 

@@ -1,7 +1,11 @@
 """Sockets: WebSocket dialling, the server port, HTTP requests, the disk.
 
-Level 2: the only room that touches trio-websocket, httpx, httpcore, h11, wsproto and TLS.
+Level 2: the only room that touches sockets, TLS, httpx, httpcore, h11 and wsproto.
 Rule 1: foreign errors are mapped here, once, to voicecore.errors.
 Rule 2: every wait has a bound; a cancelled call leaves no task and no socket.
-Read websocket.py first (dialling), then server.py (accepting).
+Rule 3: a WebSocket stands on a `voicecore.world.ByteWire`, real or in memory, and on
+nothing else: what simulated worlds run is what speaks to the real peers.
+
+Read websocket.py first, the seam; then framed.py, which both ends are built on;
+then dial.py (dialling) and server.py (accepting).
 """

@@ -25,6 +25,8 @@ from voicecore.net.accepted import AcceptedSocket
 from voicecore.net.http_connection import CLOSING, HttpConnection
 from voicecore.net.http_messages import App, BadRequest, Request, Response, ServerLimits, Upgrade, tokens
 from voicecore.net.websocket import GOING_AWAY, INTERNAL_ERROR, NORMAL_CLOSURE
+from voicecore.nurseries import open_service_nursery
+from voicecore.world import ByteWire
 
 log = logging.getLogger("voicecore.net")
 
@@ -35,7 +37,7 @@ _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 async def serve(
-    listeners: Sequence[trio.abc.Listener[trio.abc.Stream]],
+    listeners: Sequence[trio.abc.Listener[ByteWire]],
     app: App,
     limits: ServerLimits | None = None,
     *,
@@ -59,9 +61,9 @@ class _Port:
         self._limits = limits
         self._connections = 0
 
-    async def handle(self, stream: trio.abc.Stream) -> None:
+    async def handle(self, stream: ByteWire) -> None:
         """Serve one connection to its end; nothing but a cancellation leaves."""
-        connection = HttpConnection(stream, _peer_name(stream), self._limits)
+        connection = HttpConnection(stream, stream.far_end, self._limits)
         self._connections += 1
         try:
             if self._connections > self._limits.max_connections:
@@ -77,7 +79,7 @@ class _Port:
             self._connections -= 1
             await trio.aclose_forcefully(stream)
 
-    async def _converse(self, connection: HttpConnection, stream: trio.abc.Stream) -> None:
+    async def _converse(self, connection: HttpConnection, stream: ByteWire) -> None:
         while True:
             try:
                 request = await connection.read()
@@ -129,21 +131,24 @@ def _is_key(text: str) -> bool:
         return False
 
 
-async def _hold_socket(connection: HttpConnection, stream: trio.abc.Stream, request: Request, upgrade: Upgrade) -> None:
+async def _hold_socket(connection: HttpConnection, stream: ByteWire, request: Request, upgrade: Upgrade) -> None:
     accept_token = generate_accept_token(request.headers["sec-websocket-key"].encode())
     await connection.switch_to_websocket(accept_token, upgrade.limits.send_s)
     socket = AcceptedSocket(stream, request.peer, upgrade.limits, connection.unread)
-    code = INTERNAL_ERROR
-    try:
-        await upgrade.run(socket)
-        code = NORMAL_CLOSURE
-    except* ConnectionLost:
-        code = NORMAL_CLOSURE
-    except* trio.Cancelled:
-        code = GOING_AWAY
-        raise
-    finally:
-        await socket.close(code)
+    async with open_service_nursery() as nursery:
+        await nursery.start(socket.hold)
+        socket.outlive_cancellation()
+        code = INTERNAL_ERROR
+        try:
+            await upgrade.run(socket)
+            code = NORMAL_CLOSURE
+        except* ConnectionLost:
+            code = NORMAL_CLOSURE
+        except* trio.Cancelled:
+            code = GOING_AWAY
+            raise
+        finally:
+            await socket.close(code)
 
 
 async def _turn_away(connection: HttpConnection) -> None:
@@ -152,7 +157,7 @@ async def _turn_away(connection: HttpConnection) -> None:
         await connection.write(_plain(503))
 
 
-async def _refuse(connection: HttpConnection, stream: trio.abc.Stream, status: int) -> None:
+async def _refuse(connection: HttpConnection, stream: ByteWire, status: int) -> None:
     """Answer with an error where an answer can still be given; it is no matter when nobody takes it."""
     if connection.may_answer:
         with contextlib.suppress(*_GONE):
@@ -164,21 +169,10 @@ def _plain(status: int) -> Response:
     return Response(status, HTTPStatus(status).phrase.encode(), headers=[CLOSING])
 
 
-async def _linger(stream: trio.abc.Stream) -> None:
+async def _linger(stream: ByteWire) -> None:
     """Let the peer read its answer: closing on unread input would reset the connection over it."""
-    if isinstance(stream, trio.abc.HalfCloseableStream):
-        await stream.send_eof()
+    await stream.send_eof()
     read = 0
     with trio.move_on_after(_LINGER_S):
         while read < _LINGER_BYTES and (data := await stream.receive_some()):
             read += len(data)
-
-
-def _peer_name(stream: trio.abc.Stream) -> str:
-    if not isinstance(stream, trio.SocketStream):
-        return "peer"
-    try:
-        address = stream.socket.getpeername()
-    except OSError:  # it has gone already
-        return "peer"
-    return f"{address[0]}:{address[1]}"

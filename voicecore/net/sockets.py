@@ -1,10 +1,11 @@
-"""The real network: TCP and TLS streams, listening ports.
+"""The real network: TCP and TLS connections, listening ports.
+
+Trio connects (several addresses of a name side by side) and accepts; from there
+on net/socket_wire.py has the socket, and net/tls_wire.py the TLS above it.
 
 Rule 1: one TLS context a process; building one takes 16 to 20 ms, a whole frame.
 Rule 2: no delay for small packets: a frame of speech is one.  Trio sets
-TCP_NODELAY on every socket stream; a test keeps an eye on it.
-Rule 3: an end of TLS without its own goodbye counts as an end, as everywhere on
-the web: the protocols above know where their messages end.
+TCP_NODELAY on every socket that it connects or accepts; a test keeps an eye on it.
 
 Implements `voicecore.world.Network`; put into the World in assembly.py.
 """
@@ -13,18 +14,22 @@ from __future__ import annotations
 
 import functools
 import ssl
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 
 import trio
 
 from voicecore.errors import ConnectionLost
-from voicecore.world import Listening
+from voicecore.net.socket_wire import SocketWire, SocketWires
+from voicecore.net.tls_wire import TlsWire
+from voicecore.world import ByteWire, Listening
 
 
 @functools.cache
 def tls_context() -> ssl.SSLContext:
     """Return the process's client context: the system's certificates, host names checked."""
-    return ssl.create_default_context()
+    context = ssl.create_default_context()
+    context.options |= ssl.OP_NO_RENEGOTIATION  # of TLS 1.2: a write would have to wait for a read
+    return context
 
 
 class RealNetwork:
@@ -37,21 +42,20 @@ class RealNetwork:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
 
-    async def open_stream(self, host: str, port: int, *, tls: bool) -> trio.abc.Stream:
+    async def open_stream(self, host: str, port: int, *, tls: bool) -> ByteWire:
         """See `voicecore.world.Network`."""
         try:
-            stream = await trio.open_tcp_stream(host, port)
+            wire = SocketWire.taken_from(await trio.open_tcp_stream(host, port))
         except (OSError, UnicodeError) as error:  # the latter for names that cannot be looked up
             raise ConnectionLost("could not be reached", peer=f"{host}:{port}") from error
-        return await self._secured(stream, host, port) if tls else stream
+        return await self._secured(wire, host, port) if tls else wire
 
-    async def _secured(self, stream: trio.SocketStream, host: str, port: int) -> trio.abc.Stream:
-        context = self._tls or tls_context()
-        secured = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
-        async with AsyncExitStack() as undo:
-            undo.push_async_callback(trio.aclose_forcefully, stream)
+    async def _secured(self, wire: SocketWire, host: str, port: int) -> TlsWire:
+        with ExitStack() as undo:
+            undo.callback(wire.close_now)
+            secured = TlsWire(wire, self._tls or tls_context(), host)
             try:
-                await secured.do_handshake()
+                await secured.shake_hands()
             except trio.BrokenResourceError as error:
                 raise ConnectionLost("refused TLS, or is not who it says", peer=f"{host}:{port}") from error
             undo.pop_all()
@@ -63,11 +67,8 @@ class RealNetwork:
         A name with several addresses and port 0 would get several ports; only the
         first address is served then.
         """
-        listeners = await trio.open_tcp_listeners(port, host=host)
-        ports = [listener.socket.getsockname()[1] for listener in listeners]
-        for listener, its_port in zip(listeners, ports, strict=True):
-            if its_port != ports[0]:
-                listener.socket.close()
-        return Listening(
-            [each for each, its_port in zip(listeners, ports, strict=True) if its_port == ports[0]], ports[0]
-        )
+        listeners = [SocketWires(each) for each in await trio.open_tcp_listeners(port, host=host)]
+        for each in listeners:
+            if each.port != listeners[0].port:
+                await each.aclose()
+        return Listening([each for each in listeners if each.port == listeners[0].port], listeners[0].port)

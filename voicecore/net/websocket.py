@@ -1,4 +1,4 @@
-"""One WebSocket as the rest of voicecore sees it, whoever dialled and whatever library is behind it.
+"""One WebSocket as the rest of voicecore sees it, whoever dialled.
 
 The seam of this room: dial.py gives such a socket towards a provider (or a
 carrier under test), one that can also prove that it is alive; server.py gives
@@ -40,12 +40,29 @@ class WebSocket(Protocol):
         ...
 
     async def send(self, text: str) -> None:
-        """Send one text message, whole.
+        """Send one text message, whole; return when the system has all of it.
 
-        A send that is cancelled half-way ends the connection: later calls raise.
+        Cancelled while what was sent before it still waits, it leaves no trace;
+        cancelled later, the message leaves all the same.
 
         Raises:
             ConnectionLost: As for `receive`, or the peer did not read within the send bound.
+        """
+        ...
+
+    def send_nowait(self, text: str) -> bool:
+        """Take one text message and return True: it is written, or will be by itself, behind what was sent before.
+
+        False where that would fill the bounded buffer, or somebody waits in
+        `send`: nothing was taken.  So it is for a message that is larger than the
+        buffer.  Never waits, wakes no task while the peer reads, and may be called
+        from any task.
+
+        What is taken for a peer that has just gone is lost, as anything that was
+        under way; `receive` says how it went.
+
+        Raises:
+            ConnectionLost: The connection is known to be over; nothing was taken.
         """
         ...
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import enum
 import itertools
 import math
-import operator
 import random
 from collections import deque
 from contextlib import suppress
@@ -26,7 +25,7 @@ import attrs
 import trio
 
 from voicecore.errors import ConnectionLost
-from voicecore.world import Listening
+from voicecore.world import Buffer, ByteWire, Listening
 
 _FIRST_FREE_PORT = 40_000
 _BACKLOG = 64  #: connections that wait to be accepted
@@ -53,23 +52,6 @@ class _End(enum.Enum):
     BROKEN = "broken"
 
 
-class _Conflict:
-    """Finds two tasks on one end of a stream, as a socket stream does."""
-
-    def __init__(self, message: str) -> None:
-        self._message = message
-        self._lock = trio.Lock()
-
-    def __enter__(self) -> None:
-        try:
-            self._lock.acquire_nowait()
-        except (trio.WouldBlock, RuntimeError):
-            raise trio.BusyResourceError(self._message) from None
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
 class _Pipe:
     """One direction of a connection."""
 
@@ -87,7 +69,7 @@ class _Pipe:
     def room_bytes(self) -> int:
         return self._settings.buffer_bytes - self._held_bytes
 
-    def write_now(self, data: memoryview) -> int:
+    def write_now(self, data: Buffer) -> int:
         """Take what there is room for, and return how much that was."""
         self._check_writable()
         piece = bytes(data[: self.room_bytes])
@@ -99,9 +81,11 @@ class _Pipe:
 
     async def wait_for_room(self) -> None:
         self._check_writable()
+        await trio.lowlevel.checkpoint()
         while self.room_bytes == 0:
-            await self._wait()
             self._check_writable()
+            await self._wait()
+        self._check_writable()
 
     def _check_writable(self) -> None:
         if self.write_end is not _End.OPEN:
@@ -109,17 +93,29 @@ class _Pipe:
         if self.read_end is not _End.OPEN:
             raise trio.BrokenResourceError("the peer has closed")
 
-    async def read(self, max_bytes: int | None) -> bytes:
-        while True:
-            if self.read_end is not _End.OPEN:
-                raise trio.ClosedResourceError
-            if self.write_end is _End.BROKEN:
-                raise trio.BrokenResourceError("the peer has reset the connection")
-            if self._chunks and self._chunks[0][0] <= trio.current_time():
-                return self._take(max_bytes)
-            if not self._chunks and self._end_arrives_at <= trio.current_time():
-                return b""
+    def read_now(self, max_bytes: int) -> bytes | None:
+        self._check_readable()
+        if self._chunks and self._chunks[0][0] <= trio.current_time():
+            return self._take(max_bytes)
+        return b"" if self._has_ended else None
+
+    async def wait_for_data(self) -> None:
+        self._check_readable()
+        await trio.lowlevel.checkpoint()
+        while not self._has_ended and not (self._chunks and self._chunks[0][0] <= trio.current_time()):
+            self._check_readable()
             await self._wait(self._chunks[0][0] if self._chunks else self._end_arrives_at)
+        self._check_readable()
+
+    def _check_readable(self) -> None:
+        if self.read_end is not _End.OPEN:
+            raise trio.ClosedResourceError
+        if self.write_end is _End.BROKEN:
+            raise trio.BrokenResourceError("the peer has reset the connection")
+
+    @property
+    def _has_ended(self) -> bool:
+        return not self._chunks and self._end_arrives_at <= trio.current_time()
 
     def end_writing(self, how: _End) -> None:
         if self.write_end is _End.OPEN:
@@ -135,9 +131,8 @@ class _Pipe:
         self._changed.set()
         self._changed = trio.Event()
 
-    def _take(self, max_bytes: int | None) -> bytes:
+    def _take(self, limit: int) -> bytes:
         """Return what has arrived, as far as it may be returned at once."""
-        limit = max_bytes or self._held_bytes
         if self._settings.split_bytes is not None:
             limit = min(limit, self._rng.randint(1, self._settings.split_bytes))
         taken = bytearray()
@@ -168,7 +163,7 @@ class MemoryNetwork:
         self._rng = rng
         self._listeners: dict[tuple[str, int], _MemoryListener] = {}
 
-    async def open_stream(self, host: str, port: int, *, tls: bool) -> trio.abc.Stream:
+    async def open_stream(self, host: str, port: int, *, tls: bool) -> MemoryStream:
         """See `voicecore.world.Network`; TLS is taken for done."""
         await trio.sleep(self.settings.connect_s)
         listener = self._listeners.get((host, port))
@@ -220,46 +215,41 @@ class _MemoryListener(trio.abc.Listener["MemoryStream"]):
         await self._receiver.aclose()
 
 
-class MemoryStream(trio.abc.HalfCloseableStream):
-    """One end of a simulated connection; behaves as `trio.SocketStream` does."""
+class MemoryStream(ByteWire):
+    """One end of a simulated connection; behaves as a socket does."""
 
     def __init__(self, network: MemoryNetwork, incoming: _Pipe, outgoing: _Pipe) -> None:
+        super().__init__()
         self._network = network
         self._incoming = incoming
         self._outgoing = outgoing
-        self._reading = _Conflict("another task is reading this stream")
-        self._writing = _Conflict("another task is writing to this stream")
 
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        with self._writing:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            rest = memoryview(data)
-            rest = rest[self._outgoing.write_now(rest) :]
-            while rest:
-                await self._outgoing.wait_for_room()
-                rest = rest[self._outgoing.write_now(rest) :]
-            await trio.lowlevel.cancel_shielded_checkpoint()
+    def read_now(self, max_bytes: int) -> bytes | None:
+        """See `voicecore.world.ByteWire`."""
+        return self._incoming.read_now(max_bytes)
 
-    async def wait_send_all_might_not_block(self) -> None:
-        with self._writing:
-            await trio.lowlevel.checkpoint()
-            await self._outgoing.wait_for_room()
+    async def wait_readable(self) -> None:
+        """See `voicecore.world.ByteWire`."""
+        await self._incoming.wait_for_data()
 
-    async def send_eof(self) -> None:
-        with self._writing:
-            await trio.lowlevel.checkpoint()
-            self._outgoing.end_writing(_End.CLOSED)
+    def write_now(self, data: Buffer) -> int:
+        """See `voicecore.world.ByteWire`."""
+        return self._outgoing.write_now(data)
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        if max_bytes is not None and operator.index(max_bytes) < 1:
-            raise ValueError("max_bytes must be at least 1")
-        with self._reading:
-            await trio.lowlevel.checkpoint()
-            return await self._incoming.read(max_bytes)
+    async def wait_writable(self) -> None:
+        """See `voicecore.world.ByteWire`."""
+        await self._outgoing.wait_for_room()
 
-    async def aclose(self) -> None:
+    def end_now(self) -> None:
+        """See `voicecore.world.ByteWire`."""
+        self._outgoing.end_writing(_End.CLOSED)
+
+    def close_now(self) -> None:
+        """See `voicecore.world.ByteWire`."""
         self._close(_End.CLOSED)
-        await trio.lowlevel.checkpoint()
+
+    def limit_unsent(self, max_bytes: int) -> None:
+        """See `voicecore.world.ByteWire`; nothing to do: `LinkSettings` say what a link holds."""
 
     def reset(self) -> None:
         """Break the connection as a TCP reset does: what was under way is lost."""

@@ -256,6 +256,8 @@ def judge(
             continue
         if judgement in _OUTCOMES:
             return _OUTCOMES[judgement], name
+        if judgement is Judgement.NOT_YET:
+            return None
     return None
 
 

@@ -94,7 +94,9 @@ class Conversation:
         """A machine answered: stop talking, say this to it whatever it says, and end the call."""
         why = "a machine answered"
         orders = self._opened(self._opening.drop(why, now), now) if self._opening is not None else []
-        orders += self._carry(self.speech.cut(now, why, provider_cancels=False)[1], now)
+        orders += self._carry(
+            [*self.speech.cut(now, why, provider_cancels=False)[1], *self.speech.want_nothing(now)], now
+        )
         policy = FirstMessagePolicy(caller_audio=CallerAudioRule.DROP, tries=self.settings.policy.tries)
         orders += self._open(message, policy, Purpose.MACHINE, now)
         if self._opening is not None and self.taking.capabilities is not None:
@@ -250,8 +252,10 @@ class Conversation:
         orders = self._carry(self.speech.ended(event, now), now)
         if self._opening is not None and self._opening.message.owns(event.response_id):
             return orders + self._opened(self._opening.ended(event, now), now)
-        if self.speech.spoke(event.response_id) or self.speech.responses.phase is not Phase.IDLE:
+        if self.speech.has_begun(event.response_id) or self.speech.responses.phase is not Phase.IDLE:
             return orders
+        if not self.speech.responses.admits(event.response_id) and not self.taking.turns.open:
+            return orders  # it was not wanted, and nobody waits
         if event.status is ev.ResponseStatus.CANCELLED and event.reason == "turn_detected":
             return orders  # the caller went on; the turn that follows gets its own reply
         why = event.error_code or f"response_{event.status.value}_without_audio"
@@ -282,6 +286,8 @@ class Conversation:
         busy = event.severity is ev.Severity.BUSY
         if busy or event.request_id is not None:
             orders += self._carry([*self.speech.responses.refused(event.request_id, now, busy=busy)], now)
+        if busy and event.request_id is None and self._opening is None:
+            orders += self._carry(self.taking.session_refused(now), now)
         return orders
 
     def _notice(self, event: ev.SessionNotice, now: float) -> list[Order]:

@@ -127,6 +127,13 @@ class AgentSpeech:
         """Let nothing of a response be heard from here on; what waits of it stays with `cut`."""
         return [*self.responses.interrupt(response_id, now, provider_cancels=False)]
 
+    def want_nothing(self, now: float) -> list[SpeechStep]:
+        """Want no more of what was asked for, or has begun without a sound."""
+        newest_first = reversed(self.responses.requested())  # so that none takes the place of another
+        steps: list[SpeechStep] = [step for each in newest_first for step in self.responses.abandon(each, now)]
+        active = self.responses.active_id
+        return [*steps, *(self.silence(active, now) if active is not None else [])]
+
     # --- what the session says -------------------------------------------------------
 
     def write(self, event: TextEvent, now: float) -> list[SpeechStep]:
@@ -181,6 +188,9 @@ class AgentSpeech:
         """A response is over."""
         ended = self.responses.ended(event, now)
         steps = self.settled(self.playout.finish_response(event.response_id))
+        if event.status is not ev.ResponseStatus.COMPLETED:
+            for item_id in (each for each, speaker in self._in_hand.items() if speaker == event.response_id):
+                self.transcript.cut_off(item_id)
         if event.status is ev.ResponseStatus.CANCELLED or not self.responses.admits(event.response_id):
             steps += self._forget(event.response_id)
         return [*steps, *self._over(event.response_id), *ended]
@@ -188,10 +198,6 @@ class AgentSpeech:
     def has_begun(self, response_id: str) -> bool:
         """Whether audio of this response was admitted."""
         return response_id in self._begun
-
-    def spoke(self, response_id: str) -> bool:
-        """Whether audio of this response came in, or was not wanted."""
-        return response_id in self._begun or not self.responses.admits(response_id)
 
     # --- what the carrier says ---------------------------------------------------------
 

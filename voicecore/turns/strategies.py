@@ -4,7 +4,8 @@ Rule 1: a strategy is a pure function of the evidence.  It keeps nothing between
 two questions, so that one object may serve every call at once, and any decision
 can be made again from its evidence.
 Rule 2: it is asked again with each new piece of evidence, and ten times a second
-while the caller speaks; "undecided" costs nothing.
+while the caller speaks; "undecided" costs nothing, "not yet" keeps those behind it
+from deciding.
 
 A program's own strategy is any object with a name and such a `judge`.
 Used by turns/barge_in.py; chosen in a `BargeInPolicy`.
@@ -29,6 +30,7 @@ class Judgement(enum.Enum):
     STOP = "stop"  #: the agent is to be stopped
     GO_ON = "go on"  #: the agent is to talk on
     UNDECIDED = "undecided"
+    NOT_YET = "not yet"  #: undecided, and those behind this strategy are not to decide either
 
 
 class Strategy(Protocol):
@@ -121,9 +123,18 @@ class OwnWords:
     def judge(self, evidence: SpeechEvidence) -> Judgement:
         """See `Strategy`."""
         said, agents = _folded(evidence.words or ""), _folded(evidence.agent_words)
-        starts = range(len(agents) - len(said) + 1)
-        echo = len(said) >= self.at_least and any(agents[at : at + len(said)] == said for at in starts)
-        return Judgement.GO_ON if echo and evidence.words_complete else Judgement.UNDECIDED
+        if not evidence.words_complete:  # they may become an echo; the last word may be half of one
+            return Judgement.NOT_YET if _runs(said, agents, half=True) else Judgement.UNDECIDED
+        echo = len(said) >= self.at_least and _runs(said, agents)
+        return Judgement.GO_ON if echo else Judgement.UNDECIDED
+
+
+def _runs(said: list[str], agents: list[str], *, half: bool = False) -> bool:
+    """Whether the words, one at least, stand in a row in the agent's; ``half``: of the last one a beginning will do."""
+    rows = (agents[at : at + len(said)] for at in range(len(agents) - len(said) + 1))
+    return bool(said) and any(
+        row[:-1] == said[:-1] and (row[-1].startswith(said[-1]) if half else row[-1] == said[-1]) for row in rows
+    )
 
 
 def _folded(text: str) -> list[str]:

@@ -41,6 +41,7 @@ class _Line:
     fate: _Fate = _Fate.OPEN
     heard_s: float = 0.0
     generated_s: float | None = None  #: None while more may come
+    cut_off: bool = False  #: its audio ended before its words
 
     @property
     def text(self) -> str | None:
@@ -49,7 +50,9 @@ class _Line:
     def heard_text(self) -> str | None:
         if self.fate is not _Fate.CUT or self.text is None:
             return self.text
-        length_s = self.generated_s or len(self.text) / _SLOWEST_CHARS_PER_S
+        length_s = self.generated_s or 0.0
+        if self.generated_s is None or self.cut_off:
+            length_s = max(length_s, len(self.text) / _SLOWEST_CHARS_PER_S)
         return whole_words(self.text, self.heard_s / length_s if length_s else 0.0)
 
 
@@ -86,6 +89,11 @@ class Transcript:
         line = self._settle(item_id, fate)
         if line is not None:
             line.heard_s, line.generated_s = heard_s, generated_s
+
+    def cut_off(self, item_id: str) -> None:
+        """An agent item's response did not get to its end: some of its words may have no audio."""
+        if item_id in self._lines:
+            self._lines[item_id].cut_off = True
 
     def is_open(self, item_id: str) -> bool:
         """Whether an item is known, and not yet what became of it."""

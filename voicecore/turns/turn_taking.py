@@ -149,6 +149,10 @@ class TurnTaking:
             return []
         return [*self._give_up_unheard(now), *self._speech.request_reply(now)]
 
+    def session_refused(self, now: float) -> list[Step]:
+        """The session has refused a response, most likely one of its own accord: what is open is for us to ask."""
+        return [] if self.barge_in.is_open else self.want_reply(now, by_us=True)
+
     def release(self, now: float) -> list[Step]:
         """Nothing is to be said before the caller is answered any more."""
         if not self.turns.release(now) or self.floor.state is Floor.OVER:

@@ -6,8 +6,21 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from voicecore.bench import audio_path, calls, json_libraries, pacing, pickup, sockets
+from voicecore.bench import (
+    audio_path,
+    barge_in,
+    calls,
+    conversation_limit,
+    conversation_tables,
+    json_libraries,
+    machines,
+    pacing,
+    pickup,
+    sockets,
+    teardown,
+)
 from voicecore.bench.main import MEASUREMENTS
+from voicecore.bench.pictures import PANELS
 from voicecore.bench.result import SMALL, Measurement, Result, Value
 
 
@@ -15,7 +28,17 @@ def run(measurement: Measurement) -> Sequence[Result]:
     told: list[str] = []
     results = measurement(SMALL, told.append)
     assert told, "nobody was told what is being done"
+    pictures_show(measurement, results)
     return results
+
+
+def pictures_show(measurement: Measurement, results: Sequence[Result]) -> None:
+    """The panels of the measurement's picture name tables and columns that there are."""
+    name = next(name for name, known in MEASUREMENTS.items() if known is measurement)
+    columns = {result.name: {column.name for column in result.columns} for result in results}
+    _, panels = PANELS[name]
+    for panel in panels:
+        assert {panel.figure, panel.beyond or panel.figure} <= columns[panel.table]
 
 
 def number(row: Mapping[str, Value], name: str) -> float:
@@ -26,7 +49,9 @@ def number(row: Mapping[str, Value], name: str) -> float:
 
 def test_every_measurement_is_tried_here() -> None:
     """A new one comes with its test."""
-    tried = (pickup, calls, audio_path, pacing, sockets, json_libraries)
+    whole = (pickup, calls, conversation_tables, conversation_limit, barge_in, teardown)
+    parts = (machines, audio_path, pacing, sockets, json_libraries)
+    tried = (*whole, *parts)
     assert set(MEASUREMENTS.values()) == {module.measure for module in tried}
 
 
@@ -41,7 +66,7 @@ def test_pickup() -> None:
 
 def test_calls_through_engine_and_relay() -> None:
     """Two real calls through a real engine: no frame is missing, and each figure is there."""
-    cost, delay = run(calls.measure)
+    cost, delay, added = run(calls.measure)
     for table in (cost, delay):
         assert [(row["calls"], row["through"]) for row in table.rows] == [(2, "engine"), (2, "relay")]
     for row in cost.rows:
@@ -52,7 +77,49 @@ def test_calls_through_engine_and_relay() -> None:
         assert number(row, "frames") >= 2 * 2 * round(spoken_s / 0.02)
         assert all(row[fault] == 0 for fault in ("lost", "doubled", "reordered", "altered"))
         assert 0 < number(row, "to provider p50") <= number(row, "to provider p99") < 1000
-        assert 0 < number(row, "to carrier p50") <= number(row, "to carrier p99") < 1000
+        assert 0 < number(row, "to carrier p50") <= number(row, "to carrier p99") <= number(row, "to carrier p99.9")
+    (row,) = added.rows
+    engine, relay = delay.rows
+    for name in ("to provider p50", "to provider p99.9", "to carrier p99"):
+        assert number(row, name) == number(engine, name) - number(relay, name)
+
+
+def test_barge_in() -> None:
+    """Every cut was obeyed, in the provider's eyes, the carrier's and the engine's own; nothing stale was heard."""
+    (table,) = run(barge_in.measure)
+    (row,) = table.rows
+    assert (row["calls"], row["stale"], row["missed"]) == (2, 0, 0)
+    assert number(row, "cuts") >= 1
+    assert number(row, "in the engine p50") > 0
+    assert 0 < number(row, "clear p50") <= number(row, "clear p99") <= number(row, "clear p99.9") < 1000
+
+
+def test_teardown() -> None:
+    """Nothing is left of any call, however it ended; each is gone later than its session."""
+    times, left, moments, idle = run(teardown.measure)
+    assert len(times.rows) == 4
+    for row in times.rows:
+        assert 0 < number(row, "session p50") <= number(row, "everything p50") <= number(row, "most")
+    assert [row["storm"] for row in left.rows] == ["virtual time", "loopback sockets"]
+    for row in left.rows:
+        assert not any(row[kind] for kind in ("registry", "tasks", "sockets", "objects", "files", "threads"))
+    assert sum(number(row, "hang-ups") for row in moments.rows) == left.rows[0]["hang-ups"]
+    assert all(number(row, "hang-ups") for row in moments.rows)
+    (row,) = idle.rows
+    assert number(row, "tasks") >= 4
+    assert row["objects"] == 4  # its entry, its call, its conversation, the session that was parked
+
+
+def test_machines() -> None:
+    """Each machine went through its course; whole calls cost less than the time that they last."""
+    steps, whole = run(machines.measure)
+    assert [row["machine"] for row in steps.rows][-1] == "conversation"
+    for row in steps.rows:
+        assert 0 < number(row, "least") <= number(row, "CPU of a step") < 1000
+        assert number(row, "in a second") > 0
+    (row,) = whole.rows
+    assert number(row, "call") > 5
+    assert number(row, "CPU") > 0
 
 
 @pytest.mark.parametrize("measurement", [audio_path.measure, json_libraries.measure])

@@ -85,8 +85,8 @@ def test_the_tables() -> None:
 
 def test_the_picture_stands_alone(tmp_path: Path) -> None:
     """It is drawn when it is asked for."""
-    path = tmp_path / "lead.svg"
-    assert main(["pacing", "--size", "small", "--picture", str(path)]) == 0
+    path = tmp_path / "pacing.svg"
+    assert main(["pacing", "--size", "small", "--pictures", str(tmp_path)]) == 0
     root = ET.fromstring(path.read_text(encoding="utf-8"))  # noqa: S314  (our own)
     texts = [element.text or "" for element in root.iter() if element.tag.endswith("text")]
     assert sum("holes by utterance" in text for text in texts) == 4
@@ -95,5 +95,5 @@ def test_the_picture_stands_alone(tmp_path: Path) -> None:
 
 def test_the_picture_in_the_documentation_is_what_is_drawn() -> None:
     """Draw it again as docs/benchmarks.md says."""
-    drawn = (REPOSITORY / "docs" / "pictures" / "lead.svg").read_text(encoding="utf-8")
-    assert drawn == lead_svg(Plan().seed), 'run `make bench ARGS="pacing --picture docs/pictures/lead.svg"`'
+    drawn = (REPOSITORY / "docs" / "pictures" / "pacing.svg").read_text(encoding="utf-8")
+    assert drawn == lead_svg(Plan().seed), 'run `make bench ARGS="pacing --pictures docs/pictures"`'

@@ -10,7 +10,7 @@ from trio.testing import memory_stream_pair
 
 from voicecore.bench.raw_websocket import RawWebSocket, accept, client_frame, connect, server_frame
 from voicecore.bench.result import BenchmarkFailed
-from voicecore.net.frames import FrameParser, Opcode, TextReceived, encode_frame
+from voicecore.net.frames import FrameParser, Opcode, encode_frame
 from voicecore.net.http_messages import Request, Response
 from voicecore.net.server import serve
 from voicecore.net.sockets import RealNetwork
@@ -22,7 +22,7 @@ SIZES = st.sampled_from([0, 1, 125, 126, 127, 400, 65_535, 65_536])
 def test_a_client_frame_is_one_that_a_server_takes(size: int) -> None:
     """Masked, whole, of any length."""
     text = "x" * size
-    assert FrameParser(1 << 20).feed(client_frame(text.encode())) == [TextReceived(text)]
+    assert FrameParser(1 << 20).feed(client_frame(text.encode())) == [text]
 
 
 @given(SIZES)

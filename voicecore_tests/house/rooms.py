@@ -95,7 +95,13 @@ ROOMS = (
     Room("embed", 5, "voicecore inside asyncio and ASGI programs", _BUILT, _TASKS | {"asyncio", "threading"}),
     Room("dashboard", 5, "the page that shows calls", _BUILT, _TASKS | {"orjson"}),
     Room("cli", 6, "the command line", _ALL, _TASKS | {"orjson", "signal"}),
-    Room("bench", 6, "the benchmarks", _ALL, _TASKS | {"orjson", "selectors", "socket", "subprocess"}),
+    Room(
+        "bench",
+        6,
+        "the benchmarks",
+        _ALL,
+        _TASKS | {"orjson", "selectors", "socket", "ssl", "subprocess", "trio_websocket"},
+    ),
     Room("__init__", 7, "the public names", _BUILT, _VALUES),
     Room("__main__", 7, "`python -m voicecore`", frozenset({"cli"})),
 )

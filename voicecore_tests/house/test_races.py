@@ -13,6 +13,9 @@ _NAMED = re.compile(r"def (test(?:_[a-z]{1,2}\d+)+)_")
 CLAIMED = (
     *(f"a{n}" for n in range(1, 18)),  # parking and adopting
     *(f"b{n}" for n in range(1, 21)),  # the first message
+    *(f"c{n}" for n in range(1, 22)),  # playout, marks, heard
+    *(f"d{n}" for n in range(1, 25)),  # barge-in and turn taking
+    *(f"e{n}" for n in range(1, 11)),  # turn and metric accounting
     *("f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8", "f9", "f10", "f11", "f14", "f28"),  # dialling, statuses, machines
 )
 

@@ -71,19 +71,41 @@ async def test_a_cancelled_receive_loses_nothing(network: MemoryNetwork, autojum
 
 
 async def test_pings_are_answered_though_nobody_receives(network: MemoryNetwork, autojump_clock: MockClock) -> None:
-    """Up to the backlog's bound, unread messages hold nothing up."""
+    """Within a second, and up to the backlog's bound; the unread messages are not lost."""
     pongs: list[float] = []
 
     async def talk(peer: RawPeer) -> None:
         await peer.accept()
-        await peer.send(*(TextMessage("x") for _ in range(255)), Ping(b"!"))
-        assert isinstance(await peer.next(), Pong)
-        pongs.append(trio.current_time())
+        for _ in range(3):
+            await trio.sleep(1.5)
+            await peer.send(*(TextMessage("x") for _ in range(50)), Ping(b"!"))
+            assert isinstance(await peer.next(), Pong)
+            pongs.append(trio.current_time())
         await peer.answer_close()
 
-    async with raw_server(network, talk) as url, dial(network, url):
+    async with raw_server(network, talk) as url, dial(network, url) as socket:
+        await trio.sleep(8)
+        assert await socket.receive() == ["x"] * 150
+    assert pongs == [2.0, 4.0, 6.0]
+
+
+async def test_a_peer_that_closes_is_answered_though_nobody_receives(
+    network: MemoryNetwork, autojump_clock: MockClock
+) -> None:
+    """Within a second; who receives later learns all of it."""
+    answered: list[float] = []
+
+    async def talk(peer: RawPeer) -> None:
+        await peer.accept()
+        await peer.send(TextMessage("last words"), CloseConnection(4000, "session expired"))
+        assert (await peer.wait_closed()).code == 4000
+        answered.append(trio.current_time())
+
+    async with raw_server(network, talk) as url, dial(network, url) as socket:
         await trio.sleep(5)
-    assert pongs == [0]
+        assert await socket.receive() == ["last words"]
+        assert (await lost(socket)).code == 4000
+    assert answered[0] <= 1.0
 
 
 @pytest.mark.parametrize(
@@ -93,8 +115,8 @@ async def test_pings_are_answered_though_nobody_receives(network: MemoryNetwork,
 async def test_beyond_the_backlog_the_peer_meets_back_pressure_and_nothing_is_lost(
     size: int, count: int, backlog: int, autojump_clock: MockClock
 ) -> None:
-    """Memory is bounded in messages and characters; a minute of not receiving does not cost the connection."""
-    network = network_of(LinkSettings(buffer_bytes=2 * size))
+    """Memory is bounded in messages and characters; minutes of not receiving do not cost the connection."""
+    network = network_of(LinkSettings(buffer_bytes=8 * size))
     texts = [f"{number:06}".ljust(size, "x") for number in range(count)]
     sent = 0
 
@@ -107,12 +129,12 @@ async def test_beyond_the_backlog_the_peer_meets_back_pressure_and_nothing_is_lo
         await peer.answer_close()
 
     async with raw_server(network, flood) as url, dial(network, url) as socket:
-        await trio.sleep(60)
-        in_the_library = 4096 // size + 2
-        assert backlog <= sent <= backlog + in_the_library + 2
+        await trio.sleep(300)
+        on_the_way = 8 + 1
+        assert backlog <= sent <= backlog + on_the_way + 8  # one read may go beyond the bound
         first = await socket.receive()
+        assert backlog <= len(first) <= backlog + 8
         assert first + await collect(socket, count - len(first)) == texts
-        assert len(first) == backlog
 
 
 # --- the peer's end --------------------------------------------------------------------
@@ -133,7 +155,6 @@ async def test_what_came_before_a_close_is_received_first(network: MemoryNetwork
             with pytest.raises(ConnectionLost, match="session expired") as caught:
                 await socket.receive()
             assert (caught.value.code, caught.value.reason) == (4000, "session expired")
-            assert caught.value.__cause__ is not None
         with pytest.raises(ConnectionLost, match="4000"):
             await socket.send("x")
 
@@ -217,7 +238,9 @@ async def test_a_fault_of_the_peer_while_a_message_to_it_is_under_way(autojump_c
         await socket.send("x" * 2000)
         await lost(socket)
     assert "".join(peers[0].texts) == "x" * 2000
-    assert peers[0].seen[-1] == CloseConnection(1002, "")
+    close = peers[0].seen[-1]
+    assert isinstance(close, CloseConnection)
+    assert close.code == 1002
     assert network.open_streams == 0
 
 
@@ -350,26 +373,26 @@ async def test_a_peer_that_does_not_read_is_lost_after_the_send_bound(autojump_c
     assert network.open_streams == 0
 
 
-async def test_a_send_that_was_cut_off_ends_the_connection(autojump_clock: MockClock) -> None:
-    """Half a frame is the last thing that the peer gets: no message, no close frame."""
+async def test_a_send_that_is_cancelled_in_mid_frame_leaves_whole(autojump_clock: MockClock) -> None:
+    """The peer gets the message, what is sent afterwards, and a close."""
     network = network_of(NARROW)
-    rest: list[bytes] = []
+    closes: list[int] = []
+    peers: list[RawPeer] = []
 
     async def slow(peer: RawPeer) -> None:
+        peers.append(peer)
         await peer.accept()
         await trio.sleep(3)
-        while data := bytes(await peer.stream.receive_some()):
-            rest.append(data)
+        closes.append((await peer.answer_close()).code)
 
-    async with raw_server(network, slow) as url:
-        async with dial(network, url) as socket:
-            with trio.move_on_after(1):
-                await socket.send("x" * 2000)
-            for use in (socket.receive, lambda: socket.send("y")):
-                with pytest.raises(ConnectionLost, match="half a message"):
-                    await use()
+    async with raw_server(network, slow) as url, dial(network, url) as socket:
+        with trio.move_on_after(1):
+            await socket.send("x" * 2000)
         assert trio.current_time() == pytest.approx(1.0)
-    assert len(b"".join(rest)) == 1000
+        await socket.send("y")
+    assert "".join(peers[0].texts) == "x" * 2000 + "y"
+    assert closes == [1000]
+    assert network.open_streams == 0
 
 
 async def test_a_send_that_is_cancelled_before_it_began_leaves_no_trace(

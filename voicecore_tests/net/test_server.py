@@ -15,6 +15,7 @@ from trio.testing import MockClock
 from voicecore.errors import ConnectionLost
 from voicecore.net.http_messages import App, Request, Response, ServerLimits, Upgrade
 from voicecore.net.server import serve
+from voicecore.net.sockets import RealNetwork
 from voicecore.net.websocket import WebSocket
 from voicecore.simulation.memory_network import LinkSettings
 from voicecore_tests.net.port_peer import (
@@ -320,11 +321,11 @@ async def test_a_handler_that_fails_while_it_is_shut_down_reaches_nobody(
 
 async def on_loopback(app: App, use: Callable[[int], Awaitable[None]]) -> None:
     """Run a port on a real socket while it is used."""
-    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    listening = await RealNetwork().listen("127.0.0.1", 0)
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve, listeners, app)
-            await use(listeners[0].socket.getsockname()[1])
+            await nursery.start(serve, listening.listeners, app)
+            await use(listening.port)
             nursery.cancel_scope.cancel()
 
 

@@ -13,12 +13,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.audio.formats import PCMU_8K
+from voicecore.turns.barge_in import BargeInPolicy
 from voicecore.turns.conversation import Conversation
 from voicecore.turns.first_message import FirstMessagePolicy, Message, ProtectionRule
 from voicecore.turns.floor import Floor
 from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.turns.responses import Phase
 from voicecore.turns.settings import ConversationSettings
+from voicecore.turns.strategies import MinWords
 
 DOES_ALL = ev.Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_caller=True)
 ASKED = attrs.evolve(DOES_ALL, replies=False, interrupts=False)
@@ -34,10 +36,12 @@ class Talk:
         capabilities: ev.Capabilities = DOES_ALL,
         first_message: str | None = None,
         policy: FirstMessagePolicy = UNPROTECTED,
+        barge_in: BargeInPolicy | None = None,
     ) -> None:
         self.now = 0.0
         message = None if first_message is None else Message(first_message)
-        self.machine = Conversation(PCMU_8K, 0.0, ConversationSettings(first_message=message, policy=policy))
+        settings = ConversationSettings(first_message=message, policy=policy, barge_in=barge_in or BargeInPolicy())
+        self.machine = Conversation(PCMU_8K, 0.0, settings)
         self.orders: list[Order] = []
         self.sent: list[tuple[float, ev.LegOrder]] = []
         self.take(self.machine.begin(0.0))
@@ -335,6 +339,41 @@ def test_f10_audio_that_arrives_after_the_end_is_dropped_and_counted() -> None:
     talk.machine.end(0.0)
     talk.hears(ev.AgentAudio("r1", "a1", SECOND))
     assert (talk.machine.speech.dropped_bytes["late"], talk.machine.due(0.0)) == (len(SECOND), [])
+
+
+def test_e8_what_a_response_cost_counts_after_the_end_of_the_call_too() -> None:
+    """D1: of everything else that comes then, nobody is told, and nothing is ordered."""
+    talk = Talk()
+    talk.agent_says("r1", "a1")
+    talk.passes(0.5)
+    talk.take(talk.machine.end(talk.now))
+    told = len(talk.orders)
+    usage = ev.TokenUsage(text_in=10, audio_out=5)
+    talk.hears(*caller_turn(), completed("r1", usage), completed("r1", usage), ev.ResponseStarted("r2"))
+    talk.take(talk.machine.handle_leg(ev.DigitPressed("1"), talk.now))
+    assert (talk.orders[told:], talk.machine.usage) == ([], usage)
+
+
+def test_a_response_that_nobody_announced_is_watched_like_any_other() -> None:
+    """It speaks while a request is under way, and never ends: it is cancelled, and the floor comes back."""
+    talk = Talk(ASKED)
+    talk.hears(*caller_turn(), ev.AgentAudio("r1", "a1", SECOND))
+    talk.passes(30.0)
+    assert talk.ordered(ev.CancelResponse) == [ev.CancelResponse("r1")]
+    assert (talk.machine.taking.floor.state, talk.machine.speech.playout.speaking) == (Floor.CALLER, False)
+
+
+def test_d1_a_decision_ends_with_the_words_that_it_is_about() -> None:
+    """A machine answered, and what was playing is cut: there is nothing left to stop."""
+    talk = Talk(ASKED, barge_in=BargeInPolicy(strategies=(MinWords(2),)))
+    talk.agent_says("r1", "a1", SECOND * 4)
+    talk.passes(0.5)
+    talk.hears(ev.CallerSpeechStarted("u1", 0))
+    talk.take(talk.machine.leave_message(Message("Please call back."), talk.now))
+    assert not talk.machine.taking.barge_in.is_open
+    assert [each.outcome for each in talk.machine.taking.barge_in.decisions] == [facts.Outcome.OVERTAKEN]
+    talk.hears(ev.CallerTranscriptDone("u1", "hello who is there"))
+    assert talk.told(facts.BargedIn) == []
 
 
 def test_an_unknown_tool_is_answered() -> None:

@@ -158,8 +158,10 @@ def test_d12_other_words_are_no_echo(words: str) -> None:
 
 
 def test_d12_words_that_are_not_complete_may_go_on_otherwise() -> None:
-    """ "Your table is booked" may become a correction."""
-    assert OwnWords().judge(said("Your table is booked", complete=False)) is UNDECIDED
+    """ "Your table is booked" may become a correction; meanwhile nobody else decides, by the number of its words."""
+    assert OwnWords().judge(said("Your table is booked", complete=False)) is Judgement.NOT_YET
+    assert OwnWords().judge(said("Your tab", complete=False)) is Judgement.NOT_YET
+    assert OwnWords().judge(said("No, your table", complete=False)) is UNDECIDED
 
 
 def test_d12_nothing_is_an_echo_of_an_agent_whose_words_are_not_known() -> None:

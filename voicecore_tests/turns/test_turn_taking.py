@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 import attrs
+import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from voicecore import events as ev
 from voicecore import facts
-from voicecore.audio.formats import PCMU_8K
 from voicecore.turns.barge_in import BargeInPolicy
 from voicecore.turns.caller_turns import CallerTurnSettings
-from voicecore.turns.conversation import Conversation
 from voicecore.turns.first_message import FirstMessagePolicy, Message, ProtectionRule
 from voicecore.turns.floor import Floor
 from voicecore.turns.idle import IdlePolicy, ThenIdle
 from voicecore.turns.keypad import KeypadSettings
-from voicecore.turns.orders import EndCall, Order, Tell
-from voicecore.turns.responses import Phase, ResponseSettings
+from voicecore.turns.responses import Phase
 from voicecore.turns.settings import ConversationSettings
 from voicecore.turns.strategies import Judgement, MinSpeech, MinWords, Murmurs
 from voicecore.turns.turn_times import turn_times
+from voicecore_tests.turns.talking import START_S, Provider, Talk
 
-_AT_ONCE = 200  #: orders and deadlines of one instant; more are a loop without end
-_START_S = ResponseSettings().start_s
 TURNS = CallerTurnSettings()
-REPLY = "request-"  #: begins the ids of requests that are not given up while they are under way
 
 
 @attrs.frozen
@@ -57,116 +52,36 @@ IDLES = (None, IdlePolicy(after_s=3.0, prompts=1), IdlePolicy(after_s=5.0, promp
 UNPROTECTED = FirstMessagePolicy(protection=ProtectionRule.OFF)
 
 
-class Talk:
-    """A conversation with a clock, and a carrier that plays what it gets; what both sides saw is kept."""
+ANSWERS = ev.Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_caller=True)
 
-    def __init__(
-        self, settings: ConversationSettings, capabilities: ev.Capabilities, echo_after_s: float | None = 0.05
-    ) -> None:
-        self.now = 0.0
-        self.over: float | None = None
-        self.causes: list[facts.EndCause] = []
-        self.orders: list[Order] = []
-        self.facts: list[facts.Fact] = []
-        self.wire: list[ev.LegOrder] = []
-        self.requests: dict[str, float] = {}  # at the provider: neither begun nor refused
-        self.collisions: list[str] = []
-        self.echo_after_s = echo_after_s  # from the end of the audio before it; None: never
-        self._echoes: list[tuple[float, str]] = []
-        self._plays_until = 0.0
-        self.machine = Conversation(PCMU_8K, 0.0, settings)
-        self.take(self.machine.begin(0.0))
-        self.take(self.machine.session_ready(capabilities, 0.0))
 
-    # --- what comes in ----------------------------------------------------------------
+@pytest.mark.parametrize("trip_s", [0.0, 0.02, 0.1, 0.3])
+@pytest.mark.parametrize("key_after_s", [-0.3, -0.1, -0.02, 0.0, 0.02, 0.1, 0.25, 0.27, 0.3, 0.32, 0.6, 1.3])
+@pytest.mark.parametrize("names_refused", [True, False])
+@pytest.mark.parametrize("keys_stop_agent", [True, False])
+def test_d21_responses_of_two_owners_never_lose_a_turn(
+    trip_s: float, key_after_s: float, names_refused: bool, keys_stop_agent: bool
+) -> None:
+    """The session replies to what was said while we ask for the answer to keys: in whatever order, both are answered.
 
-    def hears(self, *events: ev.SessionEvent) -> None:
-        for event in events:
-            if isinstance(event, ev.ResponseStarted) and event.request_id is not None:
-                self.requests.pop(event.request_id, None)
-            self.take(self.machine.handle_session(event, self.now))
-
-    def leg(self, event: ev.LegEvent) -> None:
-        self.take(self.machine.handle_leg(event, self.now))
-
-    def take(self, orders: Sequence[Order]) -> None:
-        for order in orders:
-            self.orders.append(order)
-            if isinstance(order, Tell):
-                self.facts.append(order.fact)
-            elif isinstance(order, ev.RequestResponse):
-                under_way = [name for name, at in self.requests.items() if self.now - at < _START_S - 1e-6]
-                self.collisions += [name for name in under_way if name.startswith(REPLY)]
-                self.requests[order.request_id] = self.now
-            elif isinstance(order, EndCall):
-                self.causes.append(order.cause)
-                if self.over is None:
-                    self.ends()
-
-    def ends(self) -> None:
-        """The engine ends a call once, whatever asks for it."""
-        self.over = self.now
-        self.take(self.machine.end(self.now))
-
-    # --- time ---------------------------------------------------------------------------
-
-    def passes(self, seconds: float) -> None:
-        """Let time pass from one deadline to the next, as the engine does."""
-        until, here = self.now + seconds, 0
-        while self.over is None:
-            self._write()
-            moments = (self.machine.deadline(), self.machine.next_due(), *(at for at, _ in self._echoes))
-            nearest = min((moment for moment in moments if moment is not None), default=None)
-            if nearest is None or nearest > until:
-                break
-            here = here + 1 if nearest <= self.now else 0
-            assert here < _AT_ONCE, "a deadline that nothing moves"
-            self.now = max(self.now, nearest)
-            self._return_marks()
-            self.take(self.machine.expire(self.now))
-        self.now = until
-
-    def _write(self) -> None:
-        for order in self.machine.due(self.now):
-            self.wire.append(order)
-            if isinstance(order, ev.PlayAudio):
-                self._plays_until = max(self._plays_until, self.now) + len(order.audio) / 8000
-            elif isinstance(order, ev.ClearPlayout):
-                self._plays_until = self.now
-            elif self.echo_after_s is not None:
-                self._echoes.append((max(self._plays_until, self.now) + self.echo_after_s, order.name))
-            self.take(self.machine.sent(order, self.now))
-
-    def _return_marks(self) -> None:
-        for at, name in list(self._echoes):
-            if at <= self.now:
-                self._echoes.remove((at, name))
-                self.leg(ev.MarkEchoed(name))
-
-    # --- questions ----------------------------------------------------------------------
-
-    def told(self, kind: type) -> list[facts.Fact]:
-        return [fact for fact in self.facts if isinstance(fact, kind)]
-
-    def ends_of_turns(self) -> Counter[str]:
-        """How often each caller turn met an end, by the facts: heard an answer, or was settled without one."""
-        ends: Counter[str] = Counter()
-        answering: dict[str, list[str]] = {}
-        for fact in self.facts:
-            if isinstance(fact, facts.AgentGenerated):
-                answering[fact.response_id] = list(fact.answers)
-            elif isinstance(fact, facts.AgentAudible):
-                ends.update(answering.pop(fact.response_id, []))
-            elif isinstance(fact, facts.AgentDone):
-                answering.pop(fact.response_id, None)
-            elif isinstance(fact, facts.TurnsSettled):
-                ends.update(fact.items)
-                for items in answering.values():
-                    items[:] = [item for item in items if item not in fact.items]
-        return ends
-
-    def committed(self) -> list[str]:
-        return [fact.item_id for fact in self.facts if isinstance(fact, facts.CallerTurn)]
+    And soon: nobody waits for the deadline of a turn.
+    """
+    talk = Talk(ConversationSettings(barge_in=BargeInPolicy(keys_stop_agent=keys_stop_agent)), ANSWERS)
+    provider = Provider(talk, trip_s, names_refused=names_refused)
+    talk.hears(ev.CallerSpeechStarted("u1", 0))
+    provider.passes(1.0 + min(0.0, key_after_s))
+    for step in ("keys", "words") if key_after_s < 0 else ("words", "keys"):
+        if step == "words":
+            provider.commits("u1")
+        else:
+            talk.leg(ev.DigitPressed("1"))
+            talk.leg(ev.DigitPressed("#"))
+        provider.passes(abs(key_after_s))
+    provider.passes(6.0)
+    assert talk.ends_of_turns() == Counter(["keys-1", "u1"])
+    assert talk.told(facts.TurnsSettled) == []
+    assert talk.machine.taking.floor.state is Floor.CALLER
+    assert provider.refusals <= 2
 
 
 class TurnTakingMachine(RuleBasedStateMachine):
@@ -402,7 +317,7 @@ class TurnTakingMachine(RuleBasedStateMachine):
 
 def _quiet_within_s(audio_bytes: int) -> float:
     """The limits that may stand behind one another: a noise, two tries of a reply, what is left to be played."""
-    return TURNS.patience_s + 4 * (TURNS.reply_s + _START_S) + audio_bytes / 8000
+    return TURNS.patience_s + 4 * (TURNS.reply_s + START_S) + audio_bytes / 8000
 
 
 TurnTakingMachine.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -83,16 +83,27 @@ class TwilioLeg:
         try:
             return await self._stream.receive()
         except ConnectionLost as lost:
-            raise LegLost(f"the media stream ended without a stop: {lost}") from lost
+            raise _lost(lost) from lost
 
     async def send(self, order: LegOrder) -> None:
         """See `voicecore.ports.Leg`."""
         try:
             await self._stream.send(order)
-        except ConnectionLost as lost:
-            raise LegLost(f"the media stream ended without a stop: {lost}") from lost
-        except LocalProtocolError as stopped:
-            raise LegLost(f"the media stream is over: {stopped}") from stopped
+        except (ConnectionLost, LocalProtocolError) as error:
+            raise _lost(error) from error
+
+    def send_nowait(self, order: LegOrder) -> bool:
+        """See `voicecore.ports.Leg`."""
+        try:
+            return self._stream.send_nowait(order)
+        except (ConnectionLost, LocalProtocolError) as error:
+            raise _lost(error) from error
+
+
+def _lost(error: ConnectionLost | LocalProtocolError) -> LegLost:
+    if isinstance(error, ConnectionLost):
+        return LegLost(f"the media stream ended without a stop: {error}")
+    return LegLost(f"the media stream is over: {error}")
 
 
 class _Stream:
@@ -124,6 +135,9 @@ class _Stream:
 
     async def send(self, order: LegOrder) -> None:
         await self._socket.send(self._codec.send(order))
+
+    def send_nowait(self, order: LegOrder) -> bool:
+        return self._socket.send_nowait(self._codec.send(order))
 
     def _read(self, text: str) -> LegEvent | None:
         try:

@@ -135,16 +135,25 @@ class OpenAISession:
 
     async def send(self, order: SessionOrder) -> None:
         """See `voicecore.ports.Session`."""
-        if isinstance(order, Unlock):
-            event = encode(TurnDetectionUpdate(turn_detection=self._unlocked.turn_detection, event_id=order.request_id))
-        else:
-            event = encode(to_wire(order))
         try:
-            await self._socket.send(event)
+            await self._socket.send(self._encoded(order))
+        except ConnectionLost as lost:
+            raise _ended(lost) from lost
+
+    def send_nowait(self, order: SessionOrder) -> bool:
+        """See `voicecore.ports.Session`."""
+        try:
+            return self._socket.send_nowait(self._encoded(order))
         except ConnectionLost as lost:
             raise _ended(lost) from lost
 
     # --- inside --------------------------------------------------------------------
+
+    def _encoded(self, order: SessionOrder) -> str:
+        if isinstance(order, Unlock):
+            event_id = order.request_id
+            return encode(TurnDetectionUpdate(turn_detection=self._unlocked.turn_detection, event_id=event_id))
+        return encode(to_wire(order))
 
     def _translated(self, read: Sequence[Read]) -> list[SessionEvent]:
         events: list[SessionEvent] = []

@@ -26,7 +26,7 @@ from voicecore.simulation.carrier_twin.line import Line
 from voicecore.simulation.carrier_twin.messages import StreamWriter
 from voicecore.simulation.carrier_twin.signing import sign
 from voicecore.simulation.carrier_twin.twiml import PEER, ConnectStream, Verb, read_twiml
-from voicecore.world import Listening, Network, World
+from voicecore.world import ByteWire, Listening, Network, World
 
 
 @attrs.frozen(kw_only=True)
@@ -127,10 +127,10 @@ class _Tap:
     """The world's network, remembering the stream of one line so that it can be cut."""
 
     def __init__(self, network: Network) -> None:
-        self.stream: trio.abc.Stream | None = None
+        self.stream: ByteWire | None = None
         self._network = network
 
-    async def open_stream(self, host: str, port: int, *, tls: bool) -> trio.abc.Stream:
+    async def open_stream(self, host: str, port: int, *, tls: bool) -> ByteWire:
         self.stream = await self._network.open_stream(host, port, tls=tls)
         return self.stream
 

@@ -1,4 +1,4 @@
-"""The byte stream under a connection: to cut it without a close frame, and to know when the client was last heard.
+"""The bytes under a connection: to cut it without a close frame, and to know when the client was last heard.
 
 Rule: a server hands an application messages, not streams, and rightly so; only a
 peer that plays a crash, or that drops whoever does not even ping, needs more.
@@ -13,40 +13,49 @@ from typing import final
 
 import trio
 
+from voicecore.world import Buffer, ByteWire
+
 
 @final
-class HeardStream(trio.abc.HalfCloseableStream):
-    """Another stream, and the time of its last byte."""
+class HeardStream(ByteWire):
+    """Another wire, and the time of its last byte."""
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
+    def __init__(self, wire: ByteWire) -> None:
+        super().__init__(wire.far_end)
+        self._wire = wire
         self.heard_at = trio.current_time()
         """Seconds on Trio's clock; at first the time at which it was accepted."""
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """As the stream below."""
-        data = await self._stream.receive_some(max_bytes)
-        self.heard_at = trio.current_time()
+    def read_now(self, max_bytes: int) -> bytes | None:
+        """As the wire below."""
+        data = self._wire.read_now(max_bytes)
+        if data is not None:
+            self.heard_at = trio.current_time()
         return data
 
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """As the stream below."""
-        await self._stream.send_all(data)
+    async def wait_readable(self) -> None:
+        """As the wire below."""
+        await self._wire.wait_readable()
 
-    async def wait_send_all_might_not_block(self) -> None:
-        """As the stream below."""
-        await self._stream.wait_send_all_might_not_block()
+    def write_now(self, data: Buffer) -> int:
+        """As the wire below."""
+        return self._wire.write_now(data)
 
-    async def send_eof(self) -> None:
-        """As the stream below; where that cannot, the end comes with its close."""
-        if isinstance(self._stream, trio.abc.HalfCloseableStream):
-            await self._stream.send_eof()
-        else:
-            await trio.lowlevel.checkpoint()
+    async def wait_writable(self) -> None:
+        """As the wire below."""
+        await self._wire.wait_writable()
 
-    async def aclose(self) -> None:
-        """As the stream below."""
-        await self._stream.aclose()
+    def end_now(self) -> None:
+        """As the wire below."""
+        self._wire.end_now()
+
+    def close_now(self) -> None:
+        """As the wire below."""
+        self._wire.close_now()
+
+    def limit_unsent(self, max_bytes: int) -> None:
+        """As the wire below."""
+        self._wire.limit_unsent(max_bytes)
 
 
 _stream: contextvars.ContextVar[HeardStream] = contextvars.ContextVar("stream")
@@ -60,7 +69,7 @@ class KnownStreams(trio.abc.Listener[HeardStream]):
     starts a connection's task has just accepted its stream.
     """
 
-    def __init__(self, listener: trio.abc.Listener[trio.abc.Stream]) -> None:
+    def __init__(self, listener: trio.abc.Listener[ByteWire]) -> None:
         self._listener = listener
 
     async def accept(self) -> HeardStream:

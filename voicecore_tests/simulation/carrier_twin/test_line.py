@@ -43,9 +43,13 @@ class Speaker:
 
     async def send(self, text: str) -> None:
         await trio.lowlevel.checkpoint()
+        self.send_nowait(text)
+
+    def send_nowait(self, text: str) -> bool:
         message = json.loads(text)
         if message["event"] == "mark":
             self.echoes.append((trio.current_time(), message["mark"]["name"]))
+        return True
 
     async def close(self, code: int = 1000, reason: str = "") -> None:  # noqa: ARG002
         await trio.lowlevel.checkpoint()

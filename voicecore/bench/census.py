@@ -1,0 +1,56 @@
+"""What is there that a call could have left behind, counted: tasks, sockets, files, threads, objects, memory.
+
+Rule: two counts of one kind are taken in the same state of rest, garbage
+collected before; what is more in the second one is a leak.
+
+Used by storm.py, storm_process.py and teardown.py.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import trio
+from trio.lowlevel import Task
+
+from voicecore.engine.call import Call
+from voicecore.engine.entry import CallEntry
+from voicecore.engine.host import HostStatistics
+from voicecore.engine.keeper import ParkedSession
+from voicecore.engine.placed import PlacedCall
+from voicecore.turns.conversation import Conversation
+
+_FILES, _THREADS = Path("/proc/self/fd"), Path("/proc/self/task")
+_OF_A_CALL = (Call, CallEntry, Conversation, ParkedSession, PlacedCall)
+
+
+def living_tasks(root: Task | None = None) -> Iterator[Task]:
+    """Yield every task below one, or below all that this run began with."""
+    task = root or trio.lowlevel.current_root_task()
+    for nursery in task.child_nurseries if task is not None else ():
+        for child in nursery.child_tasks:
+            yield child
+            yield from living_tasks(child)
+
+
+def registered(statistics: HostStatistics) -> int:
+    """Return how many calls and parked sessions an engine's registry holds."""
+    return statistics.ringing + statistics.live + statistics.unfiled + statistics.parked.waiting
+
+
+def call_objects() -> int:
+    """Return how many objects of calls the memory holds, whoever holds on to them."""
+    gc.collect()
+    return sum(isinstance(each, _OF_A_CALL) for each in gc.get_objects())
+
+
+def process_counts() -> dict[str, int]:
+    """Return what the process holds, by kind; files and threads where the system says."""
+    counts = {"tasks": sum(1 for _ in living_tasks()), "objects": call_objects()}
+    if sys.platform == "linux":
+        counts["files"] = sum(1 for _ in _FILES.iterdir())
+        counts["threads"] = sum(1 for _ in _THREADS.iterdir())
+    return counts
