@@ -53,6 +53,27 @@ class Speaker(enum.Enum):
     AGENT = "agent"
 
 
+class HeardBy(enum.Enum):
+    """What a position is known by."""
+
+    MARKS = "marks"  #: the last echo says exactly this
+    PACING = "pacing"  #: from the last echo on by the clock
+    ESTIMATE = "estimate"  #: by the clock alone: marks were given up, or none came
+
+
+@attrs.frozen
+class HeardPosition:
+    """How much of an item was played, in seconds from its start; never more than was received."""
+
+    lower_s: float
+    """Confirmed by an echo; where ``source`` is an estimate, by the clock after its margin."""
+    best_s: float
+    """What truncation and transcript go by: counted low."""
+    upper_s: float
+    """All that was sent."""
+    source: HeardBy
+
+
 @attrs.frozen
 class TranscriptLine:
     """One item of the conversation, in its order.
@@ -65,6 +86,8 @@ class TranscriptLine:
     item_id: str
     text: str | None
     interrupted: bool = False
+    heard: HeardPosition | None = None
+    """How much of an agent item was heard, and how sure that is, where it was cut; None: it was not."""
 
 
 class TurnEnd(enum.Enum):

@@ -17,7 +17,7 @@ from typing import Literal
 
 import attrs
 
-from voicecore.facts.report import AudioPath, CallReport, MessageFate, TurnEnd, TurnTimes
+from voicecore.facts.report import AudioPath, CallReport, HeardPosition, MessageFate, TurnEnd, TurnTimes
 
 
 @attrs.frozen
@@ -194,6 +194,8 @@ class AgentSaid:
     item_id: str
     text: str | None
     interrupted: bool
+    heard: HeardPosition | None = None
+    """Where it was cut; None: it was played to its end."""
 
 
 @attrs.frozen

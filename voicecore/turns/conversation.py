@@ -418,7 +418,8 @@ class Conversation:
             if isinstance(step, RequestLost):
                 carried += self._request_lost(step, now)
             elif isinstance(step, Said):
-                carried.append(Tell(facts.AgentSaid(self._teller.at(now), step.item_id, step.text, step.interrupted)))
+                at_s = self._teller.at(now)
+                carried.append(Tell(facts.AgentSaid(at_s, step.item_id, step.text, step.interrupted, step.heard)))
             elif isinstance(step, Done):
                 carried += self._done(step, now)
             elif isinstance(step, Generated):

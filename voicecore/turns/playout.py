@@ -31,10 +31,10 @@ import attrs
 from voicecore.audio.formats import AudioFormat
 from voicecore.audio.framing import FRAME_S, Framer
 from voicecore.events import ClearPlayout, LegOrder, PlaceMark, PlayAudio
-from voicecore.facts import ConfirmedBy, PlayoutFigures
+from voicecore.facts import ConfirmedBy, HeardPosition, PlayoutFigures
 from voicecore.turns.marks import Mark, Marks, is_of_generation_before
 from voicecore.turns.pacing import Pacing
-from voicecore.turns.utterance import NOT_HEARD, HeardPosition, Source, Utterance
+from voicecore.turns.utterance import NOT_HEARD, Source, Utterance
 
 
 class Echoes(enum.Enum):

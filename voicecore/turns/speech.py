@@ -65,6 +65,7 @@ class Said:
     item_id: str
     text: str | None
     interrupted: bool
+    heard: facts.HeardPosition | None = None
 
 
 TextEvent = ev.CallerTranscriptPart | ev.AgentItemAdded | ev.AgentTextPart | ev.AgentTextDone
@@ -241,7 +242,8 @@ class AgentSpeech:
 
     def _cut_item(self, cut: Interrupted, now: float, provider_cancels: bool) -> list[SpeechStep]:
         heard_s = 0.0 if self._after_cut is AfterCut.NONE else cut.heard_s
-        self.transcript.cut(cut.item_id, heard_s, cut.generated_s, keep_all=self._after_cut is AfterCut.FULL)
+        keep_all = self._after_cut is AfterCut.FULL
+        self.transcript.cut(cut.item_id, heard_s, cut.generated_s, keep_all=keep_all, heard=cut.heard)
         steps: list[SpeechStep] = []
         steps += self.responses.interrupt(cut.response_id, now, provider_cancels=provider_cancels)
         text = self.transcript.text(cut.item_id)
@@ -250,7 +252,7 @@ class AgentSpeech:
         elif self._after_cut is not AfterCut.FULL:
             heard_ms = int(heard_s * 1000)
             steps.append(ev.TruncateItem(cut.item_id, heard_ms) if heard_ms else ev.DeleteItem(cut.item_id))
-        return [*steps, Said(cut.item_id, text, True)]
+        return [*steps, Said(cut.item_id, text, True, cut.heard)]
 
     def _forget(self, response_id: str) -> list[SpeechStep]:
         """Delete the items of a response that will not be heard: none of their audio was admitted, and none will be."""
@@ -287,7 +289,7 @@ class AgentSpeech:
     def end(self, now: float) -> None:
         """The call is over; what was not heard by now never will be."""
         for cut in self.playout.clear(now):
-            self.transcript.cut(cut.item_id, cut.heard_s, cut.generated_s)
+            self.transcript.cut(cut.item_id, cut.heard_s, cut.generated_s, heard=cut.heard)
 
     def settled(self, found: list[FirstHeard | Played] | list[Played]) -> list[SpeechStep]:
         """Return what follows from items that were heard or played to their end."""

@@ -19,7 +19,7 @@ import unicodedata
 
 import attrs
 
-from voicecore.facts import Speaker, TranscriptLine
+from voicecore.facts import HeardPosition, Speaker, TranscriptLine
 
 _SLOWEST_CHARS_PER_S = 10.0  #: slow speech; a text that has not got all its audio yet is taken to last so long
 
@@ -42,6 +42,7 @@ class _Line:
     heard_s: float = 0.0
     generated_s: float | None = None  #: None while more may come
     cut_off: bool = False  #: its audio ended before its words
+    heard: HeardPosition | None = None
 
     @property
     def text(self) -> str | None:
@@ -80,15 +81,23 @@ class Transcript:
         """An agent item was played to its end."""
         self._settle(item_id, _Fate.WHOLE)
 
-    def cut(self, item_id: str, heard_s: float, generated_s: float | None, *, keep_all: bool = False) -> None:
+    def cut(
+        self,
+        item_id: str,
+        heard_s: float,
+        generated_s: float | None,
+        *,
+        keep_all: bool = False,
+        heard: HeardPosition | None = None,
+    ) -> None:
         """An agent item was cut after ``heard_s`` of the ``generated_s`` that it lasts (None: not known yet).
 
-        ``keep_all``: it counts as said, by the policy of the call.
+        ``keep_all``: it counts as said, by the policy of the call. ``heard``: for the record.
         """
         fate = _Fate.KEPT if keep_all else _Fate.CUT if heard_s > 0 else _Fate.UNHEARD
         line = self._settle(item_id, fate)
         if line is not None:
-            line.heard_s, line.generated_s = heard_s, generated_s
+            line.heard_s, line.generated_s, line.heard = heard_s, generated_s, heard
 
     def cut_off(self, item_id: str) -> None:
         """An agent item's response did not get to its end: some of its words may have no audio."""
@@ -108,7 +117,9 @@ class Transcript:
     def lines(self) -> list[TranscriptLine]:
         """Return the conversation; agent items that were generated and never heard are left out."""
         return [
-            TranscriptLine(line.speaker, line.item_id, line.heard_text(), line.fate in {_Fate.CUT, _Fate.KEPT})
+            TranscriptLine(
+                line.speaker, line.item_id, line.heard_text(), line.fate in {_Fate.CUT, _Fate.KEPT}, line.heard
+            )
             for line in self._lines.values()
             if line.speaker is Speaker.CALLER or line.fate in {_Fate.WHOLE, _Fate.CUT, _Fate.KEPT}
         ]

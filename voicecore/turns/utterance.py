@@ -5,7 +5,7 @@ heard <= marked <= sent, and sent <= received but for the silence behind the las
 Rule 2: what was heard is a span, not a number: at least what was confirmed, at most
 what was sent.  The best guess between the two is counted low.
 
-Pure.  Used by playout.py; `HeardPosition` by everything that is told of a cut.
+Pure.  Used by playout.py.
 """
 
 from __future__ import annotations
@@ -16,28 +16,7 @@ import attrs
 
 from voicecore.audio.formats import AudioFormat
 from voicecore.audio.framing import Framer
-
-
-class HeardBy(enum.Enum):
-    """What a position is known by."""
-
-    MARKS = "marks"  #: the last echo says exactly this
-    PACING = "pacing"  #: from the last echo on by the clock
-    ESTIMATE = "estimate"  #: by the clock alone: marks were given up, or none came
-
-
-@attrs.frozen
-class HeardPosition:
-    """How much of an item was played, in seconds from its start; never more than was received."""
-
-    lower_s: float
-    """Confirmed by an echo; where ``source`` is an estimate, by the clock after its margin."""
-    best_s: float
-    """What truncation and transcript go by: counted low."""
-    upper_s: float
-    """All that was sent."""
-    source: HeardBy
-
+from voicecore.facts import HeardBy, HeardPosition
 
 NOT_HEARD = HeardPosition(0.0, 0.0, 0.0, HeardBy.ESTIMATE)
 """Of an item that nobody knows, or of which nothing was sent."""

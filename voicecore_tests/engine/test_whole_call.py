@@ -99,6 +99,10 @@ async def test_barge_in_stops_the_agent_at_the_ear(autojump_clock: MockClock) ->
     assert cut.interrupted
     assert cut.text is not None
     assert LONG.text.startswith(cut.text)
+    assert cut.heard is not None
+    assert cut.heard.lower_s <= cut.heard.best_s == barge_in.heard_s <= cut.heard.upper_s
+    assert cut.heard.lower_s <= heard_s <= cut.heard.upper_s
+    assert [line.heard for line in it.report.transcript if line.interrupted] == [cut.heard]
     (item,) = [item for item in it.session.session.conversation.items if item.truncated]
     assert len(item.audio) // 8 == int(barge_in.heard_s * 1000)
     assert [entry.text for entry in it.report.transcript][-1] == "One moment, please."

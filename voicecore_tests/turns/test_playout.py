@@ -11,9 +11,8 @@ import pytest
 
 from voicecore.audio.formats import PCMU_8K
 from voicecore.events import ClearPlayout, LegOrder, PlaceMark, PlayAudio
-from voicecore.facts import ConfirmedBy
+from voicecore.facts import ConfirmedBy, HeardBy, HeardPosition
 from voicecore.turns.playout import Echoes, EchoKind, FirstHeard, Interrupted, Played, PlayoutLedger, PlayoutSettings
-from voicecore.turns.utterance import HeardBy, HeardPosition
 
 FRAME_BYTES = 160
 SETTINGS = PlayoutSettings(lead_s=0.2, piece_s=0.06, mark_every_s=0.2, echo_late_s=2.0, waiting_limit_s=10.0)

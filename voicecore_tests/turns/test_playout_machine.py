@@ -16,9 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from voicecore.audio.formats import PCMU_8K
 from voicecore.events import ClearPlayout, LegOrder, PlaceMark, PlayAudio
-from voicecore.facts import ConfirmedBy
+from voicecore.facts import ConfirmedBy, HeardBy, HeardPosition
 from voicecore.turns.playout import Echoes, FirstHeard, Played, PlayoutLedger, PlayoutSettings
-from voicecore.turns.utterance import HeardBy, HeardPosition
 
 FRAME_BYTES = 160
 BYTES_PER_S = 8000
