@@ -23,7 +23,7 @@ from functools import partial
 
 import attrs
 import trio
-from trio_websocket import WebSocketConnection, open_websocket
+from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from voicecore.bench.raw_websocket import RawWebSocket, accept, ask, client_frame, connect, server_frame
 from voicecore.bench.result import BenchmarkFailed, Column, Plan, Progress, Result, Value, median
@@ -182,26 +182,34 @@ async def _dialled(*, tls: bool = False) -> AsyncIterator[Pair]:
 
 @asynccontextmanager
 async def _library(*, tls: bool = False) -> AsyncIterator[Pair]:
-    """A library's client, a raw server."""
-    async with (
-        _raw_server(tls=tls) as (port, accepted),
-        open_websocket(
-            _HOST, port, "/", use_ssl=_client_tls() if tls else False, message_queue_size=_BURST, disconnect_timeout=0.1
-        ) as socket,
-        aclosing(await accepted.receive()) as peer,
-    ):
-        yield _pair(peer, server_frame, _Library(socket))
+    """A library's client, a raw server. The stream is ours, because the library may leave it open."""
+    async with _raw_server(tls=tls) as (port, accepted), trio.open_nursery() as nursery:
+        stream = await _client_stream(port, tls=tls)
+        try:
+            socket = await wrap_client_stream(nursery, stream, _HOST, "/", message_queue_size=_BURST)
+            async with aclosing(await accepted.receive()) as peer:
+                yield _pair(peer, server_frame, _Library(socket))
+        finally:
+            nursery.cancel_scope.cancel()
+            await trio.aclose_forcefully(stream)
 
 
 @asynccontextmanager
 async def _stream(*, tls: bool = False) -> AsyncIterator[Pair]:
     """Raw at both ends."""
-    async with _raw_server(tls=tls) as (port, accepted):
-        stream: trio.abc.Stream = await trio.open_tcp_stream(_HOST, port)
-        if tls:
-            stream = trio.SSLStream(stream, _client_tls(), server_hostname=_HOST, https_compatible=True)
-        async with aclosing(await ask(stream, f"{_HOST}:{port}", "/")) as peer:
-            yield _pair(peer, server_frame, _Bare(await accepted.receive()))
+    async with (
+        _raw_server(tls=tls) as (port, accepted),
+        aclosing(await ask(await _client_stream(port, tls=tls), f"{_HOST}:{port}", "/")) as peer,
+        aclosing(await accepted.receive()) as tested,
+    ):
+        yield _pair(peer, server_frame, _Bare(tested))
+
+
+async def _client_stream(port: int, *, tls: bool) -> trio.SocketStream | trio.SSLStream[trio.SocketStream]:
+    stream = await trio.open_tcp_stream(_HOST, port)
+    if not tls:
+        return stream
+    return trio.SSLStream(stream, _client_tls(), server_hostname=_HOST, https_compatible=True)
 
 
 @asynccontextmanager
