@@ -80,8 +80,11 @@ class Loop:
                 key.data()
 
     def close(self) -> None:
-        """Forget everything."""
+        """Forget everything; close the sockets that are still watched."""
         self._timers.clear()
+        for key in list(self._selector.get_map().values()):
+            if isinstance(key.fileobj, socket.socket):
+                key.fileobj.close()
         self._selector.close()
 
 

@@ -1,0 +1,256 @@
+"""voicecore and other engines under the same load: `python bench/run.py`.
+
+    --levels 10,50      calls at once, one level after the other
+    --seconds 6         how long each level is measured
+    --rounds 2          through all engines, in turn
+    --engines a,b       some of targets.py; all without it
+    --pcm               voicecore alone, passed through and with 24 kHz on the provider's side: what converting costs
+    --limit             also search how many calls a processor holds
+    --out FILE          where the results go: with all engines to results/latest.json, from which the documentation
+                        is then written; with some of them to bench-output/
+
+    0 done    1 an engine could not be prepared, or a file not be written    2 wrong usage
+
+Rule 1: what is being done goes to stderr, tables to stdout; every run is in the file.
+Rule 2: an engine that fails at a level is told with its reason, and the others go on;
+it is not asked for a level that its own CPU rules out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import itertools
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import account
+import attrs
+import orjson
+from figures import FULL_S, Record, is_overloaded, medians, of_level, of_limit
+from targets import ENGINES, Engine, prepare, target, version
+
+from voicecore.bench.conversation import Level, run_level
+from voicecore.bench.conversation_limit import DELAY_LIMIT_S, Search, find_limit
+from voicecore.bench.conversation_tables import tables, warn
+from voicecore.bench.report import as_text, machine
+from voicecore.bench.result import BenchmarkFailed, Plan
+
+RESULTS = Path(__file__).parent / "results" / "latest.json"
+PART = Path(__file__).parents[1] / "bench-output" / "comparison.json"
+MOST_CALLS, LONGEST_S, MOST_ROUNDS = 500, 600.0, 9
+QUIET = 0.6  #: share of a processor above which an engine's delays are not its own any more
+
+_PCM = ("voicecore", "voicecore-24k")
+_TOO_MUCH = 1.5  # processors, by a smaller level: a call costs less among many
+_NO_LIMIT = frozenset({"floor", "relay"})  # no engines, and the load is at its end before they are
+_LIMIT_S = 3.0
+_QUIET_CALLS = 2
+_FIRST_GUESS, _STEP, _RESOLUTION = 1.2, 1.4, 0.13  # of what the CPU would allow: it falls as calls come together
+_DONE, _FAILED = 0, 1
+
+
+@attrs.frozen(kw_only=True)
+class Order:
+    """What was asked for."""
+
+    engines: Sequence[Engine]
+    plan: Plan
+    rounds: int
+    limit: bool
+    out: Path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a comparison; return the exit code."""
+    order = _order(arguments)
+    try:
+        for engine in order.engines:
+            prepare(engine, _say)
+        results = compare(order)
+        order.out.parent.mkdir(exist_ok=True)
+        order.out.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        if order.out == RESULTS:
+            account.write(results)
+    except (BenchmarkFailed, OSError) as failure:
+        _say(str(failure))
+        return _FAILED
+    except KeyboardInterrupt:
+        return _FAILED
+    return _DONE
+
+
+def compare(order: Order) -> Record:
+    """Run all of it; return the results as the file has them."""
+    runs: list[dict[str, Any]] = []
+    for number in range(1, order.rounds + 1):
+        runs += _round(number, order, runs)
+    searched = [engine for engine in order.engines if order.limit and engine.name not in _NO_LIMIT]
+    return {
+        "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
+        "machine": machine(),
+        "settings": {
+            "levels": order.plan.calls,
+            "seconds": order.plan.seconds,
+            "rounds": order.rounds,
+            "seed": order.plan.seed,
+            "real_time": os.sched_getscheduler(0) in {os.SCHED_RR, os.SCHED_FIFO},
+            "quiet": QUIET,
+            "limit_seconds": _LIMIT_S,
+        },
+        "versions": {engine.name: version(engine) for engine in order.engines},
+        "runs": runs,
+        "limits": [_limit(engine, order.plan, runs) for engine in searched],
+    }
+
+
+def _round(number: int, order: Order, before: Sequence[Record]) -> list[dict[str, Any]]:
+    """Return the records of one round, through all levels and engines; print its tables."""
+    records: list[dict[str, Any]] = []
+    levels: list[Level] = []
+    for calls, engine in itertools.product(order.plan.calls, order.engines):
+        record: dict[str, Any] = {"engine": engine.name, "calls": calls, "round": number}
+        seen = _beyond(engine, calls, [*before, *records]) or _seen(engine, calls, number, order.plan)
+        if isinstance(seen, str):
+            _say(f"  {seen}")
+            records.append({**record, "failed": seen})
+        else:
+            warn(seen, _say)
+            levels.append(seen)
+            records.append({**record, **of_level(seen)})
+    for table in tables(levels):
+        print(as_text(table), flush=True)
+    return records
+
+
+def _seen(engine: Engine, calls: int, number: int, plan: Plan) -> Level | str:
+    """Return what was seen of one level, or why nothing was."""
+    _say(f"round {number}: {calls} calls through {engine.name}")
+    try:
+        return run_level(target(engine), calls, plan)
+    except BenchmarkFailed as failure:
+        return str(failure)
+
+
+def _beyond(engine: Engine, calls: int, before: Sequence[Record]) -> str | None:
+    """Return why a level is not tried: a smaller one has said that it cannot be."""
+    for run in before:
+        if run["engine"] == engine.name and run["calls"] < calls and "failed" not in run:
+            share = run["share"] * calls / run["calls"]
+            if share > _TOO_MUCH or is_overloaded(run):
+                return f"not tried, {calls} calls would take {share:.1f} processors"
+    return None
+
+
+# --- limits ---------------------------------------------------------------
+
+
+def _limit(engine: Engine, plan: Plan, runs: Sequence[Record]) -> dict[str, Any]:
+    """Search how many calls a processor holds."""
+    short = attrs.evolve(plan, seconds=_LIMIT_S)
+    try:
+        quiet = _quiet(engine, short, runs)
+    except BenchmarkFailed as failure:
+        return {"engine": engine.name, "calls": 0, "fails_with": _QUIET_CALLS, "because": str(failure)}
+    search = Search(
+        first=max(1, int(1000 * FULL_S / _cpu_ms(engine, runs, quiet) * _FIRST_GUESS)),
+        step=_STEP,
+        resolution=_RESOLUTION,
+        to_provider_s=DELAY_LIMIT_S + (quiet["to_provider_p99_ms"] or 0.0) / 1000,
+        first_audio_s=DELAY_LIMIT_S + (quiet["first_audio_p99_ms"] or 0.0) / 1000,
+    )
+    return {"engine": engine.name, **of_limit(find_limit(target(engine), short, _say, search))}
+
+
+def _quiet(engine: Engine, plan: Plan, runs: Sequence[Record]) -> Record:
+    """Return the figures of an engine that has little to do."""
+    found = medians(runs, engine.name, min(plan.calls))
+    if found is not None and found["share"] <= QUIET:
+        return found
+    _say(f"{_QUIET_CALLS} calls through {engine.name}")
+    return of_level(run_level(target(engine), _QUIET_CALLS, plan))
+
+
+def _cpu_ms(engine: Engine, runs: Sequence[Record], quiet: Record) -> float:
+    """Return what a call costs at the highest level that an engine has held."""
+    costs = [
+        found["cpu_ms"]
+        for calls in sorted({run["calls"] for run in runs})
+        if (found := medians(runs, engine.name, calls)) is not None and not is_overloaded(found)
+    ]
+    cost: float = costs[-1] if costs else quiet["cpu_ms"]
+    return cost
+
+
+# --- the command line ---------------------------------------------------------------
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _order(arguments: Sequence[str] | None) -> Order:
+    parser = _Parser(prog="bench/run.py", description="voicecore and other engines under the same load.")
+    parser.add_argument("--levels", type=_levels, default=(10, 50), metavar="N,N", help="calls at once (10,50)")
+    parser.add_argument("--seconds", type=_seconds, default=6.0, metavar="S", help="for each level (6)")
+    parser.add_argument("--rounds", type=_rounds, default=2, metavar="N", help="through all engines (2)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of all that is drawn (1)")
+    parser.add_argument("--limit", action="store_true", help="also search how many calls a processor holds")
+    parser.add_argument("--out", type=Path, default=None, metavar="FILE", help="where the results go")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--engines", type=_engines, metavar="NAME,…", help=f"some of: {', '.join(ENGINES)}")
+    which.add_argument("--pcm", action="store_true", help="voicecore alone, passed through and with 24 kHz")
+    told = parser.parse_args(arguments)
+    engines = _engines(",".join(_PCM)) if told.pcm else told.engines or tuple(ENGINES.values())
+    is_whole = len(engines) == len(ENGINES)
+    return Order(
+        engines=engines,
+        plan=Plan(calls=told.levels, seconds=told.seconds, seed=told.seed),
+        rounds=told.rounds,
+        limit=told.limit,
+        out=(told.out or (RESULTS if is_whole else PART)).resolve(),
+    )
+
+
+def _levels(text: str) -> tuple[int, ...]:
+    counts = text.split(",")
+    if not all(count.isascii() and count.isdecimal() and 1 <= int(count) <= MOST_CALLS for count in counts):
+        raise argparse.ArgumentTypeError(f"numbers from 1 to {MOST_CALLS} with commas between them, not {text!r}")
+    return tuple(sorted(map(int, counts)))
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= LONGEST_S:
+        raise argparse.ArgumentTypeError(f"a number from 0.1 to {LONGEST_S:g}, not {text!r}")
+    return seconds
+
+
+def _rounds(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MOST_ROUNDS):
+        raise argparse.ArgumentTypeError(f"a number from 1 to {MOST_ROUNDS}, not {text!r}")
+    return int(text)
+
+
+def _engines(text: str) -> tuple[Engine, ...]:
+    names = text.split(",")
+    if unknown := [name for name in names if name not in ENGINES]:
+        raise argparse.ArgumentTypeError(f"no engine {unknown[0]!r}; there are {', '.join(ENGINES)}")
+    return tuple(ENGINES[name] for name in dict.fromkeys(names))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
