@@ -23,7 +23,7 @@ import attrs
 import trio
 
 from voicecore.bench.child import Child, apart_from_children, open_child
-from voicecore.bench.controlled import Usage, own_usage
+from voicecore.bench.controlled import Usage, others, own_usage, share
 from voicecore.bench.echo import PLAIN_PATH, EchoProvider
 from voicecore.bench.frames import Faults, Track, directions
 from voicecore.bench.load import Line, dial_engine, dial_relay, report_end, speak
@@ -282,29 +282,16 @@ def _level_of(calls: int, through: str, idle: Usage, watch: _Watch, tracks: Sequ
     return Level(
         calls=calls,
         through=through,
-        cpu_ms=[used / calls * 1000 for used in map(_share, watch.usages, watch.usages[1:])],
+        cpu_ms=[used / calls * 1000 for used in map(share, watch.usages, watch.usages[1:])],
         memory_kib=None if both is None else both / 1024 / calls,
         to_provider_s=[each for track in tracks for each in track.to_provider.delays(begin.at_s, end.at_s)],
         to_carrier_s=[each for track in tracks for each in track.to_carrier.delays(begin.at_s, end.at_s)],
         frames=sum(direction.frames for direction in directions(tracks)),
         faults=sum((direction.faults() for direction in directions(tracks)), Faults()),
         lateness_s=watch.lateness_s,
-        load=_share(*watch.own),
-        others=_others(watch),
+        load=share(*watch.own),
+        others=others(watch.own, watch.usages),
     )
-
-
-def _share(begin: Usage, end: Usage) -> float:
-    """Return the part of a processor that was used between two moments."""
-    return (end.cpu_s - begin.cpu_s) / (end.at_s - begin.at_s)
-
-
-def _others(watch: _Watch) -> float | None:
-    begin, end = watch.own
-    if begin.machine_s is None or end.machine_s is None:
-        return None
-    everything = (end.machine_s - begin.machine_s) / (end.at_s - begin.at_s)
-    return max(0.0, everything - _share(begin, end) - _share(watch.usages[0], watch.usages[-1]))
 
 
 async def _wait(condition: Callable[[], bool], limit_s: float) -> None:

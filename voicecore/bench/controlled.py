@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -38,6 +38,23 @@ class Usage:
     """Processor time of the whole machine since it started, all processors together."""
     counts: Mapping[str, int] = attrs.field(factory=dict)
     """What else a process counts, by name; most count nothing."""
+
+
+def share(begin: Usage, end: Usage) -> float:
+    """Return the part of a processor that was used between two moments."""
+    return (end.cpu_s - begin.cpu_s) / (end.at_s - begin.at_s)
+
+
+def others(own: Sequence[Usage], child: Sequence[Usage]) -> float | None:
+    """Return the part of a processor that everything but this process and the child used; first to last moment.
+
+    None where the system does not say.
+    """
+    begin, end = own[0], own[-1]
+    if begin.machine_s is None or end.machine_s is None:
+        return None
+    everything = (end.machine_s - begin.machine_s) / (end.at_s - begin.at_s)
+    return max(0.0, everything - share(begin, end) - share(child[0], child[-1]))
 
 
 def own_usage() -> Usage:

@@ -45,7 +45,7 @@ from voicecore.bench.carrier_side import (
 )
 from voicecore.bench.child import apart_from_children
 from voicecore.bench.coded_books import CodedAnswers, CodedTrack
-from voicecore.bench.controlled import Usage, own_usage
+from voicecore.bench.controlled import Usage, others, own_usage, share
 from voicecore.bench.frames import FRAME_BYTES, FRAME_S, Faults, Track
 from voicecore.bench.measured_process import MeasuredProcess, open_process
 from voicecore.bench.provider_side import PLAIN_PATH, PlainSession, ProviderSession
@@ -309,7 +309,7 @@ def _level_of(plan: Plan, exchange: _Exchange, watch: _Watch, idle: Usage, books
         target=exchange.target.name,
         calls=calls,
         seconds=plan.seconds,
-        cpu_ms=[used / calls * 1000 for used in itertools.starmap(_share, itertools.pairwise(watch.usages))],
+        cpu_ms=[used / calls * 1000 for used in itertools.starmap(share, itertools.pairwise(watch.usages))],
         memory_kib=None if both is None else both / 1024 / calls,
         to_provider_s=[delay for each in books for delay in each.caller.to_provider.delays(*stretch)],
         first_audio_s=[delay for each in answers for delay in within(each.first_audio, *stretch)],
@@ -324,8 +324,8 @@ def _level_of(plan: Plan, exchange: _Exchange, watch: _Watch, idle: Usage, books
         heard_s=sum(sum(within(each.heard, *stretch)) for each in answers),
         asked_in_vain=sorted({fault for session in exchange.sessions for fault in session.faults}),
         lateness_s=exchange.lateness_s,
-        load=_share(*watch.own),
-        others=_others(watch),
+        load=share(*watch.own),
+        others=others(watch.own, watch.usages),
     )
 
 
@@ -339,19 +339,6 @@ def _faults(books: CallBooks) -> Faults:
 
 def _frames(size_bytes: int) -> int:
     return -(-size_bytes // FRAME_BYTES)
-
-
-def _share(begin: Usage, end: Usage) -> float:
-    """Return the part of a processor that was used between two moments."""
-    return (end.cpu_s - begin.cpu_s) / (end.at_s - begin.at_s)
-
-
-def _others(watch: _Watch) -> float | None:
-    begin, end = watch.own
-    if begin.machine_s is None or end.machine_s is None:
-        return None
-    everything = (end.machine_s - begin.machine_s) / (end.at_s - begin.at_s)
-    return max(0.0, everything - _share(begin, end) - _share(watch.usages[0], watch.usages[-1]))
 
 
 def _environment(target: Target) -> Mapping[str, str]:
