@@ -77,8 +77,8 @@ _TERMS = """\
 _LIMIT = """\
 How many calls one processor holds: the most with p99 of *to provider* and *first audio* within 20 ms of what the same
 engine adds on a quiet processor (its lowest level above; where that took more than {quiet:.0%} of the processor, two
-calls), no frame lost, doubled or altered. Searched from an estimate to 13 %, {limit_seconds:g} s a level; a level has
-failed when it failed twice. Not for floor and relay: the load is at its end before they are."""
+calls), no frame lost, doubled or altered. Searched from an estimate to {resolution:.0%}, {limit_seconds:g} s a level; a
+level has failed when it failed twice. Not for floor and relay, which are no engines."""
 
 _NOT_COMPARED = """\
 What could not be made equal:

@@ -1,7 +1,7 @@
 """voicecore and other engines under the same load: `python bench/run.py`.
 
     --levels 10,50      calls at once, one level after the other
-    --seconds 6         how long each level is measured
+    --seconds 5         how long each level is measured
     --rounds 2          through all engines, in turn
     --engines a,b       some of targets.py; all without it
     --pcm               voicecore alone, passed through and with 24 kHz on the provider's side: what converting costs
@@ -31,7 +31,7 @@ import account
 import attrs
 import orjson
 from figures import FULL_S, Record, is_overloaded, medians, of_level, of_limit
-from targets import ENGINES, Engine, prepare, target, version
+from targets import ENGINES, RUNNERS, Engine, prepare, target, version
 
 from voicecore.bench.conversation import Level, run_level
 from voicecore.bench.conversation_limit import DELAY_LIMIT_S, Search, find_limit
@@ -49,7 +49,8 @@ _TOO_MUCH = 1.5  # processors, by a smaller level: a call costs less among many
 _NO_LIMIT = frozenset({"floor", "relay"})  # no engines, and the load is at its end before they are
 _LIMIT_S = 3.0
 _QUIET_CALLS = 2
-_FIRST_GUESS, _STEP, _RESOLUTION = 1.2, 1.4, 0.13  # of what the CPU would allow: it falls as calls come together
+_FEW_GUESS, _MANY_GUESS = 0.6, 1.2  # of what the CPU of few or many calls would allow: delays end it, or it falls
+_STEP, _RESOLUTION = 1.4, 0.15
 _DONE, _FAILED = 0, 1
 
 
@@ -100,6 +101,7 @@ def compare(order: Order) -> Record:
             "real_time": os.sched_getscheduler(0) in {os.SCHED_RR, os.SCHED_FIFO},
             "quiet": QUIET,
             "limit_seconds": _LIMIT_S,
+            "resolution": _RESOLUTION,
         },
         "versions": {engine.name: version(engine) for engine in order.engines},
         "runs": runs,
@@ -132,7 +134,7 @@ def _seen(engine: Engine, calls: int, number: int, plan: Plan) -> Level | str:
     try:
         return run_level(target(engine), calls, plan)
     except BenchmarkFailed as failure:
-        return str(failure)
+        return str(failure).replace(f"{RUNNERS.parent}/", "")
 
 
 def _beyond(engine: Engine, calls: int, before: Sequence[Record]) -> str | None:
@@ -156,7 +158,7 @@ def _limit(engine: Engine, plan: Plan, runs: Sequence[Record]) -> dict[str, Any]
     except BenchmarkFailed as failure:
         return {"engine": engine.name, "calls": 0, "fails_with": _QUIET_CALLS, "because": str(failure)}
     search = Search(
-        first=max(1, int(1000 * FULL_S / _cpu_ms(engine, runs, quiet) * _FIRST_GUESS)),
+        first=_guess(engine, plan, runs, quiet),
         step=_STEP,
         resolution=_RESOLUTION,
         to_provider_s=DELAY_LIMIT_S + (quiet["to_provider_p99_ms"] or 0.0) / 1000,
@@ -174,15 +176,13 @@ def _quiet(engine: Engine, plan: Plan, runs: Sequence[Record]) -> Record:
     return of_level(run_level(target(engine), _QUIET_CALLS, plan))
 
 
-def _cpu_ms(engine: Engine, runs: Sequence[Record], quiet: Record) -> float:
-    """Return what a call costs at the highest level that an engine has held."""
-    costs = [
-        found["cpu_ms"]
-        for calls in sorted({run["calls"] for run in runs})
-        if (found := medians(runs, engine.name, calls)) is not None and not is_overloaded(found)
-    ]
-    cost: float = costs[-1] if costs else quiet["cpu_ms"]
-    return cost
+def _guess(engine: Engine, plan: Plan, runs: Sequence[Record], quiet: Record) -> int:
+    """Return how many calls to try first, by what a call costs at the highest level that an engine has held."""
+    found = [medians(runs, engine.name, calls) for calls in plan.calls]
+    held = [record for record in found if record is not None and not is_overloaded(record)]
+    most = held[-1] if held else quiet
+    share = _MANY_GUESS if most.get("calls", 0) > min(plan.calls) else _FEW_GUESS
+    return max(1, int(1000 * FULL_S / most["cpu_ms"] * share))
 
 
 # --- the command line ---------------------------------------------------------------
@@ -202,7 +202,7 @@ class _Parser(argparse.ArgumentParser):
 def _order(arguments: Sequence[str] | None) -> Order:
     parser = _Parser(prog="bench/run.py", description="voicecore and other engines under the same load.")
     parser.add_argument("--levels", type=_levels, default=(10, 50), metavar="N,N", help="calls at once (10,50)")
-    parser.add_argument("--seconds", type=_seconds, default=6.0, metavar="S", help="for each level (6)")
+    parser.add_argument("--seconds", type=_seconds, default=5.0, metavar="S", help="for each level (5)")
     parser.add_argument("--rounds", type=_rounds, default=2, metavar="N", help="through all engines (2)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of all that is drawn (1)")
     parser.add_argument("--limit", action="store_true", help="also search how many calls a processor holds")
