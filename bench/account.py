@@ -48,8 +48,10 @@ _DELAY_HEAD = (
     "p99, ms",
     "first audio p50, ms",
     "p99, ms",
+    "answers",
     "barge-in p50, ms",
     "p99, ms",
+    "cuts",
     "lost",
     "stale",
 )
@@ -69,6 +71,8 @@ _TERMS = """\
   answer's, from before the provider's write to after the carrier's read, on a silent line. *barge-in*: from the
   provider's `speech_started` to the carrier's `clear`. All of it is added by what stands in the middle, two loopback
   hops included: *floor* and *relay* are what that costs by itself.
+- *answers*, *cuts*: how many the two last delays are of, all rounds together. With fewer than a hundred in a round, p99
+  is the largest of the round.
 - *stale*: 20 ms frames of a cut answer that came behind its clear, which the caller then hears; two deltas are still
   on their way when the provider says `speech_started`. *lost*: frames, both ways.
 - Where 24 kHz is converted, frames carry their names in the signs of their samples, so that they can be told apart
@@ -187,8 +191,10 @@ def _delay_row(record: Record) -> Sequence[Value]:
         record["to_provider_p99_ms"],
         record["first_audio_p50_ms"],
         record["first_audio_p99_ms"],
+        record["answers"],
         record["barge_in_p50_ms"],
         record["barge_in_p99_ms"],
+        record["cuts"],
         record["lost"],
         record["stale_frames"],
     ]
