@@ -4,7 +4,7 @@
     ├── hear_caller   reads the leg; never waits for anything else
     ├── speak         the only writer to the leg: paced audio, marks, clear
     ├── converse      adopts or opens the session, then reads it; never waits for playback
-    │   └── tell_agent    the only writer to the session
+    │   └── tell_agent    writes to the session what could not be written at once
     └── heartbeat     watchdog deadlines and the call's limit
 
 Liveness of the two sockets is watched by the sockets themselves (net/).
@@ -12,7 +12,9 @@ Liveness of the two sockets is watched by the sockets themselves (net/).
 Rule 1: a loop waits in one place and decides nothing; decisions are in engine/call.py.
 Rule 2: peers' failures are named and end the call; any other exception is a bug
 and ends it through the host's one boundary.
-Rule 3: the session closes in the shielded, bounded exit of its own scope.
+Rule 3: what the session is told goes through one outbox, in order; whoever puts it
+there sends it while nothing waits, see outbox.py.
+Rule 4: the session closes in the shielded, bounded exit of its own scope.
 
 Used by engine/host.py.
 """

@@ -105,7 +105,7 @@ class AgentSpeech:
         self._begun: set[str] = set()  # responses whose audio came in
         self._sent: set[str] = set()  # items of which audio was sent
         self._sounding: dict[str, None] = {}  # those of them that are not over, oldest first
-        self._in_hand: dict[str, str] = {}  # the same, of items that are not over
+        self._in_hand: dict[str, str] = {}  # item id -> response id, of items that came in and are not over
         self._unfinished: set[str] = set()  # responses whose audio came in and that are not done
 
     # --- asking --------------------------------------------------------------------
@@ -240,16 +240,25 @@ class AgentSpeech:
         self._unfinished.clear()
         return cuts, [*steps, *(Done(response_id, why) for response_id in done)]
 
-    def _cut_item(self, cut: Interrupted, now: float, provider_cancels: bool) -> list[SpeechStep]:
+    def _cut_line(self, cut: Interrupted) -> float:
+        """Cut an item's line as the policy has it; return how much of its audio the history keeps, in seconds."""
         heard_s = 0.0 if self._after_cut is AfterCut.NONE else cut.heard_s
-        keep_all = self._after_cut is AfterCut.FULL
+        keep_all = self._keeps_all(cut)
         self.transcript.cut(cut.item_id, heard_s, cut.generated_s, keep_all=keep_all, heard=cut.heard)
+        return heard_s
+
+    def _keeps_all(self, cut: Interrupted) -> bool:
+        """Whether all words of an item count as said: never of one of which nothing was sent."""
+        return self._after_cut is AfterCut.FULL and cut.heard.upper_s > 0
+
+    def _cut_item(self, cut: Interrupted, now: float, provider_cancels: bool) -> list[SpeechStep]:
+        heard_s = self._cut_line(cut)
         steps: list[SpeechStep] = []
         steps += self.responses.interrupt(cut.response_id, now, provider_cancels=provider_cancels)
         text = self.transcript.text(cut.item_id)
         if cut.item_id == OWN:
             steps += [ev.AddAgentText(text)] if text else []
-        elif self._after_cut is not AfterCut.FULL:
+        elif not self._keeps_all(cut):
             heard_ms = int(heard_s * 1000)
             steps.append(ev.TruncateItem(cut.item_id, heard_ms) if heard_ms else ev.DeleteItem(cut.item_id))
         return [*steps, Said(cut.item_id, text, True, cut.heard)]
@@ -289,7 +298,7 @@ class AgentSpeech:
     def end(self, now: float) -> None:
         """The call is over; what was not heard by now never will be."""
         for cut in self.playout.clear(now):
-            self.transcript.cut(cut.item_id, cut.heard_s, cut.generated_s, heard=cut.heard)
+            self._cut_line(cut)
 
     def settled(self, found: list[FirstHeard | Played] | list[Played]) -> list[SpeechStep]:
         """Return what follows from items that were heard or played to their end."""

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.audio.formats import PCMU_8K
-from voicecore.turns.barge_in import BargeInPolicy
+from voicecore.turns.barge_in import AfterCut, BargeInPolicy
 from voicecore.turns.conversation import Conversation
 from voicecore.turns.first_message import FirstMessagePolicy, Message, ProtectionRule
 from voicecore.turns.floor import Floor
@@ -331,6 +331,23 @@ def test_what_was_playing_when_the_call_ended_is_cut_to_what_was_heard() -> None
     (line,) = talk.machine.speech.transcript.lines()
     assert (line.text, line.interrupted) == ("one", True)
     assert (talk.machine.speech.playout.speaking, talk.machine.deadline()) == (False, None)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_c10_words_that_count_as_said_have_begun(ends: bool) -> None:
+    """Cut by the caller or by the call's end: the item that played stays whole, the one behind it was not said."""
+    talk = Talk(barge_in=BargeInPolicy(after_cut=AfterCut.FULL))
+    talk.agent_says("r1", "a1", SECOND * 3)
+    talk.hears(completed("r1"))
+    talk.agent_says("r2", "a2", SECOND)
+    talk.passes(1.0)
+    if ends:
+        talk.machine.end(talk.now)
+    else:
+        talk.hears(ev.CallerSpeechStarted("u1", 0))
+        assert (talk.ordered(ev.TruncateItem), talk.ordered(ev.DeleteItem)) == ([], [ev.DeleteItem("a2")])
+    lines = [line for line in talk.machine.speech.transcript.lines() if line.speaker is facts.Speaker.AGENT]
+    assert [(line.item_id, line.text, line.interrupted) for line in lines] == [("a1", "one two three four", True)]
 
 
 def test_f10_audio_that_arrives_after_the_end_is_dropped_and_counted() -> None:
