@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from voicecore.assembly import Engine, open_engine, real_world
 from voicecore.audio.formats import PCM16_8K, PCM16_16K, PCM16_24K, PCMA_8K, PCMU_8K, AudioFormat
+from voicecore.collector import settle_collector
 from voicecore.config import Settings
 from voicecore.engine.agent import Agent, ReadySpeech
 from voicecore.engine.parking import ParkingSettings
@@ -120,5 +121,6 @@ __all__ = [
     "open_engine",
     "open_session",
     "real_world",
+    "settle_collector",
     "turn_times",
 ]

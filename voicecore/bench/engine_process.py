@@ -1,7 +1,8 @@
 """The engine in a process of its own: `python -m voicecore.bench.engine_process BASE_URL MAX_CALLS [KEY=VALUE …]`.
 
-The real one, from settings as a configuration file gives them: loopback, G.711
-passed through, no records, no observers; a setting that is given changes that.
+The real one, from settings as a configuration file gives them, as `voicecore serve`
+runs it: loopback, G.711 passed through, no records, no observers; a setting that is
+given changes that.
 
 Started by child.py and measured_process.py; barge_in_process.py is the same with an observer.
 """
@@ -15,6 +16,7 @@ import trio
 
 from voicecore.assembly import open_engine
 from voicecore.bench.controlled import obey
+from voicecore.collector import settle_collector
 from voicecore.config import Settings
 from voicecore.facts import Observer
 from voicecore.simulation.carrier_twin import Account
@@ -23,6 +25,7 @@ from voicecore.simulation.carrier_twin import Account
 async def main(base_url: str, max_calls: int, observers: Sequence[Observer] = (), given: Sequence[str] = ()) -> None:
     """Answer calls until the parent has gone."""
     async with open_engine(_settings(base_url, max_calls, given), observers=observers) as engine:
+        settle_collector()
         await obey(int(engine.url.rpartition(":")[2]))
 
 

@@ -16,6 +16,7 @@ import trio
 from voicecore.assembly import Engine, open_engine
 from voicecore.cli.configured import load_settings
 from voicecore.cli.exits import DONE
+from voicecore.collector import settle_collector
 from voicecore.config import Settings
 
 log = logging.getLogger("voicecore.cli")
@@ -32,6 +33,7 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 async def _serve(settings: Settings) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with open_engine(settings) as engine:
+            settle_collector()
             print(f"listening on {engine.url}", flush=True)
             await anext(signals)
             log.info("stopping: no new calls; those that run have %.0f s", DRAIN_S)

@@ -14,6 +14,7 @@ it, for a moment at most: silence first, then the history.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import attrs
@@ -130,13 +131,13 @@ class Call:
     def hear(self, events: Sequence[LegEvent]) -> None:
         """Take what the leg said: audio goes to the session, what came together as one; the rest is decided."""
         now = self._world.now()
-        audio: list[bytes] = []
+        audio = b""
         for event in events:
             if isinstance(event, CallerAudio):
-                audio.append(event.audio)
+                audio = audio + event.audio if audio else event.audio
                 continue
             self._hear_audio(audio, now)
-            audio.clear()
+            audio = b""
             self._carry(self.conversation.handle_leg(event, now))
             self._wake()
         self._hear_audio(audio, now)
@@ -210,20 +211,15 @@ class Call:
 
     def talk_to(self, session: Session) -> None:
         """From here on what the session is to be told goes to it at once, while nothing waits."""
-        self.outbox.send_by(lambda order: self._send_now(session, order))
+        self.outbox.send_by(partial(self._append_now, session), partial(_is_told, session))
 
-    def _send_now(self, session: Session, order: SessionOrder) -> bool:
-        if (fitting := self.for_session(order)) is None:
-            return True
-        try:
-            is_sent = session.send_nowait(fitting.order)
-        except SessionLost:  # the task that reads it ends the call, and knows why
-            is_sent = False
-        if is_sent:
-            self.told(fitting)
+    def _append_now(self, session: Session, audio: bytes) -> None:
+        """Let the session hear caller audio at once, or behind what it cannot take yet."""
+        fitting = self._to_session.convert(audio)
+        if not fitting or _is_told(session, order := AppendCallerAudio(fitting)):
+            self.caller_forwarded_bytes += len(audio)
         else:
-            self.outbox.put_converted(fitting)
-        return True
+            self.outbox.put_converted(Converted(order, len(audio)))
 
     # --- time and the end ----------------------------------------------------
 
@@ -266,10 +262,9 @@ class Call:
 
     # --- inside -----------------------------------------------------------------
 
-    def _hear_audio(self, frames: Sequence[bytes], now: float) -> None:
-        if not frames:
+    def _hear_audio(self, audio: bytes, now: float) -> None:
+        if not audio:
             return
-        audio = frames[0] if len(frames) == 1 else b"".join(frames)
         self.caller_received_bytes += len(audio)
         if self.conversation.is_opening:
             self._carry(self.conversation.caller_audio(audio, now))
@@ -317,3 +312,11 @@ class Call:
             tail = self._from_session.flush()
             return [AgentAudio(event.response_id, event.item_id, tail), event] if tail else [event]
         return [event]
+
+
+def _is_told(session: Session, order: SessionOrder) -> bool:
+    """Tell the session at once; False where that cannot be."""
+    try:
+        return session.send_nowait(order)
+    except SessionLost:  # the task that reads it ends the call, and knows why
+        return False

@@ -297,6 +297,8 @@ class Host:
 
     async def hold(self, entry: CallEntry, leg: Leg) -> None:
         """Give the call its media; return once nothing uses them any more."""
+        if entry.options is not None and entry.ringing.phase is not RingPhase.ANSWERED:  # the media tell it first
+            self._tell(entry, Answered(self._world.now() - entry.announced_at))
         entry.bring(leg)
         try:
             await entry.media_over.wait()

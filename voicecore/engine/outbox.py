@@ -44,19 +44,22 @@ class Outbox:
         self._audio_bytes = 0
         self._items: deque[bytearray | SessionOrder | Converted] = deque()  # bounded by the two limits
         self._filled = trio.Event()
-        self._send: Callable[[SessionOrder], bool] | None = None
+        self._append: Callable[[bytes], None] | None = None
+        self._tell: Callable[[SessionOrder], bool] | None = None
         self._is_taken = False  # the writer holds an item that is not sent yet
 
-    def send_by(self, send: Callable[[SessionOrder], bool] | None) -> None:
-        """Try ``send`` for what is put while nothing waits; False: it has done nothing about it.
+    def send_by(self, append: Callable[[bytes], None], tell: Callable[[SessionOrder], bool]) -> None:
+        """Send by these what is put while nothing waits.
 
-        What it took and could not send it gives back by `put_converted`.
+        What ``append`` cannot send it gives back by `put_converted`; ``tell``
+        returns False where it has done nothing.
         """
-        self._send = send
+        self._append, self._tell = append, tell
 
     def put_audio(self, audio: bytes) -> None:
         """Append caller audio in the leg's format, or send it."""
-        if self._is_free() and self._send is not None and self._send(AppendCallerAudio(audio)):
+        if self._append is not None and self._is_free():
+            self._append(audio)
             return
         if self._items and isinstance(last := self._items[-1], bytearray):
             last += audio
@@ -73,7 +76,7 @@ class Outbox:
         Raises:
             LocalProtocolError: ORDER_LIMIT orders wait already.
         """
-        if self._is_free() and self._send is not None and self._send(order):
+        if self._tell is not None and self._is_free() and self._tell(order):
             return
         if sum(not isinstance(item, bytearray) for item in self._items) >= ORDER_LIMIT:
             raise LocalProtocolError(f"{ORDER_LIMIT} orders wait for the session already")

@@ -38,7 +38,7 @@ class Ringing:
 
 @attrs.frozen
 class Answered:
-    """The carrier says that somebody, or something, answered."""
+    """Somebody, or something, answered the call that we placed: the carrier says so, or sends its media."""
 
     at_s: float
 

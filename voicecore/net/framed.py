@@ -266,7 +266,8 @@ class FramedSocket(ABC):
 
     def _check_open(self) -> None:
         """Raise where nothing more may be sent; a peer that has gone is found gone by reading."""
-        if self._loss is not None or self._out.state in {Ours.CLOSED, Ours.BROKEN}:
+        state = self._out.state  # compared one by one: the hash of an enum is a function in Python
+        if self._loss is not None or state is Ours.CLOSED or state is Ours.BROKEN:
             raise self._error()
 
     def _put_aside(self, frames: bytes) -> None:

@@ -100,7 +100,7 @@ class Outgoing:
 
     def _write(self, data: bytes | bytearray) -> int:
         """Write what goes, and return how much that was; to a peer that has gone, everything goes."""
-        if self.state in {Ours.OPEN, Ours.CLOSED}:
+        if self.state is Ours.OPEN or self.state is Ours.CLOSED:
             try:
                 return self._wire.write_now(data)
             except _GONE as error:

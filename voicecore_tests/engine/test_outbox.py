@@ -16,15 +16,22 @@ from voicecore.events import AppendCallerAudio, CommitCallerAudio, SessionOrder
 class Sent:
     """A session that takes so many orders at once."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, outbox: Outbox, room: int) -> None:
         self.orders: list[SessionOrder] = []
+        self._outbox = outbox
         self._room = room
+        outbox.send_by(self.append, self.tell)
 
-    def __call__(self, order: SessionOrder) -> bool:
+    def tell(self, order: SessionOrder) -> bool:
         if len(self.orders) < self._room:
             self.orders.append(order)
             return True
         return False
+
+    def append(self, audio: bytes) -> None:
+        """Convert it, and give back what was not taken."""
+        if not self.tell(order := AppendCallerAudio(audio.upper())):
+            self._outbox.put_converted(Converted(order, len(audio)))
 
 
 async def everything(outbox: Outbox) -> list[SessionOrder | Converted]:
@@ -68,44 +75,39 @@ async def test_a_cancelled_take_takes_nothing() -> None:
 
 async def test_while_nothing_waits_what_is_put_is_sent_at_once() -> None:
     """No task is woken; what is refused waits, and everything behind it too, in order."""
-    outbox, sent = Outbox(1000), Sent(room=2)
-    outbox.send_by(sent)
+    outbox = Outbox(1000)
+    sent = Sent(outbox, room=2)
     outbox.put_audio(b"a")
     outbox.put(CommitCallerAudio())
-    outbox.put_audio(b"b")  # refused
+    outbox.put(CommitCallerAudio())  # refused
+    outbox.put_audio(b"b")
     outbox.put_audio(b"c")
     outbox.put(CommitCallerAudio())
-    assert sent.orders == [AppendCallerAudio(b"a"), CommitCallerAudio()]
-    assert await everything(outbox) == [AppendCallerAudio(b"bc"), CommitCallerAudio()]
+    assert sent.orders == [AppendCallerAudio(b"A"), CommitCallerAudio()]
+    assert await everything(outbox) == [CommitCallerAudio(), AppendCallerAudio(b"bc"), CommitCallerAudio()]
 
 
 async def test_nothing_is_sent_past_what_the_writer_holds() -> None:
     """It has taken an item and may still be writing it."""
-    outbox, sent = Outbox(1000), Sent(room=9)
+    outbox = Outbox(1000)
     outbox.put_audio(b"a")
-    outbox.send_by(sent)
+    sent = Sent(outbox, room=9)
     assert await outbox.take() == AppendCallerAudio(b"a")
     outbox.put_audio(b"b")
     assert (sent.orders, await outbox.take()) == ([], AppendCallerAudio(b"b"))
     with trio.move_on_after(0):
         await outbox.take()
     outbox.put_audio(b"c")
-    assert sent.orders == [AppendCallerAudio(b"c")]
+    assert sent.orders == [AppendCallerAudio(b"C")]
 
 
 async def test_what_was_converted_and_not_taken_goes_first_and_as_it_is() -> None:
     """A filter has a memory: nothing goes through it twice."""
     outbox = Outbox(1000)
-    converted = Converted(AppendCallerAudio(b"A"), 1)
-
-    def refuse(_order: SessionOrder) -> bool:
-        outbox.put_converted(converted)
-        return True
-
-    outbox.send_by(refuse)
+    Sent(outbox, room=0)
     outbox.put_audio(b"a")
     outbox.put_audio(b"b")
-    assert await everything(outbox) == [converted, AppendCallerAudio(b"b")]
+    assert await everything(outbox) == [Converted(AppendCallerAudio(b"A"), 1), AppendCallerAudio(b"b")]
 
 
 def test_orders_are_bounded() -> None:

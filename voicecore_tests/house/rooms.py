@@ -63,10 +63,11 @@ _FACTS = frozenset({"errors", "events", "facts", "statuses", "secrets", "audio"}
 _PORTS = _FACTS | {"world", "ports", "nurseries"}
 _EDGE = _PORTS | {"wire", "net"}  # what stands between the engine and a peer
 _PARTS = _EDGE | {"turns", "engine", "carriers", "providers", "pipeline", "observe", "config"}
-_BUILT = _PARTS | {"assembly", "sessions"}
+_BUILT = _PARTS | {"assembly", "sessions", "collector"}
 _ALL = _BUILT | {"simulation", "embed", "dashboard"}
 
 _VALUES = frozenset({"attrs"})
+_JSON = frozenset({"orjson", "msgspec"})
 _TASKS = _VALUES | {"trio", "logging"}
 _SOCKETS = frozenset({"trio_websocket", "httpx", "httpcore", "h11", "wsproto", "ssl", "socket", "http"})
 
@@ -77,7 +78,7 @@ ROOMS = (
     Room("audio", 0, "formats, G.711, conversion, framing, levels", frozenset({"errors"}), _VALUES | {"numpy"}),
     Room("events", 0, "what crosses the borders of a call: events in, orders out", frozenset({"audio"}), _VALUES),
     Room("facts", 0, "what observers are told, and the report", frozenset({"audio", "events", "statuses"}), _VALUES),
-    Room("wire", 1, "sans-IO codecs: text of a peer in, typed events out, and back", _FACTS, _VALUES | {"orjson"}),
+    Room("wire", 1, "sans-IO codecs: text of a peer in, typed events out, and back", _FACTS, _VALUES | _JSON),
     Room("turns", 1, "the machines that decide who speaks and what was heard", _FACTS, _VALUES),
     Room("world", 2, "the seam to clock, randomness, files and network", _FACTS, _TASKS),
     Room("nurseries", 2, "nurseries that stay invisible to the block they serve", frozenset(), frozenset({"trio"})),
@@ -91,6 +92,7 @@ ROOMS = (
     Room("config", 4, "settings from file and environment", frozenset({"errors", "secrets"}), _VALUES),
     Room("assembly", 4, "the one place that puts the parts together", _PARTS, _TASKS),
     Room("sessions", 4, "a session by itself, without a call", _PORTS | {"assembly"}, _TASKS),
+    Room("collector", 4, "Python's garbage collector, for a process of our own", frozenset()),
     Room("simulation", 5, "twins, and a world in virtual time", _BUILT, _TASKS | {"orjson", "numpy"}),
     Room("embed", 5, "voicecore inside asyncio and ASGI programs", _BUILT, _TASKS | {"asyncio", "threading"}),
     Room("dashboard", 5, "the page that shows calls", _BUILT, _TASKS | {"orjson"}),

@@ -41,7 +41,7 @@ def test_machines_and_codecs_have_no_clock_no_task_and_no_logger() -> None:
     """Levels 0 and 1 are pure: no Trio, no socket, no logging."""
     for room in ROOMS:
         if room.level <= 1:
-            assert room.libraries <= {"attrs", "numpy", "orjson"}
+            assert room.libraries <= {"attrs", "numpy", "orjson", "msgspec"}
 
 
 def test_the_package_never_needs_the_libraries_of_the_tests() -> None:

@@ -246,3 +246,40 @@ def test_any_text_gives_an_event_or_the_error(text: str) -> None:
     """Nothing else escapes."""
     with suppress(RemoteProtocolError):
         assert isinstance(started().receive(text), LegMessageIgnored)
+
+
+TRACKS = st.sampled_from(["inbound", "outbound", "", None, 7])
+STAMPS = st.one_of(st.text("0123456789", max_size=20), st.integers(-1, 10**19), st.sampled_from([None, "٣", True]))
+AUDIO = st.binary(max_size=40).map(lambda audio: base64.b64encode(audio).decode())
+EVENTS, STREAMS = st.sampled_from(["media", "mark"]), st.sampled_from(["MZ1", "MZ2", "\ud800"])
+
+
+@given(TRACKS, STAMPS, AUDIO | st.text("AQ=\n ", max_size=9), STREAMS, EVENTS)
+def test_media_read_in_one_step_are_as_read_by_field(
+    track: object, stamp: object, payload: str, stream_id: str, name: str
+) -> None:
+    """The quick way is the same way: what it reads the slow one reads alike, and it leaves every fault to that."""
+    media = {"track": track, "timestamp": stamp, "payload": payload}
+    message = {"event": name, "streamSid": stream_id, "media": media}
+    assert told(compact(message)) == told(json.dumps(message))  # with a blank behind each colon: never read quickly
+
+
+@given(st.text(max_size=20), st.integers(0, 200))
+def test_media_with_anything_around_them_are_read_alike(more: str, cut: int) -> None:
+    """Continued, preceded, cut and doubled messages too."""
+    media = compact(MEDIA)
+    for text in (media + more, more + media, media[:cut], media.replace(",", ',"event":"stop",', 1)):
+        assert told(text) == told(" " + text)
+
+
+def compact(message: object) -> str:
+    """Return a message as Twilio writes it."""
+    return json.dumps(message, separators=(",", ":"))
+
+
+def told(text: str) -> object:
+    """Return what a started stream makes of a message: an event, or the fault's words."""
+    try:
+        return started().receive(text)
+    except RemoteProtocolError as fault:
+        return fault.field, fault.problem

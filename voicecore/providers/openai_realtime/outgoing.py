@@ -2,7 +2,8 @@
 
 Rule: a request's id is also its event's id, so that a refusal and a start both
 name the request they belong to.
-What needs the session's own configuration (`Unlock`) is written in session.py.
+What needs the session's own configuration (`Unlock`), and caller audio, which comes
+50 times a second, are written in session.py.
 
 Pure.  Used by session.py.
 """
@@ -26,7 +27,6 @@ def _request(order: ev.RequestResponse) -> wire.ClientEvent:
 
 
 _ROWS: Mapping[type, Callable[[Any], wire.ClientEvent]] = {
-    ev.AppendCallerAudio: lambda o: wire.InputAudioAppend(audio=o.audio),
     ev.CommitCallerAudio: lambda _: wire.InputAudioCommit(),
     ev.DiscardCallerAudio: lambda _: wire.InputAudioClear(),
     ev.AddUserText: lambda o: wire.ItemCreate(item=wire.UserMessage(text=o.text)),

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from voicecore.audio.formats import AudioFormat
 from voicecore.errors import ConnectionLost, RemoteProtocolError, SessionLost
 from voicecore.events import (
+    AppendCallerAudio,
     Capabilities,
     Lockout,
     LockState,
@@ -42,6 +43,7 @@ from voicecore.wire.openai_realtime import (
     TurnDetectionUpdate,
     differences,
     encode,
+    encode_append,
 )
 
 Read = ServerEvent | RemoteProtocolError
@@ -150,6 +152,8 @@ class OpenAISession:
     # --- inside --------------------------------------------------------------------
 
     def _encoded(self, order: SessionOrder) -> str:
+        if isinstance(order, AppendCallerAudio):  # nearly every one
+            return encode_append(order.audio)
         if isinstance(order, Unlock):
             event_id = order.request_id
             return encode(TurnDetectionUpdate(turn_detection=self._unlocked.turn_detection, event_id=event_id))

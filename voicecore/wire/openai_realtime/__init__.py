@@ -37,6 +37,7 @@ from voicecore.wire.openai_realtime.client_events import (
     TurnDetectionUpdate,
     UserMessage,
     encode,
+    encode_append,
 )
 from voicecore.wire.openai_realtime.codec import RealtimeCodec
 from voicecore.wire.openai_realtime.config import SessionConfig
@@ -224,4 +225,5 @@ __all__ = [
     "classify_status",
     "differences",
     "encode",
+    "encode_append",
 ]

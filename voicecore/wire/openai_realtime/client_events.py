@@ -147,8 +147,7 @@ class InputAudioAppend:
     event_id: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        if len(self.audio) * 4 > APPEND_LIMIT_BYTES * 3:
-            raise LocalProtocolError(f"one append may carry {APPEND_LIMIT_BYTES} bytes of base64, not more")
+        _check_append(self.audio)
 
 
 @attrs.frozen(kw_only=True)
@@ -306,12 +305,31 @@ def encode(event: ClientEvent) -> str:
     return _json(event.to_wire())
 
 
+def encode_append(audio: bytes) -> str:
+    """Return the text frame that appends caller audio: 50 a second, so without an event between.
+
+    Raises:
+        LocalProtocolError: More than one append may carry.
+    """
+    _check_append(audio)
+    return f'{{"type":"input_audio_buffer.append","audio":"{_base64(audio)}"}}'
+
+
 def _encode_append(event: InputAudioAppend) -> str:
-    # Base64 needs no escaping, so the frame is a template: an encoder would look at every character again.
-    audio = binascii.b2a_base64(event.audio, newline=False).decode("ascii")
     if event.event_id is None:
-        return f'{{"type":"input_audio_buffer.append","audio":"{audio}"}}'
-    return f'{{"type":"input_audio_buffer.append","event_id":{_json(event.event_id)},"audio":"{audio}"}}'
+        return encode_append(event.audio)
+    head = f'{{"type":"input_audio_buffer.append","event_id":{_json(event.event_id)}'
+    return f'{head},"audio":"{_base64(event.audio)}"}}'
+
+
+def _base64(audio: bytes) -> str:
+    # Base64 needs no escaping, so the frame is a template: an encoder would look at every character again.
+    return binascii.b2a_base64(audio, newline=False).decode("ascii")
+
+
+def _check_append(audio: bytes) -> None:
+    if len(audio) * 4 > APPEND_LIMIT_BYTES * 3:
+        raise LocalProtocolError(f"one append may carry {APPEND_LIMIT_BYTES} bytes of base64, not more")
 
 
 def _json(value: object) -> str:
