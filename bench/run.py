@@ -123,7 +123,7 @@ def _round(number: int, order: Order, before: Sequence[Record]) -> list[dict[str
             warn(seen, _say)
             levels.append(seen)
             records.append({**record, **of_level(seen)})
-    for table in tables(levels):
+    for table in tables(levels) if levels else ():
         print(as_text(table), flush=True)
     return records
 

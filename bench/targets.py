@@ -82,8 +82,13 @@ _ALL = (
     ),
     Engine(name="voicecore", what="from settings; G.711 passes through", ours=engine_target()),
     Engine(
+        name="voicecore-60ms",
+        what="the same, with gather_ms = 60: three of the caller's frames at a time",
+        ours=engine_target(gather_ms=60),
+    ),
+    Engine(
         name="voicecore-24k",
-        what="the same, with 24 kHz towards the provider: converted both ways",
+        what="as voicecore, with 24 kHz towards the provider: converted both ways",
         audio=ProviderAudio.PCM,
         ours=engine_target(ProviderAudio.PCM),
     ),

@@ -193,7 +193,7 @@ def _host_settings(settings: Settings) -> HostSettings:
         max_sessions=settings.parking.max_sessions,
         when_full=WhenFull(settings.parking.when_full),
     )
-    call = CallSettings(playout=_playout(settings.playout))
+    call = CallSettings(playout=_playout(settings.playout), gather_s=settings.server.gather_ms / 1000)
     return HostSettings(max_calls=settings.server.max_calls, parking=parking, call=call)
 
 

@@ -40,7 +40,6 @@ class CallerAudio:
     """Some audio of the caller, in the leg's format; any length."""
 
     audio: bytes
-    timestamp_ms: int | None = None
 
 
 @attrs.frozen

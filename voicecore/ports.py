@@ -55,6 +55,13 @@ class Leg(Protocol):
         """
         ...
 
+    def gather(self, piece_s: float) -> None:
+        """Have caller audio come in pieces of so much, 0.2 s at most, where the system can be told.
+
+        What else the carrier says comes with it, a second late at most where the line is silent.
+        """
+        ...
+
     async def send(self, order: LegOrder) -> None:
         """Write one order. Cancelled half-way it ends the leg.
 

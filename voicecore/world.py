@@ -100,6 +100,12 @@ class ByteWire(trio.abc.HalfCloseableStream):
     def limit_unsent(self, max_bytes: int) -> None:
         """Let the system keep about so much that it cannot send yet, where it can be told."""
 
+    def gather(self, min_bytes: int) -> None:
+        """Let `wait_readable` return only once so much is there, or the end; 1: at once.
+
+        A wish: where the system cannot be told, nothing changes.
+        """
+
     # --- as a Trio stream ----------------------------------------------------------------
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:

@@ -59,7 +59,7 @@ def _carrier(audio: bytes) -> Iterator[Step]:
     if not isinstance(codec.receive(writer.start({})), LegStarted):
         return
     text = writer.media(audio, 20)
-    yield Step("Twilio, receive", f"media message of {_FRAME}", lambda: codec.receive(text), CallerAudio(audio, 20))
+    yield Step("Twilio, receive", f"media message of {_FRAME}", lambda: codec.receive(text), CallerAudio(audio))
     order = PlayAudio(audio, 0, "item")
     sent = orjson.dumps({"event": "media", "streamSid": "MZ" + "0" * 32, "media": {"payload": _base64(audio)}})
     yield Step("Twilio, send", f"media message of {_FRAME}", lambda: codec.send(order), sent.decode())

@@ -78,12 +78,12 @@ class Target:
     """How long a call may take to have its session open."""
 
 
-def engine_target(audio: ProviderAudio = ProviderAudio.PCMU) -> Target:
-    """Return voicecore, from settings."""
+def engine_target(audio: ProviderAudio = ProviderAudio.PCMU, *, gather_ms: int = 0) -> Target:
+    """Return voicecore, from settings; ``gather_ms`` of caller audio gather before they go on."""
     converts = audio is ProviderAudio.PCM
+    told = [f"server.gather_ms={gather_ms}", *(["providers.openai_realtime.audio=pcm"] if converts else [])]
 
     def command(provider: str, calls: int) -> Sequence[str]:
-        told = ["providers.openai_realtime.audio=pcm"] if converts else []
         return [sys.executable, "-m", "voicecore.bench.engine_process", f"{provider}/v1", str(calls), *told]
 
     return Target(

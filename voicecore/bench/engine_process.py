@@ -39,9 +39,14 @@ def _settings(base_url: str, max_calls: int, given: Sequence[str]) -> Settings:
         "carriers.twilio.auth_token": account.auth_token.reveal(),
         "providers.openai_realtime.api_key": "bench-key",
         "providers.openai_realtime.base_url": base_url,
-        **dict(setting.split("=", 1) for setting in given),
+        **dict(map(_setting, given)),
     }
     return Settings.load(None, {}, overrides)
+
+
+def _setting(given: str) -> tuple[str, str | int]:
+    name, _, value = given.partition("=")
+    return name, int(value) if value.isdecimal() else value
 
 
 if __name__ == "__main__":

@@ -28,9 +28,8 @@ class Alarm:
         self._sleeper = trio.lowlevel.current_task()
         with trio.CancelScope(deadline=float("inf") if deadline is None else deadline) as self._scope:
             await trio.lowlevel.wait_task_rescheduled(self._wake)
-        is_due, self._scope = self._scope.cancel_called, None
-        if not is_due:  # it is cancelled from outside
-            await trio.lowlevel.checkpoint_if_cancelled()
+        self._scope = None
+        await trio.lowlevel.checkpoint_if_cancelled()  # from outside; a moment that has passed must not hide it
 
     def bring_forward(self, deadline: float | None) -> None:
         """Make the sleeper wake no later than this; nothing when it is awake, or for None."""

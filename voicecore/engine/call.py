@@ -13,6 +13,7 @@ it, for a moment at most: silence first, then the history.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
@@ -46,6 +47,7 @@ from voicecore.turns.first_message import Message
 from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.world import World
 
+_TICK_S = 0.010  #: of the lead of 200 ms
 _CLEAR_S = 0.25  #: how long the session's history waits for a clear that the carrier does not read
 
 
@@ -147,8 +149,11 @@ class Call:
         return self.conversation.due(self._world.now())
 
     def next_due(self) -> float | None:
-        """Return when `due` will have more."""
-        return self.conversation.next_due()
+        """Return when to ask `due` again: at once, or at a tick that all calls share, so that they wake together."""
+        due = self.conversation.next_due()
+        if due is None or due <= self._world.now():
+            return due
+        return max(due, math.ceil(due / _TICK_S) * _TICK_S)
 
     def sent(self, order: LegOrder) -> None:
         """An order is on the leg's wire."""

@@ -58,6 +58,7 @@ async def run_call(call: Call, leg: Leg, source: SessionSource, world: World) ->
 
 async def hear_caller(call: Call, leg: Leg) -> None:
     """Read the leg until it ends."""
+    leg.gather(call.settings.gather_s)
     try:
         while call.ending is None:
             call.hear(await leg.receive())

@@ -55,14 +55,14 @@ class DialledSocket(FramedSocket):
         """See `voicecore.net.websocket.DialledWebSocket`."""
         await trio.lowlevel.checkpoint()
         self._check_open()
-        if trio.current_time() - self._heard_at < fresh_s:
+        if self._clock.current_time() - self._heard_at < fresh_s:
             return
         number = self._ping()
         while self._answered < number:
             if self._loss is not None:
                 raise self._error()
             if self._is_full:
-                await self._arrivals.park()
+                await self._wait_for_arrivals()
             else:
                 await self._listen()
 
@@ -87,7 +87,7 @@ class DialledSocket(FramedSocket):
         return len(waiting) >= limits.backlog_messages or sum(map(len, waiting)) >= limits.backlog_chars
 
     def _read_what_is_there(self) -> None:
-        now = trio.current_time()
+        now = self._clock.current_time()
         for _ in range(_READS_A_LOOK):
             data = self._read_now()
             if data is None:
@@ -98,8 +98,7 @@ class DialledSocket(FramedSocket):
             if not data or self._is_full:
                 break
         self._looked_at = now
-        if self._arrivals:
-            self._arrivals.unpark_all()
+        self._tell_of_arrivals()
 
     def _read_now(self) -> bytes | None:
         try:

@@ -32,6 +32,7 @@ from voicecore.net.websocket import NORMAL_CLOSURE
 from voicecore.world import ByteWire
 
 READ_BYTES = 32 * 1024
+_GATHERED_S = 1.0  #: how long less may wait than was to be gathered
 _NO_CODE = 1005  #: stands for "closed without a code"; may not be sent
 _EARLY_S = 1e-6  #: by so much a sleep may end before its time, as floating point has it
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
@@ -80,17 +81,20 @@ class FramedSocket(ABC):
     def __init__(
         self, wire: ByteWire, peer: str, limits: FrameLimits, parser: FrameParser, unread: bytes = b""
     ) -> None:
+        self._clock = trio.lowlevel.current_clock()  # asked twice for each message
         self._wire = wire
         self._peer = peer
         self._limits = limits
         self._parser = parser
         self._unread = unread
         self._messages: list[str] = []  # bounded by one read, but see dialled.py
-        self._arrivals = trio.lowlevel.ParkingLot()  # who waits while another task listens
+        self._arrivals: trio.lowlevel.ParkingLot | None = None  # who waits while another task listens
         self._listening_since: float | None = None
-        self._looked_at = self._heard_at = trio.current_time()
+        self._looked_at = self._heard_at = self._clock.current_time()
         self._silent_s = 0.0  # how long we have listened in vain
         self._pinged_at: float | None = None  # since it was last heard
+        self._gather_bytes = 1
+        self._looks = trio.lowlevel.ParkingLot()  # the watcher, until its next look
         self._pings = self._answered = 0  # how many, and the last that was
         self._out = Outgoing(wire, send_s=limits.send_s, buffer_bytes=limits.buffer_bytes, unread=self._break_unread)
         self._service = trio.CancelScope()  # around `hold`
@@ -126,7 +130,7 @@ class FramedSocket(ABC):
         with self._service:
             async with trio.open_nursery() as nursery:
                 if self._unread:
-                    self._take(self._unread, trio.current_time())
+                    self._take(self._unread, self._clock.current_time())
                 nursery.start_soon(self._out.write_what_waits)
                 nursery.start_soon(self._watch)
                 task_status.started()
@@ -138,13 +142,18 @@ class FramedSocket(ABC):
     async def _watch(self) -> None:
         while self._loss is None:
             again_in_s = self._look()
-            await trio.sleep(again_in_s)
+            if self._gather_bytes > 1:
+                again_in_s = min(again_in_s, _GATHERED_S)
+            with trio.move_on_after(again_in_s) as pause:
+                await self._looks.park()
+            if pause.cancelled_caught:
+                self._wire.gather(1)  # whatever has gathered, until something is read
 
     def _look(self) -> float:
         """Judge the peer's silence; return in how many seconds to look again."""
         limits, silent_s = self._limits, self._silent_s
         if self._listening_since is not None:
-            silent_s += trio.current_time() - self._listening_since
+            silent_s += self._clock.current_time() - self._listening_since
         patience_s = limits.ping_every_s if self._pinged_at is None else limits.gone_after_s
         if silent_s < patience_s - _EARLY_S:
             return patience_s - silent_s
@@ -156,7 +165,7 @@ class FramedSocket(ABC):
 
     def _ping(self) -> int:
         """Ping the peer, and return the number that its pong will carry."""
-        self._pinged_at = trio.current_time()
+        self._pinged_at = self._clock.current_time()
         self._pings += 1
         self._put_aside(self._encoded(Opcode.PING, b"%d" % self._pings))
         return self._pings
@@ -171,33 +180,48 @@ class FramedSocket(ABC):
                 raise self._error()
             await self._listen()
         messages, self._messages = self._messages, []
-        if self._arrivals:  # for room, see dialled.py
-            self._arrivals.unpark_all()
+        self._tell_of_arrivals()  # of room, see dialled.py
         return messages
+
+    def gather(self, min_bytes: int) -> None:
+        """See `voicecore.net.websocket.WebSocket`."""
+        self._gather_bytes = min_bytes
+        self._wire.gather(min_bytes)
+        self._looks.unpark_all()
 
     async def _listen(self) -> None:
         """Take what the peer says next, or wait until another task has that listens already."""
         if self._listening_since is not None:
-            await self._arrivals.park()
+            await self._wait_for_arrivals()
             return
         data: bytes | None = None
-        since = self._listening_since = trio.current_time()
+        since = self._listening_since = self._clock.current_time()
         try:
             await self._wire.wait_readable()
             data = self._wire.read_now(READ_BYTES)
         except _GONE as error:
             self._cause, data = self._cause or error, b""
         finally:  # only time spent listening counts: an owner that was busy elsewhere has missed nothing
-            now = trio.current_time()
+            now = self._clock.current_time()
             if data is None:
                 self._silent_s += now - since
             else:  # what lay there already may be as old as our last look
                 self._hear(now - (since - self._looked_at))
             self._listening_since, self._looked_at = None, now
-            if self._arrivals:
-                self._arrivals.unpark_all()
+            self._tell_of_arrivals()
         if data is not None:
+            if self._gather_bytes > 1:
+                self._wire.gather(self._gather_bytes)
             self._take(data, now)
+
+    async def _wait_for_arrivals(self) -> None:
+        self._arrivals = self._arrivals if self._arrivals is not None else trio.lowlevel.ParkingLot()
+        await self._arrivals.park()
+
+    def _tell_of_arrivals(self) -> None:
+        if self._arrivals is not None:
+            self._arrivals.unpark_all()
+            self._arrivals = None
 
     def _hear(self, at: float) -> None:
         self._heard_at, self._silent_s, self._pinged_at = at, 0.0, None
@@ -258,6 +282,7 @@ class FramedSocket(ABC):
 
     async def _hear_last_words(self) -> None:
         """Read to the end of a peer that has gone, bounded, and raise what it gave as its reason."""
+        self.gather(1)
         with trio.move_on_after(self._limits.close_s):
             while self._loss is None:
                 await self._listen()
@@ -278,7 +303,8 @@ class FramedSocket(ABC):
 
     async def close(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
         if self._close_by is None:  # one bound for all who close
-            self._close_by = trio.current_time() + self._limits.close_s
+            self._close_by = self._clock.current_time() + self._limits.close_s
+        self.gather(1)
         with trio.move_on_at(self._close_by, shield=True):
             self._out.take_close(self._encoded_close(code, reason))
             await self._out.wait_until_empty()

@@ -100,6 +100,11 @@ class SocketWire(ByteWire):
         with suppress(OSError):  # of a connection that has failed already
             self._socket.setsockopt(stdlib.SOL_SOCKET, stdlib.SO_SNDBUF, max_bytes)
 
+    def gather(self, min_bytes: int) -> None:
+        """See `voicecore.world.ByteWire`; the system counts, and nothing of the process wakes meanwhile."""
+        with suppress(OSError):
+            self._socket.setsockopt(stdlib.SOL_SOCKET, stdlib.SO_RCVLOWAT, min_bytes)
+
     def fileno(self) -> int:
         """The descriptor, to ask the system about the socket; -1 once it is closed."""
         return self._fd

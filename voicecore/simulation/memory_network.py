@@ -64,6 +64,7 @@ class _Pipe:
         self.write_end = _End.OPEN
         self.read_end = _End.OPEN
         self._end_arrives_at = math.inf
+        self.gather_bytes = 1
 
     @property
     def room_bytes(self) -> int:
@@ -102,10 +103,19 @@ class _Pipe:
     async def wait_for_data(self) -> None:
         self._check_readable()
         await trio.lowlevel.checkpoint()
-        while not self._has_ended and not (self._chunks and self._chunks[0][0] <= trio.current_time()):
+        while (ready_at := self._ready_at()) > trio.current_time():
             self._check_readable()
-            await self._wait(self._chunks[0][0] if self._chunks else self._end_arrives_at)
+            await self._wait(ready_at)
         self._check_readable()
+
+    def _ready_at(self) -> float:
+        """Return when enough of what is under way has arrived, or the end."""
+        arrived = 0
+        for arrives_at, data in self._chunks:
+            arrived += len(data)
+            if arrived >= self.gather_bytes:
+                return min(arrives_at, self._end_arrives_at)
+        return self._end_arrives_at
 
     def _check_readable(self) -> None:
         if self.read_end is not _End.OPEN:
@@ -250,6 +260,11 @@ class MemoryStream(ByteWire):
 
     def limit_unsent(self, max_bytes: int) -> None:
         """See `voicecore.world.ByteWire`; nothing to do: `LinkSettings` say what a link holds."""
+
+    def gather(self, min_bytes: int) -> None:
+        """See `voicecore.world.ByteWire`."""
+        self._incoming.gather_bytes = min_bytes
+        self._incoming.notify()
 
     def reset(self) -> None:
         """Break the connection as a TCP reset does: what was under way is lost."""

@@ -94,8 +94,10 @@ class Fields:
     def count(self, name: str) -> int:
         """Return a whole number that may be written as a number or as a text of digits, as some carriers do."""
         value = self.raw.get(name)
-        if (count := whole_number(value)) is not None:
-            return count
+        if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _COUNT_DIGITS:
+            return int(value)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
         raise self._wrong(name, value, "a whole number")
 
     def base64(self, name: str) -> bytes:
@@ -152,15 +154,6 @@ class Fields:
 
     def _wrong(self, name: str, value: object, wanted: str) -> RemoteProtocolError:
         return self.wrong(name, f"must be {wanted}" if value is not None else f"is missing; it must be {wanted}")
-
-
-def whole_number(value: object) -> int | None:
-    """Return a number that is not negative, or is written as a text of at most 18 digits; None for anything else."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _COUNT_DIGITS:
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    return None
 
 
 def _head(text: str | bytes) -> str:

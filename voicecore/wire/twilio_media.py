@@ -37,7 +37,7 @@ from voicecore.events import (
     MarkEchoed,
     PlayAudio,
 )
-from voicecore.wire.fields import Fields, parse_object, whole_number
+from voicecore.wire.fields import Fields, parse_object
 
 _PEER = "twilio"
 _FORMATS: Mapping[tuple[str, int, int], AudioFormat] = {
@@ -60,7 +60,6 @@ class _State(enum.Enum):
 class _Media(msgspec.Struct):
     payload: bytes
     track: str | None = None
-    timestamp: str | int | None = None
 
 
 class _MediaMessage(msgspec.Struct):
@@ -105,11 +104,10 @@ class TwilioMedia:
             message = _read_media_message(text)
         except (msgspec.MsgspecError, UnicodeError):
             return None
-        media, stamp_ms = message.media, whole_number(message.media.timestamp)
         is_in_place = self._state is _State.STARTED and message.stream_id == self._stream_id
-        if not is_in_place or media.track not in _USUAL_TRACKS or stamp_ms is None:
+        if not is_in_place or message.media.track not in _USUAL_TRACKS:
             return None
-        return CallerAudio(media.payload, stamp_ms)
+        return CallerAudio(message.media.payload)
 
     def _read_connected(self, _message: Fields) -> LegEvent | None:
         if self._state is not _State.CONNECTING:
@@ -135,7 +133,7 @@ class TwilioMedia:
         track = media.optional_text("track")
         if track is not None and track not in _INBOUND:
             return LegMessageIgnored("media", "a track that is not the caller's")
-        return CallerAudio(media.base64("payload"), media.optional_count("timestamp"))
+        return CallerAudio(media.base64("payload"))
 
     def _read_dtmf(self, message: Fields) -> LegEvent:
         if (ignored := self._out_of_place(message, "dtmf")) is not None:

@@ -286,6 +286,9 @@ class Ends:
         said, self.says = self.says, []
         return said
 
+    def gather(self, min_bytes: int) -> None:
+        raise AssertionError(min_bytes)
+
     async def send(self, text: str) -> None:
         raise AssertionError(text)
 

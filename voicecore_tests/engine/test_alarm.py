@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -52,3 +53,13 @@ async def bring(alarm: Alarm, at: float, moments: Sequence[float | None]) -> Non
     await trio.sleep_until(at)
     for moment in moments:
         alarm.bring_forward(moment)
+
+
+@pytest.mark.parametrize("deadline", [float("-inf"), 1e9, None])
+async def test_a_cancelled_sleeper_leaves(deadline: float | None) -> None:
+    """Also one whose moment has always passed: a loop around it ends with its nursery."""
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        for _ in range(3):
+            await Alarm().wait_until(deadline)
+    assert scope.cancelled_caught

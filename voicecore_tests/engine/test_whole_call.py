@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
+
 import pytest
 from trio.testing import MockClock
 
@@ -55,6 +57,24 @@ async def test_the_callers_audio_reaches_the_provider_byte_for_byte(autojump_clo
     assert it.report.audio_path is not None
     assert it.report.audio_path.passthrough
     assert media.caller_received_bytes == media.caller_forwarded_bytes + sum(media.caller_dropped_bytes.values())
+
+
+@pytest.mark.parametrize(("gather_ms", "frames"), [(0, 1), (40, 2), (60, 3), (180, 9)])
+async def test_caller_audio_gathers_as_asked_for(autojump_clock: MockClock, gather_ms: int, frames: int) -> None:
+    """So many frames in one message to the provider, and every byte as it was."""
+    pace = Behaviour(pace=Pace(first_delta_s=0.1))
+    async with house(Script(replies=(HELLO,)), pace, agent__first_message="Hello.", server__gather_ms=gather_ms) as it:
+        audio = numbered_audio(call=1, response=1, seconds=8.0)
+        line = await it.carrier.call(it.engine.url, [Say(At(0.0), audio), HangUp(At(9.0))])
+        await it.engine.drain()
+    assert line is not None
+    forwarded = bytes(it.session.session.caller_audio)
+    assert bytes(line.sent_audio).startswith(forwarded)
+    assert len(line.sent_audio) - len(forwarded) <= (frames + 2) * 160
+    sizes = [each.size_bytes for each in it.provider.ledger.lines if each.kind == "input_audio_buffer.append"]
+    assert median(sizes) == pytest.approx(frames * 160 * 4 / 3, abs=60)  # in base64, with what stands around it
+    assert it.report.outcome is EndCause.CALLER_HUNG_UP
+    assert line.playout.violations == []
 
 
 async def test_the_agents_audio_reaches_the_carrier_byte_for_byte(autojump_clock: MockClock) -> None:

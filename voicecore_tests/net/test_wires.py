@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import select
 import ssl
 import sys
 from collections.abc import AsyncIterator
@@ -122,6 +123,58 @@ async def test_c13_the_system_keeps_little_that_it_cannot_send() -> None:
             kept.append(not_sent(mine))
     assert kept[0] < 64_000
     assert kept[1] > 200_000
+
+
+def is_readable(wire: SocketWire) -> bool:
+    return bool(select.select([wire.fileno()], [], [], 0)[0])
+
+
+async def test_less_than_is_gathered_wakes_nobody() -> None:
+    """The system counts: until so much is there, or anything is wanted again, or the peer has ended."""
+    mine, theirs = await socket_pair()
+    async with mine, theirs:
+        mine.gather(100)
+        theirs.write_now(b"x" * 60)
+        assert not is_readable(mine)
+        theirs.write_now(b"x" * 60)
+        assert is_readable(mine)
+        assert mine.read_now(1_000) == b"x" * 120
+        theirs.write_now(b"y")
+        assert not is_readable(mine)
+        mine.gather(1)
+        assert is_readable(mine)
+        mine.gather(100)
+        theirs.end_now()
+        assert is_readable(mine)
+    mine.gather(1)  # nothing, behind the end
+
+
+async def test_a_simulated_wire_gathers_as_a_socket_does(autojump_clock: MockClock) -> None:
+    """Virtual time shows when its reader wakes."""
+    network = network_of(LinkSettings(delay_s=1.0))
+    listening = await network.listen("peer", 80)
+    mine = await network.open_stream("peer", 80, tls=False)
+    theirs = await listening.listeners[0].accept()
+    mine.gather(100)
+    woken_at = []
+    async with trio.open_nursery() as nursery:
+
+        async def read() -> None:
+            for _ in range(3):
+                await mine.wait_readable()
+                mine.read_now(1_000)
+                woken_at.append(trio.current_time() - began_at)
+                mine.gather(100)
+
+        began_at = trio.current_time()
+        nursery.start_soon(read)
+        for pause_s, act in ((1, theirs.write_now), (2, theirs.write_now), (3, theirs.write_now)):
+            act(b"x" * 60)
+            await trio.sleep(pause_s)
+        mine.gather(1)  # at 6
+        await trio.sleep(4)
+        theirs.end_now()  # at 10
+    assert woken_at == [2, 6, 11]
 
 
 # --- TLS ---------------------------------------------------------------------------------

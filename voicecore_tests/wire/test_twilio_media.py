@@ -81,7 +81,7 @@ def test_a_stream_from_connected_to_stop() -> None:
     assert events == [
         None,
         LegStarted("MZ1", "CA1", PCMU_8K, {"call": "c_123", "token": "opaque"}),
-        CallerAudio(b"\xff" * 160, 5),
+        CallerAudio(b"\xff" * 160),
         DigitPressed("1"),
         MarkEchoed("m-17"),
         LegStopped(),
@@ -134,7 +134,6 @@ def test_a_malformed_start_names_its_field(message: dict[str, Any], path: str, v
     [
         (MEDIA, "media.payload", "***", "media.payload"),
         (MEDIA, "media.payload", None, "media.payload"),
-        (MEDIA, "media.timestamp", "soon", "media.timestamp"),
         (MEDIA, "streamSid", None, "streamSid"),
         (DTMF, "dtmf.digit", "12", "dtmf.digit"),
         (DTMF, "dtmf.digit", "x", "dtmf.digit"),
@@ -249,17 +248,14 @@ def test_any_text_gives_an_event_or_the_error(text: str) -> None:
 
 
 TRACKS = st.sampled_from(["inbound", "outbound", "", None, 7])
-STAMPS = st.one_of(st.text("0123456789", max_size=20), st.integers(-1, 10**19), st.sampled_from([None, "٣", True]))
 AUDIO = st.binary(max_size=40).map(lambda audio: base64.b64encode(audio).decode())
 EVENTS, STREAMS = st.sampled_from(["media", "mark"]), st.sampled_from(["MZ1", "MZ2", "\ud800"])
 
 
-@given(TRACKS, STAMPS, AUDIO | st.text("AQ=\n ", max_size=9), STREAMS, EVENTS)
-def test_media_read_in_one_step_are_as_read_by_field(
-    track: object, stamp: object, payload: str, stream_id: str, name: str
-) -> None:
+@given(TRACKS, AUDIO | st.text("AQ=\n ", max_size=9), STREAMS, EVENTS)
+def test_media_read_in_one_step_are_as_read_by_field(track: object, payload: str, stream_id: str, name: str) -> None:
     """The quick way is the same way: what it reads the slow one reads alike, and it leaves every fault to that."""
-    media = {"track": track, "timestamp": stamp, "payload": payload}
+    media = {"track": track, "timestamp": "5", "payload": payload}
     message = {"event": name, "streamSid": stream_id, "media": media}
     assert told(compact(message)) == told(json.dumps(message))  # with a blank behind each colon: never read quickly
 

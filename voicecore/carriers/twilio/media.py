@@ -24,6 +24,9 @@ START_S = 5.0  #: from the upgrade to the stream's start message
 BAD_MESSAGES_LIMIT = 50  #: malformed messages within BAD_MESSAGES_S that end a call
 BAD_MESSAGES_S = 10.0
 
+_FRAME_S = 0.020  #: in one media message
+_MESSAGE_BYTES = 380  #: of one, its WebSocket frame's head included: 360 to 400
+
 
 async def hold_stream(socket: WebSocket, media_pass: MediaPass, world: World) -> None:
     """Wait for the stream's start, then hold the call on it until the call is over."""
@@ -85,6 +88,11 @@ class TwilioLeg:
         except ConnectionLost as lost:
             raise _lost(lost) from lost
 
+    def gather(self, piece_s: float) -> None:
+        """See `voicecore.ports.Leg`."""
+        if (messages := round(piece_s / _FRAME_S)) > 1:
+            self._stream.gather(int((messages - 0.5) * _MESSAGE_BYTES))
+
     async def send(self, order: LegOrder) -> None:
         """See `voicecore.ports.Leg`."""
         try:
@@ -132,6 +140,9 @@ class _Stream:
             texts = await self._socket.receive()
             events = [event for text in texts if (event := self._read(text)) is not None]
         return events
+
+    def gather(self, min_bytes: int) -> None:
+        self._socket.gather(min_bytes)
 
     async def send(self, order: LegOrder) -> None:
         await self._socket.send(self._codec.send(order))

@@ -57,6 +57,10 @@ class HeardStream(ByteWire):
         """As the wire below."""
         self._wire.limit_unsent(max_bytes)
 
+    def gather(self, min_bytes: int) -> None:
+        """As the wire below."""
+        self._wire.gather(min_bytes)
+
 
 _stream: contextvars.ContextVar[HeardStream] = contextvars.ContextVar("stream")
 
