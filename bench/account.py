@@ -91,7 +91,9 @@ What could not be made equal:
   is; openai-agents, Patter, floor and relay give everything to the carrier as it comes. That is more work for the
   first two, in smaller messages.
 - openai-agents gathers 50 ms of the caller's audio before it sends any, as its example does: fewer messages to the
-  provider, and 20 to 40 ms of delay. Pipecat's resampler gives its audio in lumps.
+  provider, and 20 to 40 ms of delay. voicecore-60ms is voicecore with that choice, at the same delay; by default it
+  sends each frame on at once. Pipecat's resampler gives its audio in lumps.
+- voicecore's process settles Python's garbage collector, as `voicecore serve` does; the others leave it, as theirs do.
 - voicecore answers a signed webhook, the others are met at their media stream: opening is not measured.
 - uvicorn has uvloop and httptools everywhere, also where an engine's own instructions do without them.
 - The floor and the relay are no engines: they hold nothing back, know nothing, and cut nothing short.

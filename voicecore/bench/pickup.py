@@ -1,12 +1,13 @@
 """How long a caller waits after pick-up: a session opened cold, one that was parked, a message that was prepared.
 
-The engine places calls to phones that ring, on loopback sockets, towards a
-provider of known slowness: so much for its handshake, so much for the first
-audio of a response.  What the engine adds is the rest.
+The engine places calls to phones that ring, and is called where nothing waits, on
+loopback sockets, towards a provider of known slowness: so much for its handshake,
+so much for the first audio of a response.  What the engine adds is the rest; how
+much of that any program needs, pickup_floor.py shows.
 
 Rule 1: the carrier's clock decides: from its start message to the first media
 message that it receives.
-Rule 2: all three ways run in one process and one run, so that they compare.
+Rule 2: all ways run in one process and one run, so that they compare.
 Rule 3: a call whose session did not come the way it should is no figure.
 
 Used by main.py.
@@ -21,20 +22,24 @@ import attrs
 import trio
 
 from voicecore.assembly import open_engine, real_world
+from voicecore.bench.pickup_floor import serve_floor
 from voicecore.bench.result import BenchmarkFailed, Column, Plan, Progress, Result, Value, percentile
 from voicecore.config import Settings
-from voicecore.facts import CallReport, MessageFate
+from voicecore.facts import CallEnded, CallReport, Fact, MessageFate
 from voicecore.simulation.carrier_twin import Account, AfterAgent, DialPlan, HangUp, Line, open_carrier
 from voicecore.simulation.provider_twin import Behaviour, Handshake, Pace, ProviderTwin, Reply, Script, Tone, Updates
 
 _NUMBER, _CALLEE = "+15550100002", "+15550100077"
-_APART_S = 0.1  #: between two dials: what is measured is one pick-up, not a crowd
+_APART_S = 0.4  #: between two dials: what is measured is one pick-up, not a crowd
 _RINGS_S = 0.3  #: longer than the provider takes
 _LONGEST_S = 120.0
+_HEARS_IT = (HangUp(AfterAgent(0.1)),)
 _ABOUT = """\
 A provider whose handshake takes {handshake_ms:.0f} ms in all and whose first audio comes {first_delta_ms:.0f} ms after
 it was asked for. From the carrier's start message to the first audio that the carrier receives, and how much of that is
-neither handshake nor first audio. Loopback sockets; both twins in the engine's process."""
+neither handshake nor first audio. Loopback sockets; both twins in the engine's process. Floor: no engine, a task that
+opens a session, configures it, asks for the message and hands its audio on. Floor and cold are called; in the other
+two ways the engine calls, so that it rings."""
 _COLUMNS = (
     Column("session"),
     Column("calls"),
@@ -51,6 +56,8 @@ class _Way:
     """One way in which a session comes to its call."""
 
     source: str
+    rings: bool
+    """Whether the engine calls; otherwise it is called, and nothing can be prepared."""
     overrides: Mapping[str, object]
     waits_for: tuple[bool, bool]
     """Whether the provider's handshake, and its first audio, are part of the wait."""
@@ -62,10 +69,10 @@ class _Way:
 
 
 _WAYS: Mapping[str, _Way] = {
-    "cold": _Way(source="cold", overrides={"parking.enabled": False}, waits_for=(True, True)),
-    "parked": _Way(source="adopted", overrides={}, waits_for=(False, True)),
+    "cold": _Way(source="cold", rings=False, overrides={"parking.enabled": False}, waits_for=(True, True)),
+    "parked": _Way(source="adopted", rings=True, overrides={}, waits_for=(False, True)),
     "parked, message prepared": _Way(
-        source="adopted", overrides={"agent.prepare_first_message": True}, waits_for=(False, False)
+        source="adopted", rings=True, overrides={"agent.prepare_first_message": True}, waits_for=(False, False)
     ),
 }
 
@@ -77,7 +84,8 @@ def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
         BenchmarkFailed: A call was not answered, or its session came another way.
     """
     calls = plan.pick(2, 15, 50)
-    rows = []
+    progress(f"{calls} calls, floor")
+    rows = [_row("floor", plan.handshake_s + plan.first_delta_s, trio.run(_floor_waits, calls, plan))]
     for name, way in _WAYS.items():
         progress(f"{calls} calls, {name}")
         rows.append(_row(name, way.provider_s(plan), trio.run(_waits, way, calls, plan)))
@@ -112,28 +120,53 @@ async def _waits(way: _Way, calls: int, plan: Plan) -> Sequence[float]:
     world = real_world()
     script = Script(replies=(Reply("Hello.", speech=Tone(0.4)),))
     reports: list[CallReport] = []
+
+    def observe(_call_id: str, fact: Fact) -> None:
+        if isinstance(fact, CallEnded):
+            reports.append(fact.report)
+
     ring_s = plan.handshake_s + plan.first_delta_s + _RINGS_S  # whatever is prepared is ready
     with trio.move_on_after(_LONGEST_S):
         async with (
             ProviderTwin(world, script, _provider(plan)).serve() as provider_url,
             open_carrier(world, Account()) as carrier,
             carrier.serve_rest() as api_url,
-            open_engine(_settings(provider_url, api_url, way), world=world) as engine,
+            open_engine(_settings(provider_url, api_url, way), world=world, observers=[observe]) as engine,
         ):
-            carrier.expect(DialPlan(ring_s=ring_s, script=(HangUp(AfterAgent(0.1)),)))
+            carrier.expect(DialPlan(ring_s=ring_s, script=_HEARS_IT))
 
             async def call() -> None:
+                if not way.rings:
+                    await carrier.call(engine.url, _HEARS_IT)
+                    return
                 async with engine.dial(_CALLEE) as placed:
                     async for _ in placed.facts():
                         pass
-                reports.append(placed.report)
 
             async with trio.open_nursery() as nursery:
                 for _ in range(calls):
                     nursery.start_soon(call)
                     await trio.sleep(_APART_S)
+            await engine.drain()
             _check(way, reports, calls)
             return [_wait_s(line) for line in carrier.lines]
+    raise BenchmarkFailed(f"{calls} calls took longer than {_LONGEST_S:.0f} s")
+
+
+async def _floor_waits(calls: int, plan: Plan) -> Sequence[float]:
+    world = real_world()
+    script = Script(replies=(Reply("Hello.", speech=Tone(0.4)),))
+    with trio.move_on_after(_LONGEST_S):
+        async with (
+            ProviderTwin(world, script, _provider(plan)).serve() as provider_url,
+            open_carrier(world, Account()) as carrier,
+            serve_floor(world, provider_url) as url,
+            trio.open_nursery() as nursery,
+        ):
+            for _ in range(calls):
+                nursery.start_soon(carrier.call, url, _HEARS_IT)
+                await trio.sleep(_APART_S)
+        return [_wait_s(line) for line in carrier.lines]
     raise BenchmarkFailed(f"{calls} calls took longer than {_LONGEST_S:.0f} s")
 
 

@@ -56,7 +56,7 @@ class ServerSettings:
     record_audio: bool = attrs.field(default=False, validator=kinds.SWITCH)
     """Also keep a stereo recording of each call."""
     gather_ms: int = attrs.field(default=0, validator=kinds.whole(0, 180))
-    """How much caller audio gathers before it goes on; 0: none. 60 halves the CPU of a call, and costs 20 ms."""
+    """How much caller audio gathers before it goes on; 0: none. 60 takes a quarter off a call's CPU, costs 20 ms."""
 
     def __attrs_post_init__(self) -> None:
         if self.record_audio and self.data_dir is None:

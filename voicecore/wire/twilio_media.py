@@ -46,7 +46,7 @@ _FORMATS: Mapping[tuple[str, int, int], AudioFormat] = {
 }
 _INBOUND = frozenset({"inbound", "inbound_track"})
 _DIGITS = frozenset("0123456789*#ABCDabcd")
-_MEDIA_HEAD = '{"event":"media"'
+_MEDIA, _HEAD_CHARS = '"media"', 20  # a message says first what it is, as a rule, with or without a blank
 _USUAL_TRACKS = _INBOUND | {None}
 
 
@@ -89,7 +89,7 @@ class TwilioMedia:
         Raises:
             RemoteProtocolError: Malformed; the field is named.
         """
-        if text.startswith(_MEDIA_HEAD) and (audio := self._read_usual_media(text)) is not None:
+        if _MEDIA in text[:_HEAD_CHARS] and (audio := self._read_usual_media(text)) is not None:
             return audio
         message = parse_object(text, _PEER)
         name = message.text("event")

@@ -58,7 +58,7 @@ def test_every_measurement_is_tried_here() -> None:
 def test_pickup() -> None:
     """Every call came the way it should; no figure is less than the provider's own part of it."""
     (table,) = run(pickup.measure)
-    assert [row["session"] for row in table.rows] == ["cold", "parked", "parked, message prepared"]
+    assert [row["session"] for row in table.rows] == ["floor", "cold", "parked", "parked, message prepared"]
     for row in table.rows:
         assert number(row, "calls") == 2
         assert number(row, "ours p50") > 0

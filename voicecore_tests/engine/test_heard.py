@@ -62,6 +62,7 @@ class Course:
     echo_loss: float = 0.0
     speed: float = 5.0
     late_deltas: int = 0
+    gather_ms: int = 0
     seed: int = 0
 
     @property
@@ -130,6 +131,7 @@ async def run(course: Course) -> tuple[House, Line, list[tuple[float, Interrupte
             seed=course.seed,
             link=LinkSettings(delay_s=course.delay_s),
             server__record_audio=True,
+            server__gather_ms=course.gather_ms,
             barge_in__keys_stop_agent=False,
         ) as it:
             line = await it.carrier.call(it.engine.url, steps, faults=faults)
@@ -266,6 +268,7 @@ COURSES = st.builds(
     echo_loss=st.sampled_from([0.0, 0.0, 0.2, 1.0]),
     speed=st.sampled_from([1.5, 5.0, 50.0]),
     late_deltas=st.sampled_from([0, 5]),
+    gather_ms=st.sampled_from([0, 0, 60]),
     seed=st.integers(0, 1000),
 )
 
