@@ -142,11 +142,10 @@ class FramedSocket(ABC):
     async def _watch(self) -> None:
         while self._loss is None:
             again_in_s = self._look()
-            if self._gather_bytes > 1:
-                again_in_s = min(again_in_s, _GATHERED_S)
-            with trio.move_on_after(again_in_s) as pause:
+            gathers = self._gather_bytes > 1
+            with trio.move_on_after(min(again_in_s, _GATHERED_S) if gathers else again_in_s) as pause:
                 await self._looks.park()
-            if pause.cancelled_caught:
+            if gathers and pause.cancelled_caught:
                 self._wire.gather(1)  # whatever has gathered, until something is read
 
     def _look(self) -> float:

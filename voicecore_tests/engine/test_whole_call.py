@@ -77,6 +77,20 @@ async def test_caller_audio_gathers_as_asked_for(autojump_clock: MockClock, gath
     assert line.playout.violations == []
 
 
+async def test_what_has_to_wait_leaves_on_ticks_that_calls_share(autojump_clock: MockClock) -> None:
+    """And what need not wait, the first piece, does not: it leaves when it comes, between two ticks."""
+    pace = Behaviour(pace=Pace(first_delta_s=0.1234, speed=50.0))
+    async with house(Script(replies=(HELLO,)), pace, agent__first_message="Hello.") as it:
+        line = await it.carrier.call(it.engine.url, [HangUp(AfterAgent(0.5))])
+        await it.engine.drain()
+    assert line is not None
+    moments = [entry.at for entry in line.ledger if entry.direction == "in" and entry.kind == "media"]
+    beside_a_tick_s = [abs(moment - round(moment, 2)) for moment in moments]
+    assert beside_a_tick_s[0] > 0.001
+    assert len(moments) > 8
+    assert max(beside_a_tick_s[-4:]) < 1e-6
+
+
 async def test_the_agents_audio_reaches_the_carrier_byte_for_byte(autojump_clock: MockClock) -> None:
     """I5: what was generated is what is played, in order, once; only the last frame is filled up."""
     script = Script(replies=(Reply("numbers", speech=NumberedFrames(7.0)),))
