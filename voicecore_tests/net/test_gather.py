@@ -26,6 +26,7 @@ async def test_messages_come_together_once_there_is_so_much(autojump_clock: Mock
                     reads.append(len(await ends.tested.receive()))
 
             nursery.start_soon(receive)
+            await trio.testing.wait_all_tasks_blocked()  # a dialled socket that nobody listens to reads by itself
             for _ in range(9):
                 assert ends.other.send_nowait(FRAME)
                 await trio.sleep(0.020)
