@@ -25,7 +25,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import account
 import attrs
@@ -33,6 +33,7 @@ import orjson
 from figures import FULL_S, Record, is_overloaded, medians, of_level, of_limit
 from targets import ENGINES, RUNNERS, Engine, prepare, target, version
 
+from voicecore.bench.arguments import OneLineParser, call_counts, seconds
 from voicecore.bench.conversation import Level, run_level
 from voicecore.bench.conversation_limit import DELAY_LIMIT_S, Search, find_limit
 from voicecore.bench.conversation_tables import tables, warn
@@ -41,7 +42,7 @@ from voicecore.bench.result import BenchmarkFailed, Plan
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 PART = Path(__file__).parents[1] / "bench-output" / "comparison.json"
-MOST_CALLS, LONGEST_S, MOST_ROUNDS = 500, 600.0, 9
+MOST_ROUNDS = 9
 QUIET = 0.6  #: share of a processor above which an engine's delays are not its own any more
 
 _PCM = ("voicecore", "voicecore-24k")
@@ -192,17 +193,10 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
 def _order(arguments: Sequence[str] | None) -> Order:
-    parser = _Parser(prog="bench/run.py", description="voicecore and other engines under the same load.")
-    parser.add_argument("--levels", type=_levels, default=(10, 50), metavar="N,N", help="calls at once (10,50)")
-    parser.add_argument("--seconds", type=_seconds, default=5.0, metavar="S", help="for each level (5)")
+    parser = OneLineParser(prog="bench/run.py", description="voicecore and other engines under the same load.")
+    parser.add_argument("--levels", type=call_counts, default=(10, 50), metavar="N,N", help="calls at once (10,50)")
+    parser.add_argument("--seconds", type=seconds, default=5.0, metavar="S", help="for each level (5)")
     parser.add_argument("--rounds", type=_rounds, default=2, metavar="N", help="through all engines (2)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of all that is drawn (1)")
     parser.add_argument("--limit", action="store_true", help="also search how many calls a processor holds")
@@ -215,28 +209,11 @@ def _order(arguments: Sequence[str] | None) -> Order:
     is_whole = len(engines) == len(ENGINES)
     return Order(
         engines=engines,
-        plan=Plan(calls=told.levels, seconds=told.seconds, seed=told.seed),
+        plan=Plan(calls=sorted(told.levels), seconds=told.seconds, seed=told.seed),
         rounds=told.rounds,
         limit=told.limit,
         out=(told.out or (RESULTS if is_whole else PART)).resolve(),
     )
-
-
-def _levels(text: str) -> tuple[int, ...]:
-    counts = text.split(",")
-    if not all(count.isascii() and count.isdecimal() and 1 <= int(count) <= MOST_CALLS for count in counts):
-        raise argparse.ArgumentTypeError(f"numbers from 1 to {MOST_CALLS} with commas between them, not {text!r}")
-    return tuple(sorted(map(int, counts)))
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.1 <= seconds <= LONGEST_S:
-        raise argparse.ArgumentTypeError(f"a number from 0.1 to {LONGEST_S:g}, not {text!r}")
-    return seconds
 
 
 def _rounds(text: str) -> int:

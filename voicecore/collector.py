@@ -7,7 +7,7 @@ calls cost.  Nothing depends on it: what a call leaves in cycles is still found.
 Rule: whoever owns the process settles its collector, once, when what it imports is
 imported: the engine itself never touches what it shares with its host.
 
-Used by cli/serve.py, the benchmark's processes, and hosts that embed the engine.
+Used by cli/serve.py, the benchmark's engine process, and hosts that embed the engine.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import attrs
 
@@ -29,6 +28,7 @@ from voicecore.bench import (
     sockets,
     teardown,
 )
+from voicecore.bench.arguments import OneLineParser, call_counts, milliseconds, seconds
 from voicecore.bench.compare import Earlier, comparison, read_earlier
 from voicecore.bench.pictures import draw
 from voicecore.bench.report import as_json, as_text, machine_line
@@ -53,11 +53,7 @@ MEASUREMENTS: dict[str, Measurement] = {
 LONG = frozenset({"limit"})
 """Run where they are named, and with --full: they take minutes."""
 
-MOST_CALLS = 500
-LONGEST_S = 600.0
-MOST_MS = 5_000
-
-_DONE, _FAILED, _USAGE = 0, 1, 2
+_DONE, _FAILED = 0, 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -115,22 +111,17 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(_USAGE, f"{self.prog}: {message}\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="voicecore.bench", description="What a call costs, and how much later its audio is.")
+    parser = OneLineParser(prog="voicecore.bench", description="What a call costs, and how much later its audio is.")
     parser.add_argument("names", nargs="*", type=_name, metavar="NAME", help=f"some of: {', '.join(MEASUREMENTS)}")
     parser.add_argument("--full", action="store_true", help="the long plan: some 40 minutes")
-    parser.add_argument("--calls", type=_calls, metavar="N,N", help="calls at once (1,10,50; full: 1,10,25,50,100)")
-    parser.add_argument("--seconds", type=_seconds, metavar="S", help="for each level (2; full: 20)")
+    parser.add_argument(
+        "--calls", type=call_counts, metavar="N,N", help="calls at once (1,10,50; full: 1,10,25,50,100)"
+    )
+    parser.add_argument("--seconds", type=seconds, metavar="S", help="for each level (2; full: 20)")
     parser.add_argument("--seed", type=int, metavar="N", help="of all that is drawn (1)")
-    parser.add_argument("--handshake-ms", type=_milliseconds, metavar="MS", help="of the provider, in pickup (300)")
-    parser.add_argument("--first-delta-ms", type=_milliseconds, metavar="MS", help="of the provider, in pickup (250)")
+    parser.add_argument("--handshake-ms", type=milliseconds, metavar="MS", help="of the provider, in pickup (300)")
+    parser.add_argument("--first-delta-ms", type=milliseconds, metavar="MS", help="of the provider, in pickup (250)")
     parser.add_argument("--size", choices=[size.value for size in Size], default=Size.DESK.value, help="(desk)")
     parser.add_argument("--json", type=_file, metavar="FILE", help="also write the results there")
     parser.add_argument("--pictures", type=_folder, metavar="DIR", help="also draw each measurement there, as SVG")
@@ -142,30 +133,6 @@ def _name(text: str) -> str:
     if text not in MEASUREMENTS:
         raise argparse.ArgumentTypeError(f"no measurement {text!r}; there are {', '.join(MEASUREMENTS)}")
     return text
-
-
-def _calls(text: str) -> tuple[int, ...]:
-    counts = text.split(",")
-    if not all(count.isascii() and count.isdecimal() and 1 <= int(count) <= MOST_CALLS for count in counts):
-        raise argparse.ArgumentTypeError(f"numbers from 1 to {MOST_CALLS} with commas between them, not {text!r}")
-    return tuple(int(count) for count in counts)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.1 <= seconds <= LONGEST_S:
-        raise argparse.ArgumentTypeError(f"a number from 0.1 to {LONGEST_S:g}, not {text!r}")
-    return seconds
-
-
-def _milliseconds(text: str) -> float:
-    """Return seconds."""
-    if not (text.isascii() and text.isdecimal() and int(text) <= MOST_MS):
-        raise argparse.ArgumentTypeError(f"a number from 0 to {MOST_MS}, not {text!r}")
-    return int(text) / 1000
 
 
 def _folder(text: str) -> Path:

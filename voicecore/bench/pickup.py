@@ -15,8 +15,8 @@ Used by main.py.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import attrs
 import trio
@@ -26,8 +26,9 @@ from voicecore.bench.pickup_floor import serve_floor
 from voicecore.bench.result import BenchmarkFailed, Column, Plan, Progress, Result, Value, percentile
 from voicecore.config import Settings
 from voicecore.facts import CallEnded, CallReport, Fact, MessageFate
-from voicecore.simulation.carrier_twin import Account, AfterAgent, DialPlan, HangUp, Line, open_carrier
+from voicecore.simulation.carrier_twin import Account, AfterAgent, CarrierTwin, DialPlan, HangUp, Line, open_carrier
 from voicecore.simulation.provider_twin import Behaviour, Handshake, Pace, ProviderTwin, Reply, Script, Tone, Updates
+from voicecore.world import World
 
 _NUMBER, _CALLEE = "+15550100002", "+15550100077"
 _APART_S = 0.4  #: between two dials: what is measured is one pick-up, not a crowd
@@ -116,58 +117,67 @@ def _provider(plan: Plan) -> Behaviour:
     )
 
 
-async def _waits(way: _Way, calls: int, plan: Plan) -> Sequence[float]:
+@attrs.frozen
+class _Peers:
+    """Who is around what is measured."""
+
+    world: World
+    provider_url: str
+    carrier: CarrierTwin
+
+
+@asynccontextmanager
+async def _open_peers(calls: int, plan: Plan) -> AsyncIterator[_Peers]:
+    """Open both twins, for a bounded time. Raises BenchmarkFailed where the block takes longer."""
     world = real_world()
     script = Script(replies=(Reply("Hello.", speech=Tone(0.4)),))
+    with trio.move_on_after(_LONGEST_S) as bound:
+        async with (
+            ProviderTwin(world, script, _provider(plan)).serve() as provider_url,
+            open_carrier(world, Account()) as carrier,
+        ):
+            yield _Peers(world, provider_url, carrier)
+    if bound.cancelled_caught:
+        raise BenchmarkFailed(f"{calls} calls took longer than {_LONGEST_S:.0f} s")
+
+
+async def _waits(way: _Way, calls: int, plan: Plan) -> Sequence[float]:
     reports: list[CallReport] = []
 
     def observe(_call_id: str, fact: Fact) -> None:
         if isinstance(fact, CallEnded):
             reports.append(fact.report)
 
-    ring_s = plan.handshake_s + plan.first_delta_s + _RINGS_S  # whatever is prepared is ready
-    with trio.move_on_after(_LONGEST_S):
-        async with (
-            ProviderTwin(world, script, _provider(plan)).serve() as provider_url,
-            open_carrier(world, Account()) as carrier,
-            carrier.serve_rest() as api_url,
-            open_engine(_settings(provider_url, api_url, way), world=world, observers=[observe]) as engine,
-        ):
-            carrier.expect(DialPlan(ring_s=ring_s, script=_HEARS_IT))
+    async with _open_peers(calls, plan) as peers, peers.carrier.serve_rest() as api_url:
+        settings = _settings(peers.provider_url, api_url, way)
+        async with open_engine(settings, world=peers.world, observers=[observe]) as engine:
+            ring_s = plan.handshake_s + plan.first_delta_s + _RINGS_S  # whatever is prepared is ready
+            peers.carrier.expect(DialPlan(ring_s=ring_s, script=_HEARS_IT))
 
-            async def call() -> None:
+            async def call() -> object:
                 if not way.rings:
-                    await carrier.call(engine.url, _HEARS_IT)
-                    return
+                    return await peers.carrier.call(engine.url, _HEARS_IT)
                 async with engine.dial(_CALLEE) as placed:
-                    async for _ in placed.facts():
-                        pass
+                    return [fact async for fact in placed.facts()]
 
-            async with trio.open_nursery() as nursery:
-                for _ in range(calls):
-                    nursery.start_soon(call)
-                    await trio.sleep(_APART_S)
+            await _apart(call, calls)
             await engine.drain()
-            _check(way, reports, calls)
-            return [_wait_s(line) for line in carrier.lines]
-    raise BenchmarkFailed(f"{calls} calls took longer than {_LONGEST_S:.0f} s")
+    _check(way, reports, calls)
+    return [_wait_s(line) for line in peers.carrier.lines]
 
 
 async def _floor_waits(calls: int, plan: Plan) -> Sequence[float]:
-    world = real_world()
-    script = Script(replies=(Reply("Hello.", speech=Tone(0.4)),))
-    with trio.move_on_after(_LONGEST_S):
-        async with (
-            ProviderTwin(world, script, _provider(plan)).serve() as provider_url,
-            open_carrier(world, Account()) as carrier,
-            serve_floor(world, provider_url) as url,
-            trio.open_nursery() as nursery,
-        ):
-            for _ in range(calls):
-                nursery.start_soon(carrier.call, url, _HEARS_IT)
-                await trio.sleep(_APART_S)
-        return [_wait_s(line) for line in carrier.lines]
-    raise BenchmarkFailed(f"{calls} calls took longer than {_LONGEST_S:.0f} s")
+    async with _open_peers(calls, plan) as peers, serve_floor(peers.world, peers.provider_url) as url:
+        await _apart(lambda: peers.carrier.call(url, _HEARS_IT), calls)
+    return [_wait_s(line) for line in peers.carrier.lines]
+
+
+async def _apart(call: Callable[[], Awaitable[object]], calls: int) -> None:
+    """Hold so many calls, one begun after the other."""
+    async with trio.open_nursery() as nursery:
+        for _ in range(calls):
+            nursery.start_soon(call)
+            await trio.sleep(_APART_S)
 
 
 def _check(way: _Way, reports: Sequence[CallReport], calls: int) -> None:
@@ -178,9 +188,12 @@ def _check(way: _Way, reports: Sequence[CallReport], calls: int) -> None:
 
 
 def _wait_s(line: Line) -> float:
+    """Return how long a caller waited. Raises BenchmarkFailed where nothing was heard."""
     started_at = next(entry.at for entry in line.ledger if entry.kind == "start")
-    first_at = next((entry.at for entry in line.ledger if entry.direction == "in" and entry.kind == "media"), math.nan)
-    return first_at - started_at
+    for entry in line.ledger:
+        if entry.direction == "in" and entry.kind == "media":
+            return entry.at - started_at
+    raise BenchmarkFailed("a call ended without any audio")
 
 
 def _settings(provider_url: str, api_url: str, way: _Way) -> Settings:

@@ -12,6 +12,8 @@ Rule 2: a peer that does not read within ``send_s``, that breaks the protocol, o
 that says nothing for ``gone_after_s`` is lost; where it can be told, with the code
 that says so, after what it sent before was received.
 Rule 3: only time in which somebody listens is the peer's silence.
+Rule 4: where reads are to gather, what is less is let go within a second, and an
+end of ours waits for nothing.
 
 Built upon by accepted.py (server) and dialled.py (client).
 """

@@ -139,7 +139,7 @@ class FrameParser:
     def _only_text(self, data: bytes | bytearray) -> str | None:
         """Return the text that these bytes are: one frame, whole, of a middling length; None for anything else.
 
-        So come 50 of 60 reads of a call, and each costs 1.2 µs here instead of 2.
+        So come 50 of 60 reads of a call, and each costs 1.3 µs here instead of 2.
         """
         begin = 8 if self._mask_bit else 4
         if self._is_over or len(data) <= begin or data[0] != _WHOLE_TEXT or data[1] != self._mask_bit | _LENGTH_16:
