@@ -139,6 +139,15 @@ class Capabilities:
     """The silence that it waits for before a turn is over; None: not a fixed one."""
 
 
+class Severity(enum.Enum):
+    """What an error event means for the session."""
+
+    HARMLESS = "harmless"  #: the request had nothing to act on any more
+    BUSY = "busy"  #: a response was asked for while another one is active: ask again when it is over
+    REFUSED = "refused"  #: the request was not carried out
+    FATAL = "fatal"  #: the session cannot go on
+
+
 class ResponseStatus(enum.Enum):
     """How a response ended."""
 
@@ -282,6 +291,10 @@ class ResponseEnded:
     status: ResponseStatus
     reason: str | None = None
     error_code: str | None = None
+    error_message: str = ""
+    """The provider's words about the failure, as they came; not fit for a log before they are made printable."""
+    severity: Severity | None = None
+    """What the failure means for the session: FATAL where no further response can be had; None: there was none."""
     usage: TokenUsage | None = None
 
 
@@ -320,15 +333,6 @@ class SilenceTimedOut:
     """The provider's idle timer fired and made a turn out of silence."""
 
     item_id: str
-
-
-class Severity(enum.Enum):
-    """What an error event means for the session."""
-
-    HARMLESS = "harmless"  #: the request had nothing to act on any more
-    BUSY = "busy"  #: a response was asked for while another one is active: ask again when it is over
-    REFUSED = "refused"  #: the request was not carried out
-    FATAL = "fatal"  #: the session cannot go on
 
 
 @attrs.frozen(kw_only=True)

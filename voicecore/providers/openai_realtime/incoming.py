@@ -67,6 +67,8 @@ def _response_done(event: wire.ResponseDone) -> Sequence[ev.SessionEvent]:
         status=_STATUSES.get(response.status or "", ev.ResponseStatus.FAILED),
         reason=details.reason if details else None,
         error_code=(error.code or error.type) if error else None,
+        error_message=(error.message or "") if error else "",
+        severity=wire.classify_error(error.code, error.type, error.message).severity if error else None,
         usage=response.usage.counted() if response.usage else None,
     )
     return (ended,)
