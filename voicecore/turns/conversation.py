@@ -203,7 +203,8 @@ class Conversation:
         return not opening.answers_turns and (capabilities is None or not capabilities.replies)
 
     def _caller_text(self, event: ev.CallerTranscriptPart, now: float) -> list[Order]:
-        self.speech.write(event, now)
+        if not self.speech.transcript.extend(facts.Speaker.CALLER, event.item_id, event.text):
+            return []
         return self._carry(self.taking.caller_words(event.item_id, now, complete=False), now)
 
     def _caller_text_done(self, event: ev.CallerTranscriptDone, now: float) -> list[Order]:
@@ -380,6 +381,8 @@ class Conversation:
         orders = self._after(self._opened(dropped, now), now)
         self.speech.end(now)
         self.taking.end(now)
+        if self.speech.transcript.dropped_chars or self.speech.transcript.dropped_lines:
+            self.problems["transcript_too_long"] += 1
         at = self._teller.at(now)
         orders += [Tell(facts.TurnEnded(at, turn)) for turn in self.log.end(at)]
         return [order for order in orders if isinstance(order, Tell)]

@@ -338,7 +338,8 @@ class TurnTaking:
     def _entered(self, entry: Entry, now: float, *, later: bool) -> list[Step]:
         self._entries += 1
         item_id, count = f"{KEYS}{self._entries}", len(entry.keys)
-        self._speech.transcript.complete(facts.Speaker.CALLER, item_id, f"[{count} keys]")
+        pressed = f"(pressed {count} {'key' if count == 1 else 'keys'})"
+        self._speech.transcript.complete(facts.Speaker.CALLER, item_id, pressed)
         told = Tell(facts.KeysPressed(self._teller.at(now), item_id, count))
         text = ev.AddUserText(f"(The caller pressed these keys on the telephone: {entry.keys})")
         return [told, text, *self.committed(item_id, now, later=later)]

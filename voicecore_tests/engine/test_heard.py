@@ -210,11 +210,11 @@ def check_transcript(course: Course, it: House, ear: Sequence[AtEar]) -> None:
         whole = len(numbered_audio(1, 1, reply.speech.seconds))
         heard = played_bytes(ear, responses[line.item_id])
         assert line.interrupted is item.truncated
-        assert line.text is not None
-        assert reply.text.startswith(line.text)
+        text = line.text or ""  # None where no whole word was surely heard
+        assert reply.text.startswith(text)
         if not line.interrupted:
-            assert (line.text, heard, len(item.audio)) == (reply.text, whole, whole)
-        assert len(line.text) / len(reply.text) <= heard / whole
+            assert (text, heard, len(item.audio)) == (reply.text, whole, whole)
+        assert len(text) / len(reply.text) <= heard / whole
     silenced = set(responses) - {line.item_id for line in agent}
     assert silenced == {each["item_id"] for each in it.session.requests if each["type"] == "conversation.item.delete"}
 

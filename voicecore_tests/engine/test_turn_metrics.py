@@ -232,7 +232,7 @@ async def test_e9_the_providers_history_is_the_committed_turns_in_their_order(au
     items = [item.item_id for item in seen.it.session.session.conversation.items if item.body["role"] == "user"]
     assert items[:3] == seen.committed()
     assert [turn.end for turn in seen.report.turns if seen.committed()[2] in turn.items] == [TurnEnd.DROPPED]
-    assert [line.text for line in seen.report.transcript][4:6] == ["mm-hm", "[2 keys]"]
+    assert [line.text for line in seen.report.transcript][4:6] == ["mm-hm", "(pressed 2 keys)"]
     assert asked(seen.it.session) == [""] * 3
 
 

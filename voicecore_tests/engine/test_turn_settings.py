@@ -168,7 +168,7 @@ async def test_keys_stop_the_agent_and_are_a_turn_that_it_answers(autojump_clock
     assert "1234" in texts[0]
     assert len(asked(it.session)) == 1
     assert [(line.speaker, line.text) for line in it.report.transcript][-2:] == [
-        (Speaker.CALLER, "[4 keys]"),
+        (Speaker.CALLER, "(pressed 4 keys)"),
         (Speaker.AGENT, SHORT.text),
     ]
     assert "1234" not in repr(it.facts)
