@@ -110,6 +110,17 @@ async def test_murmurs_pass_and_other_speech_stops(autojump_clock: MockClock) ->
     assert (decision.outcome, decision.decided_by) == (Outcome.DECLINED, "murmurs")
 
 
+async def test_d24_two_murmurs_in_a_row_do_not_stop_an_agent_that_one_word_stops(autojump_clock: MockClock) -> None:
+    """The second begins before the words of the first are known."""
+    one_word_stops = {"barge_in__stops_at": "words", "barge_in__min_words": 1, "barge_in__murmurs_pass": True}
+    async with house(script("Mm-hm.", "Yes."), **one_word_stops) as it:
+        await call(it, OVER, Say(WhileAgentSpeaks(0.7), HELLO), END)
+    assert [len(each.items) for each in it.report.decisions] == [2]
+    assert it.report.barge_ins == 0
+    assert {(each.outcome, each.decided_by) for each in it.report.decisions} == {(Outcome.DECLINED, "murmurs")}
+    assert it.report.turns[-1].end is not TurnEnd.INTERRUPTED
+
+
 @pytest.mark.parametrize(
     ("setting", "after_s", "stops"),
     [
