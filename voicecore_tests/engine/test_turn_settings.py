@@ -22,7 +22,7 @@ from voicecore.facts import (
 )
 from voicecore.simulation.carrier_twin import AfterAgent, At, HangUp, Press, Say, Step, WhileAgentSpeaks
 from voicecore.simulation.carrier_twin.line import Line
-from voicecore.simulation.provider_twin import Reply, Script, Tone
+from voicecore.simulation.provider_twin import Behaviour, Reply, Script, Tone, Transcribing
 from voicecore_tests.kit import House, asked, house, ulaw
 
 HELLO = ulaw("caller-hello-it")
@@ -112,8 +112,13 @@ async def test_murmurs_pass_and_other_speech_stops(autojump_clock: MockClock) ->
 
 async def test_d24_two_murmurs_in_a_row_do_not_stop_an_agent_that_one_word_stops(autojump_clock: MockClock) -> None:
     """The second begins before the words of the first are known."""
-    one_word_stops = {"barge_in__stops_at": "words", "barge_in__min_words": 1, "barge_in__murmurs_pass": True}
-    async with house(script("Mm-hm.", "Yes."), **one_word_stops) as it:
+    one_word: dict[str, Any] = {
+        "barge_in__stops_at": "words",
+        "barge_in__min_words": 1,
+        "barge_in__murmurs_pass": True,
+    }
+    slow_words = Behaviour(transcribing=Transcribing(delay_s=1.2))
+    async with house(script("Mm-hm.", "Yes."), slow_words, **one_word) as it:
         await call(it, OVER, Say(WhileAgentSpeaks(0.7), HELLO), END)
     assert [len(each.items) for each in it.report.decisions] == [2]
     assert it.report.barge_ins == 0
