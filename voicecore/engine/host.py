@@ -50,6 +50,7 @@ from voicecore.facts import (
 from voicecore.facts import Ringing as RingingFact
 from voicecore.nurseries import open_service_nursery
 from voicecore.ports import (
+    CallControl,
     CallStore,
     Dialler,
     DialOrder,
@@ -79,6 +80,8 @@ class HostParts:
 
     provider: Provider
     agent: Agent
+    control: CallControl | None = None
+    """Ends calls at the carrier; None: they end when their media close, and no other way."""
     dialler: Dialler | None = None
     """None: no calls are placed."""
     store: CallStore | None = None
@@ -121,7 +124,7 @@ class Host:
         self._life = LifeParts(
             world=world,
             provider=parts.provider,
-            dialler=parts.dialler,
+            control=parts.control,
             parked=self._parked,
             settings=settings,
             tell=self._tell,

@@ -121,7 +121,8 @@ class HostSettings:
     """How long the record waits for the carrier's terminal status after the stream ended."""
     closing_s: float = attrs.field(default=5.0, validator=gt(0))
     """How long records may take to be written when the host closes."""
-    hang_up_s: float = attrs.field(default=1.0, validator=gt(0))
-    """How long the end of a live call waits for the carrier to be told; then its media are closed."""
+    hang_up_s: float = attrs.field(default=3.0, validator=gt(0))
+    """How long the end of a live call waits for the carrier to be told: time for a new connection, and for another
+    try. Then its media are closed, and the caller hears the carrier's apology."""
     call: CallSettings = attrs.field(factory=CallSettings)
     parking: ParkingSettings = attrs.field(factory=ParkingSettings)

@@ -6,6 +6,7 @@ Frozen settings; the default is a healthy line.  Used by line.py, exchange.py an
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 import attrs
 
@@ -79,3 +80,15 @@ class StatusFaults:
     completed_before_stop_s: float | None = None
     """The terminal callback comes so long before the stream's stop."""
     signature: str | None = None
+    final_fields: Mapping[str, str | None] = attrs.field(factory=dict)
+    """Fields of the terminal callback: more of them, other values, None for left out."""
+
+
+@attrs.frozen(kw_only=True)
+class WebhookFaults:
+    """What is unusual about the webhooks of one inbound call."""
+
+    voice_times: int = 1
+    """The voice webhook is delivered so often, all at the same moment."""
+    fields: Mapping[str, str | None] = attrs.field(factory=dict)
+    """Fields of every webhook: more of them, other values, None for left out."""
