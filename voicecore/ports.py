@@ -279,13 +279,20 @@ class MediaPass(Protocol):
         ...
 
 
+class NotTaken(enum.Enum):
+    """Why an announced call gets no media."""
+
+    BUSY = "busy"  #: no more calls are taken
+    OVER = "over"  #: it has ended; a webhook of it came late, or again
+
+
 class Reception(Protocol):
     """What a carrier needs of the engine; synchronous where the carrier's webhook waits."""
 
-    def announce(self, ringing: RingingCall) -> str | None:
-        """Make the call's object; return its single-use media token, or None when no more calls are taken.
+    def announce(self, ringing: RingingCall) -> str | NotTaken:
+        """Make the call's object; return its single-use media token, or why it gets none.
 
-        The same carrier call announced again gets the same token.
+        The same carrier call announced again gets the same token, and none once it has ended.
         """
         ...
 

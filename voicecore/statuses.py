@@ -38,6 +38,11 @@ class CarrierStatus(enum.Enum):
         """Whether the call is over."""
         return self.rank() == _LAST
 
+    @property
+    def is_surely_terminal(self) -> bool:
+        """Whether the call is over by a word that we know."""
+        return self.is_terminal and self is not CarrierStatus.UNKNOWN
+
 
 _RANKS = {
     CarrierStatus.QUEUED: 0,

@@ -86,6 +86,11 @@ class CallEntry:
         return self.carrier_call_ids[0] if self.carrier_call_ids else None
 
     @property
+    def has_ended(self) -> bool:
+        """Whether there is a cause of its end already."""
+        return self.ending is not None or (self.call is not None and self.call.ending is not None)
+
+    @property
     def is_over_at_carrier(self) -> bool:
         """Whether the carrier has said that the call is over, by a status or when it was asked to end it."""
         return self.was_hung_up or (self.status is not None and self.status.status.is_terminal)

@@ -57,6 +57,7 @@ from voicecore.ports import (
     Leg,
     MachineReport,
     MediaPass,
+    NotTaken,
     Provider,
     RingingCall,
     StatusReport,
@@ -134,12 +135,13 @@ class Host:
 
     # --- Reception -----------------------------------------------------------
 
-    def announce(self, ringing: RingingCall) -> str | None:
+    def announce(self, ringing: RingingCall) -> str | NotTaken:
         """See `voicecore.ports.Reception`."""
-        known = self._book.find(ringing.carrier_call_id)
-        if known is not None:
-            return known.token if known.phase is not CallPhase.OVER else None
         now = self._world.now()
+        if self._book.is_over(ringing.carrier_call_id, now):
+            return NotTaken.OVER
+        if (known := self._book.find(ringing.carrier_call_id)) is not None:
+            return known.token
         entry = self._new_entry(
             direction="inbound",
             caller=ringing.caller,
@@ -149,7 +151,7 @@ class Host:
             carrier_call_ids=[ringing.carrier_call_id],
         )
         if self._admission is not Admission.OPEN or not self._book.enter(entry):
-            return None
+            return NotTaken.BUSY
         entry.placed.set()
         self._nursery.start_soon(self._live, entry)
         return entry.token
@@ -168,10 +170,10 @@ class Host:
 
     def status(self, report: StatusReport) -> None:
         """See `voicecore.ports.Reception`."""
-        entry = self._book.status(report)
+        now = self._world.now()
+        entry = self._book.status(report, now)
         if entry is None:
             return
-        now = self._world.now()
         if not report.status.is_terminal:
             self._progress(entry, entry.ringing.status(report.status, now), now)
         elif entry.call is not None:
@@ -350,7 +352,7 @@ class Host:
 
     async def _file(self, entry: CallEntry) -> None:
         report = await self._filing.file(entry)
-        self._book.remove(entry)
+        self._book.remove(entry, self._world.now())
         self.filed += 1
         self._tell(entry, CallEnded(report.duration_s, report))
         self._placed.pop(entry.call_id, None)

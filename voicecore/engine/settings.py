@@ -115,8 +115,11 @@ class HostSettings:
 
     max_calls: int = attrs.field(default=200, validator=ge(1))
     """Calls ringing or talking at once; beyond it a caller gets a busy answer."""
-    token_s: float = attrs.field(default=120.0, validator=gt(0))
-    """How long an incoming call's media token is good; a call whose stream has not come by then is over."""
+    token_s: float = attrs.field(default=15.0, validator=gt(0))
+    """How long an incoming call's media token is good; a call whose stream has not come by then is over.
+
+    A carrier opens the stream as soon as it has our answer, a second or two later, and a session that is paid for
+    waits meanwhile: as long as for the stream of a call that we placed."""
     status_wait_s: float = attrs.field(default=10.0, validator=ge(0))
     """How long the record waits for the carrier's terminal status after the stream ended."""
     closing_s: float = attrs.field(default=5.0, validator=gt(0))

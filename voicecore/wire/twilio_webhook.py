@@ -97,6 +97,11 @@ def read_incoming_call(form: Form) -> IncomingCall:
     )
 
 
+def says_over(form: Form) -> bool:
+    """Whether a webhook, of whatever kind, calls its call over by a status that we know."""
+    return _status(_optional(form, "CallStatus") or "").is_surely_terminal
+
+
 def read_call_status(form: Form) -> CallStatusReport:
     """Read the form of a status callback; a status word we do not know is UNKNOWN.
 
@@ -104,13 +109,12 @@ def read_call_status(form: Form) -> CallStatusReport:
         RemoteProtocolError: A field is missing or malformed.
     """
     word = _one(form, "CallStatus")
-    known = word in CarrierStatus._value2member_map_
     duration = _optional(form, "CallDuration")
     if duration is not None and not (duration.isascii() and duration.isdecimal() and len(duration) <= 9):
         raise RemoteProtocolError("must be whole seconds", peer=_PEER, field="CallDuration", excerpt=duration)
     return CallStatusReport(
         carrier_call_id=_call_id(form),
-        status=CarrierStatus(word) if known else CarrierStatus.UNKNOWN,
+        status=_status(word),
         word=word,
         duration_s=None if duration is None else int(duration),
     )
@@ -126,6 +130,11 @@ def read_machine_verdict(form: Form) -> MachineVerdict:
     return MachineVerdict(
         carrier_call_id=_call_id(form), answered_by=_ANSWERED_BY.get(word, AnsweredBy.UNKNOWN), word=printable(word)
     )
+
+
+def _status(word: str) -> CarrierStatus:
+    known = word in CarrierStatus._value2member_map_
+    return CarrierStatus(word) if known else CarrierStatus.UNKNOWN
 
 
 def _call_id(form: Form) -> str:

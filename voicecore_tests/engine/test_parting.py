@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import pytest
 import trio
@@ -75,8 +76,8 @@ async def test_an_end_that_we_want_is_a_hang_up_at_the_carrier_and_no_apology(
 ) -> None:
     """Asked for once, before the stream is closed; a number of our own is not needed for it."""
     number = {} if place is outbound else {"carriers__twilio__phone_number": None}
-    given = {"agent__first_message": "Hello.", "carriers__twilio__apology": SORRY, **number, **settings}
-    async with house(HELLO, host=host, **given) as it:
+    given: dict[str, Any] = {"carriers__twilio__apology": SORRY, **number, **settings}
+    async with house(HELLO, host=host, agent__first_message="Hello.", **given) as it:
         await place(it)
         nothing_is_left(it)
         assert heard_of_the_end(it) == (cause, "", "rest", [200])

@@ -11,6 +11,7 @@ Rule 2: signatures are made over the configured public URL; headers of the
 request never change it.
 Rule 3: a webhook answers at once; it never waits for a call.
 Rule 4: a stream must name the call that its token was made for.
+Rule 5: what is said of a call that is over is answered, and begins nothing.
 
 Facts: Twilio sheet, sections 1, 2 and 8 to 11.  Put together in assembly.py.
 """
@@ -29,7 +30,7 @@ from voicecore.errors import RemoteProtocolError
 from voicecore.net.http_messages import Request, Response, Upgrade
 from voicecore.net.routes import Handler, Parameters
 from voicecore.net.websocket import POLICY_VIOLATION, WebSocket
-from voicecore.ports import MachineReport, Reception, RingingCall, StatusReport
+from voicecore.ports import MachineReport, NotTaken, Reception, RingingCall, StatusReport
 from voicecore.wire import twilio_webhook, twiml
 from voicecore.wire.twilio_signature import SIGNATURE_HEADER, is_signed
 from voicecore.world import World
@@ -73,14 +74,19 @@ class TwilioInbound:
         return handler
 
     def _voice(self, form: twilio_webhook.Form, call_id: str | None) -> Response:
+        if twilio_webhook.says_over(form):  # late, or the number's status callback has this address too
+            self._status(form, call_id)
+            return self._twiml(twiml.hang_up())
         if call_id is not None:
             token = self._reception.connect(_machine_report(form, call_id))
             return self._twiml(twiml.hang_up() if token is None else self._connect(token))
         call = twilio_webhook.read_incoming_call(form)
-        token = self._reception.announce(
+        answer = self._reception.announce(
             RingingCall(carrier_call_id=call.carrier_call_id, caller=call.caller, callee=call.callee)
         )
-        return self._twiml(twiml.reject("busy") if token is None else self._connect(token))
+        if isinstance(answer, NotTaken):
+            return self._twiml(twiml.reject("busy") if answer is NotTaken.BUSY else twiml.hang_up())
+        return self._twiml(self._connect(answer))
 
     def _status(self, form: twilio_webhook.Form, call_id: str | None) -> Response:
         report = twilio_webhook.read_call_status(form)
