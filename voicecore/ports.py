@@ -32,7 +32,7 @@ from voicecore.events import (
     SessionOrder,
 )
 from voicecore.facts import CallReport
-from voicecore.statuses import AnsweredBy, CarrierStatus
+from voicecore.statuses import AnsweredBy, CarrierFailure, CarrierStatus
 from voicecore.world import World
 
 
@@ -195,6 +195,7 @@ class StatusReport:
     word: str
     """The status as the carrier spelled it."""
     duration_s: int | None = None
+    failure: CarrierFailure | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -62,6 +62,7 @@ from voicecore.ports import (
     RingingCall,
     StatusReport,
 )
+from voicecore.statuses import CarrierStatus
 from voicecore.world import World
 
 log = logging.getLogger("voicecore.engine")
@@ -179,9 +180,9 @@ class Host:
         elif entry.call is not None:
             entry.call.end_soon(EndCause.CALLER_HUNG_UP)
         elif entry.options is not None:
-            entry.end(OUTCOMES[report.status], f"the carrier reported {report.word}", now)
+            entry.end(OUTCOMES[report.status], _before_media(report), now)
         else:
-            entry.end(EndCause.CALLER_HUNG_UP, f"the carrier reported {report.word} before any media", now)
+            entry.end(EndCause.CALLER_HUNG_UP, _before_media(report), now)
 
     def machine(self, report: MachineReport) -> None:
         """See `voicecore.ports.Reception`."""
@@ -392,6 +393,14 @@ class Host:
 def _expect_pickup(entry: CallEntry) -> None:
     if entry.parked is not None:
         entry.parked.expect_pickup()
+
+
+def _before_media(report: StatusReport) -> str:
+    """Return what a terminal status before any media says, with the carrier's reason."""
+    lasted = f" after {report.duration_s} s" if report.duration_s else ""
+    reason = f" ({report.failure})" if report.failure is not None else ""
+    nothing_came = ", before any media" if report.status is CarrierStatus.COMPLETED else ""
+    return f"the carrier reported {report.word}{lasted}{reason}{nothing_came}"
 
 
 class _Pass:

@@ -9,8 +9,9 @@
 
 Rule 1: whatever happens, a call ends with one cause, its media are released and
 nothing that was opened for it stays.
-Rule 2: one call's failure never reaches another: the boundary in `live` is the
-one wide catch around a call; the cause is reported once, with its traceback.
+Rule 2: one call's failure never reaches another: the boundaries in `live` and
+`place` are the wide catches around a call; the cause is reported once, with its
+traceback.
 Rule 3: a request to the carrier is not broken off half-way: a phone that may
 ring is known, or is hung up, even when nobody wants the call any more.
 
@@ -34,7 +35,14 @@ from voicecore.engine.parting import PARTINGS, Parting
 from voicecore.engine.ringing import RingPhase
 from voicecore.engine.run import SessionSource, run_call
 from voicecore.engine.settings import HostSettings, OnMachine
-from voicecore.errors import CarrierError, CarrierRefused, CarrierUnavailable, first_cause, printable
+from voicecore.errors import (
+    CarrierError,
+    CarrierRefused,
+    CarrierUnavailable,
+    LocalProtocolError,
+    first_cause,
+    printable,
+)
 from voicecore.events import RequestResponse
 from voicecore.facts import CallBegan, EndCause, Fact, ParkingFate, ProblemSeen, SessionParked
 from voicecore.ports import Brief, CallControl, Dialler, DialOrder, Leg, Provider
@@ -95,9 +103,14 @@ async def place(entry: CallEntry, dialler: Dialler, order: DialOrder, parts: Lif
         entry.end(EndCause.DIAL_REFUSED, printable(str(refused)), parts.world.now())
     except CarrierUnavailable as unavailable:
         entry.end(EndCause.DIAL_UNAVAILABLE, printable(str(unavailable)), parts.world.now())
+    except LocalProtocolError as impossible:
+        entry.end(EndCause.DIAL_FAILED, printable(str(impossible)), parts.world.now())
     except CarrierError as uncertain:
         entry.ringing.reach(RingPhase.UNCERTAIN, parts.world.now())
         parts.tell(entry, ProblemSeen(parts.world.now() - entry.announced_at, "dial_uncertain", str(uncertain)))
+    except Exception as failure:
+        log.exception("call %s could not be placed", entry.call_id)
+        entry.end(EndCause.FAILED, type(first_cause(failure)).__name__, parts.world.now())
     finally:
         entry.placed.set()
         entry.wake()

@@ -97,6 +97,7 @@ class TwilioInbound:
                 status=report.status,
                 word=report.word,
                 duration_s=report.duration_s,
+                failure=report.failure,
             )
         )
         return Response(204)
