@@ -23,6 +23,7 @@ from typing import Any
 import attrs
 import trio
 
+from voicecore.audio.formats import PCMU_8K
 from voicecore.audio.recording import Recording
 from voicecore.engine.agent import Agent
 from voicecore.engine.book import CallBook
@@ -123,6 +124,7 @@ class Host:
         self._placed: dict[str, PlacedCall] = {}  # by our id; bounded by the book
         self._admission = Admission.OPEN
         self._changed = trio.Event()
+        self._leg_format = PCMU_8K  # of the last leg; the next one is likely to be alike
         self._life = LifeParts(
             world=world,
             provider=parts.provider,
@@ -131,6 +133,7 @@ class Host:
             settings=settings,
             tell=self._tell,
             record=self._start_recording if parts.records_audio and parts.store is not None else None,
+            expected_format=lambda: self._leg_format,
         )
         self._filing = Filing(self._life, parts.store, lambda: self._admission is not Admission.CLOSING)
 
@@ -305,6 +308,7 @@ class Host:
         """Give the call its media; return once nothing uses them any more."""
         if entry.options is not None and entry.ringing.phase is not RingPhase.ANSWERED:  # the media tell it first
             self._tell(entry, Answered(self._world.now() - entry.announced_at))
+        self._leg_format = leg.started.audio_format
         entry.bring(leg)
         try:
             await entry.media_over.wait()
@@ -315,6 +319,7 @@ class Host:
 
     def media_never_came(self, entry: CallEntry, detail: str) -> None:
         """The stream ended before it began."""
+        log.warning("call %s: its media never began: %s", entry.call_id, printable(detail))
         entry.end(EndCause.MEDIA_NEVER_CAME, detail, self._world.now())
 
     # --- the end --------------------------------------------------------------------

@@ -52,7 +52,6 @@ from voicecore.world import World
 
 log = logging.getLogger("voicecore.engine")
 
-_EXPECTED_FORMAT = PCMU_8K  #: of a leg that has not begun; one that announces another format gets a cold session
 _PARKED_AFTER_S = 1.0  #: a parked session outlives the last moment of ringing by this
 
 Alias = Callable[[CallEntry, str], object]
@@ -72,6 +71,8 @@ class LifeParts:
     tell: Callable[[CallEntry, Fact], None]
     record: Callable[[CallEntry, Call, Recording], None] | None
     """Start writing a call's recording; None: it is not recorded."""
+    expected_format: Callable[[], AudioFormat] = lambda: PCMU_8K
+    """Of a leg that has not begun; one that announces another gets a cold session."""
 
 
 async def live(entry: CallEntry, parts: LifeParts) -> None:
@@ -152,7 +153,7 @@ async def _keep_parked(entry: CallEntry, parts: LifeParts) -> None:
 
 def _park(entry: CallEntry, parts: LifeParts) -> ParkedSession | None:
     until = entry.ringing.deadline + _PARKED_AFTER_S
-    brief = _brief(entry, _EXPECTED_FORMAT)
+    brief = _brief(entry, parts.expected_format())
     return parts.parked.park(entry.call_id, parts.provider, brief, until=until, first=_prepared(entry))
 
 

@@ -21,7 +21,14 @@ from voicecore.simulation.carrier_twin.caller import (
 )
 from voicecore.simulation.carrier_twin.dial_request import Detection, DialRequest
 from voicecore.simulation.carrier_twin.exchange import Account
-from voicecore.simulation.carrier_twin.faults import EchoOrder, Goodbye, LineFaults, StatusFaults, WebhookFaults
+from voicecore.simulation.carrier_twin.faults import (
+    EchoOrder,
+    Goodbye,
+    LineFaults,
+    MediaFormat,
+    StatusFaults,
+    WebhookFaults,
+)
 from voicecore.simulation.carrier_twin.inbound import InboundCall
 from voicecore.simulation.carrier_twin.line import LedgerLine, Line
 from voicecore.simulation.carrier_twin.phone import Dialled
@@ -51,6 +58,7 @@ __all__ = [
     "LinePlayout",
     "MachineVerdict",
     "MarkReturn",
+    "MediaFormat",
     "Pickup",
     "Press",
     "Refusal",
