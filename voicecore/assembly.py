@@ -126,7 +126,8 @@ async def open_engine(
         account = _twilio(settings.carriers.twilio, settings.server.public_url or local_url)
         parts = _parts(settings, world, observers, rest=TwilioRest(account, http), ready=ready)
         async with open_host(world, parts, host_settings) as host, open_service_nursery() as nursery:
-            router = Router({**TwilioInbound(world, account, host).routes(), **_health_routes(host)})
+            twilio = TwilioInbound(world, account, host)
+            router = Router({**twilio.routes(), **_health_routes(host)}, twilio.unrouted)
             await nursery.start(serve, listening.listeners, router)
             yield Engine(url=local_url, host=host, options=_dial_options(settings.outbound))
 

@@ -26,6 +26,7 @@ import trio
 
 from voicecore.carriers.twilio.account import TwilioAccount
 from voicecore.carriers.twilio.media import hold_stream
+from voicecore.carriers.twilio.refusals import Refusals
 from voicecore.errors import RemoteProtocolError
 from voicecore.net.http_messages import Request, Response, Upgrade
 from voicecore.net.routes import Handler, Parameters
@@ -46,6 +47,11 @@ class TwilioInbound:
         self._world = world
         self._account = account
         self._reception = reception
+        self._refusals = Refusals(world.now, account)
+
+    def unrouted(self, request: Request, status: int) -> None:
+        """Say why a request that looks like Twilio's was not served: see `Refusals`."""
+        self._refusals.unrouted(request, status)
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
         """Return what is to be answered on the server's port."""
@@ -61,7 +67,9 @@ class TwilioInbound:
     def _form_handler(self, handle: Callable[[twilio_webhook.Form, str | None], Response]) -> Handler:
         async def handler(request: Request, _parameters: Parameters) -> Response:
             await trio.lowlevel.checkpoint()
-            if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind != FORM:
+                self._refusals.form(request, f"its body is {kind or 'of no type'}; Twilio sends {FORM}")
                 return Response(415)
             try:
                 form = twilio_webhook.parse_form(request.body)
@@ -69,6 +77,7 @@ class TwilioInbound:
                     return Response(403)
                 return handle(form, _call_id(request))
             except RemoteProtocolError as malformed:
+                self._refusals.form(request, str(malformed))
                 return Response(400, str(malformed).encode())
 
         return handler
@@ -122,7 +131,10 @@ class TwilioInbound:
         if not request.is_upgrade:
             return Response(426, headers=[("upgrade", "websocket")])
         token = parameters["token"]
-        if not self._is_signed(request, "ws") or not self._reception.admits(token):
+        if not self._is_signed(request, "ws"):
+            return Response(403)
+        if not self._reception.admits(token):
+            self._refusals.stream(request)
             return Response(403)
 
         async def run(socket: WebSocket) -> None:
@@ -140,11 +152,16 @@ class TwilioInbound:
     def _is_signed(
         self, request: Request, scheme: Literal["http", "ws"], form: twilio_webhook.Form | None = None
     ) -> bool:
+        """Whether Twilio made a request; one that it did not make is spoken of."""
         if not self._account.verify_signatures:
             return True
         query = f"?{request.query}" if request.query else ""
         url = f"{self._account.url(scheme)}{request.path}{query}"
-        return is_signed(self._account.auth_token.reveal(), url, request.headers.get(SIGNATURE_HEADER), form=form)
+        token, given = self._account.auth_token.reveal(), request.headers.get(SIGNATURE_HEADER)
+        signed = is_signed(token, url, given, form=form)
+        if not signed:
+            self._refusals.signature(request, scheme, url, form)
+        return signed
 
 
 def _call_id(request: Request) -> str | None:
