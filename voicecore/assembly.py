@@ -25,7 +25,7 @@ import trio
 from voicecore.audio.convert import converter
 from voicecore.audio.formats import PCM16_24K, PCMU_8K
 from voicecore.audio.wav import read_wav
-from voicecore.carriers.twilio import TwilioAccount, TwilioDialler, TwilioInbound
+from voicecore.carriers.twilio import TwilioAccount, TwilioControl, TwilioDialler, TwilioInbound, TwilioRest
 from voicecore.config import (
     AgentSettings,
     BargeInSettings,
@@ -124,11 +124,10 @@ async def open_engine(
         listening = await world.network.listen(settings.server.host, settings.server.port)
         local_url = f"http://{_url_host(settings.server.host)}:{listening.port}"
         account = _twilio(settings.carriers.twilio, settings.server.public_url or local_url)
-        number = settings.carriers.twilio.phone_number
-        dialler = None if number is None else TwilioDialler(account, number, http)
-        parts = _parts(settings, world, observers, dialler=dialler, ready=ready)
+        parts = _parts(settings, world, observers, rest=TwilioRest(account, http), ready=ready)
         async with open_host(world, parts, host_settings) as host, open_service_nursery() as nursery:
-            router = Router({**TwilioInbound(world, account, host).routes(), **_health_routes(host)})
+            twilio = TwilioInbound(world, account, host)
+            router = Router({**twilio.routes(), **_health_routes(host)}, twilio.unrouted)
             await nursery.start(serve, listening.listeners, router)
             yield Engine(url=local_url, host=host, options=_dial_options(settings.outbound))
 
@@ -161,15 +160,16 @@ def _parts(
     world: World,
     observers: Sequence[Observer],
     *,
-    dialler: TwilioDialler | None,
+    rest: TwilioRest,
     ready: ReadySpeech | None,
 ) -> HostParts:
     provider: Provider = openai_realtime(settings.providers.openai_realtime)
-    data_dir = settings.server.data_dir
+    data_dir, number = settings.server.data_dir, settings.carriers.twilio.phone_number
     return HostParts(
         provider=provider,
         agent=_agent(settings, ready),
-        dialler=dialler,
+        control=TwilioControl(rest),
+        dialler=None if number is None else TwilioDialler(rest, number),
         store=None if data_dir is None else FolderStore(world.files, Path(data_dir)),
         records_audio=settings.server.record_audio,
         observers=observers,

@@ -20,6 +20,7 @@ from voicecore.config import (
     TwilioSettings,
 )
 from voicecore.config.kinds import Kind
+from voicecore.config.sections import APOLOGY_LIMIT_CHARS
 from voicecore.errors import ConfigError
 from voicecore.secrets import Secret
 
@@ -450,3 +451,12 @@ def test_settings_that_need_each_other_say_so(overrides: dict[str, object], said
     """By the key that is missing, or the one that is out of bounds."""
     problems = Settings.problems(None, {**NEEDED, "VOICECORE_AGENT__INSTRUCTIONS": "Be brief."}, overrides)
     assert [str(problem).startswith(said) for problem in problems] == [True]
+
+
+def test_an_apology_that_would_not_fit_into_a_dial_is_refused() -> None:
+    """By what it has as XML; so is an address that leaves no room for it."""
+    key = "carriers.twilio.apology"
+    assert Settings.problems(WHOLE, NO_ENVIRONMENT, {key: "a" * APOLOGY_LIMIT_CHARS}) == []
+    assert f"{APOLOGY_LIMIT_CHARS} may be" in problem(key, "a" * (APOLOGY_LIMIT_CHARS + 1))
+    assert "3001 characters" in problem(key, "a" * (APOLOGY_LIMIT_CHARS - 4) + "&")
+    assert "500 characters" in problem("server.public_url", "https://voice.example.com/" + "x" * 500)

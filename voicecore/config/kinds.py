@@ -13,6 +13,7 @@ Level 4.  Used by sections.py and loader.py.
 
 from __future__ import annotations
 
+import html
 import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,7 @@ from voicecore.secrets import Secret
 T = TypeVar("T")
 
 _SHOWN_CHARS = 40
+_PUBLIC_URL_CHARS = 500  #: it stands in TwiML, whose length is bounded; & and quotes count as they are written there
 _SHOWN_BITS = 64  #: larger integers are not written out; Python refuses beyond 4,300 digits
 _ENCRYPTED = frozenset({"https", "wss"})
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|[0-9a-fA-F:.]+")
@@ -105,6 +107,18 @@ def _optional(accept: Callable[[object], T]) -> Callable[[object], T | None]:
         return None if value is None or value == "" else accept(value)
 
     return accept_or_none
+
+
+def spoken(limit_chars: int) -> Kind[str | None]:
+    """A text that a carrier is to say, or none; ``limit_chars`` as it is written in XML."""
+
+    def accept(value: object) -> str:
+        text = _text(value)
+        if (chars := len(html.escape(text, quote=False))) > limit_chars:
+            raise ValueError(f"too long to be said: {chars} characters as XML, and {limit_chars} may be")
+        return text
+
+    return Kind(_optional(accept))
 
 
 def _secret(value: object) -> Secret:
@@ -229,6 +243,8 @@ def _url(secure: str, plain: str, *others: str) -> Callable[[object], str]:
 def _public_url(value: object) -> str:
     """A URL of the server itself; ws and wss name the same port and become http and https."""
     url = _url("https", "http", "wss", "ws")(value)
+    if len(html.escape(url)) > _PUBLIC_URL_CHARS:
+        raise ValueError(f"must have {_PUBLIC_URL_CHARS} characters at most")
     return "http" + url[2:] if url.startswith("ws") else url
 
 

@@ -35,6 +35,7 @@ AfterPrompts = Literal["hang_up", "stay"]
 KeypadEnd = Literal["#", "*", "none"]
 
 APOLOGY: str | None = "We are sorry, this call cannot be continued. Please call again later."
+APOLOGY_LIMIT_CHARS = 3000  #: with the longest public URL it fits into the TwiML of a dial: 4,000 characters
 MAX_CALLS_LIMIT = 10_000
 SILENCE_LIMIT_MS = 10_000
 WAIT_LIMIT_MS = 60_000
@@ -141,7 +142,7 @@ class TwilioSettings:
     api_base_url: str = attrs.field(default="https://api.twilio.com", validator=kinds.HTTP_URL)
     verify_signatures: bool = attrs.field(default=True, validator=kinds.SWITCH)
     """Off only in writing: without it anybody who finds the port can start calls."""
-    apology: str | None = attrs.field(default=APOLOGY, validator=kinds.OPTIONAL_TEXT)
+    apology: str | None = attrs.field(default=APOLOGY, validator=kinds.spoken(APOLOGY_LIMIT_CHARS))
     """What the carrier says when our side ends a call because it cannot go on; "" for nothing."""
 
 

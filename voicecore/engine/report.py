@@ -36,6 +36,7 @@ def call_report(entry: CallEntry, ending: Ending) -> CallReport:
         outcome_detail=ending.detail,
         carrier_status=entry.status.word if entry.status and entry.status.status.is_terminal else None,
         carrier_duration_s=entry.status.duration_s if entry.status else None,
+        carrier_failure=entry.status.failure if entry.status else None,
         session_id=call.session.session_id if call and call.session else None,
         session_open_s=call.session.open_s if call and call.session else None,
         session_attempts=call.session_attempts if call else 0,

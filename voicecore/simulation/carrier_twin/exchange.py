@@ -93,7 +93,7 @@ class Exchange:
     def new_line(self, call_sid: str, script: Sequence[Step], faults: LineFaults) -> Line:
         """Return the line of a stream that is about to be opened."""
         stream_sid = self.new_sid("MZ")
-        writer = StreamWriter(self.account.account_sid, call_sid, stream_sid)
+        writer = StreamWriter(self.account.account_sid, call_sid, stream_sid, faults.media_format)
         line = Line(
             call_sid=call_sid,
             stream_sid=stream_sid,

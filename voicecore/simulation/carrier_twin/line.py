@@ -27,6 +27,7 @@ from voicecore.simulation.carrier_twin.caller import FRAME_S, Caller, Step
 from voicecore.simulation.carrier_twin.faults import EchoOrder, Goodbye, LineFaults
 from voicecore.simulation.carrier_twin.messages import FromApplication, StreamWriter, read_application
 from voicecore.simulation.carrier_twin.playout import LinePlayout, MarkReturn
+from voicecore.simulation.carrier_twin.voice import Voice
 
 LineEnd = Literal["caller", "application", "rest", "fault"]
 """Who ended a line: "caller" is the person on it, "rest" the application by REST."""
@@ -62,7 +63,7 @@ class Line:
         self.stream_sid = stream_sid
         self.ledger: list[LedgerLine] = []
         self.began_at = now
-        self.playout = LinePlayout(now)
+        self.playout = LinePlayout(now, faults.media_format.audio_format)
         self.sent_audio = bytearray()
         """Every byte of caller audio that left, in order."""
         self.sent_at: list[tuple[float, int]] = []
@@ -78,6 +79,7 @@ class Line:
         self._faults = faults
         self._writer = writer
         self._caller = Caller(script, now)
+        self._voice = Voice(faults.media_format.audio_format)
         self._hang_up = trio.Event()
         self._echoes: list[tuple[float, str]] = []  # (leaves at, name), in this order
         self._pulse = trio.Event()
@@ -129,7 +131,7 @@ class Line:
             await self._read(socket)  # until the application has had enough
             return
         named = "CAffffffffffffffffffffffffffffffff" if faults.other_call_id else None
-        await self._send(socket, self._writer.start(parameters, named), "start")
+        await self._send(socket, self._writer.start(parameters, named, faults.start_fields), "start")
         if faults.second_start:
             await self._send(socket, self._writer.start(parameters), "start")
 
@@ -145,11 +147,13 @@ class Line:
             if self._caller.hung_up or self._is_time_up(now - began_at):
                 self.end("caller")
                 return
-            held.append(self._writer.media(frame, round(frames * FRAME_S * 1000)))
-            self.sent_audio += frame
+            frame = self._voice.frame(frame)
+            for _ in range(self._copies(now - began_at)):
+                held.append(self._writer.media(frame, round(frames * FRAME_S * 1000)))
+                self.sent_audio += frame
             self.sent_at.append((now, len(self.sent_audio)))
             frames += 1
-            if len(held) >= self._faults.frames_in_burst:
+            if len(held) >= self._faults.frames_in_burst and not self._is_stalled(now - began_at):
                 await self._send_frames(socket, held, frames)
                 held.clear()
             await trio.sleep_until(began_at + frames * FRAME_S)
@@ -264,6 +268,15 @@ class Line:
                 await self._pulse.wait()
 
     # --- inside ------------------------------------------------------------------------
+
+    def _copies(self, seconds: float) -> int:
+        """Return how often the frame of this moment leaves."""
+        begin, end = self._faults.flood_between_s
+        return round(self._faults.flood) if begin <= seconds < end else 1
+
+    def _is_stalled(self, seconds: float) -> bool:
+        stall = self._faults.stalls_between_s
+        return stall is not None and stall[0] <= seconds < stall[1]
 
     def _is_time_up(self, seconds: float) -> bool:
         return self._faults.ends_at_s is not None and seconds >= self._faults.ends_at_s
