@@ -98,9 +98,8 @@ class Engine:
         return self._host.statistics()
 
     async def drain(self) -> None:
-        """Take no more calls, and return once every one is over and its record filed."""
-        self._host.stop_admitting()
-        await self._host.wait_idle()
+        """Take no more calls; return once every one is over and its record filed. See `Host.drain` for its bounds."""
+        await self._host.drain()
 
 
 @asynccontextmanager

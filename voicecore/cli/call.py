@@ -1,13 +1,12 @@
 """`voicecore call`: places one call, shows it, prints what it came to.
 
 The engine that places it listens as `serve` does: the carrier brings the media
-and the statuses there.  The first SIGINT or SIGTERM hangs up; leaving always does.
+and the statuses there.  The first SIGINT, SIGTERM or SIGHUP hangs up; leaving always does.
 """
 
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 
@@ -18,6 +17,7 @@ from voicecore.assembly import Engine, open_engine
 from voicecore.cli.configured import load_settings
 from voicecore.cli.exits import DONE, Failed, WrongUsage
 from voicecore.cli.live import LivePrinter
+from voicecore.cli.signals import stop_signals
 from voicecore.config import Settings
 from voicecore.engine.placed import PlacedCall
 from voicecore.errors import ConfigError
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 async def place(settings: Settings, number: str, quietly: bool) -> facts.CallReport:
     """Place the call; return its report."""
     observers = [] if quietly else [LivePrinter(sys.stdout)]
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(*stop_signals()) as signals:
         async with open_engine(settings, observers=observers) as engine:
             return await _hold(engine, number, signals)
 

@@ -1,14 +1,13 @@
 """`voicecore serve`: answers calls until it is told to stop.
 
-The first SIGTERM or SIGINT stops taking calls and waits for those that run; a
-second one, or DRAIN_S, ends them.
+The first SIGTERM, SIGINT or SIGHUP stops taking calls and waits for those that
+run; a second one, or DRAIN_S, ends them.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-import signal
 from collections.abc import AsyncIterator, Mapping
 
 import trio
@@ -16,6 +15,7 @@ import trio
 from voicecore.assembly import Engine, open_engine
 from voicecore.cli.configured import load_settings
 from voicecore.cli.exits import DONE
+from voicecore.cli.signals import stop_signals
 from voicecore.collector import settle_collector
 from voicecore.config import Settings
 
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 async def _serve(settings: Settings) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(*stop_signals()) as signals:
         async with open_engine(settings) as engine:
             settle_collector()
             print(f"listening on {engine.url}", flush=True)
