@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import wave
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -21,6 +21,7 @@ import trio
 from voicecore.assembly import real_world
 from voicecore.secrets import Secret
 from voicecore.simulation.carrier_twin import Account, AfterAgent, DialPlan, HangUp, Pickup, open_carrier
+from voicecore.simulation.carrier_twin.signing import sign
 from voicecore.simulation.provider_twin import ProviderTwin, Recorded, Reply, Script
 
 ACCOUNT = "AC00000000000000000000000000000001"
@@ -76,6 +77,55 @@ def test_without_a_command_the_usage_is_shown() -> None:
     done = run()
     assert done.returncode == 2
     assert "COMMAND" in done.stderr
+
+
+def test_the_help_names_every_command_and_both_directions() -> None:
+    """What the program is for, in its first line."""
+    done = run("--help")
+    assert done.returncode == 0
+    assert "answers and places" in done.stdout
+    assert all(f"\n    {command} " in done.stdout for command in ("demo", "serve", "call", "check"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "codes"),
+    [
+        (("voicecore", "--help"), {0, 1}),  # argparse swallows the error where output is not buffered
+        (("voicecore", "demo", "--out", "OUT"), {1}),
+    ],
+    ids=["help", "demo"],
+)
+def test_a_reader_that_leaves_ends_a_command_quietly(arguments: Sequence[str], codes: set[int], tmp_path: Path) -> None:
+    """`voicecore demo | head`: no traceback, neither from the call that is shown nor from Python's own end."""
+    command = [sys.executable, "-m", *(str(tmp_path) if word == "OUT" else word for word in arguments)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment({}), stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=20) in codes
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("voicecore", "demo", "--out", "OUT"),
+        ("voicecore.simulation.provider_twin",),
+        ("voicecore.bench", "calls", "--size", "small", "--seconds", "20"),
+    ],
+    ids=["demo", "twin", "bench"],
+)
+def test_ctrl_c_prints_no_traceback(arguments: Sequence[str], tmp_path: Path) -> None:
+    """Once the program has begun to print, SIGINT ends it with exit 1 and nothing on stderr but its progress."""
+    command = [sys.executable, "-m", *(str(tmp_path) if word == "OUT" else word for word in arguments)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment({}), stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, "Traceback" in err, "KeyboardInterrupt" in err) == (1, False, False), err
 
 
 @pytest.mark.parametrize(
@@ -149,7 +199,36 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
         done = run("serve", "--config", path, "--port", url.rpartition(":")[2])
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
-        assert "in use" in done.stderr
+        line = done.stderr.strip()
+        assert line.startswith(f"voicecore: cannot listen on 127.0.0.1 port {url.rpartition(':')[2]}: address already")
+        assert "another voicecore" in line
+
+
+def test_a_closed_terminal_leaves_a_record_of_the_call_that_rings(tmp_path: Path) -> None:
+    """SIGHUP stops as SIGTERM does; and a call that is only announced holds it up for seconds, not for a minute."""
+    data = tmp_path / "data"
+    text = f'[server]\ndata_dir = "{data}"\n' + GOOD
+    with serving("--config", config(tmp_path, text)) as (process, url):
+        form = {"CallSid": "CA1", "AccountSid": ACCOUNT, "From": "+15550100001", "To": "+15550100002"}
+        headers = {"X-Twilio-Signature": sign(TOKEN, f"{url}/twilio/voice", form)}
+        assert httpx.post(f"{url}/twilio/voice", data=form, headers=headers).status_code == 200
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=10) == 0
+    (record,) = data.glob("*/record.json")
+    assert json.loads(record.read_text())["outcome"] == "shut_down"
+
+
+def test_a_hang_up_that_is_to_be_ignored_is(tmp_path: Path) -> None:
+    """nohup: the process was started so as to survive its terminal."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited by the child
+    try:
+        with serving("--config", config(tmp_path)) as (process, url):
+            process.send_signal(signal.SIGHUP)
+            assert httpx.get(f"{url}/ready").status_code == 200
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=5) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 async def test_a_served_call_goes_through_and_no_secret_is_seen(tmp_path: Path) -> None:
@@ -230,7 +309,15 @@ def test_the_demo_is_a_whole_call_that_one_can_listen_to(tmp_path: Path) -> None
     done = run("demo", "--out", str(tmp_path), extra={}, timeout_s=90)
     assert done.returncode == 0, done.stderr
     shown_in_the_call = ("it rings", "parked", "adopted", "its protection is over", "the caller spoke 0.")
-    for shown in (*shown_in_the_call, "barge-in", "flushed by the clear", "cut there", "over: caller hung up"):
+    shown_of_the_hello = ("speaks over the message: kept for afterwards", "] “(a greeting, in Italian)”", " is a turn")
+    for shown in (
+        *shown_in_the_call,
+        *shown_of_the_hello,
+        "barge-in",
+        "flushed by the clear",
+        "cut there",
+        "over: caller hung up",
+    ):
         assert shown in done.stdout
     (folder,) = tmp_path.iterdir()
     record = json.loads((folder / "record.json").read_text())

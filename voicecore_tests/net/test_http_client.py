@@ -84,7 +84,7 @@ async def test_a_url_is_fetched(network: MemoryNetwork, autojump_clock: MockCloc
     requests: list[bytes] = []
 
     async def handle(peer: RawPeer) -> None:
-        requests.append(await peer.stream.receive_some())
+        requests.append(bytes(await peer.stream.receive_some()))
         await peer.raw(OK)
 
     async with raw_server(network, handle, "http") as url, open_http_client(network) as http:
