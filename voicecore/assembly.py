@@ -137,7 +137,7 @@ async def open_engine(
     async with open_http_client(world.network) as http:
         listening = await world.network.listen(settings.server.host, settings.server.port)
         local_url = f"http://{_url_host(settings.server.host)}:{listening.port}"
-        account = _twilio(settings.carriers.twilio, settings.server.public_url or local_url)
+        account = twilio_account(settings.carriers.twilio, settings.server.public_url or local_url)
         number = settings.carriers.twilio.phone_number
         dialler = None if number is None else TwilioDialler(account, number, http)
         parts = _parts(settings, world, observers, dialler=dialler, ready=ready)
@@ -196,7 +196,8 @@ def _parts(
     )
 
 
-def _twilio(settings: TwilioSettings, public_url: str) -> TwilioAccount:
+def twilio_account(settings: TwilioSettings, public_url: str) -> TwilioAccount:
+    """Return the account that a configuration file describes."""
     return TwilioAccount(
         account_sid=settings.account_sid,
         auth_token=settings.auth_token,

@@ -52,9 +52,12 @@ class LivePrinter:
         self._out = out
         self._terminal = out.isatty()
         self._calls: dict[str, _Seen] = {}  # bounded by the calls that run
-        self._write(HEAD)
+        self._head: str | None = HEAD
 
     def __call__(self, call_id: str, fact: facts.Fact) -> None:
+        if self._head is not None:
+            self._write(self._head)
+            self._head = None
         seen = self._calls.setdefault(call_id, _Seen())
         line = _line(fact, seen)
         if line is not None:

@@ -93,16 +93,23 @@ def _parser() -> argparse.ArgumentParser:
     call_parser.add_argument("--host", help="instead of server.host")
     call_parser.add_argument("--port", type=int, help="instead of server.port; 0 picks a free one")
     call_parser.add_argument("--public-url", metavar="URL", help="instead of server.public_url")
+    call_parser.add_argument(
+        "--no-url-check", action="store_true", help="call without asking whether the public URL leads to this process"
+    )
     call_parser.add_argument("--json", action="store_true", help="print the report as JSON instead of the call")
     call_parser.set_defaults(run=call.run, log_level=logging.ERROR)  # it shows the call itself
 
     check_parser = commands.add_parser("check", help="say what is wrong with a configuration, and what is out of reach")
     _add_config(check_parser)
-    check_parser.add_argument("--offline", action="store_true", help="look at the configuration only")
+    how_far = check_parser.add_mutually_exclusive_group()
+    how_far.add_argument("--offline", action="store_true", help="connect to nobody")
+    how_far.add_argument(
+        "--live", action="store_true", help="also try the keys: one request to the carrier, one session; nothing billed"
+    )
     check_parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     check_parser.set_defaults(run=check.run, log_level=logging.WARNING)
     return parser
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, metavar="FILE", help="voicecore.toml; the environment alone without it")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="instead of voicecore.toml in this folder")

@@ -26,7 +26,9 @@ DRAIN_S = 60.0  #: how long running calls may go on after the first signal
 
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Carry out the command."""
-    trio.run(_serve, load_settings(options, environ))
+    settings, source = load_settings(options, environ)
+    log.info("configuration: %s", source)
+    trio.run(_serve, settings)
     return DONE
 
 
@@ -35,9 +37,20 @@ async def _serve(settings: Settings) -> None:
         async with open_engine(settings) as engine:
             settle_collector()
             print(f"listening on {engine.url}", flush=True)
-            await anext(signals)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_warn_of_url, engine)
+                await anext(signals)
+                nursery.cancel_scope.cancel()
             log.info("stopping: no new calls; those that run have %.0f s", DRAIN_S)
             await _drain(engine, signals)
+
+
+async def _warn_of_url(engine: Engine) -> None:
+    """Say once where calls would go, if that is not here; a tunnel may still be on its way."""
+    if (problem := await engine.find_url_problem()) is not None:
+        log.warning("%s: calls will not come in until server.public_url leads to %s", problem, engine.url)
+    else:
+        log.info("%s leads here", engine.public_url)
 
 
 async def _drain(engine: Engine, signals: AsyncIterator[int]) -> None:

@@ -128,7 +128,7 @@ async def not_found(_request: Request) -> Response:
 
 
 async def never(_request: Request) -> Response:
-    await trio.sleep_forever()
+    await trio.sleep(3600)
     return Response(200)
 
 

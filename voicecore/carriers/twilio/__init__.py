@@ -9,6 +9,15 @@ from __future__ import annotations
 from voicecore.carriers.twilio.account import TwilioAccount
 from voicecore.carriers.twilio.dialler import DialLimits, TwilioDialler
 from voicecore.carriers.twilio.media import TwilioLeg, hold_stream
+from voicecore.carriers.twilio.standing import read_standing
 from voicecore.carriers.twilio.webhooks import TwilioInbound
 
-__all__ = ["DialLimits", "TwilioAccount", "TwilioDialler", "TwilioInbound", "TwilioLeg", "hold_stream"]
+__all__ = [
+    "DialLimits",
+    "TwilioAccount",
+    "TwilioDialler",
+    "TwilioInbound",
+    "TwilioLeg",
+    "hold_stream",
+    "read_standing",
+]
