@@ -68,7 +68,15 @@ class Order:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a comparison; return the exit code."""
-    order = _order(arguments)
+    code = _FAILED
+    try:
+        code = _run(_order(arguments))
+    except* KeyboardInterrupt:
+        _say("interrupted")
+    return code
+
+
+def _run(order: Order) -> int:
     try:
         for engine in order.engines:
             prepare(engine, _say)
@@ -79,8 +87,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             account.write(results)
     except (BenchmarkFailed, OSError) as failure:
         _say(str(failure))
-        return _FAILED
-    except KeyboardInterrupt:
         return _FAILED
     return _DONE
 

@@ -177,6 +177,12 @@ def whole(low: int, high: int) -> Kind[int]:
     return Kind(accept, int)
 
 
+def optional_whole(low: int, high: int) -> Kind[int | None]:
+    """The same, or nothing."""
+    kind = whole(low, high)
+    return Kind(_optional(kind.accept), kind.parse)
+
+
 def number(low: float, high: float) -> Kind[float]:
     """A number from ``low`` to ``high``, both included."""
 
@@ -253,6 +259,7 @@ OPTIONAL_TEXT = Kind(_optional(_text))
 WORD = Kind(_word)
 OPTIONAL_WORD = Kind(_optional(_word))
 SECRET = Kind(_secret)
+OPTIONAL_SECRET = Kind(_optional(_secret))
 SWITCH = Kind(_switch, _parse_switch)
 PATH = Kind(_optional(_path))
 ACCOUNT_SID = Kind(_matching(_ACCOUNT_SID, "AC and then letters and digits"))

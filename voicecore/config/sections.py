@@ -59,7 +59,16 @@ class ServerSettings:
     gather_ms: int = attrs.field(default=0, validator=kinds.whole(0, 180))
     """How much caller audio gathers before it goes on; 0: none. 60 takes a quarter off a call's CPU, costs 20 ms."""
 
+    metrics_port: int | None = attrs.field(default=None, validator=kinds.optional_whole(0, 65_535))
+    """Serve /metrics on a port of its own, and not beside the webhooks; None: beside them, closed to strangers."""
+    metrics_host: str | None = attrs.field(default=None, validator=kinds.OPTIONAL_WORD)
+    """Where that port listens; None: 127.0.0.1."""
+    metrics_token: Secret | None = attrs.field(default=None, validator=kinds.OPTIONAL_SECRET)
+    """What readers of /metrics must show: ``Authorization: Bearer …``. None: see docs/operating.md."""
+
     def __attrs_post_init__(self) -> None:
+        if self.metrics_host is not None and self.metrics_port is None:
+            raise ConfigError("server.metrics_host", "has no effect unless server.metrics_port is set")
         if self.record_audio and self.data_dir is None:
             raise ConfigError("server.record_audio", "needs server.data_dir, where recordings are kept")
         if self.public_url is None and not kinds.is_loopback(self.host):

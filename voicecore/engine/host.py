@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -293,8 +293,34 @@ class Host:
 
     async def wait_idle(self) -> None:
         """Return once no call rings or talks and every record is filed."""
-        while self._book.entries():
+        await self._wait_until_none(lambda _: True)
+
+    async def drain(self) -> None:
+        """Take no more calls; return once every one is over and its record filed.
+
+        Nothing is waited for that may never come: an incoming call without media is ended
+        after ``drain_media_s``, and once no call runs any more, records wait for a carrier's
+        last word for ``drain_status_s`` at most.
+        """
+        self.stop_admitting()
+        with trio.move_on_after(self._settings.drain_media_s):
+            await self._wait_until_none(_awaits_media)
+        for entry in filter(_awaits_media, self._book.entries()):
+            entry.end(EndCause.SHUT_DOWN, "its media had not come when the engine was stopped", self._world.now())
+        await self._wait_until_none(lambda entry: entry.phase is not CallPhase.OVER)
+        with trio.move_on_after(self._settings.drain_status_s):
+            await self.wait_idle()
+        for entry in self._book.entries():
+            entry.final_status.set()
+        await self.wait_idle()
+
+    async def _wait_until_none(self, fits: Callable[[CallEntry], bool]) -> None:
+        while any(map(fits, self._book.entries())):
             await self._changed.wait()
+
+    def _tell_change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
 
     # --- the media ----------------------------------------------------------------
 
@@ -310,6 +336,7 @@ class Host:
             self._tell(entry, Answered(self._world.now() - entry.announced_at))
         self._leg_format = leg.started.audio_format
         entry.bring(leg)
+        self._tell_change()
         try:
             await entry.media_over.wait()
         finally:
@@ -351,6 +378,7 @@ class Host:
             await live(entry, self._life)
         finally:
             self._book.over(entry)
+            self._tell_change()
             if self._admission is Admission.CLOSING:  # the host's nursery may be gone: file here, nothing is waited for
                 await self._file(entry)
             else:
@@ -363,8 +391,7 @@ class Host:
         self._tell(entry, CallEnded(report.duration_s, report))
         self._placed.pop(entry.call_id, None)
         entry.filed.set()
-        self._changed.set()
-        self._changed = trio.Event()
+        self._tell_change()
 
     def _start_recording(self, entry: CallEntry, call: Call, recording: Recording) -> None:
         self._nursery.start_soon(self._filing.record, entry.call_id, call, recording)
@@ -393,6 +420,11 @@ class Host:
                 observer(entry.call_id, fact)
             except Exception:
                 log.exception("an observer failed on %s of call %s", type(fact).__name__, entry.call_id)
+
+
+def _awaits_media(entry: CallEntry) -> bool:
+    """Whether an incoming call is announced, and no more."""
+    return entry.options is None and entry.phase is CallPhase.RINGING
 
 
 def _expect_pickup(entry: CallEntry) -> None:

@@ -332,3 +332,28 @@ class ParkedSessions:
             await parked.keep()
         finally:
             del self._kept[parked.ticket]
+            _say_if_wasted(parked)
+
+
+def _say_if_wasted(parked: ParkedSession) -> None:
+    """Log what a session that no call used has cost, and why it was not used."""
+    ticket = parked.ticket
+    told = ticket.told()
+    if told is None or not told.wasted:
+        return
+    level = logging.WARNING if told.fate is ParkingFate.DIED else logging.INFO
+    if parked.opened_after_s is None:
+        if told.fate is ParkingFate.DIED:
+            log.log(level, "call %s: no session could be parked: %s", ticket.call_id, told.detail)
+        return
+    tokens = ticket.usage
+    log.log(
+        level,
+        "call %s: a parked session was not used: %s (%s); open for %.1f s, %.1f s of speech prepared, %d tokens billed",
+        ticket.call_id,
+        told.fate.value,
+        told.detail,
+        told.parked_s - parked.opened_after_s,
+        told.prepared_s,
+        tokens.text_in + tokens.audio_in + tokens.text_out + tokens.audio_out,
+    )

@@ -124,6 +124,10 @@ class HostSettings:
     """How long the record waits for the carrier's terminal status after the stream ended."""
     closing_s: float = attrs.field(default=5.0, validator=gt(0))
     """How long records may take to be written when the host closes."""
+    drain_media_s: float = attrs.field(default=3.0, validator=ge(0))
+    """When the engine is stopped: how long incoming calls whose stream has not come are waited for."""
+    drain_status_s: float = attrs.field(default=0.5, validator=ge(0))
+    """When the engine is stopped and no call runs: how long records wait for the carrier's terminal status."""
     hang_up_s: float = attrs.field(default=3.0, validator=gt(0))
     """How long the end of a live call waits for the carrier to be told: time for a new connection, and for another
     try. Then its media are closed, and the caller hears the carrier's apology."""

@@ -29,7 +29,7 @@ from voicecore.audio.formats import AudioFormat
 from voicecore.turns.first_message import CutMessage, FirstMessagePolicy, Message, MessageOver
 from voicecore.turns.floor import Floor, Move
 from voicecore.turns.gate import CallerAudioRule
-from voicecore.turns.opening import Opening, OpeningStep, Purpose
+from voicecore.turns.opening import Opening, OpeningStep, Purpose, SpokeOver
 from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.turns.playout import EchoKind, FirstHeard, Played
 from voicecore.turns.protection import Deaf, Lifted
@@ -139,6 +139,8 @@ class Conversation:
                 orders += self._teller.problem(step.why, "a try to say the message was lost", now)
             elif isinstance(step, MessageOver):
                 orders += self._message_over(step, now)
+            elif isinstance(step, SpokeOver):
+                orders.append(Tell(facts.SpokeOverMessage(self._teller.at(now), step.kept)))
             elif isinstance(step, Lifted):
                 orders += self._lifted(step, now)
             elif isinstance(step, Deaf):

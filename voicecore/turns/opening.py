@@ -62,7 +62,14 @@ class Purpose(enum.Enum):
     MACHINE = "machine-message"  #: left on an answering machine; then the call is over
 
 
-OpeningStep = SpeechStep | CutMessage | MessageOver | Lifted | Deaf
+@attrs.frozen
+class SpokeOver:
+    """The caller began to speak over the message; ``kept``: the session gets it, now or afterwards."""
+
+    kept: bool
+
+
+OpeningStep = SpeechStep | SpokeOver | CutMessage | MessageOver | Lifted | Deaf
 
 
 def message_request(message: Message, request_id: str) -> RequestResponse:
@@ -151,6 +158,8 @@ class Opening:
         for change in self._ear.feed(audio):
             if isinstance(change, Onset):
                 self._caller_began(now)
+                if self.protection.is_on:
+                    steps.append(SpokeOver(kept=self.gate.rule is not CallerAudioRule.DROP))
             elif isinstance(change, Offset):
                 self._caller_since = None
                 steps += self._say(now)

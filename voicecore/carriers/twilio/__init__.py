@@ -10,6 +10,7 @@ from voicecore.carriers.twilio.account import TwilioAccount
 from voicecore.carriers.twilio.dialler import DialLimits, TwilioDialler
 from voicecore.carriers.twilio.media import TwilioLeg, hold_stream
 from voicecore.carriers.twilio.rest import HangUpLimits, TwilioControl, TwilioRest
+from voicecore.carriers.twilio.standing import read_standing
 from voicecore.carriers.twilio.webhooks import TwilioInbound
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "TwilioLeg",
     "TwilioRest",
     "hold_stream",
+    "read_standing",
 ]

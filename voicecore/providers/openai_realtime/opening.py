@@ -31,6 +31,7 @@ from voicecore.errors import ConnectionLost, HandshakeRefused, ProviderRefused, 
 from voicecore.events import Lockout
 from voicecore.net.dial import DialLimits, dial
 from voicecore.net.websocket import DialledWebSocket
+from voicecore.providers.openai_realtime.refusals import refusal_words, said
 from voicecore.providers.openai_realtime.session import (
     FORMATS,
     PEER,
@@ -103,11 +104,12 @@ async def open_session(world: World, plan: SessionPlan, limits: OpenLimits) -> A
         headers = [("Authorization", f"Bearer {plan.api_key.reveal()}")]
         try:
             socket = await stack.enter_async_context(dial(world.network, plan.url, headers=headers, limits=limits.dial))
-            session = await _Opening(socket, limits, world.now).configure(plan)
+            session = await _Opening(socket, limits, world.now, plan.api_key).configure(plan)
         except HandshakeRefused as refusal:
             retryable = classify_status(refusal.status) is not Outlook.REFUSED
             raise ProviderRefused(
-                f"{PEER} refused the connection with HTTP status {refusal.status}{_advice(refusal.status)}",
+                f"{PEER} refused the connection with HTTP status {refusal.status}"
+                f"{refusal_words(refusal, plan.api_key)}",
                 status=refusal.status,
                 retryable=retryable,
             ) from refusal
@@ -123,8 +125,9 @@ class _UpdateRefused(ProviderRefused):
 class _Opening:
     """Reads a socket until the session is as it should be."""
 
-    def __init__(self, socket: DialledWebSocket, limits: OpenLimits, now: Callable[[], float]) -> None:
+    def __init__(self, socket: DialledWebSocket, limits: OpenLimits, now: Callable[[], float], key: Secret) -> None:
         self._now = now
+        self._key = key
         self._socket = socket
         self._limits = limits
         self._codec = RealtimeCodec()
@@ -192,7 +195,7 @@ class _Opening:
         """Raise for what ends the opening; an error without an id, while one update is out, is that update's."""
         error = event.error
         where = f" ({error.param})" if error.param else ""
-        words = f"{PEER} refused the session: {error.code or error.type}{where}"
+        words = f"{PEER} refused the session: {error.code or error.type}{where}: {said(error.message, self._key)}"
         if classify_error(error.code, error.type, error.message) is ErrorClass.FATAL:
             raise ProviderRefused(words, code=error.code)
         if event_id and error.event_id in {None, event_id}:
@@ -204,9 +207,3 @@ def _not_opened(lost: ConnectionLost) -> ProviderRefused | ProviderUnavailable:
     if lost.code is not None and classify_close(lost.code) is Outlook.REFUSED:
         return ProviderRefused(f"{PEER} closed the connection with code {lost.code}: {lost.reason}")
     return ProviderUnavailable(f"{PEER} could not be reached: {lost}")
-
-
-def _advice(status: int) -> str:
-    return {401: ": check the API key", 404: ": check the base URL and the model", 429: ": over quota or limit"}.get(
-        status, ""
-    )

@@ -37,6 +37,10 @@ class Account:
     auth_token: Secret = attrs.field(factory=lambda: Secret("voicecore-test-token"))
     caller: str = "+15550100001"
     callee: str = "+15550100002"
+    status: str = "active"
+    """Or suspended, or closed."""
+    kind: str = "Full"
+    """Or Trial."""
 
 
 class Exchange:

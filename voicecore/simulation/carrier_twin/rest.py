@@ -47,7 +47,8 @@ NOT_FOUND = 20404
 NOT_AUTHENTICATED = 20003
 NOT_IN_PROGRESS = 21220
 
-_CALLS = "/2010-04-01/Accounts/{account}/Calls"
+_ACCOUNT = "/2010-04-01/Accounts/{account}"
+_CALLS = f"{_ACCOUNT}/Calls"
 _FORM = "application/x-www-form-urlencoded"
 _UPDATES = frozenset({"Status"})
 _LIMITS = ServerLimits(answer_s=math.inf)  # how late a request is answered is the plan's business
@@ -97,7 +98,7 @@ async def serve_rest(exchange: Exchange, board: Switchboard, host: str, port: in
 
 
 class _RestInterface:
-    """Twilio's Calls resource of one account."""
+    """Twilio's Calls resource of one account, and the account itself."""
 
     def __init__(self, exchange: Exchange, board: Switchboard, calls: trio.Nursery) -> None:
         """Answer for a switchboard; each call that is placed runs in ``calls`` until it is over."""
@@ -106,6 +107,7 @@ class _RestInterface:
         self._calls = calls
         self._route = Router(
             {
+                ("GET", f"{_ACCOUNT}.json"): self._fetch_account,
                 ("POST", f"{_CALLS}.json"): self._create,
                 ("POST", f"{_CALLS}/{{call}}.json"): self._update,
                 ("GET", f"{_CALLS}/{{call}}.json"): self._fetch,
@@ -160,6 +162,12 @@ class _RestInterface:
 
     async def _fetch(self, request: Request, parameters: Parameters) -> Response:  # noqa: ARG002
         return Response(200, self._body(self._find(parameters)), "application/json")
+
+    async def _fetch_account(self, request: Request, parameters: Parameters) -> Response:  # noqa: ARG002
+        self._check_account(parameters)
+        account = self._exchange.account
+        about = {"sid": account.account_sid, "friendly_name": "A test", "status": account.status, "type": account.kind}
+        return Response(200, orjson.dumps(about), "application/json")
 
     # --- inside ------------------------------------------------------------------------
 

@@ -39,6 +39,8 @@ class Handshake:
     """(start, stop) in seconds after `session.created` of speech that is heard without any audio and before any
     update: a turn that an update comes too late for.  Switching detection off, or another format, does not end it,
     only `input_audio_buffer.clear` does; if it is answered follows from the rules in force when it stops."""
+    refusal_words: str | None = None
+    """What the server says where it refuses, at the upgrade or by `first_error`; None: something general."""
 
 
 @attrs.frozen(kw_only=True)

@@ -176,7 +176,8 @@ class TwinSession:
             self._end(End.BETA_DISABLED)
             return
         if handshake.first_error is not None:
-            self._refuse(Refused(handshake.first_error, "The session could not be created."), None)
+            words = handshake.refusal_words or "The session could not be created."
+            self._refuse(Refused(handshake.first_error, words), None)
             self._finish(Close(_POLICY_VIOLATION, handshake.first_error))
             return
         self._emit("session.created", session=copy.deepcopy(self.effective))

@@ -1,0 +1,45 @@
+"""What the server says when it refuses: its own words, fit for a message.
+
+Its words name what no code does: the day on which a model was switched off, the
+limit that was met.  They may also repeat the key.
+
+Rule: the key, and whatever looks like one, is struck out; the rest is cut and
+made printable.
+
+Used by opening.py.
+"""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+
+from voicecore.errors import HandshakeRefused, printable
+from voicecore.secrets import Secret
+
+_KEY = re.compile(r"\bsk-[^\s'\"]+")
+_SHOWN_CHARS = 300
+_ADVICE = {401: "check the API key", 403: "check the key's permissions", 404: "check the base URL and the model"}
+_ADVICE |= {429: "over quota or limit"}
+
+
+def refusal_words(refusal: HandshakeRefused, key: Secret) -> str:
+    """Return what a refused upgrade means, as the end of a sentence: advice, then the server's words."""
+    parts = [part for part in (_ADVICE.get(refusal.status), said(_message(refusal.body), key)) if part]
+    return f": {': '.join(parts)}" if parts else ""
+
+
+def said(message: str | None, key: Secret) -> str:
+    """Return a server's words without keys; "" for none."""
+    return printable(_KEY.sub("sk-***", (message or "").replace(key.reveal(), "***")), _SHOWN_CHARS)
+
+
+def _message(body: bytes) -> str | None:
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    error = answer.get("error") if isinstance(answer, dict) else None
+    message = error.get("message") if isinstance(error, dict) else None
+    return message if isinstance(message, str) else None
