@@ -20,8 +20,10 @@ Pure: no Trio, no sockets; time is an argument.  Used by engine/call.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
+
+import attrs
 
 from voicecore import events as ev
 from voicecore import facts
@@ -33,7 +35,7 @@ from voicecore.turns.opening import Opening, OpeningStep, Purpose
 from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.turns.playout import EchoKind, FirstHeard, Played
 from voicecore.turns.protection import Deaf, Lifted
-from voicecore.turns.responses import Phase, RequestLost
+from voicecore.turns.responses import Phase, RequestLost, ResponseSettings
 from voicecore.turns.settings import ConversationSettings
 from voicecore.turns.speech import BARGED_IN, AgentSpeech, Done, Generated, Said, TextEvent, Unheard
 from voicecore.turns.telling import Teller
@@ -44,7 +46,6 @@ _NO_LOCKOUT = (ev.Lockout.NONE, ev.LockState.NOT_ASKED)
 NOT_AS_ASKED = "is not as asked for"
 _NO_SUCH_TOOL = '{"error": "there is no such tool"}'
 
-
 Handler = Callable[[Any, Any, float], list[Order]]
 """A method of Conversation for one kind of event."""
 
@@ -54,7 +55,7 @@ class Conversation:
 
     def __init__(self, leg_format: AudioFormat, began_at: float, settings: ConversationSettings | None = None) -> None:
         self.settings = given = settings or ConversationSettings()
-        self.speech = AgentSpeech(leg_format, given.playout, given.responses, given.barge_in.after_cut)
+        self.speech = AgentSpeech(leg_format, given.playout, _patient(given), given.barge_in.after_cut)
         self.log = TurnLog()
         self.openings: list[Opening] = []
         """The first message, then one for an answering machine: two at most."""
@@ -83,9 +84,19 @@ class Conversation:
         *,
         lockout: tuple[ev.Lockout, ev.LockState] = _NO_LOCKOUT,
         asked: bool = False,
+        unasked: Collection[str] = (),
     ) -> list[Order]:
-        """The session can be spoken to; ``asked``: the first message was asked for while the phone rang."""
+        """The session can be spoken to.
+
+        Args:
+            capabilities: What it does by itself.
+            now: Seconds.
+            lockout: What it was opened with, and what became of that.
+            asked: The first message was asked for while the phone rang.
+            unasked: Responses that it began by itself meanwhile; nothing of them is to be heard.
+        """
         self.taking.capabilities, self._lockout = capabilities, lockout
+        self.speech.responses.disown(unasked)
         if self._opening is None:
             return self._after([], now)
         return self._after(self._opened(self._opening.session_ready(*lockout, now, asked=asked), now), now)
@@ -110,6 +121,11 @@ class Conversation:
         passed, steps = self._opening.hear(audio, now)
         orders = self._opened(steps, now)
         return self._after([ev.AppendCallerAudio(passed), *orders] if passed else orders, now)
+
+    @property
+    def message_waited_for_since(self) -> float | None:
+        """Since when the caller has been waiting to hear the message that is due; None: nobody waits."""
+        return self._opening.waiting_since if self._opening is not None else None
 
     @property
     def is_opening(self) -> bool:
@@ -166,7 +182,7 @@ class Conversation:
         if not step.acknowledged:
             told = "the provider did not confirm turn detection"
             orders += self._teller.problem("unlock_unacknowledged", told, now)
-        return orders + self._carry(self.taking.release(now), now)
+        return orders
 
     def _deaf(self, step: Deaf, now: float) -> list[Order]:
         orders: list[Order] = [*self._teller.problem("turn_detection_refused", step.why, now)]
@@ -218,6 +234,7 @@ class Conversation:
         return [told, *self._carry(self.taking.caller_words(event.item_id, now, complete=True), now)]
 
     def _response_started(self, event: ev.ResponseStarted, now: float) -> list[Order]:
+        event = self.speech.responses.named(event, may_be_own=self.taking.session_owes_reply)
         orders = self._carry([*self.speech.responses.started(event, now)], now)
         if self.speech.responses.admits(event.response_id):
             self.taking.response_began(event)
@@ -229,13 +246,11 @@ class Conversation:
     def _agent_audio(self, event: ev.AgentAudio, now: float) -> list[Order]:
         if not self.speech.admit(event, now):
             return []
-        if self._opening is not None:
-            self._opening.audio(event.response_id, event.item_id, now)
         dropped = self.speech.dropped_bytes["no_room"]
         orders = self._carry(self.speech.play(event, now), now)
         if self.speech.dropped_bytes["no_room"] != dropped:
             self.problems["playout_full"] += 1
-        return orders
+        return orders + self._opened(self._opening.audio(event, now), now) if self._opening is not None else orders
 
     def _agent_audio_ended(self, event: ev.AgentAudioEnded, now: float) -> list[Order]:
         return self._carry(self.speech.settled(self.speech.playout.finish(event.item_id)), now)
@@ -281,9 +296,9 @@ class Conversation:
         orders: list[Order] = [*self._teller.problem(code, event.message, now)]
         if event.severity is ev.Severity.FATAL:
             return [*orders, EndCall(facts.EndCause.SESSION_LOST, f"the provider ended the session: {code}")]
-        if self._opening is not None:
-            orders += self._opened(self._opening.refused(event.request_id, code, now), now)
         busy = event.severity is ev.Severity.BUSY
+        if self._opening is not None:
+            orders += self._opened(self._opening.refused(event.request_id, code, now, busy=busy), now)
         if busy or event.request_id is not None:
             orders += self._carry([*self.speech.responses.refused(event.request_id, now, busy=busy)], now)
         if busy and event.request_id is None and self._opening is None:
@@ -310,7 +325,7 @@ class Conversation:
         return told + self._carry(steps, now)
 
     def _digit(self, event: ev.DigitPressed, now: float) -> list[Order]:
-        due = self._opening is not None and self._opening.protects
+        due = self._opening is not None and self._opening.bars_keys
         later = self._opening is not None
         return self._carry(self.taking.pressed(event.digit, now, may_stop=not due, later=later), now)
 
@@ -489,3 +504,10 @@ class Conversation:
         ev.LegMessageIgnored: _ignored,
         ev.LegStarted: _ignored,
     }
+
+
+def _patient(settings: ConversationSettings) -> ResponseSettings:
+    """Return the deadlines of responses: none that would end a message within its own limit."""
+    given, message = settings.responses, settings.first_message
+    announced_s = given.announced_s if message is None else max(given.announced_s, settings.policy.announced_s)
+    return attrs.evolve(given, announced_s=announced_s)
