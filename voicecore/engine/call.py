@@ -196,10 +196,8 @@ class Call:
         self.session = OpenedSession(session.session_id, open_s, now - self.began_at, source, path)
         self.tell(SessionReady(now - self.began_at, session.session_id, open_s, path, source))
         lockout = (self.lockout, session.lock)
-        ready = self.conversation.session_ready(
-            session.capabilities, now, lockout=lockout, asked=asked, unasked=unasked
-        )
-        self._carry(ready)
+        self.conversation.speech.responses.disown(unasked)
+        self._carry(self.conversation.session_ready(session.capabilities, now, lockout=lockout, asked=asked))
         self._wake()
 
     def listen(self, events: Sequence[SessionEvent]) -> None:

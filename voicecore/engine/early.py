@@ -69,7 +69,8 @@ class EarlyTalk:
         self._request_id = request_id
         self._asked: str | None = None  # the response that answers it
         self._kept: list[SessionEvent] = []  # bounded by the keeper
-        self._unasked: dict[str, bool] = {}  # response id -> whether it still runs; bounded by what comes in
+        self._unasked: dict[str, None] = {}  # response ids, in order; bounded by what comes in
+        self._running: set[str] = set()  # those of them that have not ended
         self._turn_is_open = False
 
     @property
@@ -79,7 +80,7 @@ class EarlyTalk:
 
     def events(self) -> list[SessionEvent]:
         """Return what the call is to hear of, in order; also of what was stopped and has not ended yet."""
-        return [*self._kept, *(ResponseStarted(each) for each, runs in self._unasked.items() if runs)]
+        return [*self._kept, *(ResponseStarted(each) for each in self._unasked if each in self._running)]
 
     def take(self, event: SessionEvent) -> tuple[bool, list[SessionOrder]]:
         """Take one event; return whether it is kept, and what the session is to be told."""
@@ -108,10 +109,11 @@ class EarlyTalk:
         orders: list[SessionOrder] = []
         if response_id not in self._unasked:
             self._turn_is_open = False  # this is its answer
-            self._unasked[response_id] = True
+            self._unasked[response_id] = None
+            self._running.add(response_id)
             orders.append(CancelResponse(response_id))
         if isinstance(event, ResponseEnded):
-            self._unasked[response_id] = False
+            self._running.discard(response_id)
         if isinstance(event, AgentItemAdded):
             orders.append(DeleteItem(event.item_id))
         return orders

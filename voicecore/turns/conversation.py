@@ -20,10 +20,8 @@ Pure: no Trio, no sockets; time is an argument.  Used by engine/call.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
-
-import attrs
 
 from voicecore import events as ev
 from voicecore import facts
@@ -35,7 +33,7 @@ from voicecore.turns.opening import Opening, OpeningStep, Purpose
 from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.turns.playout import EchoKind, FirstHeard, Played
 from voicecore.turns.protection import Deaf, Lifted
-from voicecore.turns.responses import Phase, RequestLost, ResponseSettings
+from voicecore.turns.responses import Phase, RequestLost
 from voicecore.turns.settings import ConversationSettings
 from voicecore.turns.speech import BARGED_IN, AgentSpeech, Done, Generated, Said, TextEvent, Unheard
 from voicecore.turns.telling import Teller
@@ -46,6 +44,7 @@ _NO_LOCKOUT = (ev.Lockout.NONE, ev.LockState.NOT_ASKED)
 NOT_AS_ASKED = "is not as asked for"
 _NO_SUCH_TOOL = '{"error": "there is no such tool"}'
 
+
 Handler = Callable[[Any, Any, float], list[Order]]
 """A method of Conversation for one kind of event."""
 
@@ -55,7 +54,7 @@ class Conversation:
 
     def __init__(self, leg_format: AudioFormat, began_at: float, settings: ConversationSettings | None = None) -> None:
         self.settings = given = settings or ConversationSettings()
-        self.speech = AgentSpeech(leg_format, given.playout, _patient(given), given.barge_in.after_cut)
+        self.speech = AgentSpeech(leg_format, given.playout, given.response_limits, given.barge_in.after_cut)
         self.log = TurnLog()
         self.openings: list[Opening] = []
         """The first message, then one for an answering machine: two at most."""
@@ -84,19 +83,9 @@ class Conversation:
         *,
         lockout: tuple[ev.Lockout, ev.LockState] = _NO_LOCKOUT,
         asked: bool = False,
-        unasked: Collection[str] = (),
     ) -> list[Order]:
-        """The session can be spoken to.
-
-        Args:
-            capabilities: What it does by itself.
-            now: Seconds.
-            lockout: What it was opened with, and what became of that.
-            asked: The first message was asked for while the phone rang.
-            unasked: Responses that it began by itself meanwhile; nothing of them is to be heard.
-        """
+        """The session can be spoken to; ``asked``: the first message was asked for while the phone rang."""
         self.taking.capabilities, self._lockout = capabilities, lockout
-        self.speech.responses.disown(unasked)
         if self._opening is None:
             return self._after([], now)
         return self._after(self._opened(self._opening.session_ready(*lockout, now, asked=asked), now), now)
@@ -504,10 +493,3 @@ class Conversation:
         ev.LegMessageIgnored: _ignored,
         ev.LegStarted: _ignored,
     }
-
-
-def _patient(settings: ConversationSettings) -> ResponseSettings:
-    """Return the deadlines of responses: none that would end a message within its own limit."""
-    given, message = settings.responses, settings.first_message
-    announced_s = given.announced_s if message is None else max(given.announced_s, settings.policy.announced_s)
-    return attrs.evolve(given, announced_s=announced_s)

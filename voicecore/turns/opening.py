@@ -64,6 +64,14 @@ class Purpose(enum.Enum):
     MACHINE = "machine-message"  #: left on an answering machine; then the call is over
 
 
+class _Reach(enum.Enum):
+    """How far the beginning of the present try has come."""
+
+    UNSENT = "unsent"
+    SENT = "sent"
+    HEARD = "heard"
+
+
 _UNJUDGED_S = GateSettings().on_s - BLOCK_S  #: speech that is no longer than this our ear has not noticed
 
 OpeningStep = SpeechStep | CutMessage | MessageOver | Lifted | Deaf
@@ -120,8 +128,7 @@ class Opening:
         self._dangers = Dangers()
         self._protected_by = "nothing"
         self._caller_since: float | None = None
-        self._audible = False
-        self._is_heard = False  # the beginning of the present try
+        self._reach = _Reach.UNSENT
         if is_silent:
             self.message.losses.append(SILENT)
             self.trace.note("engine", "the message's own audio is silent; the session is to speak it", began_at)
@@ -178,7 +185,7 @@ class Opening:
     def answers_turns(self) -> bool:
         """Whether the message is the answer to a caller turn that ends now: the caller's own greeting, turn 0."""
         invited = self.policy.speaks_first is not SpeaksFirst.AGENT
-        return self.message.phase is Phase.WAITING or (invited and not self._audible)
+        return self.message.phase is Phase.WAITING or (invited and self._reach is _Reach.UNSENT)
 
     @property
     def protects(self) -> bool:
@@ -195,7 +202,8 @@ class Opening:
         """Since when the caller has been waiting for the message's first audio; None: not, or not any more."""
         invited = self.policy.speaks_first is SpeaksFirst.CALLER or self._caller_since is not None
         is_callers = self.message.phase is Phase.WAITING and invited
-        return None if self._audible or is_callers or self.message.over is not None else self._waiting_since
+        waits = self._reach is _Reach.UNSENT and self.message.over is None and not is_callers
+        return self._waiting_since if waits else None
 
     # --- the session -------------------------------------------------------------------
 
@@ -251,7 +259,7 @@ class Opening:
 
     def plays_at(self) -> float:
         """Return from when audio may be sent: asked before its first frame, for a caller may have begun to speak."""
-        if self._audible or self.message.over is not None:
+        if self._reach is not _Reach.UNSENT or self.message.over is not None:
             return float("-inf")
         free_at = self._began_at + self.policy.lead_in_s
         if self.policy.speaks_first is SpeaksFirst.WHOEVER and self._caller_since is not None:
@@ -260,14 +268,15 @@ class Opening:
 
     def audible(self, response_id: str, now: float) -> None:
         """The first audio of something was sent."""
-        if self.message.owns(response_id) and not self._audible:
-            self._audible = True
+        if self.message.owns(response_id) and self._reach is _Reach.UNSENT:
+            self._reach = _Reach.SENT
             self.trace.note("engine", "the message's first audio was sent", now)
 
     def first_heard(self, response_id: str, now: float) -> list[OpeningStep]:
         """The mark behind an item's first audio came back."""
         self.message.first_heard(response_id, now)
-        self._is_heard = self._is_heard or self.message.owns(response_id)
+        if self.message.owns(response_id):
+            self._reach = _Reach.HEARD
         return self._beginning_heard(now)
 
     def played(self, response_id: str, item_id: str, mark: str | None, now: float) -> list[OpeningStep]:
@@ -339,7 +348,7 @@ class Opening:
 
     def _beginning_heard(self, now: float) -> list[OpeningStep]:
         """End the protection where its beginning was all that had to be heard; silence is none."""
-        heard = self._is_heard and self.message.has_sound
+        heard = self._reach is _Reach.HEARD and self.message.has_sound
         if not heard or self.policy.protection is not ProtectionRule.FIRST_AUDIO:
             return []
         return self._protected(self.protection.first_heard(now))
@@ -394,8 +403,7 @@ class Opening:
         return message_request(self.message.message, request_id)
 
     def _cut(self, step: CutMessage, now: float) -> list[OpeningStep]:
-        self._audible, self._waiting_since = False, now
-        self._is_heard = False
+        self._reach, self._waiting_since = _Reach.UNSENT, now
         if self.message.over is None:  # the next try is protected like this one
             self.protection.unheard_again(now)
         steps: list[OpeningStep] = []

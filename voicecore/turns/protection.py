@@ -90,7 +90,7 @@ class _Message(enum.Enum):
 
 
 class _Held(enum.Enum):
-    """What our ear makes of the caller audio that is held."""
+    """What our own ear makes of the caller, and of the caller audio that is held."""
 
     NOTHING = "nothing"
     SAID = "said"  #: speech that is over
@@ -136,12 +136,10 @@ class Protection:
         self._message = _Message.UNHEARD
         self._lockout = Lockout.NONE
         self._rule = CallerAudioRule.HOLD
-        self._speaking = False
-        self._said = False  # somebody has spoken in what is held
+        self._held = _Held.NOTHING
         self._appended = False  # what was held lies in the provider's buffer, where it may not be a turn yet
         self._deadline: float | None = None
         self._unlocks = 0
-        self._acknowledged = True
         self._otherwise: str | None = None  # what was wrong with the last echo of a restore
 
     # --- its life -----------------------------------------------------------------
@@ -150,7 +148,6 @@ class Protection:
         """Protect from here on; ``rule`` says what becomes of caller audio."""
         self.phase = ProtectionPhase.ON
         self._rule = rule
-        self._said = self._speaking or (self._said and self._gate.held_bytes > 0)
         # Forwarding relies on the lockout alone: not before it is known to be in force.
         self._gate.set(CallerAudioRule.HOLD if rule is CallerAudioRule.FORWARD else rule)
         self._trace.note("engine", f"the message is protected; caller audio: {rule.value}", now)
@@ -198,13 +195,13 @@ class Protection:
 
     def caller_began(self, now: float) -> None:
         """The caller began to speak."""
-        self._speaking = self._said = True
+        self._held = _Held.SPEAKING
         if self.phase is ProtectionPhase.CLOSED:
             self._deadline = now + self._settings.talk_over_s
 
     def caller_stopped(self, now: float) -> list[ProtectionStep]:
         """The caller has stopped speaking."""
-        self._speaking = False
+        self._held = _Held.SAID if self._gate.rule is CallerAudioRule.HOLD else _Held.NOTHING
         if self.phase is ProtectionPhase.CLOSED:
             self._deadline = None
         return self._judge(_Moment.LIFTED, now) if self.phase is ProtectionPhase.OFFSET_DUE else []
@@ -229,7 +226,7 @@ class Protection:
         if self.phase is not ProtectionPhase.RESTORING or event.lock is LockState.IN_FORCE:
             return []  # the late echo of the opening is not the answer to the restore
         if event.lock is LockState.LIFTED:
-            return self._restored(now, acknowledged=True)
+            return self._restored(now)
         self._otherwise = f"its echo says otherwise: {', '.join(event.differences)}"
         return []
 
@@ -259,7 +256,7 @@ class Protection:
         if self.phase is ProtectionPhase.COMMITTING:
             return self._restore(now) if self._message is _Message.OVER else self._close(now)
         if self._otherwise is None:
-            return self._restored(now, acknowledged=False)
+            return self._restored(now)
         return self._again(self._otherwise, now)
 
     @property
@@ -292,13 +289,6 @@ class Protection:
     @property
     def _request_id(self) -> str:
         return f"unlock-{self._unlocks}"
-
-    @property
-    def _held(self) -> _Held:
-        if self._speaking:
-            return _Held.SPEAKING
-        said = self._said and self._gate.rule is CallerAudioRule.HOLD
-        return _Held.SAID if said else _Held.NOTHING
 
     @property
     def _is_deaf(self) -> bool:
@@ -341,7 +331,7 @@ class Protection:
 
     def _close(self, now: float) -> list[ProtectionStep]:
         self.phase = ProtectionPhase.CLOSED
-        self._deadline = now + self._settings.talk_over_s if self._speaking else None
+        self._deadline = now + self._settings.talk_over_s if self._held is _Held.SPEAKING else None
         self._trace.note("engine", "what the caller has said waits for the end of the message", now)
         return []
 
@@ -371,10 +361,9 @@ class Protection:
         self._trace.note("engine", "the real turn detection is asked for", now)
         return [Unlock(self._request_id)]
 
-    def _restored(self, now: float, *, acknowledged: bool) -> list[ProtectionStep]:
+    def _restored(self, now: float) -> list[ProtectionStep]:
         self._lockout = Lockout.NONE  # nothing more is owed, whatever is still echoed
         self._deadline = None
-        self._acknowledged = acknowledged
         if self._message is _Message.UNHEARD:
             self.begin(self._rule, now)
             return []
@@ -383,7 +372,6 @@ class Protection:
     def _again(self, why: str, now: float) -> list[ProtectionStep]:
         if self._unlocks < _TRIES:
             return self._restore(now)
-        self._acknowledged = False
         return [*self._off(now), Deaf(why)]
 
     def _off(self, now: float) -> list[ProtectionStep]:
@@ -393,10 +381,12 @@ class Protection:
         held = self._take()
         self._gate.set(CallerAudioRule.FORWARD)
         self._trace.note("engine", f"the caller is heard again; {len(held)} bytes had been held", now)
-        return [*self._released(held), Lifted(self._acknowledged)]
+        acknowledged = self._unlocks == 0 or self.lock is LockState.LIFTED
+        return [*self._released(held), Lifted(acknowledged)]
 
     def _take(self) -> bytes:
-        self._said = self._speaking
+        if self._held is _Held.SAID:
+            self._held = _Held.NOTHING
         return self._gate.take()
 
     @staticmethod

@@ -124,7 +124,7 @@ async def test_a_silent_greeting_does_not_count_as_heard(
 
 
 async def test_a_greeting_that_breaks_off_is_protected_again_at_the_next_try(autojump_clock: MockClock) -> None:
-    """Its beginning was heard; the caller wonders aloud; the second try is heard whole, and then the caller answered."""
+    """Its beginning was heard; the caller wonders aloud; the second try is heard whole, and the caller answered."""
     script = Script(replies=(FIRST, FIRST, ANSWER), hears=TALK.hears)
     behaviour = Behaviour(responses={1: ResponseFault.FAILED}, pace=Pace(first_delta_s=1.2, speed=1.5))
     async with house(script, behaviour, agent__first_message=GREETING) as it:

@@ -158,10 +158,10 @@ def test_a_slow_provider_is_not_a_lost_one() -> None:
     it.hears(ev.ResponseStarted("r1", it.asked[0]))
     it.passes(17.0)
     assert (it.asked, it.ordered(ev.CancelResponse)) == (["first-message-1"], [])
-    assert it.machine.message_waited_for_since == 0.0
+    waited_for = [it.machine.message_waited_for_since]
     it.says("r1", request=it.asked[0])
     it.passes(0.1)
-    assert it.machine.message_waited_for_since is None
+    assert [*waited_for, it.machine.message_waited_for_since] == [0.0, None]
     it.passes(3.0)
     assert it.report.fate is MessageFate.HEARD
 
