@@ -25,6 +25,7 @@ import trio
 
 from voicecore.audio.convert import converter
 from voicecore.audio.formats import PCM16_24K, PCMU_8K
+from voicecore.audio.level import has_sound
 from voicecore.audio.wav import read_wav
 from voicecore.carriers.twilio import TwilioAccount, TwilioControl, TwilioDialler, TwilioInbound, TwilioRest
 from voicecore.config import (
@@ -232,11 +233,13 @@ async def _ready_speech(world: World, path: Path | None) -> ReadySpeech | None:
     try:
         audio_format, samples = read_wav(await world.files.read_whole(path))
         converter(audio_format, PCMU_8K)  # whether it can be played at all
-        return ReadySpeech(samples, audio_format)
     except OSError as error:
         raise ConfigError("agent.first_message_file", f"cannot be read: {error.strerror}") from error
     except (LocalProtocolError, ValueError) as error:
         raise ConfigError("agent.first_message_file", str(error)) from error
+    if not has_sound(samples, audio_format):
+        raise ConfigError("agent.first_message_file", "is silent from beginning to end")
+    return ReadySpeech(samples, audio_format)
 
 
 def _agent(settings: Settings, ready: ReadySpeech | None) -> Agent:
@@ -301,6 +304,8 @@ def _policy(settings: AgentSettings, default: FirstMessagePolicy) -> FirstMessag
         hello_s=settings.hello_wait_ms / 1000,
         lead_in_s=settings.lead_in_ms / 1000,
         prepared=settings.prepare_first_message,
+        first_audio_s=settings.message_answer_ms / 1000,
+        announced_s=settings.message_audio_ms / 1000,
     )
 
 

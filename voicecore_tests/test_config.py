@@ -345,6 +345,24 @@ def test_a_setting_without_effect_is_an_error(detection: str, key: str, value: o
 # --- settings made in Python ----------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("given_too", "said"),
+    [
+        ({"agent.first_message": None}, "without agent.first_message"),
+        ({"agent.first_message_file": "hello.wav"}, "where agent.first_message_file is played"),
+        ({"agent.speaks_first": "caller"}, 'while agent.speaks_first is "caller"'),
+    ],
+)
+def test_a_message_is_not_prepared_where_that_has_no_effect(given_too: dict[str, object], said: str) -> None:
+    """Refused, not ignored: who sets it believes that it does something."""
+    source = WHOLE if given_too.get("agent.first_message", "") is not None else WHOLE.replace("first_message", "#")
+    (error,) = Settings.problems(source, NO_ENVIRONMENT, {"agent.prepare_first_message": True, **given_too})
+    assert (error.key, str(error)) == (
+        "agent.prepare_first_message",
+        f"agent.prepare_first_message: has no effect {said}",
+    )
+
+
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_setting_says_what_it_may_be(section: type[attrs.AttrsInstance]) -> None:
     """A field without a kind could not be set by anybody, and would not be checked."""

@@ -100,10 +100,24 @@ class AgentSettings:
     """Pause between pick-up and the first message: some lines lose their first moments."""
     prepare_first_message: bool = attrs.field(default=False, validator=kinds.SWITCH)
     """Generate it while the phone rings: at once at pick-up, and paid for where nobody answers."""
+    message_answer_ms: int = attrs.field(default=6000, validator=kinds.whole(1, WAIT_LIMIT_MS))
+    """How long a request for it may go without any answer before it is asked for again."""
+    message_audio_ms: int = attrs.field(default=20_000, validator=kinds.whole(1, WAIT_LIMIT_MS))
+    """How long a response that the model has begun may take to the first audio: a slow model is not a lost one."""
 
     def __attrs_post_init__(self) -> None:
         if self.first_message_file is not None and self.first_message is None:
             raise ConfigError("agent.first_message", "missing; a recorded first message needs its words too")
+        if self.prepare_first_message and (why := self._why_not_prepared()) is not None:
+            raise ConfigError("agent.prepare_first_message", f"has no effect {why}")
+
+    def _why_not_prepared(self) -> str | None:
+        """Return why nothing could be generated while the phone rings."""
+        if self.first_message is None:
+            return "without agent.first_message"
+        if self.first_message_file is not None:
+            return "where agent.first_message_file is played"
+        return 'while agent.speaks_first is "caller"' if self.speaks_first == "caller" else None
 
 
 @attrs.frozen(kw_only=True)

@@ -14,7 +14,7 @@ it, for a moment at most: silence first, then the history.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Literal
 
@@ -172,9 +172,18 @@ class Call:
     # --- the session ------------------------------------------------------
 
     def session_opened(
-        self, session: Session, open_s: float, source: Literal["adopted", "cold"] = "cold", *, asked: bool = False
+        self,
+        session: Session,
+        open_s: float,
+        source: Literal["adopted", "cold"] = "cold",
+        *,
+        asked: bool = False,
+        unasked: Collection[str] = (),
     ) -> None:
-        """The session is ready: choose the audio path, greet; ``asked``: the greeting was asked for before pick-up."""
+        """The session is ready: choose the audio path, greet.
+
+        ``asked``: the greeting was asked for before pick-up; ``unasked``: responses that were not.
+        """
         now = self._world.now()
         self._to_session = converter(self.leg_format, session.caller_format)
         self._from_session = converter(session.agent_format, self.leg_format)
@@ -187,6 +196,7 @@ class Call:
         self.session = OpenedSession(session.session_id, open_s, now - self.began_at, source, path)
         self.tell(SessionReady(now - self.began_at, session.session_id, open_s, path, source))
         lockout = (self.lockout, session.lock)
+        self.conversation.speech.responses.disown(unasked)
         self._carry(self.conversation.session_ready(session.capabilities, now, lockout=lockout, asked=asked))
         self._wake()
 

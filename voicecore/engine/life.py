@@ -46,7 +46,7 @@ from voicecore.errors import (
 from voicecore.events import RequestResponse
 from voicecore.facts import CallBegan, EndCause, Fact, ParkingFate, ProblemSeen, SessionParked
 from voicecore.ports import Brief, CallControl, Dialler, DialOrder, Leg, Provider
-from voicecore.turns.first_message import Message
+from voicecore.turns.first_message import Message, SpeaksFirst
 from voicecore.turns.opening import prepared_request
 from voicecore.world import World
 
@@ -159,9 +159,9 @@ def _park(entry: CallEntry, parts: LifeParts) -> ParkedSession | None:
 
 def _prepared(entry: CallEntry) -> RequestResponse | None:
     """Return the request for a first message that is to be generated while the phone rings."""
-    agent = entry.agent
+    agent, policy = entry.agent, entry.agent.policy_for(entry.direction)
     spoken = agent.first_message is not None and agent.first_message_audio is None
-    if not spoken or not agent.policy_for(entry.direction).prepared:
+    if not spoken or not policy.prepared or policy.speaks_first is SpeaksFirst.CALLER:
         return None
     return prepared_request(Message(agent.first_message or ""))
 

@@ -54,7 +54,7 @@ class Conversation:
 
     def __init__(self, leg_format: AudioFormat, began_at: float, settings: ConversationSettings | None = None) -> None:
         self.settings = given = settings or ConversationSettings()
-        self.speech = AgentSpeech(leg_format, given.playout, given.responses, given.barge_in.after_cut)
+        self.speech = AgentSpeech(leg_format, given.playout, given.response_limits, given.barge_in.after_cut)
         self.log = TurnLog()
         self.openings: list[Opening] = []
         """The first message, then one for an answering machine: two at most."""
@@ -110,6 +110,11 @@ class Conversation:
         passed, steps = self._opening.hear(audio, now)
         orders = self._opened(steps, now)
         return self._after([ev.AppendCallerAudio(passed), *orders] if passed else orders, now)
+
+    @property
+    def message_waited_for_since(self) -> float | None:
+        """Since when the caller has been waiting to hear the message that is due; None: nobody waits."""
+        return self._opening.waiting_since if self._opening is not None else None
 
     @property
     def is_opening(self) -> bool:
@@ -168,7 +173,7 @@ class Conversation:
         if not step.acknowledged:
             told = "the provider did not confirm turn detection"
             orders += self._teller.problem("unlock_unacknowledged", told, now)
-        return orders + self._carry(self.taking.release(now), now)
+        return orders
 
     def _deaf(self, step: Deaf, now: float) -> list[Order]:
         orders: list[Order] = [*self._teller.problem("turn_detection_refused", step.why, now)]
@@ -221,6 +226,7 @@ class Conversation:
         return [told, *self._carry(self.taking.caller_words(event.item_id, now, complete=True), now)]
 
     def _response_started(self, event: ev.ResponseStarted, now: float) -> list[Order]:
+        event = self.speech.responses.named(event, may_be_own=self.taking.session_owes_reply)
         orders = self._carry([*self.speech.responses.started(event, now)], now)
         if self.speech.responses.admits(event.response_id):
             self.taking.response_began(event)
@@ -232,13 +238,11 @@ class Conversation:
     def _agent_audio(self, event: ev.AgentAudio, now: float) -> list[Order]:
         if not self.speech.admit(event, now):
             return []
-        if self._opening is not None:
-            self._opening.audio(event.response_id, event.item_id, now)
         dropped = self.speech.dropped_bytes["no_room"]
         orders = self._carry(self.speech.play(event, now), now)
         if self.speech.dropped_bytes["no_room"] != dropped:
             self.problems["playout_full"] += 1
-        return orders
+        return orders + self._opened(self._opening.audio(event, now), now) if self._opening is not None else orders
 
     def _agent_audio_ended(self, event: ev.AgentAudioEnded, now: float) -> list[Order]:
         return self._carry(self.speech.settled(self.speech.playout.finish(event.item_id)), now)
@@ -284,9 +288,9 @@ class Conversation:
         orders: list[Order] = [*self._teller.problem(code, event.message, now)]
         if event.severity is ev.Severity.FATAL:
             return [*orders, EndCall(facts.EndCause.SESSION_LOST, f"the provider ended the session: {code}")]
-        if self._opening is not None:
-            orders += self._opened(self._opening.refused(event.request_id, code, now), now)
         busy = event.severity is ev.Severity.BUSY
+        if self._opening is not None:
+            orders += self._opened(self._opening.refused(event.request_id, code, now, busy=busy), now)
         if busy or event.request_id is not None:
             orders += self._carry([*self.speech.responses.refused(event.request_id, now, busy=busy)], now)
         if busy and event.request_id is None and self._opening is None:
@@ -313,7 +317,7 @@ class Conversation:
         return told + self._carry(steps, now)
 
     def _digit(self, event: ev.DigitPressed, now: float) -> list[Order]:
-        due = self._opening is not None and self._opening.protects
+        due = self._opening is not None and self._opening.bars_keys
         later = self._opening is not None
         return self._carry(self.taking.pressed(event.digit, now, may_stop=not due, later=later), now)
 

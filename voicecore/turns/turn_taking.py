@@ -159,6 +159,8 @@ class TurnTaking:
         """Nothing is to be said before the caller is answered any more."""
         if not self.turns.release(now) or self.floor.state is Floor.OVER:
             return []
+        if self.turns.speaking_since is not None and self._session_replies:
+            return []  # the session answers the turn that comes of it, and what is open with it
         self.floor.handle(Move.CALLER_DONE)
         return self.want_reply(now, by_us=True)
 
@@ -285,6 +287,11 @@ class TurnTaking:
     @property
     def _session_replies(self) -> bool:
         return self.capabilities is not None and self.capabilities.replies
+
+    @property
+    def session_owes_reply(self) -> bool:
+        """Whether the session has a reason to begin a response by itself: a turn that it is to answer."""
+        return self._session_replies and any(not item_id.startswith(KEYS) for item_id in self.turns.open)
 
     @property
     def _session_interrupts(self) -> bool:

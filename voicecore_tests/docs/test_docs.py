@@ -53,7 +53,7 @@ async def test_the_strategy_that_is_printed_decides() -> None:
 @pytest.mark.parametrize("block", blocks("toml"), ids=str)
 def test_configuration_blocks_load(block: Block) -> None:
     """Every example of a configuration is one, or a part of one."""
-    beside = FROM_THE_SHELL if "[agent]" in block.text else BESIDE_A_PART
+    beside = FROM_THE_SHELL if "[carriers.twilio]" in block.text else BESIDE_A_PART
     assert Settings.problems(block.text, beside) == []
 
 

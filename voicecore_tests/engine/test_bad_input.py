@@ -41,7 +41,7 @@ async def test_fault_cw_bad_messages_of_the_carrier_change_nothing(
     assert [entry.text for entry in it.report.transcript] == WHOLE
     assert it.report.outcome is EndCause.CALLER_HUNG_UP
     assert (it.report.media.leg_messages_ignored > 0) is ignored
-    assert bytes(line.sent_audio).startswith(bytes(it.session.session.caller_audio))
+    assert bytes(it.session.session.caller_audio) in bytes(line.sent_audio)  # held silence before it may be dropped
 
 
 async def test_fault_cw_a_carrier_that_sends_nothing_but_nonsense_ends_its_call(autojump_clock: MockClock) -> None:

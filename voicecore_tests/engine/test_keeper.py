@@ -223,7 +223,7 @@ async def test_a15_what_was_sent_before_pick_up_travels_with_the_session(autojum
 async def test_speech_before_pick_up_is_bounded(autojump_clock: MockClock) -> None:
     """A session that says more than there is room for is given up."""
     async with lot(prepared_limit_s=2.0) as it:
-        parked = it.park()
+        parked = it.park(first=RequestResponse(request_id="first"))
         await settled()
         it.provider.sessions[0].says(AgentAudio("r1", "i1", bytes(8000 * 3)))
         await settled()

@@ -110,7 +110,7 @@ class Pickup:
 
     # --- what came of it -----------------------------------------------------------
 
-    def ordered(self, kind: type) -> list[Order]:
+    def ordered(self, kind: type | tuple[type, ...]) -> list[Order]:
         return [order for _, order in self.orders if isinstance(order, kind)]
 
     @property

@@ -168,13 +168,17 @@ class TurnTakingMachine(RuleBasedStateMachine):
     @rule(by=st.sampled_from(["request", "itself", "unannounced"]))
     @precondition(lambda self: self.running is None)
     def response_starts(self, by: str) -> None:
+        """By itself a session has to have a reason: otherwise it is a server that gives no ids back."""
         self.responses += 1
         self.running = f"r{self.responses}"
-        request = next(iter(self.talk.requests), None)
+        request = next(iter(self.talk.requests), "")
+        is_answer = not self.talk.ids_given and not self.talk.machine.taking.session_owes_reply
         if by == "unannounced":
             self.audio_comes(3)
         else:
-            self.talk.hears(ev.ResponseStarted(self.running, request if by == "request" else None))
+            self.talk.hears(ev.ResponseStarted(self.running, (request or None) if by == "request" else None))
+            if by == "itself" and is_answer:
+                self.talk.requests.pop(next(reversed(self.talk.requests), ""), None)
 
     @rule(by=st.sampled_from(["request", "itself", "unannounced"]), frames=st.sampled_from([10, 50, 150]))
     @precondition(lambda self: self.running is None)

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import re
 
-import orjson
-
-from voicecore.errors import HandshakeRefused, printable
+from voicecore.errors import HandshakeRefused, RemoteProtocolError, printable
 from voicecore.secrets import Secret
+from voicecore.wire.fields import parse_object
+from voicecore.wire.openai_realtime.codec import PEER
 
 _KEY = re.compile(r"\bsk-[^\s'\"]+")
 _SHOWN_CHARS = 300
@@ -37,9 +37,6 @@ def said(message: str | None, key: Secret) -> str:
 
 def _message(body: bytes) -> str | None:
     try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return parse_object(body, PEER).child("error").text("message")
+    except RemoteProtocolError:
         return None
-    error = answer.get("error") if isinstance(answer, dict) else None
-    message = error.get("message") if isinstance(error, dict) else None
-    return message if isinstance(message, str) else None

@@ -30,6 +30,7 @@ from voicecore.simulation.provider_twin.script import (
     Reply,
     Samples,
     Script,
+    Silence,
     Tone,
     ToolCall,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "Samples",
     "Script",
     "ScriptedVad",
+    "Silence",
     "Tone",
     "ToolCall",
     "Transcribing",

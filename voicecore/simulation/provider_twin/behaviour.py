@@ -184,3 +184,7 @@ class Behaviour:
     """Put an event of an unheard-of type behind every n-th event."""
     malformed_every: int | None = None
     """Put text that is not JSON, or not an event, behind every n-th event."""
+    gives_metadata_back: bool = True
+    """Show the `metadata` of a request in its response; some servers and gateways leave it out."""
+    speaks_unasked_s: tuple[float, ...] = ()
+    """Begin a response of its own accord so many seconds after `session.created`, where none runs."""
