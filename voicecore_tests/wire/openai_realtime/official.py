@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent, ResponseAudioDeltaEvent
 from pydantic import BaseModel, TypeAdapter
 
+from voicecore.wire.fields import LARGEST_WHOLE
+
 JsonObject = dict[str, Any]
 
 _CLIENT_EVENTS: TypeAdapter[Any] = TypeAdapter(RealtimeClientEvent)
@@ -104,7 +106,7 @@ _COMPOUNDS: Mapping[Any, Callable[[tuple[Any, ...]], st.SearchStrategy[Any]]] = 
 
 _SCALARS: Mapping[Any, st.SearchStrategy[Any]] = {
     str: st.text(max_size=12),
-    int: st.integers(0, 2**53),
+    int: st.integers(0, LARGEST_WHOLE),
     float: st.floats(0, 1e6) | st.integers(0, 10_000),
     bool: st.booleans(),
     object: json_values(3),
