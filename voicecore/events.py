@@ -175,10 +175,11 @@ class TokenUsage:
 
 @attrs.frozen
 class CallerSpeechStarted:
-    """The provider heard the caller begin; ``item_id`` is the turn this will become."""
+    """The provider heard the caller begin; ``item_id`` is the turn this will become, "" where it does not say."""
 
     item_id: str
-    at_ms: int
+    at_ms: int | None = None
+    """In the audio that it was given; None: it does not say."""
 
 
 @attrs.frozen
@@ -186,7 +187,7 @@ class CallerSpeechStopped:
     """The provider heard the caller end (its silence window included)."""
 
     item_id: str
-    at_ms: int
+    at_ms: int | None = None
 
 
 @attrs.frozen
@@ -348,7 +349,7 @@ class SessionProblem:
 
 @attrs.frozen
 class SessionNotice:
-    """Something worth one log line and nothing else: an unknown event, an old name."""
+    """Something worth one log line and nothing else: an unknown event, an old name, a field that was ignored."""
 
     name: str
     why: str

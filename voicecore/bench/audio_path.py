@@ -71,12 +71,10 @@ def _provider(audio: bytes, delta: bytes) -> Iterator[Step]:
         event_id="event_" + "0" * 21,
         response_id="resp_" + "0" * 21,
         item_id="item_" + "0" * 21,
-        output_index=0,
-        content_index=0,
         delta=delta,
     )
     fields = {**attrs.asdict(event), "delta": _base64(delta)}
-    text = orjson.dumps({"type": event.wire_name, **fields}).decode()
+    text = orjson.dumps({"type": event.wire_name, **fields, "output_index": 0, "content_index": 0}).decode()
     yield Step("OpenAI, receive", "delta of 200 ms, µ-law", lambda: codec.receive(text), [event])
     append = orjson.dumps({"type": "input_audio_buffer.append", "audio": _base64(audio)}).decode()
     yield Step("OpenAI, append", f"message of {_FRAME}", lambda: encode(InputAudioAppend(audio=audio)), append)

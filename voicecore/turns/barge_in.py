@@ -173,7 +173,7 @@ class BargeIn:
     ) -> Decision | None:
         """Some words of the caller are known: all those so far of this item; None: they will stay unknown."""
         case = self._open
-        if case is None or item_id not in case.items:
+        if case is None or not {item_id, ""} & set(case.items):  # "": a sound of which the session did not say
             return None
         case.words[item_id] = words
         if complete:

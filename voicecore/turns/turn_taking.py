@@ -82,9 +82,9 @@ class TurnTaking:
     def caller_started(self, event: ev.CallerSpeechStarted, now: float, *, may_stop: bool) -> list[Step]:
         """Take an onset; ``may_stop``: nothing protects what the agent says."""
         self.floor.handle(Move.CALLER_SPOKE)
-        self.turns.speech_started(now, event.item_id)
+        self.turns.speech_started(now, event.item_id or None)
         self._declined = None
-        steps: list[Step] = [Tell(facts.CallerStarted(self._teller.at(now), event.item_id, event.at_ms / 1000))]
+        steps: list[Step] = [Tell(facts.CallerStarted(self._teller.at(now), event.item_id, _seconds(event.at_ms)))]
         if not may_stop:
             return steps
         if self._speech.audible_since is None:
@@ -106,7 +106,7 @@ class TurnTaking:
         """Take the end of speech."""
         self.turns.speech_stopped(now)
         silence_s = self.capabilities.silence_s if self.capabilities is not None else None
-        told = facts.CallerStopped(self._teller.at(now), event.item_id, event.at_ms / 1000, silence_s)
+        told = facts.CallerStopped(self._teller.at(now), event.item_id, _seconds(event.at_ms), silence_s)
         return [Tell(told), *self.decided(self.barge_in.stopped(now), now)]
 
     def caller_words(self, item_id: str, now: float, *, complete: bool) -> list[Step]:
@@ -369,3 +369,7 @@ class TurnTaking:
         asked = self._speech.responses.phase is not Phase.IDLE
         under_way = later or asked or self._speech.playout.speaking or self.barge_in.is_open
         return [] if under_way else self.reply_lost("no_reply", now)
+
+
+def _seconds(at_ms: int | None) -> float | None:
+    return None if at_ms is None else at_ms / 1000

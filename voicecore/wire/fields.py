@@ -3,6 +3,10 @@
 Rule 1: whatever is wrong becomes a `RemoteProtocolError` that names the field by
 its dotted path; no other exception leaves this module.
 Rule 2: a message shows nothing of a payload, and only the head of other values.
+Rule 3: a field that can be spared is read by `Fields.spare`: wrong, it becomes its
+default, and is noted; absent and null say nothing.
+Rule 4: a fast reader beside this one reads no field that this one does not need,
+so that the two cannot disagree about it; `fast_reader` makes one.
 
 JSON by orjson: it refuses NaN, lone surrogates and nesting beyond 1,024, never
 recurses on the Python side, and costs a third of the standard library's time
@@ -14,12 +18,19 @@ Used by every codec in wire/.
 from __future__ import annotations
 
 import binascii
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
+import msgspec
 import orjson
 
 from voicecore.errors import RemoteProtocolError
+
+T = TypeVar("T")
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+
+LARGEST_WHOLE: Final = 10**10
+"""Of a count, of milliseconds or of Unix seconds; a thousand million of these still fit 64 bits when added up."""
 
 _SHOWN_CHARS = 40
 _COUNT_DIGITS = 18
@@ -40,15 +51,30 @@ def parse_object(text: str | bytes, peer: str) -> Fields:
     return Fields(value, peer)
 
 
+def fast_reader(shape: type[StructT]) -> Callable[[str], StructT | None]:
+    """Return a function that reads one shape of message in one step; None for whatever is not exactly that."""
+    decode = msgspec.json.Decoder(shape).decode
+
+    def read(text: str) -> StructT | None:
+        try:
+            return decode(text)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):  # the last one: some 1,000 levels of nesting
+            return None
+
+    return read
+
+
 class Fields:
     """One JSON object of a message; every reader raises RemoteProtocolError naming the field."""
 
-    __slots__ = ("_path", "peer", "raw")
+    __slots__ = ("_path", "noted", "peer", "raw")
 
-    def __init__(self, raw: Mapping[str, Any], peer: str, path: str = "") -> None:
+    def __init__(self, raw: Mapping[str, Any], peer: str, path: str = "", noted: dict[str, str] | None = None) -> None:
         self.raw = raw
         """The object itself, unchecked."""
         self.peer = peer
+        self.noted = {} if noted is None else noted
+        """The problem of each field that was not read as it stands, by its path; one for all objects of a message."""
         self._path = path
 
     def __contains__(self, name: str) -> bool:
@@ -65,6 +91,26 @@ class Fields:
         shown = "" if value is None or isinstance(value, dict | list) else str(value)[:_SHOWN_CHARS]
         return RemoteProtocolError(problem, peer=self.peer, field=self.path(name), excerpt=shown)
 
+    # --- values that can be spared -------------------------------------------
+
+    def spare(self, take: Callable[[Fields, str], T], name: str, default: T) -> T:
+        """Return what ``take`` reads; the default where the field is absent, null or, which is noted, wrong."""
+        if self.raw.get(name) is None:
+            return default
+        try:
+            return take(self, name)
+        except RemoteProtocolError as error:
+            self.noted.setdefault(error.field, error.problem)
+            return default
+
+    def note(self, name: str, problem: str) -> None:
+        """Note that a field was not read as it stands."""
+        self.noted.setdefault(self.path(name), problem)
+
+    def inside(self, name: str) -> Fields:
+        """Return an object that can be spared; an empty one in its place."""
+        return self.spare(Fields.child, name, Fields({}, self.peer, self.path(name), self.noted))
+
     # --- values that must be there ------------------------------------------
 
     def text(self, name: str) -> str:
@@ -78,6 +124,17 @@ class Fields:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
         raise self._wrong(name, value, "an integer")
+
+    def whole(self, name: str) -> int:
+        """Return a whole number from 0 to `LARGEST_WHOLE`, however it is written; a fraction is cut off, and noted."""
+        value = self.raw.get(name)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise self._wrong(name, value, "a whole number")
+        if not 0 <= value <= LARGEST_WHOLE:
+            raise self.wrong(name, f"must be from 0 to {LARGEST_WHOLE}")
+        if value != int(value):
+            self.note(name, "has a fraction, which is cut off")
+        return int(value)
 
     def number(self, name: str) -> float:
         value = self.raw.get(name)
@@ -113,7 +170,7 @@ class Fields:
     def child(self, name: str) -> Fields:
         value = self.raw.get(name)
         if isinstance(value, dict):
-            return Fields(value, self.peer, self.path(name))
+            return Fields(value, self.peer, self.path(name), self.noted)
         raise self._wrong(name, value, "an object")
 
     def children(self, name: str) -> list[Fields]:
@@ -125,8 +182,41 @@ class Fields:
         for index, item in enumerate(value):
             if not isinstance(item, dict):
                 raise self.wrong(f"{name}.{index}", "must be an object")
-            found.append(Fields(item, self.peer, f"{self.path(name)}.{index}"))
+            found.append(Fields(item, self.peer, f"{self.path(name)}.{index}", self.noted))
         return found
+
+    def entries(self, name: str, read: Callable[[Fields], T]) -> tuple[T, ...]:
+        """Return a list of objects as ``read`` has them; what is none of them is left out, and noted."""
+        value = self.raw.get(name)
+        if not isinstance(value, list):
+            raise self._wrong(name, value, "a list")
+        path = f"{self.path(name)}[]"
+        found = []
+        for item in value:
+            if not isinstance(item, dict):
+                self.noted.setdefault(path, "must be an object")
+                continue
+            try:
+                found.append(read(Fields(item, self.peer, path, self.noted)))
+            except RemoteProtocolError as error:
+                self.noted.setdefault(error.field, error.problem)
+        return tuple(found)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return a list of texts; what is none is left out, and noted."""
+        value = self.raw.get(name)
+        if not isinstance(value, list):
+            raise self._wrong(name, value, "a list of texts")
+        if not all(isinstance(each, str) for each in value):
+            self.note(name, "holds what is no text")
+        return tuple(each for each in value if isinstance(each, str))
+
+    def texts_by_name(self, name: str) -> Mapping[str, str]:
+        """Return an object of texts; what is none is left out, and noted without its name, which is the peer's."""
+        held = self.child(name).raw
+        if not all(isinstance(each, str) for each in held.values()):
+            self.note(name, "holds what is no text")
+        return {key: each for key, each in held.items() if isinstance(each, str)}
 
     # --- values that may be absent or null --------------------------------------
 

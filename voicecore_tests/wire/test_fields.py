@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicecore.errors import RemoteProtocolError
-from voicecore.wire.fields import Fields, parse_object
+from voicecore.wire.fields import LARGEST_WHOLE, Fields, parse_object
 
 READERS: dict[str, Callable[[Fields, str], Any]] = {
     "text": Fields.text,
@@ -20,6 +21,9 @@ READERS: dict[str, Callable[[Fields, str], Any]] = {
     "number": Fields.number,
     "boolean": Fields.boolean,
     "count": Fields.count,
+    "whole": Fields.whole,
+    "texts": Fields.texts,
+    "texts_by_name": Fields.texts_by_name,
     "base64": Fields.base64,
     "child": Fields.child,
     "children": Fields.children,
@@ -130,6 +134,35 @@ def test_an_error_shows_only_the_head_of_a_value() -> None:
         parse_object(orjson.dumps({"a": "\n\x1b[31m" + "x" * 5000}), "p").integer("a")
     assert len(str(error.value)) < 200
     assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("value", "whole", "noted"),
+    [(0, 0, False), (40.0, 40, False), (40.7, 40, True), (LARGEST_WHOLE, LARGEST_WHOLE, False)],
+)
+def test_a_whole_number_may_be_written_as_any_number(value: object, whole: int, noted: bool) -> None:
+    """A fraction is cut off, and noted."""
+    fields = parse_object(orjson.dumps({"a": value}), "p")
+    assert (fields.whole("a"), bool(fields.noted)) == (whole, noted)
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, LARGEST_WHOLE + 1, 2**63, 2**200, "9", True, [], None])
+def test_a_number_out_of_all_bounds_is_no_whole_number(value: object) -> None:
+    """So that sums of them can always be written."""
+    fields = parse_object(json.dumps({"a": value}), "p")
+    with pytest.raises(RemoteProtocolError):
+        fields.whole("a")
+    assert fields.spare(Fields.whole, "a", 7) == 7
+    assert list(fields.noted) == ([] if value is None else ["a"])
+
+
+def test_what_is_noted_further_in_is_noted_for_the_whole_message() -> None:
+    """By its whole path, once."""
+    fields = parse_object('{"a":{"b":{"c":5}},"d":5}', "p")
+    fields.inside("a").inside("b").spare(Fields.text, "c", None)
+    fields.child("a").child("b").spare(Fields.boolean, "c", None)
+    fields.inside("d").inside("e").spare(Fields.text, "f", None)
+    assert fields.noted == {"a.b.c": "must be a text", "d": "must be an object"}
 
 
 @given(JSON, st.sampled_from(sorted(READERS)), st.text(max_size=6))

@@ -11,9 +11,10 @@ Rule 3: an acknowledgement that does not come in time does not end the opening
 where the peer is alive: updates are applied in their order, and a caller is
 waiting.  What was asked for is then assumed, the lockout is not relied on, and a
 late echo is still compared.
-Rule 4: an echo with other formats than were asked for may be ahead of the update:
-it is asked for again, bounded, because guessing a format wrong is noise for the
-whole call; what is echoed in the end is obeyed.
+Rule 4: an echo that names other formats than were asked for may be ahead of the
+update: it is asked for again, bounded, because guessing a format wrong is noise for
+the whole call; what is echoed in the end is obeyed, or refused where it cannot be
+converted.  An echo that names none says nothing: what was asked for holds.
 
 Facts: OpenAI Realtime, sections session.update rules and first-message lockout.
 Used by settings.py.
@@ -46,6 +47,7 @@ from voicecore.wire.openai_realtime import (
     EffectiveConfig,
     ErrorClass,
     ErrorReported,
+    ForeignFormat,
     Outlook,
     RealtimeCodec,
     SessionConfig,
@@ -148,6 +150,7 @@ class _Opening:
                 raise
             config, refusal = plan.unlocked, str(refused)
             updated = await self._settle(config, UNLOCKED_ID)
+        _refuse_foreign_formats(updated)
         return OpenAISession(
             self._socket,
             self._codec,
@@ -195,12 +198,20 @@ class _Opening:
         """Raise for what ends the opening; an error without an id, while one update is out, is that update's."""
         error = event.error
         where = f" ({error.param})" if error.param else ""
-        words = f"{PEER} refused the session: {error.code or error.type}{where}: {said(error.message, self._key)}"
+        words = said(error.message, self._key)
+        named = ": ".join(part for part in (f"{error.code or error.type or ''}{where}".strip(), words) if part)
+        words = f"{PEER} refused the session: {named or 'it gave no reason'}"
         if classify_error(error.code, error.type, error.message) is ErrorClass.FATAL:
             raise ProviderRefused(words, code=error.code)
         if event_id and error.event_id in {None, event_id}:
             self._early.remove(event)
             raise _UpdateRefused(words, code=error.code)
+
+
+def _refuse_foreign_formats(echo: EffectiveConfig | None) -> None:
+    for echoed in (echo.input_format, echo.output_format) if echo is not None else ():
+        if isinstance(echoed, ForeignFormat):
+            raise ProviderRefused(f"{PEER} speaks {echoed.name}, which cannot be converted; ask for another format")
 
 
 def _not_opened(lost: ConnectionLost) -> ProviderRefused | ProviderUnavailable:

@@ -1,11 +1,14 @@
 """An open session with OpenAI Realtime: events out, orders in, and what its configuration has become.
 
-Rule 1: the echo is the truth: formats come from it, and a difference from what
-was asked for is told, not guessed away.
+Rule 1: the echo is the truth where it speaks: formats come from it, and a difference
+from what was asked for is told, not guessed away.  What it leaves out holds.
 Rule 2: an update's answer does not carry our id; it is recognised by what it
 echoes: the real turn detection, or the lockout of an opening that is
 acknowledged late.
 Rule 3: a malformed event is told and skipped; only the socket's end ends a session.
+Rule 4: formats are judged once, at the opening.  Afterwards only another format than
+the one in force is news: it is told, and followed by converting, so that what the
+session announced stays true; one that cannot be converted is the end.
 
 Implements `voicecore.ports.Session`; made by opening.py.
 """
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from voicecore.audio.convert import Converter, converter
 from voicecore.audio.formats import AudioFormat
 from voicecore.errors import ConnectionLost, RemoteProtocolError, SessionLost
 from voicecore.events import (
@@ -34,8 +38,11 @@ from voicecore.providers.openai_realtime.incoming import Translator
 from voicecore.providers.openai_realtime.outgoing import to_wire
 from voicecore.wire.openai_realtime import (
     DetectionKind,
+    EchoedFormat,
+    EchoedTurnDetection,
     EffectiveConfig,
     ErrorReported,
+    ForeignFormat,
     RealtimeCodec,
     ServerEvent,
     SessionConfig,
@@ -53,7 +60,9 @@ PEER = "OpenAI Realtime"
 UPDATE_ID = "voicecore-session"  #: of the update that configures a session
 UNLOCKED_ID = "voicecore-session-unlocked"  #: of the same without a lockout that was refused
 _OPENING_IDS = frozenset({UPDATE_ID, UNLOCKED_ID})
-FORMATS = frozenset({"audio.input.format", "audio.output.format"})
+_INPUT, _OUTPUT = "audio.input.format", "audio.output.format"
+FORMATS = frozenset({_INPUT, _OUTPUT})
+_TURN_DETECTION = "audio.input.turn_detection"
 
 
 class OpenAISession:
@@ -80,9 +89,12 @@ class OpenAISession:
         self._unlocked = unlocked
         self._unacknowledged = echo is None
         self._lock = _lock(asked, lockout, echo, refusal)
-        self._caller_format = (echo and echo.input_format) or asked.input_format
-        self._agent_format = (echo and echo.output_format) or asked.output_format
-        self._capabilities = _capabilities(unlocked if echo is None else asked, echo)
+        self._caller_format = _in_force(echo.input_format if echo else None, asked.input_format)
+        self._agent_format = _in_force(echo.output_format if echo else None, asked.output_format)
+        self._formats = {_INPUT: self._caller_format, _OUTPUT: self._agent_format}  # what is on the wire now
+        self._to_server: Converter | None = None  # where that has become another than was announced
+        holds = lockout is Lockout.NONE
+        self._capabilities = _capabilities(unlocked if echo is None else asked, echo, asked_holds=holds)
         self._translator = Translator(self._agent_format)
         self._waiting = self._translated(early)
         if refusal is not None:
@@ -137,23 +149,28 @@ class OpenAISession:
 
     async def send(self, order: SessionOrder) -> None:
         """See `voicecore.ports.Session`."""
+        encoded = self._encoded(order)
         try:
-            await self._socket.send(self._encoded(order))
+            if encoded is not None:
+                await self._socket.send(encoded)
         except ConnectionLost as lost:
             raise _ended(lost) from lost
 
     def send_nowait(self, order: SessionOrder) -> bool:
         """See `voicecore.ports.Session`."""
+        encoded = self._encoded(order)
         try:
-            return self._socket.send_nowait(self._encoded(order))
+            return encoded is None or self._socket.send_nowait(encoded)
         except ConnectionLost as lost:
             raise _ended(lost) from lost
 
     # --- inside --------------------------------------------------------------------
 
-    def _encoded(self, order: SessionOrder) -> str:
+    def _encoded(self, order: SessionOrder) -> str | None:
+        """Return an order's frame; None where nothing is left to be sent of it yet."""
         if isinstance(order, AppendCallerAudio):  # nearly every one
-            return encode_append(order.audio)
+            audio = order.audio if self._to_server is None else self._to_server.convert(order.audio)
+            return encode_append(audio) if audio else None
         if isinstance(order, Unlock):
             event_id = order.request_id
             return encode(TurnDetectionUpdate(turn_detection=self._unlocked.turn_detection, event_id=event_id))
@@ -163,7 +180,7 @@ class OpenAISession:
         events: list[SessionEvent] = []
         for event in read:
             if isinstance(event, SessionUpdated):
-                events.append(self._echoed(event.session))
+                events += self._echoed(event.session)
             elif self._unacknowledged and isinstance(event, ErrorReported) and event.error.event_id in _OPENING_IDS:
                 why = "the configuration was refused, later than it was waited for"
                 events.append(SessionProblem(code=event.error.code, message=why, severity=Severity.FATAL))
@@ -171,19 +188,41 @@ class OpenAISession:
                 events += self._translator.translate(event)
         return events
 
-    def _echoed(self, echo: EffectiveConfig) -> SessionEvent:
+    def _echoed(self, echo: EffectiveConfig) -> list[SessionEvent]:
         """Judge a configuration that was echoed after the opening."""
         late, self._unacknowledged = self._unacknowledged, False
-        unlike = differences(self._unlocked, echo)
-        if late and unlike and not differences(self._asked, echo):
-            lock, unlike = LockState.IN_FORCE, []
+        lock, unlike = self._judged(echo, late=late)
+        self._capabilities = _capabilities(self._unlocked, echo, asked_holds=lock is LockState.LIFTED)
+        told = SessionReconfigured(capabilities=self._capabilities, lock=lock, differences=tuple(unlike))
+        return [*self._followed(_INPUT, echo.input_format), *self._followed(_OUTPUT, echo.output_format), told]
+
+    def _judged(self, echo: EffectiveConfig, *, late: bool) -> tuple[LockState, list[str]]:
+        """Return what an echo says of the lockout, and where else it is not what was asked for, formats apart.
+
+        ``late``: it may answer the opening as well as what was sent since.
+        """
+        if late and not _detection_differs(self._asked, echo) and _detection_differs(self._unlocked, echo):
+            return LockState.IN_FORCE, _unlike(self._asked, echo)
+        unlike = _unlike(self._unlocked, echo)
+        if echo.turn_detection.kind is DetectionKind.NOT_ECHOED and not late:  # updates are applied whole, or refused
+            return LockState.LIFTED, [key for key in unlike if key != _TURN_DETECTION]
+        return LockState.UNPROVEN if _detection_differs(self._unlocked, echo) else LockState.LIFTED, unlike
+
+    def _followed(self, key: str, echoed: EchoedFormat) -> list[SessionEvent]:
+        """Follow a format that is another than the one in force."""
+        before = self._formats[key]
+        if echoed is None or echoed == before:
+            return []
+        if isinstance(echoed, ForeignFormat):
+            why = f"{key} has become {echoed.name}, which cannot be converted"
+            return [SessionProblem(code="audio_format", message=why, severity=Severity.FATAL)]
+        self._formats[key] = echoed
+        if key == _INPUT:
+            same = echoed == self._caller_format
+            self._to_server = None if same else converter(self._caller_format, echoed)
         else:
-            lock = LockState.UNPROVEN if unlike else LockState.LIFTED
-        if FORMATS & set(unlike):
-            why = "the audio is in another format than was asked for"
-            return SessionProblem(code="audio_format", message=why, severity=Severity.FATAL)
-        self._capabilities = _capabilities(self._unlocked, echo)
-        return SessionReconfigured(capabilities=self._capabilities, lock=lock, differences=tuple(unlike))
+            self._translator.follow(echoed)
+        return [SessionNotice(key, f"has become {echoed} where {before} was in force; converted from here on")]
 
 
 def decoded(codec: RealtimeCodec, text: str) -> list[Read]:
@@ -194,27 +233,45 @@ def decoded(codec: RealtimeCodec, text: str) -> list[Read]:
         return [malformed]
 
 
+def _in_force(echoed: EchoedFormat, asked: AudioFormat) -> AudioFormat:
+    """Return the format of a session that was opened; an opening whose echo names a foreign one is refused before."""
+    return echoed if isinstance(echoed, AudioFormat) else asked
+
+
+def _unlike(wanted: SessionConfig, echo: EffectiveConfig) -> list[str]:
+    return [key for key in differences(wanted, echo) if key not in FORMATS]
+
+
+def _detection_differs(wanted: SessionConfig, echo: EffectiveConfig) -> bool:
+    return any(key.startswith(_TURN_DETECTION) for key in differences(wanted, echo))
+
+
 def _lock(asked: SessionConfig, lockout: Lockout, echo: EffectiveConfig | None, refusal: str | None) -> LockState:
     if lockout is Lockout.NONE:
         return LockState.NOT_ASKED
     if refusal is not None:
         return LockState.REFUSED
-    unlike = ["session.updated"] if echo is None else differences(asked, echo)
-    proved = not any("turn_detection" in key for key in unlike) and echo is not None
+    proved = echo is not None and not _detection_differs(asked, echo)
     return LockState.IN_FORCE if proved else LockState.UNPROVEN
 
 
-def _capabilities(asked: SessionConfig, echo: EffectiveConfig | None) -> Capabilities:
-    """Return what the session does by itself; without an echo, the most that it might do."""
+def _capabilities(asked: SessionConfig, echo: EffectiveConfig | None, *, asked_holds: bool) -> Capabilities:
+    """Return what the session does by itself; without an echo, the most that it might do.
+
+    ``asked_holds``: what an echo leaves out about turn detection is as was asked for.
+    """
     detection = None if echo is None else echo.turn_detection
+    if detection is not None and detection.kind is DetectionKind.NOT_ECHOED and asked_holds:
+        detection = EchoedTurnDetection.as_asked(asked.turn_detection)
     detects = detection is None or detection.kind is not DetectionKind.OFF
     silence_ms = None if detection is None else detection.silence_duration_ms
+    transcribes = None if echo is None else echo.transcribes
     return Capabilities(
         detects_turns=detects,
         replies=detects and (detection is None or detection.create_response),
         interrupts=detects and (detection is None or detection.interrupt_response),
         speaks=asked.output_modality != "text",
-        transcribes_caller=echo is None or echo.transcription_model is not None,
+        transcribes_caller=bool(asked.transcription) if transcribes is None else transcribes,
         silence_s=None if silence_ms is None else silence_ms / 1000,
     )
 

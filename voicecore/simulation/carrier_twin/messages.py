@@ -11,7 +11,6 @@ Facts: Twilio sheet, sections 3, 4 and 12.  Pure.  Used by line.py.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -99,11 +98,11 @@ def read_application(text: str, stream_sid: str) -> FromApplication | str:
     """Return a message of the application, or the code of what Twilio complains about."""
     try:
         message = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "31951: not JSON"
-    if not isinstance(message, dict) or message.get("event") not in _KEYS:
+    event = message.get("event") if isinstance(message, dict) else None
+    if not isinstance(event, str) or event not in _KEYS:
         return "31951: unknown event"
-    event: str = message["event"]
     if set(message) != _KEYS[event]:
         return f"31951: {event} with missing or extra fields"
     if message["streamSid"] != stream_sid:
@@ -119,6 +118,6 @@ def _inner(event: str, inner: Any) -> FromApplication | str:
         return FromApplication("mark", name=inner[key])
     try:
         audio = base64.b64decode(inner[key], validate=True)
-    except binascii.Error:
+    except ValueError:  # of its own, or of text beyond ASCII
         return "31951: media that is not base64"
     return FromApplication("media", audio=audio) if audio else "31951: media without audio"

@@ -23,6 +23,17 @@ from voicecore.simulation.provider_twin.behaviour import (
 from voicecore.simulation.provider_twin.core import TwinSession
 from voicecore.simulation.provider_twin.items import Item
 from voicecore.simulation.provider_twin.ledger import Ledger, LedgerLine
+from voicecore.simulation.provider_twin.rewrites import (
+    READY_MADE,
+    Rewrite,
+    bare_responses,
+    deep_beside,
+    dropped,
+    echoed_formats,
+    flat_errors,
+    left_out,
+    replaced,
+)
 from voicecore.simulation.provider_twin.script import (
     Echo,
     NumberedFrames,
@@ -37,6 +48,7 @@ from voicecore.simulation.provider_twin.script import (
 from voicecore.simulation.provider_twin.server import ClientEvent, ProviderTwin, TwinConnection
 
 __all__ = [
+    "READY_MADE",
     "Behaviour",
     "ClientEvent",
     "Echo",
@@ -54,6 +66,7 @@ __all__ = [
     "Recorded",
     "Reply",
     "ResponseFault",
+    "Rewrite",
     "Samples",
     "Script",
     "ScriptedVad",
@@ -64,4 +77,11 @@ __all__ = [
     "TwinConnection",
     "TwinSession",
     "Updates",
+    "bare_responses",
+    "deep_beside",
+    "dropped",
+    "echoed_formats",
+    "flat_errors",
+    "left_out",
+    "replaced",
 ]

@@ -50,15 +50,16 @@ Piece = Words | Sound
 def cut_into_pieces(text: str, audio: bytes, audio_format: AudioFormat, pace: Pace, rng: random.Random) -> list[Piece]:
     """Return words and sound in the order in which they leave.
 
-    Pieces of sound are of random size in bytes, so that samples and frames are
-    split; each leaves with the burst that holds its first byte.  The words have
-    all left when half of the sound has.
+    Pieces of sound are of random size, so that frames are split, and samples too
+    where the pace says so; each leaves with the burst that holds its first byte.
+    The words have all left when half of the sound has.
     """
-    largest = max(1, audio_format.bytes_in(pace.largest_delta_s))
+    unit = 1 if pace.splits_samples else audio_format.sample_bytes
+    largest = max(1, audio_format.bytes_in(pace.largest_delta_s) // unit)
     sounds: list[Piece] = []
     begin = 0
     while begin < len(audio):
-        size = rng.randint(1, largest)
+        size = rng.randint(1, largest) * unit
         burst = math.floor(audio_format.seconds_in(begin) / pace.burst_s)
         sounds.append(Sound(burst * pace.burst_s / pace.speed, audio[begin : begin + size]))
         begin += size

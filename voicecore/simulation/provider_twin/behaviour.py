@@ -18,6 +18,8 @@ from collections.abc import Mapping
 
 import attrs
 
+from voicecore.simulation.provider_twin.rewrites import Rewrite
+
 SESSION_LIMIT_S = 3600.0  #: the real server's 60 minutes from the opening of the socket
 
 
@@ -70,6 +72,8 @@ class Updates:
     """Read the retired flat shape, with `session.type` or without, as what it once meant; the answer is the GA one."""
     ignores_flat_turn_detection: bool = False
     """Acknowledge an update with a flat `session.turn_detection`, and do nothing about that field."""
+    formats_from: Mapping[int, str] = attrs.field(factory=dict)
+    """From that update on, both formats are of this type, whatever is asked for; acknowledgements show it."""
     stale_idle_after_restore_s: float | None = None
     """Once the detection is on again: seconds until an idle timeout fires on what lies in the input buffer, whatever
     ``idle_timeout_ms`` says.  Not when the buffer was cleared before, and nothing was appended since."""
@@ -95,7 +99,9 @@ class Pace:
     burst_s: float = 0.6
     """Audio that leaves at one instant; the next burst follows ``burst_s / speed`` later."""
     largest_delta_s: float = 0.3
-    """Deltas are of uneven size, from one byte up to this much audio, and not aligned to samples or frames."""
+    """Deltas are of uneven size, from one sample up to this much audio, and not aligned to frames."""
+    splits_samples: bool = False
+    """Cut deltas anywhere, so that a PCM16 sample may be split between two of them."""
 
 
 @attrs.frozen
@@ -188,3 +194,5 @@ class Behaviour:
     """Show the `metadata` of a request in its response; some servers and gateways leave it out."""
     speaks_unasked_s: tuple[float, ...] = ()
     """Begin a response of its own accord so many seconds after `session.created`, where none runs."""
+    rewrites: tuple[Rewrite, ...] = ()
+    """What becomes of each event on its way out, one after the other; see rewrites.py."""

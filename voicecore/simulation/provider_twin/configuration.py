@@ -123,7 +123,7 @@ _TOOL_CHOICE = either(
 _MODALITIES = many(choice("audio", "text"))
 _MAX_TOKENS = either(lambda value, path: value if value == "inf" else whole(1, 4096)(value, path), anything)
 _REASONING = record({"effort": choice("minimal", "low", "medium", "high", "xhigh")})
-_PROMPT = nullable(record({"id": text, "version": text, "variables": anything}, required=("id",)))
+_PROMPT = nullable(record({"id": text, "version": nullable(text), "variables": anything}, required=("id",)))
 
 _SESSION = record(
     {

@@ -29,6 +29,7 @@ from voicecore.simulation.provider_twin.answering import Response
 from voicecore.simulation.provider_twin.behaviour import Behaviour, End, ScriptedVad
 from voicecore.simulation.provider_twin.items import AFTER, Conversation, check_item
 from voicecore.simulation.provider_twin.listening import CallerTurns, Room
+from voicecore.simulation.provider_twin.nulls import without_nulls
 from voicecore.simulation.provider_twin.outbox import Close, Cut, Outbox, Outgoing, Stall
 from voicecore.simulation.provider_twin.responding import Identity, Responder, Stage
 from voicecore.simulation.provider_twin.script import Echo, Script
@@ -39,7 +40,6 @@ from voicecore.simulation.provider_twin.shapes import (
     anything,
     audio_bytes,
     invalid_value,
-    nullable,
     record,
     text,
     whole,
@@ -249,6 +249,7 @@ class TwinSession:
         self._emit("error", error=error)
 
     def _handle(self, message: Any) -> None:
+        message = without_nulls(message)
         event_id = message.get("event_id") if isinstance(message, dict) else None
         try:
             shape, handler = self._handler(message)
@@ -287,9 +288,9 @@ class TwinSession:
                 self._truncate_item,
             ),
             "conversation.item.delete": (_event((item,), item_id=text), self._delete_item),
-            "response.create": (_event(response=nullable(anything)), self._create_response),
+            "response.create": (_event(response=anything), self._create_response),
             "response.cancel": (
-                _event(response_id=nullable(text)),
+                _event(response_id=text),
                 lambda message: self._responder.cancel(message.get("response_id"), self._now),
             ),
         }

@@ -1,8 +1,8 @@
 """What a session sends: events with their ids, and the acts that end or freeze its socket.
 
 Rule 1: event ids are unique; the order of emitting is the order on the wire.
-Rule 2: strange company (unknown, malformed, beta-named events) is added here, so
-that nothing else needs to know of it.
+Rule 2: strange company (unknown, malformed, beta-named events) is added here, and
+events are rewritten here, so that nothing else needs to know of it.
 
 Pure.  Used by core.py.
 """
@@ -104,8 +104,13 @@ class Outbox:
         return taken
 
     def _send(self, kind: str, fields: JsonObject) -> None:
-        event = {"type": kind, "event_id": self._new_id("event"), **fields}
-        self._waiting.append(SendEvent(event, orjson.dumps(event).decode()))
+        event: JsonObject | str | None = {"type": kind, "event_id": self._new_id("event"), **fields}
+        for rewrite in self._behaviour.rewrites:
+            event = rewrite(event) if isinstance(event, dict) else event
+        if isinstance(event, dict):
+            self._waiting.append(SendEvent(event, orjson.dumps(event).decode()))
+        elif event is not None:
+            self._waiting.append(SendText(event))
 
 
 def _falls_on(count: int, every: int | None) -> bool:

@@ -6,8 +6,9 @@ keeps it, or raises `Refused`.  Small shapes build large ones.
 Rule 1: a refusal carries the server's code and path; nothing is changed before
 the whole message has passed.
 Rule 2: an unknown key is `unknown_parameter`, a missing one
-`missing_required_parameter`, anything else `invalid_value`, each with its path.
-Rule 3: an explicit null stays a null.
+`missing_required_parameter`, a null where none may be `invalid_type`, anything else
+`invalid_value`, each with its path.
+Rule 3: an explicit null that may be stays a null; see also nulls.py.
 
 Codes: OpenAI Realtime, sections session.update rules and errors.
 Used by configuration.py, items.py and core.py.
@@ -133,9 +134,18 @@ def record(fields: Mapping[str, Shape], required: tuple[str, ...] = ()) -> Shape
         for key in value:
             if key not in fields:
                 raise Refused("unknown_parameter", f"Unknown parameter: '{_at(path, key)}'.", _at(path, key))
-        return {key: fields[key](each, _at(path, key)) for key, each in value.items()}
+        return {key: _field(fields[key], each, _at(path, key)) for key, each in value.items()}
 
     return check
+
+
+def _field(shape: Shape, value: Any, path: str) -> Any:
+    try:
+        return shape(value, path)
+    except Refused:
+        if value is None:
+            raise Refused("invalid_type", f"Invalid type for '{path}': got null instead of a value.", path) from None
+        raise
 
 
 def tagged(kinds: Mapping[str, Shape], tag: str = "type") -> Shape:

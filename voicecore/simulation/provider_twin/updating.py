@@ -68,14 +68,19 @@ class Configuration:
         professed = configuration.check_update(self._read(session), self.effective, voice_in_use=voice_in_use)
         self._taken += 1
         self._refuse_by_behaviour(_turn_detection(professed))
-        done = professed
         settings = self._desk.settings
+        done = professed = _with_format(professed, self._forced_format())
         if _turn_detection(professed) is None:
             if settings.echoes_null_but_keeps:
                 done = _without_turn_detection(professed)
             elif settings.ignores_null_turn_detection:
                 done = professed = _without_turn_detection(professed)
         self._plan(done, professed, now)
+
+    def _forced_format(self) -> str | None:
+        """Return the type of both formats by the newest of the behaviour's changes; None: what is asked for."""
+        forced = self._desk.settings.formats_from
+        return forced[max(begun)] if (begun := [number for number in forced if number <= self._taken]) else None
 
     def _read(self, session: Any) -> Any:
         settings = self._desk.settings
@@ -121,3 +126,12 @@ def _without_turn_detection(checked: JsonObject) -> JsonObject:
     left = copy.deepcopy(checked)
     del left["audio"]["input"]["turn_detection"]
     return left
+
+
+def _with_format(checked: JsonObject, wire_type: str | None) -> JsonObject:
+    if wire_type is None:
+        return checked
+    changed = copy.deepcopy(checked)
+    for side in ("input", "output"):
+        changed.setdefault("audio", {}).setdefault(side, {})["format"] = {"type": wire_type}
+    return changed

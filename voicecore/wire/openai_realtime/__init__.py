@@ -54,7 +54,8 @@ from voicecore.wire.openai_realtime.errors import (
     classify_error,
     classify_status,
 )
-from voicecore.wire.openai_realtime.items import Content, Item, Response, ResponseUsage
+from voicecore.wire.openai_realtime.formats import EchoedFormat, ForeignFormat
+from voicecore.wire.openai_realtime.items import Content, Item, Response, ResponseUsage, StatusDetails
 from voicecore.wire.openai_realtime.parts import (
     CustomVoice,
     NoiseReduction,
@@ -99,6 +100,7 @@ from voicecore.wire.openai_realtime.server_events import (
     DtmfReceived,
     ErrorDetail,
     ErrorReported,
+    FieldIgnored,
     IdleTimeoutTriggered,
     InputAudioCleared,
     InputAudioCommitted,
@@ -136,11 +138,14 @@ __all__ = [
     "CustomVoice",
     "DetectionKind",
     "DtmfReceived",
+    "EchoedFormat",
     "EchoedTurnDetection",
     "EffectiveConfig",
     "ErrorClass",
     "ErrorDetail",
     "ErrorReported",
+    "FieldIgnored",
+    "ForeignFormat",
     "FunctionArgumentsDelta",
     "FunctionArgumentsDone",
     "FunctionCall",
@@ -205,6 +210,7 @@ __all__ = [
     "SessionUpdated",
     "SpeechStarted",
     "SpeechStopped",
+    "StatusDetails",
     "SystemMessage",
     "Tool",
     "ToolChoice",

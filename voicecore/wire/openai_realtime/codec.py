@@ -2,13 +2,16 @@
 
 Rule 1: the table is made from the event classes; nothing is read that no class
 mentions, and no class is without its row.
-Rule 2: what is malformed is a `RemoteProtocolError` whose field begins with the
-event's name; what is unknown is `Unrecognised`.  Nothing else comes out.
-Rule 3: retired names of the beta are read as the present ones, and said once a
+Rule 2: any text, of any depth, is events or the one declared error: a
+`RemoteProtocolError` whose field begins with the event's name.  What is unknown is
+`Unrecognised`.
+Rule 3: a field that nobody needs costs nothing but a `FieldIgnored`; an id that is
+missing is filled in where only one can be meant (missing_ids.py).
+Rule 4: retired names of the beta are read as the present ones, and said once a
 connection: some deployments still send them.
-
-Rule 4: speech comes by the hundred and is read in one step; whatever is unusual
-about it is read once more, field by field, and named.
+Rule 5: speech comes by the hundred and is read in one step, wherever it says what it
+is; whatever is unusual about it is read once more, field by field, and named.
+Rule 6: names that the server made up are cut, and bounded in number.
 
 Writing is `encode` in client_events.py; it has no state.
 
@@ -24,19 +27,19 @@ from typing import Final, Literal
 
 import msgspec
 
-from voicecore.wire.fields import Fields, parse_object
+from voicecore.errors import RemoteProtocolError
+from voicecore.wire.fields import Fields, fast_reader, parse_object
 from voicecore.wire.openai_realtime import response_events, server_events
-from voicecore.wire.openai_realtime.effective import EffectiveConfig
-from voicecore.wire.openai_realtime.items import (
-    Item,
-    TranscribedDuration,
-    TranscribedTokens,
-    TranscriptionUsage,
-    UnknownUsage,
-)
+from voicecore.wire.openai_realtime.missing_ids import UnderWay
 from voicecore.wire.openai_realtime.response_events import OutputAudioDelta
-from voicecore.wire.openai_realtime.schema import Schema
-from voicecore.wire.openai_realtime.server_events import BetaNameUsed, ServerEvent, Unrecognised, WireEvent
+from voicecore.wire.openai_realtime.server_events import (
+    BetaNameUsed,
+    FieldIgnored,
+    ServerEvent,
+    Unrecognised,
+    WireEvent,
+)
+from voicecore.wire.openai_realtime.shapes import SCHEMA
 
 PEER: Final = "OpenAI Realtime"
 """How errors name the other side."""
@@ -52,117 +55,90 @@ BETA_NAMES: Final[Mapping[str, str]] = {
 }
 """Retired event names and the present ones."""
 
-_ITEM_TYPES: Final = frozenset(
-    {
-        "message",
-        "function_call",
-        "function_call_output",
-        "mcp_call",
-        "mcp_list_tools",
-        "mcp_approval_request",
-        "mcp_approval_response",
-    }
-)
-
-
 _DELTA: Final = f'"{OutputAudioDelta.wire_name}"'
-_HEAD_CHARS: Final = 120  #: within which a message says its type, as a rule
+_MOST_NAMES: Final = 64  #: of ignored fields, and of unknown events, that a connection is told of by name
+_LONGEST_NAME: Final = 80
+_OTHERS: Final = "others"
 
 
 class _Delta(msgspec.Struct):
-    """Speech as the schema has it: 1.5 µs for 200 ms of it, base64 included, where `Fields` takes 5."""
+    """Speech with all that is read of it: 1.5 µs for 200 ms of it, base64 included, where `Fields` takes 5."""
 
     type: Literal["response.output_audio.delta"]
     response_id: str
     item_id: str
-    output_index: int
-    content_index: int
     delta: bytes
     event_id: str | None = None
 
 
-_read_delta: Final = msgspec.json.Decoder(_Delta).decode
+_read_delta: Final = fast_reader(_Delta)
 
 
 class RealtimeCodec:
-    """Reads one connection. Remembers only which retired names it has reported: at most `BETA_NAMES`."""
+    """Reads one connection. Remembers which names it has told, and the ids of what is under way; both bounded."""
 
     def __init__(self) -> None:
-        self._reported: set[str] = set()
+        self._reported: set[str] = set()  # at most `BETA_NAMES`
+        self._fields = _Names()
+        self._events = _Names()
+        self._under_way = UnderWay()
 
     def receive(self, text: str | bytes) -> list[ServerEvent]:
-        """Return what one text frame says: one event, after a `BetaNameUsed` where that is due.
+        """Return what one text frame says: one event, after what is to be told about how it was read.
 
         Raises:
             RemoteProtocolError: Not a JSON object, no ``type``, or a field that
-                is missing or wrong. The next frame may be read all the same.
+                is needed is missing or wrong. The next frame may be read all the same.
         """
-        if isinstance(text, str) and _DELTA in text[:_HEAD_CHARS] and (delta := _read_usual_delta(text)) is not None:
-            return [delta]
+        if isinstance(text, str) and _DELTA in text and (read := _read_delta(text)) is not None:
+            return [
+                OutputAudioDelta(
+                    event_id=read.event_id, response_id=read.response_id, item_id=read.item_id, delta=read.delta
+                )
+            ]
         frame = parse_object(text, PEER)
         name = frame.text("type")
-        read = _READERS.get(name)
-        if read is not None:
-            return [read(Fields(frame.raw, PEER, name))]
-        if name not in BETA_NAMES:
-            return [Unrecognised(name)]
-        return self._receive_beta(name, Fields(frame.raw, PEER, name))
+        canonical = BETA_NAMES.get(name, name)
+        kind = EVENT_CLASSES.get(canonical)
+        if kind is None:
+            return [Unrecognised(self._events.bounded(name))]
+        fields = Fields(frame.raw, PEER, name)
+        event = self._read(kind, fields)
+        ignored = [FieldIgnored(self._fields.bounded(path), problem) for path, problem in fields.noted.items()]
+        return [*self._retired(name, canonical), *ignored, event]
 
-    def _receive_beta(self, name: str, fields: Fields) -> list[ServerEvent]:
-        canonical = BETA_NAMES[name]
-        event = _READERS[canonical](fields)
-        if name in self._reported:
-            return [event]
+    def _read(self, kind: type[WireEvent], fields: Fields) -> WireEvent:
+        read = _READERS[kind]
+        try:
+            event = read(fields)
+        except RemoteProtocolError:
+            if not self._under_way.complete(kind, fields):
+                raise
+            event = read(fields)
+        self._under_way.note(event)
+        return event
+
+    def _retired(self, name: str, canonical: str) -> list[ServerEvent]:
+        if name == canonical or name in self._reported:
+            return []
         self._reported.add(name)
-        return [BetaNameUsed(name, canonical), event]
+        return [BetaNameUsed(name, canonical)]
 
 
-# --- shapes that annotations cannot say ---------------------------------------
+class _Names:
+    """The names that a connection is told of; those beyond the bound share one."""
 
+    def __init__(self) -> None:
+        self._known: set[str] = set()
 
-def _read_item(fields: Fields) -> Item:
-    """Read an item; of one whose type is not known, only what every item has."""
-    if fields.text("type") in _ITEM_TYPES:
-        return _read_known_item(fields)
-    return Item(type=fields.text("type"), id=fields.optional_text("id"), status=fields.optional_text("status"))
-
-
-def _read_usage(fields: Fields) -> TranscriptionUsage:
-    """Read what a transcription cost; there are two ways to count, and room for a third."""
-    kind = fields.text("type")
-    read = _USAGES.get(kind)
-    return UnknownUsage(type=kind) if read is None else read(fields)
-
-
-def _read_usual_delta(text: str) -> OutputAudioDelta | None:
-    """Read speech; None where anything about it is not as usual."""
-    try:
-        read = _read_delta(text)
-    except (msgspec.MsgspecError, UnicodeError):
-        return None
-    return OutputAudioDelta(
-        event_id=read.event_id,
-        response_id=read.response_id,
-        item_id=read.item_id,
-        output_index=read.output_index,
-        content_index=read.content_index,
-        delta=read.delta,
-    )
-
-
-_PLAIN: Final = Schema({})
-_read_known_item: Final = _PLAIN.reader(Item)
-_USAGES: Final[Mapping[str, Callable[[Fields], TranscriptionUsage]]] = {
-    "tokens": _PLAIN.reader(TranscribedTokens),
-    "duration": _PLAIN.reader(TranscribedDuration),
-}
-_SCHEMA: Final = Schema(
-    {
-        EffectiveConfig: EffectiveConfig.read,
-        Item: _read_item,
-        TranscriptionUsage: _read_usage,
-    }
-)
+    def bounded(self, name: str) -> str:
+        """Return the name, cut; or what stands for all others."""
+        name = name[:_LONGEST_NAME]
+        if name not in self._known:
+            if len(self._known) >= _MOST_NAMES:
+                return _OTHERS
+            self._known.add(name)
+        return name
 
 
 def _events_of(module: ModuleType) -> list[type[WireEvent]]:
@@ -176,6 +152,6 @@ EVENT_CLASSES: Final[Mapping[str, type[WireEvent]]] = {
 }
 """Every event that is known, by its present name."""
 
-_READERS: Final[Mapping[str, Callable[[Fields], WireEvent]]] = {
-    name: _SCHEMA.reader(event) for name, event in EVENT_CLASSES.items()
+_READERS: Final[Mapping[type[WireEvent], Callable[[Fields], WireEvent]]] = {
+    event: SCHEMA.reader(event) for event in EVENT_CLASSES.values()
 }

@@ -1,12 +1,13 @@
 """What a session really is: the configuration that the server echoes, held against the one asked for.
 
 Rule 1: an update counts when its echo agrees, not when nothing complained.
-Rule 2: formats and turn detection must be echoed; of everything else an echo
-that leaves it out says nothing.  Wrong formats are static for the whole call,
-wrong turn detection cuts or mutes the first message.
+Rule 2: turn detection must be echoed: wrong, it cuts or mutes the first message.
+Of everything else, formats too, an echo that leaves it out says nothing, and what
+was asked for holds.
 Rule 3: what the server may rightly echo in other words is not compared: the
 model (an alias becomes a dated name), tracing, truncation and limits; of tools
 only which there are.
+Rule 4: a field of the wrong shape says nothing either, and is noted.
 
 Facts: OpenAI Realtime, sections session object, session.update rules, turn detection.
 Used by server_events.py and the provider.
@@ -21,12 +22,10 @@ from typing import Any, Final, TypeGuard
 
 import attrs
 
-from voicecore.audio.formats import AudioFormat
 from voicecore.wire.fields import Fields
 from voicecore.wire.openai_realtime.config import SessionConfig
-from voicecore.wire.openai_realtime.formats import format_from_wire
-from voicecore.wire.openai_realtime.parts import TurnDetection
-from voicecore.wire.openai_realtime.schema import texts
+from voicecore.wire.openai_realtime.formats import EchoedFormat, format_from_wire
+from voicecore.wire.openai_realtime.parts import ServerVad, TurnDetection
 from voicecore.wire.openai_realtime.tools import tool_key
 
 _TURN_DETECTION: Final = "audio.input.turn_detection"
@@ -63,6 +62,18 @@ class EchoedTurnDetection:
     silence_duration_ms: int | None = None
     """The silence that ends a turn; None: not echoed, or not a fixed one."""
 
+    @classmethod
+    def as_asked(cls, wanted: TurnDetection | None) -> EchoedTurnDetection:
+        """Return what an echo would show where it shows what was asked for."""
+        if wanted is None:
+            return cls(kind=DetectionKind.OFF, create_response=False, interrupt_response=False)
+        return cls(
+            kind=DetectionKind(wanted.wire_type),
+            create_response=wanted.create_response,
+            interrupt_response=wanted.interrupt_response,
+            silence_duration_ms=wanted.silence_duration_ms if isinstance(wanted, ServerVad) else None,
+        )
+
 
 @attrs.frozen(kw_only=True)
 class EffectiveConfig:
@@ -73,12 +84,12 @@ class EffectiveConfig:
     model: str | None
     expires_at: int | None
     """Unix time in seconds at which the session ends, whatever happens."""
-    input_format: AudioFormat | None
-    """None: not echoed, or none that this API is known to speak."""
-    output_format: AudioFormat | None
+    input_format: EchoedFormat
+    output_format: EchoedFormat
     turn_detection: EchoedTurnDetection
+    transcribes: bool | None
+    """Whether the caller's words are transcribed; None: not echoed."""
     transcription_model: str | None
-    """None: the caller's words are not transcribed."""
     output_modalities: tuple[str, ...] | None
     voice: str | None
     """The name of a built-in voice, the id of a custom one."""
@@ -89,25 +100,21 @@ class EffectiveConfig:
 
     @classmethod
     def read(cls, session: Fields) -> EffectiveConfig:
-        """Read the ``session`` of session.created or session.updated.
-
-        Raises:
-            RemoteProtocolError: A field that is there has the wrong type.
-        """
-        audio = _child(session, "audio")
-        hearing, speaking = _child(audio, "input"), _child(audio, "output")
+        """Read the ``session`` of session.created or session.updated, as far as it can be read."""
+        hearing, speaking = session.inside("audio").inside("input"), session.inside("audio").inside("output")
         return cls(
-            id=session.optional_text("id"),
-            type=session.optional_text("type"),
-            model=session.optional_text("model"),
-            expires_at=session.optional_integer("expires_at"),
-            input_format=_format(hearing),
-            output_format=_format(speaking),
+            id=session.spare(Fields.text, "id", None),
+            type=session.spare(Fields.text, "type", None),
+            model=session.spare(Fields.text, "model", None),
+            expires_at=session.spare(Fields.whole, "expires_at", None),
+            input_format=_format(hearing, session, "input_audio_format"),
+            output_format=_format(speaking, session, "output_audio_format"),
             turn_detection=_turn_detection(hearing),
-            transcription_model=_child(hearing, "transcription").optional_text("model"),
-            output_modalities=texts(session, "output_modalities") if "output_modalities" in session else None,
-            voice=_voice(speaking),
-            tools=_tools(session),
+            transcribes="transcription" in hearing if "transcription" in hearing.raw else None,
+            transcription_model=hearing.inside("transcription").spare(Fields.text, "model", None),
+            output_modalities=session.spare(Fields.texts, "output_modalities", None),
+            voice=speaking.spare(_voice, "voice", None),
+            tools=session.spare(_tools, "tools", None),
             echo=session.raw,
         )
 
@@ -115,10 +122,10 @@ class EffectiveConfig:
 def differences(wanted: SessionConfig, effective: EffectiveConfig) -> list[str]:
     """Return the dotted keys in which a session is not what was asked for; empty when it is."""
     found = []
-    if effective.input_format != wanted.input_format:
+    if effective.input_format not in {None, wanted.input_format}:
         found.append("audio.input.format")
     found += _turn_detection_differences(wanted.turn_detection, effective)
-    if effective.output_format != wanted.output_format:
+    if effective.output_format not in {None, wanted.output_format}:
         found.append("audio.output.format")
     wire = wanted.to_wire()
     for path in _COMPARED:
@@ -133,53 +140,49 @@ def differences(wanted: SessionConfig, effective: EffectiveConfig) -> list[str]:
 # --- reading ------------------------------------------------------------------
 
 
-def _child(fields: Fields, name: str) -> Fields:
-    """Return an object inside another, an empty one where it is absent or null."""
-    return fields.optional_child(name) or Fields({}, fields.peer, fields.path(name))
-
-
-def _format(direction: Fields) -> AudioFormat | None:
-    wire = _child(direction, "format")
-    return format_from_wire(wire.optional_text("type"), wire.optional_integer("rate"))
+def _format(direction: Fields, session: Fields, retired: str) -> EchoedFormat:
+    """Return the format of a direction, also where it is a name alone, or stands where it once stood."""
+    if isinstance(direction.raw.get("format"), str):
+        return format_from_wire(direction.text("format"))
+    if "format" not in direction:
+        return format_from_wire(session.spare(Fields.text, retired, None))
+    wire = direction.inside("format")
+    return format_from_wire(wire.spare(Fields.text, "type", None), wire.spare(Fields.whole, "rate", None))
 
 
 def _turn_detection(hearing: Fields) -> EchoedTurnDetection:
-    wire = _child(hearing, "turn_detection")
-    create, interrupt = wire.optional_boolean("create_response"), wire.optional_boolean("interrupt_response")
+    wire = hearing.inside("turn_detection")
+    create = wire.spare(Fields.boolean, "create_response", None)
+    interrupt = wire.spare(Fields.boolean, "interrupt_response", None)
     kind = _detection_kind(hearing, wire)
     detects = kind is not DetectionKind.OFF
     return EchoedTurnDetection(
         kind=kind,
         create_response=detects if create is None else create,
         interrupt_response=detects if interrupt is None else interrupt,
-        silence_duration_ms=wire.optional_count("silence_duration_ms"),
+        silence_duration_ms=wire.spare(Fields.whole, "silence_duration_ms", None),
     )
 
 
 def _detection_kind(hearing: Fields, wire: Fields) -> DetectionKind:
     if "turn_detection" in hearing:
-        named = wire.optional_text("type")
+        named = wire.spare(Fields.text, "type", None)
         known = {DetectionKind.SERVER_VAD.value, DetectionKind.SEMANTIC_VAD.value}
         return DetectionKind(named) if named in known else DetectionKind.OTHER
     return DetectionKind.OFF if "turn_detection" in hearing.raw else DetectionKind.NOT_ECHOED
 
 
-def _voice(speaking: Fields) -> str | None:
-    if isinstance(speaking.raw.get("voice"), dict):
-        return speaking.child("voice").text("id")
-    return speaking.optional_text("voice")
+def _voice(speaking: Fields, name: str) -> str:
+    return speaking.child(name).text("id") if isinstance(speaking.raw.get(name), dict) else speaking.text(name)
 
 
-def _tools(session: Fields) -> tuple[tuple[str, str], ...] | None:
-    if "tools" not in session:
-        return None
-    return tuple(_tool(each) for each in session.children("tools"))
+def _tools(session: Fields, name: str) -> tuple[tuple[str, str], ...]:
+    return session.entries(name, _tool)
 
 
 def _tool(tool: Fields) -> tuple[str, str]:
-    kind = tool.optional_text("type") or "function"
-    named = tool.optional_text("server_label" if kind == "mcp" else "name")
-    return kind, named or ""
+    kind = tool.spare(Fields.text, "type", "function")
+    return kind, tool.spare(Fields.text, "server_label" if kind == "mcp" else "name", "")
 
 
 # --- comparing -----------------------------------------------------------------
@@ -196,22 +199,24 @@ def _at(value: object, path: tuple[str, ...]) -> object:
 
 
 def _turn_detection_differences(wanted: TurnDetection | None, effective: EffectiveConfig) -> list[str]:
-    """Compare every field: one that we leave out must be absent or null, or an earlier value has stayed."""
+    """Compare every field that is echoed: one that we leave out must be null, or an earlier value has stayed.
+
+    A flag that the echo leaves out has the API's default, which is true.
+    """
     kind = effective.turn_detection.kind
     if wanted is None:
         return [] if kind is DetectionKind.OFF else [_TURN_DETECTION]
     if kind.value != wanted.wire_type:
         return [_TURN_DETECTION]
     echoed = _at(effective.echo, ("audio", "input", "turn_detection"))
-    asked = attrs.asdict(wanted, recurse=False)
-    return [
-        f"{_TURN_DETECTION}.{name}" for name, value in asked.items() if not _same(value, _none_if_absent(echoed, name))
-    ]
-
-
-def _none_if_absent(value: object, name: str) -> object:
-    found = _at(value, (name,))
-    return None if found is _ABSENT else found
+    found = []
+    for name, value in attrs.asdict(wanted, recurse=False).items():
+        shown = _at(echoed, (name,))
+        if shown is _ABSENT:
+            shown = True if isinstance(value, bool) else value
+        if not _same(value, shown):
+            found.append(f"{_TURN_DETECTION}.{name}")
+    return found
 
 
 def _unequal(asked: object, echoed: object, path: str) -> Iterator[str]:
@@ -232,3 +237,7 @@ def _same(asked: object, echoed: object) -> bool:
 
 def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+NOTHING_ECHOED: Final = EffectiveConfig.read(Fields({}, ""))
+"""A session of which nothing was said."""

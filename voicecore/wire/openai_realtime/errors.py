@@ -1,9 +1,9 @@
 """What an error, a close code or an HTTP status means for what we do next.
 
 Rule 1: tables, not branches; a row is added where the provider adds a code.
-Rule 2: the code decides, then the type, then the beginning of the message: some
-refusals have no code.  What no row knows is `ErrorClass.UNKNOWN`, and whoever
-acts on that counts it.
+Rule 2: the code decides, then the type, then the message: some refusals have no code,
+or have it where another server has the type.  What is fatal by its code or its type is
+fatal.  What no row knows is `ErrorClass.UNKNOWN`, and whoever acts on that counts it.
 Rule 3: an unknown close code or status is not tried again: repeating what the
 peer has refused is how engines reconnect for ever.
 
@@ -74,20 +74,35 @@ ERROR_CODES: Final[Mapping[str, ErrorClass]] = {
     "cannot_update_voice": ErrorClass.OUR_BUG,
 }
 
-ERROR_TYPES: Final[Mapping[str, ErrorClass]] = {"server_error": ErrorClass.RETRY_RESPONSE}
+ERROR_TYPES: Final[Mapping[str, ErrorClass]] = {
+    **ERROR_CODES,  # some servers give the code as the type
+    "authentication_error": ErrorClass.FATAL,
+    "permission_error": ErrorClass.FATAL,
+    "rate_limit_error": ErrorClass.RETRY_RESPONSE,
+}
 
 ERROR_MESSAGES: Final[Mapping[str, ErrorClass]] = {
     "Only model output audio messages can be truncated": ErrorClass.LOG,
+    "You exceeded your current quota": ErrorClass.FATAL,
+    "Incorrect API key provided": ErrorClass.FATAL,
+    "Your session hit the maximum duration": ErrorClass.SESSION_OVER,
 }
 """Beginnings of messages that come without a code."""
 
 
 def classify_error(code: str | None, error_type: str | None = None, message: str | None = None) -> ErrorClass:
     """Return what to do about an error; of a failed response pass the code and type of its status details."""
-    by_code = ERROR_CODES.get(code or "")
-    by_type = ERROR_TYPES.get(error_type or "")
-    by_message = (meaning for start, meaning in ERROR_MESSAGES.items() if (message or "").startswith(start))
-    return by_code or by_type or next(by_message, ErrorClass.UNKNOWN)
+    by_code, by_type = ERROR_CODES.get(code or ""), ERROR_TYPES.get(error_type or "")
+    if ErrorClass.FATAL in {by_code, by_type}:
+        return ErrorClass.FATAL
+    return by_code or by_type or _by_message(message or "", is_all=code is None and error_type is None)
+
+
+def _by_message(message: str, *, is_all: bool) -> ErrorClass:
+    """Classify by the beginning of a message; one that is all there is may hold a code among its words."""
+    by_start = (meaning for start, meaning in ERROR_MESSAGES.items() if message.startswith(start))
+    by_word = (meaning for code, meaning in ERROR_CODES.items() if is_all and code in message)
+    return next(by_start, None) or next(by_word, ErrorClass.UNKNOWN)
 
 
 class Outlook(enum.Enum):

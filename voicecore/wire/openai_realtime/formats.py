@@ -1,7 +1,10 @@
-"""The three audio formats that the Realtime API speaks, and how it writes them.
+"""The three audio formats that the Realtime API speaks, how it writes them, and what else a server may mean.
 
 PCM is 24 kHz, 16 bit, mono, little-endian, and that is its only rate; G.711 is
 8 kHz, mono, without a header.  Source: OpenAI Realtime, session object.
+
+Rule: an echo is read for what it means: G.711 is 8 kHz whatever rate stands beside
+it, PCM without a rate is 24 kHz, a retired name means what it meant.
 
 Used by config.py and effective.py.
 """
@@ -11,7 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from voicecore.audio.formats import PCM16_24K, PCMA_8K, PCMU_8K, AudioFormat
+import attrs
+
+from voicecore.audio.formats import PCM16_8K, PCM16_16K, PCM16_24K, PCMA_8K, PCMU_8K, AudioFormat
+from voicecore.errors import printable
 
 _PCM_RATE_HZ: Final = PCM16_24K.rate_hz
 _WIRE_TYPES: Final[Mapping[AudioFormat, str]] = {
@@ -19,7 +25,13 @@ _WIRE_TYPES: Final[Mapping[AudioFormat, str]] = {
     PCMU_8K: "audio/pcmu",
     PCMA_8K: "audio/pcma",
 }
-_FORMATS: Final[Mapping[str, AudioFormat]] = {name: audio_format for audio_format, name in _WIRE_TYPES.items()}
+_FORMATS: Final[Mapping[str, AudioFormat]] = {
+    **{name: audio_format for audio_format, name in _WIRE_TYPES.items()},
+    "pcm16": PCM16_24K,
+    "g711_ulaw": PCMU_8K,
+    "g711_alaw": PCMA_8K,
+}
+_PCM_RATES: Final[Mapping[int, AudioFormat]] = {each.rate_hz: each for each in (PCM16_8K, PCM16_16K, PCM16_24K)}
 
 SPOKEN_FORMATS: Final = frozenset(_WIRE_TYPES)
 """Every format that a session may be asked for."""
@@ -33,7 +45,22 @@ def format_to_wire(audio_format: AudioFormat) -> dict[str, object]:
     return wire
 
 
-def format_from_wire(wire_type: str | None, rate_hz: int | None) -> AudioFormat | None:
-    """Return the format that the server names; None when it is none of `SPOKEN_FORMATS`."""
-    found = _FORMATS.get(wire_type or "")
-    return found if found is None or rate_hz in {None, found.rate_hz} else None
+@attrs.frozen
+class ForeignFormat:
+    """A format that a server names and that is none of ours: its audio would be noise."""
+
+    name: str = attrs.field(converter=printable)
+
+
+EchoedFormat = AudioFormat | ForeignFormat | None
+"""None: the echo does not say."""
+
+
+def format_from_wire(name: str | None, rate_hz: int | None = None) -> EchoedFormat:
+    """Return the format that a server means by a name and, of PCM, a rate."""
+    if name is None:
+        return None
+    found = _FORMATS.get(name)
+    if found != PCM16_24K or rate_hz is None:
+        return found or ForeignFormat(name)
+    return _PCM_RATES.get(rate_hz) or ForeignFormat(f"{name} at {rate_hz} Hz")

@@ -1,7 +1,7 @@
 """Items and responses as the server shows them: what a conversation is made of.
 
-Rule 1: a field has its wire name, and its annotation is its shape: ``X`` must
-be there, ``X | None`` may be absent or null (see schema.py).
+Rule 1: a field has its wire name, and its annotation is its shape; one with a
+default is not needed (see schema.py).
 Rule 2: words that may grow (types, statuses, reasons) stay text: a new one is
 news, not an error.
 Rule 3: audio inside items is not kept; it came as deltas, and is megabytes.
@@ -42,9 +42,8 @@ class Content:
 class McpError:
     """Why a remote tool failed: ``protocol_error``, ``tool_execution_error`` or ``http_error``."""
 
-    type: str
-    message: str
-    code: int | None = None
+    type: str | None = None
+    message: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -55,7 +54,7 @@ class Item:
     only ``type``, ``id`` and ``status`` are read.
     """
 
-    type: str
+    type: str = ""
     id: str | None = None
     status: str | None = None
     role: str | None = None
@@ -153,7 +152,7 @@ class ResponseUsage:
 class Response:
     """A response at its beginning or end; its audio is never in it."""
 
-    id: str | None = None
+    id: str
     status: str | None = None
     """``in_progress``, ``completed``, ``cancelled``, ``incomplete`` or ``failed``."""
     status_details: StatusDetails | None = None
@@ -185,9 +184,9 @@ class TranscribedTokenDetails:
 class TranscribedTokens:
     """Transcription billed by tokens."""
 
-    total_tokens: int
-    input_tokens: int
-    output_tokens: int
+    total_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
     input_token_details: TranscribedTokenDetails | None = None
 
 
@@ -195,7 +194,7 @@ class TranscribedTokens:
 class TranscribedDuration:
     """Transcription billed by the length of the audio."""
 
-    seconds: float
+    seconds: float | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -206,14 +205,6 @@ class UnknownUsage:
 
 
 TranscriptionUsage = TranscribedTokens | TranscribedDuration | UnknownUsage
-
-
-@attrs.frozen(kw_only=True)
-class LogProb:
-    """How sure the transcription was of one token: a natural logarithm, 0 is certain."""
-
-    token: str
-    logprob: float
 
 
 @attrs.frozen(kw_only=True)

@@ -2,6 +2,8 @@
 
 The rules are those of server_events.py.  Every event names its response or its
 item: deltas of an interrupted response still arrive and are told apart by that.
+What the server forgot to name is filled in where only one can be meant, see
+missing_ids.py.
 
 Facts: OpenAI Realtime, sections server events, normal event orders and response bookkeeping.
 Made by codec.py, read by the provider.
@@ -68,7 +70,6 @@ class OutputItemAdded(WireEvent):
 
     wire_name: ClassVar = "response.output_item.added"
     response_id: str
-    output_index: int
     item: Item
 
 
@@ -78,7 +79,6 @@ class OutputItemDone(WireEvent):
 
     wire_name: ClassVar = "response.output_item.done"
     response_id: str
-    output_index: int
     item: Item
 
 
@@ -88,34 +88,26 @@ class InItem(WireEvent):
 
     response_id: str
     item_id: str
-    output_index: int
 
 
 @attrs.frozen(kw_only=True)
-class InPart(InItem):
-    """Base of the events about one content part of an item of a response."""
-
-    content_index: int
-
-
-@attrs.frozen(kw_only=True)
-class ContentPartAdded(InPart):
+class ContentPartAdded(InItem):
     """An item gained a part."""
 
     wire_name: ClassVar = "response.content_part.added"
-    part: Content
+    part: Content | None = None
 
 
 @attrs.frozen(kw_only=True)
-class ContentPartDone(InPart):
+class ContentPartDone(InItem):
     """A part is final."""
 
     wire_name: ClassVar = "response.content_part.done"
-    part: Content
+    part: Content | None = None
 
 
 @attrs.frozen(kw_only=True)
-class OutputAudioDelta(InPart):
+class OutputAudioDelta(InItem):
     """Speech, decoded; cut anywhere, so a PCM sample may be split between two of them."""
 
     wire_name: ClassVar = "response.output_audio.delta"
@@ -123,14 +115,14 @@ class OutputAudioDelta(InPart):
 
 
 @attrs.frozen(kw_only=True)
-class OutputAudioDone(InPart):
+class OutputAudioDone(InItem):
     """No more audio of this part; comes after an interruption too."""
 
     wire_name: ClassVar = "response.output_audio.done"
 
 
 @attrs.frozen(kw_only=True)
-class OutputTranscriptDelta(InPart):
+class OutputTranscriptDelta(InItem):
     """Words of the speech; they run ahead of the audio."""
 
     wire_name: ClassVar = "response.output_audio_transcript.delta"
@@ -138,7 +130,7 @@ class OutputTranscriptDelta(InPart):
 
 
 @attrs.frozen(kw_only=True)
-class OutputTranscriptDone(InPart):
+class OutputTranscriptDone(InItem):
     """All words of the speech, spoken to the end or not."""
 
     wire_name: ClassVar = "response.output_audio_transcript.done"
@@ -146,7 +138,7 @@ class OutputTranscriptDone(InPart):
 
 
 @attrs.frozen(kw_only=True)
-class OutputTextDelta(InPart):
+class OutputTextDelta(InItem):
     """Words, where the session writes."""
 
     wire_name: ClassVar = "response.output_text.delta"
@@ -154,7 +146,7 @@ class OutputTextDelta(InPart):
 
 
 @attrs.frozen(kw_only=True)
-class OutputTextDone(InPart):
+class OutputTextDone(InItem):
     """All words, where the session writes."""
 
     wire_name: ClassVar = "response.output_text.done"
@@ -166,8 +158,8 @@ class FunctionArgumentsDelta(InItem):
     """More of a function call's arguments."""
 
     wire_name: ClassVar = "response.function_call_arguments.delta"
-    call_id: str
-    delta: str = attrs.field(repr=False)
+    call_id: str | None = None
+    delta: str = attrs.field(default="", repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -175,8 +167,8 @@ class FunctionArgumentsDone(InItem):
     """A function call's arguments, whole; without ``name`` in older captures: the item has it."""
 
     wire_name: ClassVar = "response.function_call_arguments.done"
-    call_id: str
-    arguments: str = attrs.field(repr=False)
+    call_id: str | None = None
+    arguments: str = attrs.field(default="", repr=False)
     name: str | None = None
 
 
@@ -188,7 +180,7 @@ class McpArgumentsDelta(InItem):
     """More of a remote call's arguments."""
 
     wire_name: ClassVar = "response.mcp_call_arguments.delta"
-    delta: str = attrs.field(repr=False)
+    delta: str = attrs.field(default="", repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -196,7 +188,7 @@ class McpArgumentsDone(InItem):
     """A remote call's arguments, whole."""
 
     wire_name: ClassVar = "response.mcp_call_arguments.done"
-    arguments: str = attrs.field(repr=False)
+    arguments: str = attrs.field(default="", repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -205,7 +197,6 @@ class McpCallInProgress(WireEvent):
 
     wire_name: ClassVar = "response.mcp_call.in_progress"
     item_id: str
-    output_index: int
 
 
 @attrs.frozen(kw_only=True)
@@ -214,7 +205,6 @@ class McpCallCompleted(WireEvent):
 
     wire_name: ClassVar = "response.mcp_call.completed"
     item_id: str
-    output_index: int
 
 
 @attrs.frozen(kw_only=True)
@@ -223,7 +213,6 @@ class McpCallFailed(WireEvent):
 
     wire_name: ClassVar = "response.mcp_call.failed"
     item_id: str
-    output_index: int
 
 
 @attrs.frozen(kw_only=True)

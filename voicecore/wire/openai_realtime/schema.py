@@ -1,20 +1,25 @@
 """A class's annotations are the shape of its JSON object; this derives the reader.
 
-    str int float        must be there
-    bytes                must be there, as base64
-    another attrs class  must be there, as an object
-    tuple[X, ...]        must be there, as a list of any of these
-    Mapping[str, str]    must be there, as an object of texts
-    X | None             may be absent or null
+    str                  text
+    int                  a whole number from 0 to `LARGEST_WHOLE`, however it is written
+    float                a number
+    bytes                base64
+    another attrs class  an object
+    tuple[X, ...]        a list of any of these; an entry that is none is left out
+    Mapping[str, str]    an object of texts; an entry that is none is left out
 
-Rule 1: a field has the name that it has on the wire; what a class does not
-mention is not read.
-Rule 2: a shape that annotations cannot say has a reader of its own, given to
+Rule 1: a field without a default is *needed*: absent, null or wrong, it costs the
+object that it is in.  Only what is used is needed.
+Rule 2: a field with a default is not: absent or null it is the default; wrong, it
+is that too, and is noted (see `Fields.spare`).
+Rule 3: a field has the name that it has on the wire; what a class does not
+mention is not read, so nothing about it can be wrong.
+Rule 4: a shape that annotations cannot say has a reader of its own, given to
 `Schema` beside the class.
-Rule 3: everything is worked out when the module is imported; a shape that
+Rule 5: everything is worked out when the module is imported; a shape that
 cannot be read fails there, not in a call.
 
-Used by codec.py and effective.py.
+Used by codec.py.
 """
 
 from __future__ import annotations
@@ -37,7 +42,7 @@ Read = Callable[[Fields], Any]
 
 _SCALARS: Final[Mapping[object, Take]] = {
     str: Fields.text,
-    int: Fields.integer,
+    int: Fields.whole,
     float: Fields.number,
     bytes: Fields.base64,
 }
@@ -57,9 +62,14 @@ class Schema:
         """
         if shape not in self._reads:
             hints = get_type_hints(shape)
-            plan = [(field.name, self._take(hints[field.name])) for field in attrs.fields(shape)]
+            plan = [(field.name, self._field(field, hints[field.name])) for field in attrs.fields(shape)]
             self._reads[shape] = lambda fields: shape(**{name: take(fields, name) for name, take in plan})
         return self._reads[shape]
+
+    def _field(self, field: attrs.Attribute[Any], annotation: Any) -> Take:
+        if field.default is attrs.NOTHING:
+            return self._take(annotation)
+        return _spared(self._take(_without_none(annotation)), field.default)
 
     def _take(self, annotation: Any) -> Take:
         if annotation in _SCALARS:
@@ -67,44 +77,31 @@ class Schema:
         if annotation in self._reads or attrs.has(annotation):
             return _object(self.reader(annotation))
         if get_origin(annotation) in {Union, types.UnionType}:
-            return _optional(self._take(_without_none(annotation)))
+            raise TypeError(f"{annotation} is a choice; it needs a reader of its own, or a default")
         if get_origin(annotation) is tuple:
             return self._list(get_args(annotation)[0])
         if annotation == Mapping[str, str]:
-            return _texts_by_name
+            return Fields.texts_by_name
         raise TypeError(f"{annotation} has no shape on the wire")
 
     def _list(self, annotation: Any) -> Take:
         if annotation is str:
-            return texts
+            return Fields.texts
         read = self.reader(annotation)
-        return lambda fields, name: tuple(read(each) for each in fields.children(name))
+        return lambda fields, name: fields.entries(name, read)
 
 
 def _without_none(annotation: Any) -> Any:
-    """Return ``X`` for ``X | None``; of other unions, nothing that could be read."""
+    """Return ``X`` for ``X | None``."""
+    if annotation is None or get_origin(annotation) not in {Union, types.UnionType}:
+        return annotation
     kept = tuple(each for each in get_args(annotation) if each is not type(None))
-    if len(kept) == len(get_args(annotation)):
-        raise TypeError(f"{annotation} is a choice; it needs a reader of its own")
     return Union[kept]  # noqa: UP007 - made at run time
 
 
-def _optional(take: Take) -> Take:
-    return lambda fields, name: take(fields, name) if name in fields else None
+def _spared(take: Take, default: object) -> Take:
+    return lambda fields, name: fields.spare(take, name, default)
 
 
 def _object(read: Read) -> Take:
     return lambda fields, name: read(fields.child(name))
-
-
-def texts(fields: Fields, name: str) -> tuple[str, ...]:
-    """Return a list of texts. Raises RemoteProtocolError naming the field."""
-    value = fields.raw.get(name)
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise fields.wrong(name, "must be a list of texts")
-    return tuple(value)
-
-
-def _texts_by_name(fields: Fields, name: str) -> Mapping[str, str]:
-    held = fields.child(name)
-    return {key: held.text(key) for key in held.raw}

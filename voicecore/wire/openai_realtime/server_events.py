@@ -2,10 +2,13 @@
 
 Rule 1: a class carries its wire name; a field has its wire name, and its
 annotation is its shape (see schema.py).
-Rule 2: what the server says about itself and nobody can use is left out; every
-id is kept.
-Rule 3: two classes are ours and say something about the wire itself:
-`BetaNameUsed` and `Unrecognised`.
+Rule 2: a field without a default is needed, and its event is lost without it:
+an id that says whose the event is, or the content that it is all about.  Every
+other field has a default.
+Rule 3: what the server says about itself and nobody can use is left out, the
+numbers of parts and outputs too: everything here goes by ids.
+Rule 4: three classes are ours and say something about the wire itself:
+`BetaNameUsed`, `FieldIgnored` and `Unrecognised`.
 
 Facts: OpenAI Realtime, sections server events and normal event orders.
 Made by codec.py, read by the provider.
@@ -17,8 +20,8 @@ from typing import ClassVar
 
 import attrs
 
-from voicecore.wire.openai_realtime.effective import EffectiveConfig
-from voicecore.wire.openai_realtime.items import Item, Language, LogProb, TranscriptionUsage
+from voicecore.wire.openai_realtime.effective import NOTHING_ECHOED, EffectiveConfig
+from voicecore.wire.openai_realtime.items import Item, Language, TranscriptionUsage
 
 
 @attrs.frozen(kw_only=True)
@@ -41,13 +44,24 @@ class BetaNameUsed:
 
 
 @attrs.frozen
+class FieldIgnored:
+    """A field was not read as it stands, and the event did not need it; said before the event.
+
+    ``name`` is its dotted path behind the event's name, with ``[]`` for any entry of a list.
+    """
+
+    name: str
+    problem: str
+
+
+@attrs.frozen
 class Unrecognised:
     """An event that was not known when this was written; nothing of it was read."""
 
     name: str
 
 
-ServerEvent = WireEvent | BetaNameUsed | Unrecognised
+ServerEvent = WireEvent | BetaNameUsed | FieldIgnored | Unrecognised
 
 
 # --- session ----------------------------------------------------------------------
@@ -58,15 +72,15 @@ class SessionCreated(WireEvent):
     """The first event; shows defaults, so it acknowledges nothing."""
 
     wire_name: ClassVar = "session.created"
-    session: EffectiveConfig
+    session: EffectiveConfig = NOTHING_ECHOED
 
 
 @attrs.frozen(kw_only=True)
 class SessionUpdated(WireEvent):
-    """The acknowledgement of an update: the whole configuration that is now in force."""
+    """The acknowledgement of an update: the configuration that is now in force, as far as it is shown."""
 
     wire_name: ClassVar = "session.updated"
-    session: EffectiveConfig
+    session: EffectiveConfig = NOTHING_ECHOED
 
 
 @attrs.frozen(kw_only=True)
@@ -84,16 +98,16 @@ class RateLimitsUpdated(WireEvent):
     """Comes near the beginning or the end of a response."""
 
     wire_name: ClassVar = "rate_limits.updated"
-    rate_limits: tuple[RateLimit, ...]
+    rate_limits: tuple[RateLimit, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
 class ErrorDetail:
-    """What went wrong; ``event_id`` is that of our event, where the server knows it."""
+    """What went wrong, as far as it is said; ``event_id`` is that of our event, where the server knows it."""
 
-    type: str
-    message: str
+    type: str | None = None
     code: str | None = None
+    message: str = ""
     param: str | None = None
     event_id: str | None = None
 
@@ -103,7 +117,7 @@ class ErrorReported(WireEvent):
     """A request was refused, or something failed; the session stays open unless a close follows."""
 
     wire_name: ClassVar = "error"
-    error: ErrorDetail
+    error: ErrorDetail = ErrorDetail()
 
 
 # --- conversation -----------------------------------------------------------------
@@ -121,7 +135,7 @@ class ConversationCreated(WireEvent):
     """May follow session.created, may be missing; nothing depends on it."""
 
     wire_name: ClassVar = "conversation.created"
-    conversation: Conversation
+    conversation: Conversation = Conversation()
 
 
 @attrs.frozen(kw_only=True)
@@ -156,7 +170,6 @@ class ItemTruncated(WireEvent):
 
     wire_name: ClassVar = "conversation.item.truncated"
     item_id: str
-    content_index: int
     audio_end_ms: int
 
 
@@ -177,9 +190,7 @@ class TranscriptionDelta(WireEvent):
 
     wire_name: ClassVar = "conversation.item.input_audio_transcription.delta"
     item_id: str
-    content_index: int | None = None
     delta: str | None = None
-    logprobs: tuple[LogProb, ...] | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -188,11 +199,9 @@ class TranscriptionCompleted(WireEvent):
 
     wire_name: ClassVar = "conversation.item.input_audio_transcription.completed"
     item_id: str
-    content_index: int
     transcript: str
-    usage: TranscriptionUsage
+    usage: TranscriptionUsage | None = None
     languages: tuple[Language, ...] | None = None
-    logprobs: tuple[LogProb, ...] | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -211,8 +220,7 @@ class TranscriptionFailed(WireEvent):
 
     wire_name: ClassVar = "conversation.item.input_audio_transcription.failed"
     item_id: str
-    content_index: int
-    error: TranscriptionError
+    error: TranscriptionError = TranscriptionError()
 
 
 @attrs.frozen(kw_only=True)
@@ -220,13 +228,12 @@ class TranscriptionSegment(WireEvent):
     """Words of one speaker, with their place in the turn in seconds; diarizing models only."""
 
     wire_name: ClassVar = "conversation.item.input_audio_transcription.segment"
-    id: str
     item_id: str
-    content_index: int
     text: str
-    speaker: str
-    start: float
-    end: float
+    id: str | None = None
+    speaker: str | None = None
+    start: float | None = None
+    end: float | None = None
 
 
 # --- the caller's audio ---------------------------------------------------------------
@@ -253,8 +260,8 @@ class SpeechStarted(WireEvent):
     """Speech began, in ms of all audio ever appended to the session, prefix padding taken off."""
 
     wire_name: ClassVar = "input_audio_buffer.speech_started"
-    item_id: str
-    audio_start_ms: int
+    item_id: str | None = None
+    audio_start_ms: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -262,8 +269,8 @@ class SpeechStopped(WireEvent):
     """Speech ended, in ms as above; the silence that ended it is counted in."""
 
     wire_name: ClassVar = "input_audio_buffer.speech_stopped"
-    item_id: str
-    audio_end_ms: int
+    item_id: str | None = None
+    audio_end_ms: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -271,9 +278,9 @@ class IdleTimeoutTriggered(WireEvent):
     """Nobody spoke for ``idle_timeout_ms``; the silence becomes a user item, and a response follows."""
 
     wire_name: ClassVar = "input_audio_buffer.timeout_triggered"
-    item_id: str
-    audio_start_ms: int
-    audio_end_ms: int
+    item_id: str | None = None
+    audio_start_ms: int | None = None
+    audio_end_ms: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -282,5 +289,5 @@ class DtmfReceived(WireEvent):
 
     wire_name: ClassVar = "input_audio_buffer.dtmf_event_received"
     event: str = attrs.field(repr=lambda _: "'*'")
-    received_at: int
+    received_at: int | None = None
     """Unix time in seconds."""

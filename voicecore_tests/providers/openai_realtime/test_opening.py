@@ -12,9 +12,14 @@ from voicecore.audio.formats import PCM16_24K, PCMU_8K
 from voicecore.errors import ProviderRefused
 from voicecore.events import (
     AddAgentText,
+    AgentAudio,
+    AppendCallerAudio,
     Lockout,
     LockState,
+    RequestResponse,
+    ResponseEnded,
     SessionEvent,
+    SessionNotice,
     SessionProblem,
     SessionReconfigured,
     Severity,
@@ -22,18 +27,30 @@ from voicecore.events import (
 )
 from voicecore.ports import Brief, Session
 from voicecore.providers.openai_realtime import OpenAIRealtime
-from voicecore.simulation.provider_twin import Behaviour, ProviderTwin, TwinConnection, Updates
+from voicecore.simulation.provider_twin import (
+    READY_MADE,
+    Behaviour,
+    ProviderTwin,
+    Rewrite,
+    TwinConnection,
+    Updates,
+    replaced,
+)
 from voicecore.simulation.world import simulated_world
 from voicecore.wire.openai_realtime import SemanticVad, ServerVad
 
 
 @asynccontextmanager
 async def opened(
-    updates: Updates | None = None, lockout: Lockout = Lockout.DEAF, **settings: object
+    updates: Updates | None = None,
+    lockout: Lockout = Lockout.DEAF,
+    *,
+    rewrites: tuple[Rewrite, ...] = (),
+    **settings: object,
 ) -> AsyncIterator[tuple[Session, TwinConnection]]:
     """Open a session with the twin under a lockout."""
     world = simulated_world().world
-    twin = ProviderTwin(world, behaviour=Behaviour(updates=updates or Updates()))
+    twin = ProviderTwin(world, behaviour=Behaviour(updates=updates or Updates(), rewrites=rewrites))
     async with twin.serve() as base_url:
         provider = OpenAIRealtime(api_key="key", base_url=base_url, **settings)  # type: ignore[arg-type]
         brief = Brief(instructions="Be brief.", audio_format=PCMU_8K, lockout=lockout)
@@ -159,6 +176,111 @@ async def test_formats_that_never_become_what_was_asked_for_are_obeyed(autojump_
     async with opened(Updates(effect_s=None)) as (session, connection):
         assert (session.caller_format, session.agent_format) == (PCM16_24K, PCM16_24K)
         assert len(connection.requests) > 1
+
+
+SAYS_NOTHING = ["formats of null", "updated without audio", "updated without a session", "G.711 at 24 kHz"]
+
+
+@pytest.mark.parametrize("name", [*SAYS_NOTHING, "formats as names", "milliseconds as floats", "created without audio"])
+async def test_an_echo_that_names_no_other_format_is_asked_for_nothing_more(
+    autojump_clock: MockClock, name: str
+) -> None:
+    """One update; what was asked for holds, at the opening and after it."""
+    async with opened(rewrites=(READY_MADE[name],)) as (session, connection):
+        assert (session.caller_format, session.agent_format) == (PCMU_8K, PCMU_8K)
+        await session.send(Unlock("unlock-1"))
+        event = await first(session, SessionReconfigured)
+        assert isinstance(event, SessionReconfigured)
+        assert (event.lock, event.differences) == (LockState.LIFTED, ())
+        assert len(connection.updates) == 2
+
+
+@pytest.mark.parametrize("lockout", [Lockout.NONE, Lockout.DEAF])
+async def test_turn_detection_that_is_not_shown_is_as_asked_for_but_for_a_lockout(
+    autojump_clock: MockClock, lockout: Lockout
+) -> None:
+    """A lockout wants proof; without one the session counts as doing all that it might, until it is lifted."""
+    asked_for = SemanticVad(create_response=False, interrupt_response=False)
+    rewrites = (READY_MADE["updated without audio"],)
+    async with opened(lockout=lockout, rewrites=rewrites, turn_detection=asked_for) as (session, _):
+        locked = lockout is not Lockout.NONE
+        assert session.lock is (LockState.UNPROVEN if locked else LockState.NOT_ASKED)
+        assert (session.capabilities.replies, session.capabilities.interrupts) == (locked, locked)
+        assert session.capabilities.transcribes_caller
+        await session.send(Unlock("unlock-1"))
+        event = await first(session, SessionReconfigured)
+        assert isinstance(event, SessionReconfigured)
+        assert (event.capabilities.detects_turns, event.capabilities.replies) == (True, False)
+
+
+async def test_another_voice_than_asked_for_does_not_keep_the_lockout(autojump_clock: MockClock) -> None:
+    """What an echo says of other things says nothing of turn detection."""
+    rewrites = (replaced("session.updated", "session.audio.output.voice", "alloy"),)
+    async with opened(rewrites=rewrites) as (session, _):
+        assert session.lock is LockState.IN_FORCE
+        await session.send(Unlock("unlock-1"))
+        event = await first(session, SessionReconfigured)
+        assert isinstance(event, SessionReconfigured)
+        assert (event.lock, event.differences) == (LockState.LIFTED, ("audio.output.voice",))
+
+
+async def test_a_format_in_force_is_no_news_when_it_is_echoed_again(autojump_clock: MockClock) -> None:
+    """PCM where µ-law was asked for: told at the opening, and never again."""
+    async with opened(Updates(formats_from={1: "audio/pcm"})) as (session, _):
+        assert (session.caller_format, session.agent_format) == (PCM16_24K, PCM16_24K)
+        notices = [event.name for event in await session.receive() if isinstance(event, SessionNotice)]
+        assert {"audio.input.format", "audio.output.format"} <= set(notices)
+        for number in range(3):
+            await session.send(Unlock(f"unlock-{number}"))
+            (event,) = await session.receive()
+            assert isinstance(event, SessionReconfigured)
+            assert (event.lock, event.differences) == (LockState.LIFTED, ())
+
+
+async def test_a_format_that_changes_is_told_and_converted_in_both_directions(autojump_clock: MockClock) -> None:
+    """The session goes on in the formats that it announced."""
+    async with opened(Updates(formats_from={2: "audio/pcm"})) as (session, connection):
+        await session.send(Unlock("unlock-1"))
+        told: list[SessionEvent] = []
+        while not told or not isinstance(told[-1], SessionReconfigured):
+            told += await session.receive()
+        assert [event.name for event in told if isinstance(event, SessionNotice)] == [
+            "audio.input.format",
+            "audio.output.format",
+        ]
+        assert (session.caller_format, session.agent_format) == (PCMU_8K, PCMU_8K)
+        for _ in range(50):
+            await session.send(AppendCallerAudio(b"\xff" * 160))
+        await session.send(RequestResponse(request_id="r-1"))
+        audio = b""
+        while True:
+            events = await session.receive()
+            audio += b"".join(event.audio for event in events if isinstance(event, AgentAudio))
+            if any(isinstance(event, ResponseEnded) for event in events):
+                break
+        (response,) = connection.session.responses
+        assert len(audio) == pytest.approx(len(response.audio) / 6, abs=2)
+        assert len(connection.session.caller_audio) == pytest.approx(50 * 160 * 6, abs=480)
+
+
+async def test_a_format_that_becomes_a_foreign_one_is_the_end_by_its_name(autojump_clock: MockClock) -> None:
+    """Noise is worse than an end."""
+    opus = {"type": "audio/opus"}
+    count = iter(range(100))
+    rewrites = (replaced("session.updated", "session.audio.output.format", lambda old: opus if next(count) else old),)
+    async with opened(rewrites=rewrites) as (session, _):
+        await session.send(Unlock("unlock-1"))
+        event = await first(session, SessionProblem)
+        assert isinstance(event, SessionProblem)
+        assert (event.code, event.severity) == ("audio_format", Severity.FATAL)
+        assert "audio/opus" in event.message
+
+
+async def test_an_opening_that_is_refused_without_a_word_says_so(autojump_clock: MockClock) -> None:
+    """Not "None"."""
+    with pytest.raises(ProviderRefused, match="it gave no reason"):
+        async with opened(Updates(refused=frozenset({1, 2})), rewrites=(READY_MADE["errors of null"],)):
+            pass
 
 
 async def test_b7_words_that_were_spoken_without_the_session_are_the_agents_there(autojump_clock: MockClock) -> None:

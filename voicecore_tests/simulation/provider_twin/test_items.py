@@ -151,7 +151,7 @@ def test_second_truncation_is_measured_against_the_first() -> None:
 
 @pytest.mark.parametrize(
     ("audio_end_ms", "code"),
-    [(12.5, "invalid_type"), (-1, "invalid_value"), ("700", "invalid_value"), (None, "invalid_value")],
+    [(12.5, "invalid_type"), (-1, "invalid_value"), ("700", "invalid_value"), (None, "invalid_type")],
 )
 def test_only_whole_milliseconds_are_taken(audio_end_ms: object, code: str) -> None:
     """Decimals are refused, and so is anything that is no count of milliseconds."""

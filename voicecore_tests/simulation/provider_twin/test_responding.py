@@ -76,12 +76,13 @@ def test_the_audio_is_the_recording_in_the_session_format() -> None:
     assert any(size % 160 for size in sizes)
 
 
-def test_pcm_deltas_may_split_a_sample() -> None:
-    """At 24 kHz some delta ends inside a sample; the whole is exact all the same."""
-    client = Client(LONG)
+@pytest.mark.parametrize("splits", [False, True])
+def test_pcm_deltas_split_a_sample_only_where_that_is_the_fault(splits: bool) -> None:
+    """At 24 kHz some delta ends inside a sample then; the whole is exact all the same."""
+    client = Client(LONG, Behaviour(pace=Pace(splits_samples=splits)))
     events = client.send("response.create") + client.wait(10)
     assert audio_of(events) == recording("agent-you-are-next", PCM16_24K)
-    assert any(len(audio_of([event])) % 2 for event in only(events, "response.output_audio.delta"))
+    assert any(len(audio_of([event])) % 2 for event in only(events, "response.output_audio.delta")) is splits
 
 
 def test_audio_comes_in_bursts_faster_than_real_time() -> None:

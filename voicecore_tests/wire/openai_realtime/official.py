@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 from openai.types.realtime import RealtimeClientEvent, RealtimeServerEvent, ResponseAudioDeltaEvent
 from pydantic import BaseModel, TypeAdapter
 
+from voicecore.wire.fields import LARGEST_WHOLE
+
 JsonObject = dict[str, Any]
 
 _CLIENT_EVENTS: TypeAdapter[Any] = TypeAdapter(RealtimeClientEvent)
@@ -104,9 +106,33 @@ _COMPOUNDS: Mapping[Any, Callable[[tuple[Any, ...]], st.SearchStrategy[Any]]] = 
 
 _SCALARS: Mapping[Any, st.SearchStrategy[Any]] = {
     str: st.text(max_size=12),
-    int: st.integers(0, 2**53),
+    int: st.integers(0, LARGEST_WHOLE),
     float: st.floats(0, 1e6) | st.integers(0, 10_000),
     bool: st.booleans(),
     object: json_values(3),
     type(None): st.none(),
 }
+
+
+def whole_example(model: type[BaseModel]) -> JsonObject:
+    """Build one object with every field that the model has, none of them null; the same each time."""
+    built: JsonObject = {}
+    for name, field in model.model_fields.items():
+        is_audio = (model, name) in _FORMS
+        built[field.alias or name] = base64.b64encode(b"\x7f" * 8).decode() if is_audio else _example(field.annotation)
+    return built
+
+
+def _example(annotation: Any) -> Any:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return whole_example(annotation)
+    if origin is Literal:
+        return arguments[0]
+    if origin is list:
+        return [_example(arguments[0])]
+    if origin is dict:
+        return {"key": _example(arguments[1])}
+    if origin in {Annotated, Union, types.UnionType}:
+        return _example(next(each for each in arguments if each is not type(None)))
+    return {str: "word", int: 7, float: 0.5, bool: True, object: 7}[annotation]

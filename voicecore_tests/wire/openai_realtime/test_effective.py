@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
-from voicecore.audio.formats import PCM16_24K, PCMU_8K
-from voicecore.errors import RemoteProtocolError
+from voicecore.audio.formats import PCM16_16K, PCM16_24K, PCMA_8K, PCMU_8K
 from voicecore.wire import openai_realtime as oai
 from voicecore_tests.wire.openai_realtime.kit import config, received, session_configs
 
@@ -100,7 +100,12 @@ VAD = "audio.input.turn_detection"
         (config(), "audio.input.format", {"type": "audio/pcm", "rate": 24000}, ["audio.input.format"]),
         (config(), "audio.output.format", {"type": "audio/pcm", "rate": 24000}, ["audio.output.format"]),
         (config(), "audio.output.format", {"type": "audio/opus"}, ["audio.output.format"]),
-        (config(), "audio.output.format", ..., ["audio.output.format"]),
+        (config(), "audio.output.format", ..., []),
+        (config(), "audio.output.format", None, []),
+        (config(), "audio.output.format", {}, []),
+        (config(), "audio.output.format", {"type": "audio/pcmu", "rate": 24000}, []),
+        (config(), "audio.output.format", "g711_ulaw", []),
+        (config(), "audio.output.format", "pcm16", ["audio.output.format"]),
         (config(input_format=PCM16_24K), "audio.input.format", {"type": "audio/pcm"}, []),
         (config(input_format=PCM16_24K), "audio.input.format.rate", 16000, ["audio.input.format"]),
         (config(), VAD, None, [VAD]),
@@ -109,6 +114,10 @@ VAD = "audio.input.turn_detection"
         (config(turn_detection=None), VAD, ..., [VAD]),
         (LOCKED, f"{VAD}.create_response", True, [f"{VAD}.create_response"]),
         (LOCKED, f"{VAD}.interrupt_response", ..., [f"{VAD}.interrupt_response"]),
+        (config(), f"{VAD}.interrupt_response", ..., []),
+        (config(), f"{VAD}.silence_duration_ms", ..., []),
+        (config(), f"{VAD}.silence_duration_ms", 500.0, []),
+        (config(), f"{VAD}.silence_duration_ms", 200.0, [f"{VAD}.silence_duration_ms"]),
         (config(turn_detection=oai.ServerVad(threshold=1)), f"{VAD}.threshold", True, [f"{VAD}.threshold"]),
         (config(), f"{VAD}.idle_timeout_ms", 6_000, [f"{VAD}.idle_timeout_ms"]),
         (config(), f"{VAD}.idle_timeout_ms", None, []),
@@ -167,21 +176,79 @@ def test_the_defaults_of_a_new_session_acknowledge_nothing() -> None:
 @pytest.mark.parametrize(
     ("session", "field"),
     [
-        ({"audio": []}, "session.audio"),
-        ({"audio": {"input": {"turn_detection": True}}}, "session.audio.input.turn_detection"),
-        ({"audio": {"input": {"format": {"type": 7}}}}, "session.audio.input.format.type"),
-        ({"audio": {"output": {"voice": 7}}}, "session.audio.output.voice"),
-        ({"audio": {"output": {"voice": {}}}}, "session.audio.output.voice.id"),
-        ({"tools": [{"type": "mcp", "server_label": 7}]}, "session.tools.0.server_label"),
-        ({"output_modalities": "audio"}, "session.output_modalities"),
-        ({"expires_at": "soon"}, "session.expires_at"),
+        ({"audio": []}, "audio"),
+        ({"audio": {"input": 7}}, "audio.input"),
+        ({"audio": {"input": {"turn_detection": True}}}, "audio.input.turn_detection"),
+        ({"audio": {"input": {"turn_detection": {"silence_duration_ms": -1}}}}, f"{VAD}.silence_duration_ms"),
+        ({"audio": {"input": {"format": {"type": 7}}}}, "audio.input.format.type"),
+        ({"audio": {"input": {"format": []}}}, "audio.input.format"),
+        ({"audio": {"output": {"voice": 7}}}, "audio.output.voice"),
+        ({"audio": {"output": {"voice": {}}}}, "audio.output.voice.id"),
+        ({"tools": [{"type": "mcp", "server_label": 7}]}, "tools[].server_label"),
+        ({"tools": [7]}, "tools[]"),
+        ({"output_modalities": "audio"}, "output_modalities"),
+        ({"output_modalities": [7]}, "output_modalities"),
+        ({"expires_at": "soon"}, "expires_at"),
+        ({"expires_at": 1758283908.25}, "expires_at"),
+        ({"expires_at": 2**63}, "expires_at"),
     ],
 )
-def test_an_echo_of_the_wrong_shape_is_refused(session: dict[str, Any], field: str) -> None:
-    """The error names the dotted field."""
-    with pytest.raises(RemoteProtocolError) as caught:
-        echoed(session)
-    assert caught.value.field == f"session.updated.{field}"
+def test_what_an_echo_says_in_the_wrong_shape_is_ignored_and_named(session: dict[str, Any], field: str) -> None:
+    """It costs nothing else: a session is opened all the same."""
+    told = oai.RealtimeCodec().receive(json.dumps({"type": "session.updated", "session": {"id": "sess_1"} | session}))
+    *ignored, event = told
+    assert isinstance(event, oai.SessionUpdated)
+    assert event.session.id == "sess_1"
+    assert [each.name for each in ignored if isinstance(each, oai.FieldIgnored)] == [f"session.updated.session.{field}"]
+
+
+def test_a_fraction_of_a_second_is_cut_off() -> None:
+    """Seen: an `expires_at` of 1758283908.25."""
+    with_fraction = {"type": "session.updated", "session": {"expires_at": 1758283908.25}}
+    *_, event = oai.RealtimeCodec().receive(json.dumps(with_fraction))
+    assert isinstance(event, oai.SessionUpdated)
+    assert event.session.expires_at == 1758283908
+
+
+@pytest.mark.parametrize("session", [..., None, {}, [], {"audio": None}, {"audio": {"input": None, "output": None}}])
+def test_a_session_that_is_not_shown_says_nothing(session: Any) -> None:
+    """What was asked for holds; only turn detection wants proof."""
+    frame = {"type": "session.updated"} | ({} if session is ... else {"session": session})
+    *_, event = oai.RealtimeCodec().receive(json.dumps(frame))
+    assert isinstance(event, oai.SessionUpdated)
+    assert oai.differences(config(), event.session) == [VAD]
+    assert (event.session.input_format, event.session.transcribes) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        ({"type": "audio/pcmu"}, PCMU_8K),
+        ({"type": "audio/pcmu", "rate": 24000}, PCMU_8K),
+        ({"type": "audio/pcma", "rate": 0}, PCMA_8K),
+        ({"type": "audio/pcm"}, PCM16_24K),
+        ({"type": "audio/pcm", "rate": 24000.0}, PCM16_24K),
+        ({"type": "audio/pcm", "rate": "fast"}, PCM16_24K),
+        ({"type": "audio/pcm", "rate": 16000}, PCM16_16K),
+        ({"type": "audio/pcm", "rate": 44100}, oai.ForeignFormat("audio/pcm at 44100 Hz")),
+        ({"type": "audio/opus"}, oai.ForeignFormat("audio/opus")),
+        ("pcm16", PCM16_24K),
+        ("audio/pcmu", PCMU_8K),
+        ({}, None),
+        ({"rate": 8000}, None),
+        (7, None),
+        (None, None),
+    ],
+)
+def test_a_format_is_what_is_meant(told: object, meant: object) -> None:
+    """G.711 is 8 kHz whatever stands beside it; a format that is none of ours keeps its name."""
+    assert echoed({"audio": {"output": {"format": told}}}).output_format == meant
+
+
+def test_formats_are_also_found_where_the_retired_shape_had_them() -> None:
+    """Some gateways echo the old session object."""
+    old = echoed({"input_audio_format": "g711_ulaw", "output_audio_format": "pcm16"})
+    assert (old.input_format, old.output_format) == (PCMU_8K, PCM16_24K)
 
 
 def test_the_echo_is_not_shown() -> None:

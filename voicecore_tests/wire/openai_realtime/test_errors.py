@@ -52,6 +52,33 @@ def test_a_truncate_without_audio_has_no_code() -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "error_type", "message", "meaning"),
+    [
+        (None, "insufficient_quota", None, ErrorClass.FATAL),
+        ("quota", "insufficient_quota", None, ErrorClass.FATAL),
+        ("rate_limit_exceeded", "insufficient_quota", None, ErrorClass.FATAL),
+        ("insufficient_quota", "requests", None, ErrorClass.FATAL),
+        (None, "authentication_error", "no", ErrorClass.FATAL),
+        (None, "rate_limit_error", None, ErrorClass.RETRY_RESPONSE),
+        ("rate_limit_exceeded", "rate_limit_error", None, ErrorClass.RETRY_RESPONSE),
+        (None, "session_expired", None, ErrorClass.SESSION_OVER),
+        (None, None, "You exceeded your current quota, please check your plan.", ErrorClass.FATAL),
+        (None, "invalid_request_error", "Incorrect API key provided: sk-***.", ErrorClass.FATAL),
+        (None, None, "insufficient_quota: pay first", ErrorClass.FATAL),
+        (None, None, "Cancellation failed (response_cancel_not_active)", ErrorClass.IGNORE),
+        ("new_code", None, "not about insufficient_quota", ErrorClass.UNKNOWN),
+        (None, None, None, ErrorClass.UNKNOWN),
+        (None, None, "", ErrorClass.UNKNOWN),
+    ],
+)
+def test_a_failure_is_known_wherever_it_is_named(
+    code: str | None, error_type: str | None, message: str | None, meaning: ErrorClass
+) -> None:
+    """As the code, as the type, or in words where there are only words; what is fatal stays fatal."""
+    assert classify_error(code, error_type, message) is meaning
+
+
+@pytest.mark.parametrize(
     ("meaning", "severity"),
     [
         (ErrorClass.FATAL, Severity.FATAL),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -16,10 +16,11 @@ from voicecore.wire.openai_realtime.schema import Schema
 @attrs.frozen(kw_only=True)
 class Inner:
     name: str
+    note: str | None = None
 
 
 @attrs.frozen(kw_only=True)
-class Outer:
+class Needed:
     number: int
     ratio: float
     payload: bytes
@@ -27,8 +28,17 @@ class Outer:
     inners: tuple[Inner, ...]
     words: tuple[str, ...]
     labels: Mapping[str, str]
-    note: str | None
-    maybe: Inner | None
+
+
+@attrs.frozen(kw_only=True)
+class Spared:
+    number: int | None = None
+    ratio: float = 0.5
+    payload: bytes | None = None
+    inner: Inner | None = None
+    inners: tuple[Inner, ...] = ()
+    words: tuple[str, ...] | None = None
+    labels: Mapping[str, str] | None = None
 
 
 GOOD: dict[str, Any] = {
@@ -42,13 +52,16 @@ GOOD: dict[str, Any] = {
 }
 
 
-def read(value: dict[str, Any]) -> Outer:
-    return Schema({}).reader(Outer)(Fields(value, "somebody"))
+def read(shape: type[attrs.AttrsInstance], value: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+    """Return what is read, and what is noted."""
+    fields = Fields(value, "somebody")
+    return Schema({}).reader(shape)(fields), fields.noted
 
 
-def test_every_annotation_has_its_shape() -> None:
+@pytest.mark.parametrize("shape", [Needed, Spared])
+def test_every_annotation_has_its_shape(shape: type[attrs.AttrsInstance]) -> None:
     """Scalars, base64, objects, lists and maps; what no class mentions is not read."""
-    assert read(GOOD) == Outer(
+    expected = cast("Any", shape)(
         number=1,
         ratio=2.0,
         payload=b"\x00\x01",
@@ -56,36 +69,66 @@ def test_every_annotation_has_its_shape() -> None:
         inners=(Inner(name="b"),),
         words=("c",),
         labels={"d": "e"},
-        note=None,
-        maybe=None,
     )
+    assert read(shape, GOOD) == (expected, {})
 
 
-def test_only_what_may_be_none_may_be_absent_or_null() -> None:
-    """Null and absent are the same to a reader."""
-    assert read(GOOD | {"note": None, "maybe": None}) == read(GOOD)
-    for name in GOOD:
+@pytest.mark.parametrize("name", GOOD)
+def test_a_field_without_a_default_costs_its_object(name: str) -> None:
+    """Absent, null or wrong."""
+    for broken in (without(name), GOOD | {name: None}, GOOD | {name: WRONG_FOR[name]}):
         with pytest.raises(RemoteProtocolError) as caught:
-            read(GOOD | {name: None})
-        assert caught.value.field == name
+            read(Needed, broken)
+        assert caught.value.field.startswith(name)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_field_with_a_default_costs_nothing(name: str) -> None:
+    """Absent or null it is its default, and that is no news; wrong it is that too, and is noted."""
+    default = getattr(Spared(), name)
+    whole, _ = read(Spared, GOOD)
+    for absent in (without(name), GOOD | {name: None}):
+        assert read(Spared, absent) == (attrs.evolve(whole, **{name: default}), {})
+    spared, noted = read(Spared, GOOD | {name: WRONG_FOR[name]})
+    assert spared == attrs.evolve(whole, **{name: default})
+    assert len(noted) == 1
+    assert next(iter(noted)).startswith(name)
+
+
+WRONG_FOR: dict[str, Any] = {
+    "number": "1",
+    "ratio": True,
+    "payload": "A",
+    "inner": {},
+    "inners": {},
+    "words": "c",
+    "labels": [],
+}
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in GOOD.items() if key != name}
 
 
 @pytest.mark.parametrize(
-    ("change", "field"),
+    ("change", "left", "noted"),
     [
-        ({"inners": [{"name": "b"}, {}]}, "inners.1.name"),
-        ({"inners": [1]}, "inners.0"),
-        ({"words": ["c", 1]}, "words"),
-        ({"labels": {"d": 1}}, "labels.d"),
-        ({"maybe": {"name": 1}}, "maybe.name"),
-        ({"note": 1}, "note"),
+        ({"inners": [{"name": "b"}, {}, 7]}, {"inners": (Inner(name="b"),)}, ["inners[].name", "inners[]"]),
+        ({"inners": [{"name": "b", "note": 1}]}, {"inners": (Inner(name="b"),)}, ["inners[].note"]),
+        ({"words": ["c", 1]}, {"words": ("c",)}, ["words"]),
+        ({"labels": {"d": "e", "f": None}}, {"labels": {"d": "e"}}, ["labels"]),
+        ({"number": 7.9}, {"number": 7}, ["number"]),
+        ({"number": 7.0}, {"number": 7}, []),
     ],
 )
-def test_what_is_wrong_is_named_by_its_path(change: dict[str, Any], field: str) -> None:
-    """List positions and map keys are part of the path."""
-    with pytest.raises(RemoteProtocolError) as caught:
-        read(GOOD | change)
-    assert caught.value.field == field
+@pytest.mark.parametrize("shape", [Needed, Spared])
+def test_of_a_list_or_a_map_only_the_odd_entry_is_lost(
+    shape: type[attrs.AttrsInstance], change: dict[str, Any], left: dict[str, Any], noted: list[str]
+) -> None:
+    """Named without its place, and without a key that the peer made up."""
+    value, names = read(shape, GOOD | change)
+    assert {name: getattr(value, name) for name in left} == left
+    assert list(names) == noted
 
 
 @attrs.frozen
