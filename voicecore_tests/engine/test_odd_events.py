@@ -46,7 +46,7 @@ WHOLE = ["Hello.", "hello?", "Next."]
 RESTORES: dict[str, Any] = {"agent__first_message": "Hello."}
 
 
-def as_usual(it: House) -> CallReport:
+def assert_as_usual(it: House) -> CallReport:
     """Fail where the talk was not the usual one; return its report."""
     report = it.report
     assert [entry.text for entry in report.transcript] == WHOLE
@@ -64,7 +64,7 @@ async def test_events_that_are_spelt_otherwise_change_nothing(autojump_clock: Mo
         await it.engine.drain()
     assert line is not None
     assert line.playout.violations == []
-    as_usual(it)
+    assert_as_usual(it)
 
 
 @pytest.mark.parametrize("name", READY_MADE)
@@ -76,7 +76,7 @@ async def test_events_that_are_spelt_otherwise_change_nothing_where_the_session_
         report = await it.dial(DialPlan(ring_s=2.0, script=STEPS))
     assert report.pickup is not None
     assert report.pickup.source == "adopted"
-    as_usual(it)
+    assert_as_usual(it)
 
 
 async def test_all_of_it_at_once(autojump_clock: MockClock) -> None:
@@ -89,7 +89,7 @@ async def test_all_of_it_at_once(autojump_clock: MockClock) -> None:
     async with house(HELLO, Behaviour(rewrites=(*spared, deep_beside("output_audio.delta", 900))), **RESTORES) as it:
         await it.carrier.call(it.engine.url, STEPS)
         await it.engine.drain()
-    as_usual(it)
+    assert_as_usual(it)
 
 
 async def test_what_is_ignored_is_told_once_and_counted(autojump_clock: MockClock) -> None:
@@ -99,7 +99,7 @@ async def test_what_is_ignored_is_told_once_and_counted(autojump_clock: MockCloc
         await it.carrier.call(it.engine.url, STEPS)
         await it.engine.drain()
     code = "notice: response.done.response.usage.input_tokens"
-    assert as_usual(it).problems[code] == 2
+    assert assert_as_usual(it).problems[code] == 2
     assert [fact.message for fact in it.told(ProblemSeen) if fact.code == code] == ["must be a whole number; ignored"]
 
 
@@ -158,7 +158,7 @@ async def test_a_server_that_speaks_pcm_both_ways_holds_a_whole_call(autojump_cl
     behaviour = Behaviour(updates=Updates(formats_from={1: "audio/pcm"}))
     async with house(HELLO, behaviour, **RESTORES) as it:
         line = await held(it, parked=parked)
-    report = as_usual(it)
+    report = assert_as_usual(it)
     assert report.audio_path is not None
     assert (report.audio_path.session_caller, report.audio_path.session_agent) == ("pcm16@24000", "pcm16@24000")
     assert_sound_is_whole(line, PCM16_24K, it)
@@ -170,7 +170,7 @@ async def test_a_format_that_changes_in_the_call_is_followed_and_told(autojump_c
     behaviour = Behaviour(updates=Updates(formats_from={2: "audio/pcm"}))
     async with house(HELLO, behaviour, **RESTORES) as it:
         line = await held(it, parked=parked)
-    report = as_usual(it)
+    report = assert_as_usual(it)
     assert report.problems["notice: audio.output.format"] == report.problems["notice: audio.input.format"] == 1
     assert_sound_is_whole(line, PCM16_24K, it)
 
