@@ -113,6 +113,7 @@ class Call:
         self._clear_by: float | None = None
         self._generation = 0  # the newest whose clear is on the wire
         self._end_due: tuple[float, EndCause] = (self.began_at + settings.max_call_s, EndCause.TIME_LIMIT)
+        self._called_over: EndCause | None = None
 
     def begin(self, machine_message: Message | None = None) -> None:
         """The media are here: the first message is due, or one for the machine that answered."""
@@ -245,7 +246,11 @@ class Call:
         self._wake()
 
     def end_soon(self, cause: EndCause) -> None:
-        """The carrier says that the call is over; the stream's own stop may still come within its bound."""
+        """The carrier says that the call is over; the stream's own stop may still come within its bound.
+
+        What ends the call meanwhile, a stream that breaks off or a session, is a consequence: the cause is this one.
+        """
+        self._called_over = self._called_over or cause
         moment = self._world.now() + self.settings.stop_wait_s
         if moment < self._end_due[0]:
             self._end_due = (moment, cause)
@@ -255,6 +260,8 @@ class Call:
         """End the call; the first cause stands."""
         if self.ending is not None:
             return
+        if self._called_over is not None and cause is not EndCause.FAILED:
+            cause, detail = self._called_over, ""
         now = self._world.now()
         self.ending = Ending(cause, detail, now)
         self._carry(self.conversation.end(now))

@@ -87,7 +87,8 @@ class CallSettings:
     it, on average; so are the carrier's marks.  docs/benchmarks.md has both.
     """
     stop_wait_s: float = attrs.field(default=2.0, validator=ge(0))
-    """After the carrier's terminal status: how long the stream's own stop may still take."""
+    """After the carrier's terminal status, how long the stream's own stop may still take; and after a stream that
+    broke off without one, within how long that status makes it a hang-up."""
     turns: CallerTurnSettings = attrs.field(factory=CallerTurnSettings)
     playout: PlayoutSettings = attrs.field(factory=PlayoutSettings)
     responses: ResponseSettings = attrs.field(factory=ResponseSettings)
