@@ -44,6 +44,7 @@ from voicecore.facts import AudioPath, EndCause, Fact, ProblemSeen, SessionReady
 from voicecore.ports import Leg, Session
 from voicecore.turns.conversation import Conversation
 from voicecore.turns.first_message import Message
+from voicecore.turns.flood import FloodMeter
 from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.world import World
 
@@ -101,6 +102,8 @@ class Call:
         self.ending: Ending | None = None
         self.session: OpenedSession | None = None
         self.session_attempts = 0
+        self.flood = FloodMeter(self.leg_format, self.began_at, settings.flood)
+        self._floods_told = 0
         self.caller_received_bytes = 0
         self.caller_forwarded_bytes = 0
         self._world = world
@@ -278,6 +281,11 @@ class Call:
         if not audio:
             return
         self.caller_received_bytes += len(audio)
+        if (admitted := self.flood.admit(len(audio), now)) < len(audio):
+            audio = audio[len(audio) - admitted :]
+            self._bear_flood()
+            if not audio:
+                return
         if self.conversation.is_opening:
             self._carry(self.conversation.caller_audio(audio, now))
             self._wake()
@@ -285,6 +293,14 @@ class Call:
             self.outbox.put_audio(audio)
         if self._recording is not None:
             self._recording.caller(audio, now)
+
+    def _bear_flood(self) -> None:
+        """Caller audio had to be dropped: say so when that begins, and end the call when it lasts."""
+        if self.flood.floods > self._floods_told:
+            self._floods_told = self.flood.floods
+            self.report_problem("caller_flood", "the caller's audio comes faster than it can have been spoken")
+        if self.flood.is_too_long:
+            self.end(EndCause.LEG_MISBEHAVED, f"more audio than time for {self.flood.settings.limit_s:.0f} s")
 
     def _carry(self, orders: Sequence[Order]) -> None:
         if self._clear_by is None and self.conversation.generation != self._generation:

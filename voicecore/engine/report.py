@@ -83,7 +83,7 @@ def _message(call: Call | None, purpose: Purpose) -> MessageReport | None:
 
 def _media_counts(call: Call) -> MediaCounts:
     conversation, played = call.conversation, call.conversation.speech.playout.counts
-    caller_dropped = Counter(session_slow=call.outbox.dropped_bytes)
+    caller_dropped = Counter(session_slow=call.outbox.dropped_bytes, flood=call.flood.dropped_bytes)
     for opening in conversation.openings:
         caller_dropped += opening.gate.dropped_bytes
     caller_dropped["call_over"] = call.caller_received_bytes - call.caller_forwarded_bytes - caller_dropped.total()

@@ -73,6 +73,8 @@ class Line:
         self.said_after = ""
         """What the carrier itself spoke when the application had closed the stream."""
         self.ended_by: LineEnd | None = None
+        self.closed_with: int | None = None
+        """The code with which the application closed the stream."""
         self.over = trio.Event()
         """The call is over, and its stream with it."""
         self._script = script
@@ -174,7 +176,8 @@ class Line:
             await self._until_it_reads()
             try:
                 texts = await socket.receive()
-            except ConnectionLost:
+            except ConnectionLost as lost:
+                self.closed_with = lost.code
                 self.end("application")
                 return
             for text in texts:
