@@ -271,8 +271,8 @@ class MediaPass(Protocol):
         """Whether a stream that names this call in its start message is the one that the pass is for."""
         ...
 
-    async def hold_call(self, leg: Leg) -> None:
-        """Run the call on this leg until it is over."""
+    async def hold_call(self, leg: Leg) -> bool:
+        """Run the call on this leg until it is over; return whether the carrier kept to the stream's rules."""
         ...
 
     def media_never_came(self, detail: str) -> None:

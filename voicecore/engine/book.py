@@ -87,7 +87,7 @@ class CallBook:
         self.alias(entry, report.carrier_call_id)
         if entry.status is not None and entry.status.status.rank() >= report.status.rank():
             return None
-        entry.status = report
+        entry.status, entry.status_at = report, now
         if report.status.is_terminal:
             entry.final_status.set()
         return entry

@@ -61,6 +61,8 @@ class CallEntry:
     call: Call | None = None
     ending: Ending | None = None
     status: StatusReport | None = None
+    status_at: float | None = None
+    """When the last status that was news came."""
     was_hung_up: bool = False
     """The carrier has confirmed that it ended the call because we asked."""
     answered_by: AnsweredBy | None = None

@@ -330,8 +330,8 @@ class Host:
             return carrier_call_id in entry.carrier_call_ids
         return self._book.alias(entry, carrier_call_id)
 
-    async def hold(self, entry: CallEntry, leg: Leg) -> None:
-        """Give the call its media; return once nothing uses them any more."""
+    async def hold(self, entry: CallEntry, leg: Leg) -> bool:
+        """Give the call its media; return once nothing uses them any more: whether they kept their protocol."""
         if entry.options is not None and entry.ringing.phase is not RingPhase.ANSWERED:  # the media tell it first
             self._tell(entry, Answered(self._world.now() - entry.announced_at))
         self._leg_format = leg.started.audio_format
@@ -343,6 +343,7 @@ class Host:
             entry.end(EndCause.SHUT_DOWN, "", self._world.now())  # nothing, where the call has ended
             with trio.move_on_after(self._settings.closing_s, shield=True):
                 await entry.media_over.wait()
+        return entry.call is None or entry.call.ending is None or entry.call.ending.cause is not EndCause.LEG_MISBEHAVED
 
     def media_never_came(self, entry: CallEntry, detail: str) -> None:
         """The stream ended before it began."""
@@ -450,8 +451,8 @@ class _Pass:
     def accepts(self, carrier_call_id: str) -> bool:
         return self._host.accepts(self._entry, carrier_call_id)
 
-    async def hold_call(self, leg: Leg) -> None:
-        await self._host.hold(self._entry, leg)
+    async def hold_call(self, leg: Leg) -> bool:
+        return await self._host.hold(self._entry, leg)
 
     def media_never_came(self, detail: str) -> None:
         self._host.media_never_came(self._entry, detail)

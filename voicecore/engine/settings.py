@@ -18,6 +18,7 @@ from voicecore.errors import ConfigError
 from voicecore.events import LegStarted
 from voicecore.ports import MachineDetection
 from voicecore.turns.caller_turns import CallerTurnSettings
+from voicecore.turns.flood import FloodSettings
 from voicecore.turns.playout import Echoes, PlayoutSettings
 from voicecore.turns.protection import ProtectionSettings
 from voicecore.turns.responses import ResponseSettings
@@ -87,7 +88,9 @@ class CallSettings:
     it, on average; so are the carrier's marks.  docs/benchmarks.md has both.
     """
     stop_wait_s: float = attrs.field(default=2.0, validator=ge(0))
-    """After the carrier's terminal status: how long the stream's own stop may still take."""
+    """After the carrier's terminal status, how long the stream's own stop may still take; and after a stream that
+    broke off without one, within how long that status makes it a hang-up."""
+    flood: FloodSettings = attrs.field(factory=FloodSettings)
     turns: CallerTurnSettings = attrs.field(factory=CallerTurnSettings)
     playout: PlayoutSettings = attrs.field(factory=PlayoutSettings)
     responses: ResponseSettings = attrs.field(factory=ResponseSettings)

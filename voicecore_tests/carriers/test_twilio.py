@@ -77,15 +77,17 @@ class Desk:
 class Pass:
     """A claimed token of call CA1, and what became of it."""
 
+    is_content: bool = True
     held: list[Leg] = attrs.field(factory=list)
     never_came: list[str] = attrs.field(factory=list)
 
     def accepts(self, carrier_call_id: str) -> bool:
         return carrier_call_id == "CA1"
 
-    async def hold_call(self, leg: Leg) -> None:
+    async def hold_call(self, leg: Leg) -> bool:
         await trio.lowlevel.checkpoint()
         self.held.append(leg)
+        return self.is_content
 
     def media_never_came(self, detail: str) -> None:
         self.never_came.append(detail)
@@ -382,3 +384,17 @@ async def test_a_stream_of_another_call_than_its_pass_is_for_is_closed(autojump_
     await hold_stream(socket, media_pass, simulated_world().world)
     assert (media_pass.held, socket.closed_with) == ([], [1008])
     assert media_pass.never_came == ["the stream named another call than its token"]
+
+
+async def test_a_stream_that_broke_its_rules_is_closed_for_that(autojump_clock: MockClock) -> None:
+    """1008: whoever runs the call has had enough of it."""
+    socket = Ends(start("CA1"))
+    await hold_stream(socket, Pass(is_content=False), simulated_world().world)
+    assert socket.closed_with == [1008]
+
+
+async def test_nonsense_before_the_start_is_borne_up_to_a_bound(autojump_clock: MockClock) -> None:
+    """Then the stream is closed, the pass given back, and nothing raised."""
+    media_pass, socket = Pass(), Ends([start("CA1")[0], *["{"] * 60])
+    await hold_stream(socket, media_pass, simulated_world().world)
+    assert (media_pass.held, socket.closed_with, len(media_pass.never_came)) == ([], [1008], 1)

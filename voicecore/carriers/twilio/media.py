@@ -49,8 +49,7 @@ async def hold_stream(socket: WebSocket, media_pass: MediaPass, world: World) ->
     if leg is None:
         await socket.close(POLICY_VIOLATION)
         return
-    await media_pass.hold_call(leg)
-    if leg.misbehaved:
+    if not await media_pass.hold_call(leg):
         await socket.close(POLICY_VIOLATION)
 
 
@@ -74,11 +73,6 @@ class TwilioLeg:
     @property
     def started(self) -> LegStarted:
         return self._started
-
-    @property
-    def misbehaved(self) -> bool:
-        """Whether the stream was given up for its malformed messages."""
-        return self._stream.misbehaved
 
     async def receive(self) -> list[LegEvent]:
         """See `voicecore.ports.Leg`."""
@@ -128,7 +122,7 @@ class _Stream:
         self._bad_at: deque[float] = deque(maxlen=BAD_MESSAGES_LIMIT + 1)
 
     @property
-    def misbehaved(self) -> bool:
+    def _is_hopeless(self) -> bool:
         full = len(self._bad_at) == self._bad_at.maxlen
         return full and self._bad_at[-1] - self._bad_at[0] <= BAD_MESSAGES_S
 
@@ -161,6 +155,6 @@ class _Stream:
             if malformed.field.partition(".")[0] == "start":
                 raise
             self._bad_at.append(self._world.now())
-            if self.misbehaved:
+            if self._is_hopeless:
                 raise
             return LegMessageIgnored(malformed.field, malformed.problem)

@@ -43,6 +43,14 @@ class Account:
     """Or Trial."""
 
 
+@attrs.frozen
+class Goodbyes:
+    """What is done on the way to the end of a stream."""
+
+    before_stop: Callable[[], Awaitable[None]]
+    before_close: Callable[[], Awaitable[None]]
+
+
 class Exchange:
     """The carrier's side of the network."""
 
@@ -109,9 +117,7 @@ class Exchange:
         self.lines.append(line)
         return line
 
-    async def hold(
-        self, line: Line, stream: ConnectStream, faults: LineFaults, before_goodbye: Callable[[], Awaitable[None]]
-    ) -> None:
+    async def hold(self, line: Line, stream: ConnectStream, faults: LineFaults, goodbyes: Goodbyes) -> None:
         """Open a stream and hold it to its end.
 
         Raises:
@@ -122,8 +128,10 @@ class Exchange:
         signature = faults.signature or sign(self.account.auth_token.reveal(), url)
         tap = _Tap(self.world.network)
         async with dial(tap, url, headers=[("X-Twilio-Signature", signature)]) as socket:
-            await line.run(socket, stream.parameters, before_goodbye)
-            if faults.goodbye is Goodbye.CUT and tap.stream is not None:
+            await line.run(socket, stream.parameters, goodbyes.before_stop)
+            await goodbyes.before_close()
+            is_cut = faults.goodbye is Goodbye.CUT or line.ended_by == "fault"
+            if is_cut and tap.stream is not None:
                 await trio.aclose_forcefully(tap.stream)
 
 

@@ -81,6 +81,8 @@ class LineFaults:
     goodbye: Goodbye = Goodbye.STOP
     ends_at_s: float | None = None
     """The call ends at this moment, whatever the caller does."""
+    breaks_at_s: float | None = None
+    """The connection is cut at this moment, and the call goes on: TwiML behind the stream is followed."""
     seed: int = 1
     """Of what is drawn: jitter and losses."""
     media_format: MediaFormat = MediaFormat()
@@ -106,6 +108,8 @@ class StatusFaults:
     completed_before_stop_s: float | None = None
     """The terminal callback comes so long before the stream's stop."""
     signature: str | None = None
+    completed_before_close_s: float | None = None
+    """The terminal callback comes behind the stream's stop, so long before its socket closes."""
     final_fields: Mapping[str, str | None] = attrs.field(factory=dict)
     """Fields of the terminal callback: more of them, other values, None for left out."""
 

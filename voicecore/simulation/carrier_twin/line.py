@@ -30,7 +30,7 @@ from voicecore.simulation.carrier_twin.playout import LinePlayout, MarkReturn
 from voicecore.simulation.carrier_twin.voice import Voice
 
 LineEnd = Literal["caller", "application", "rest", "fault"]
-"""Who ended a line: "caller" is the person on it, "rest" the application by REST."""
+"""Who ended a line: "caller" is the person on it, "rest" the application by REST, "fault" a connection that broke."""
 
 
 @attrs.frozen
@@ -73,6 +73,8 @@ class Line:
         self.said_after = ""
         """What the carrier itself spoke when the application had closed the stream."""
         self.ended_by: LineEnd | None = None
+        self.closed_with: int | None = None
+        """The code with which the application closed the stream."""
         self.over = trio.Event()
         """The call is over, and its stream with it."""
         self._script = script
@@ -119,7 +121,7 @@ class Line:
         await before_goodbye()
         if self._faults.goodbye is Goodbye.HANG:
             await trio.sleep_forever()
-        if self._faults.goodbye is Goodbye.STOP and self.ended_by != "application":
+        if self._faults.goodbye is Goodbye.STOP and self.ended_by not in {"application", "fault"}:
             await self._send(socket, self._writer.stop(), "stop")
 
     async def _open(self, socket: WebSocket, parameters: Mapping[str, str]) -> None:
@@ -147,6 +149,9 @@ class Line:
             if self._caller.hung_up or self._is_time_up(now - began_at):
                 self.end("caller")
                 return
+            if self._faults.breaks_at_s is not None and now - began_at >= self._faults.breaks_at_s:
+                self.end("fault")
+                return
             frame = self._voice.frame(frame)
             for _ in range(self._copies(now - began_at)):
                 held.append(self._writer.media(frame, round(frames * FRAME_S * 1000)))
@@ -171,7 +176,8 @@ class Line:
             await self._until_it_reads()
             try:
                 texts = await socket.receive()
-            except ConnectionLost:
+            except ConnectionLost as lost:
+                self.closed_with = lost.code
                 self.end("application")
                 return
             for text in texts:

@@ -239,6 +239,7 @@ class Dialled:
             faults=plan.line,
             stream_after_s=plan.stream_after_s,
             completed_before_stop_s=plan.statuses.completed_before_stop_s,
+            completed_before_close_s=plan.statuses.completed_before_close_s,
         )
         return Course(self._exchange, self.call_sid, self._progress, far_end)
 

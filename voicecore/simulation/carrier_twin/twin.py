@@ -91,6 +91,7 @@ class CarrierTwin:
             script=script,
             faults=faults or LineFaults(),
             completed_before_stop_s=statuses.completed_before_stop_s,
+            completed_before_close_s=statuses.completed_before_close_s,
             on_line=on_line or (lambda _: None),
         )
         course = Course(self._exchange, progress.identity["CallSid"], progress, far_end)
