@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 
 import attrs
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -18,6 +17,7 @@ from voicecore.audio.formats import PCMU_8K
 from voicecore.events import ClearPlayout, LegOrder, PlaceMark, PlayAudio
 from voicecore.facts import ConfirmedBy, HeardBy, HeardPosition
 from voicecore.turns.playout import Echoes, FirstHeard, Played, PlayoutLedger, PlayoutSettings
+from voicecore_tests.chance import examples
 
 FRAME_BYTES = 160
 BYTES_PER_S = 8000
@@ -239,5 +239,5 @@ class PlayoutMachine(RuleBasedStateMachine):
         assert (self.playout.deadline(), self.playout.next_due()) == (None, None)
 
 
-PlayoutMachine.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)
+PlayoutMachine.TestCase.settings = examples(150, steps=40)
 TestPlayoutMachine = PlayoutMachine.TestCase
