@@ -8,6 +8,9 @@ an earlier run, Trio's scheduler is seeded, and the Makefile fixes the order of 
 and keeps those that failed in .hypothesis/.  What it finds is repeated in the test as an
 ``@example``, with the fix.
 
+What runs by the real clock bears `REAL_TIME`: such tests run one after the other, so
+that no two of them judge each other's delays.
+
 Used by conftest.py, and by every test that wants another number of examples than 100.
 """
 
@@ -17,8 +20,11 @@ import os
 import random
 from typing import Any
 
+import pytest
 import trio._core._run as _trio_run
 from hypothesis import settings
+
+REAL_TIME = pytest.mark.xdist_group("real time")  #: for processes and sockets that wait on the real clock
 
 _USUAL = 100  # examples of a test that names no number
 _TIMES = "FUZZ_TIMES"  # in the environment: how many times as many `make fuzz` tries

@@ -323,7 +323,7 @@ async def test_a_handler_that_fails_while_it_is_shut_down_reaches_nobody(
 async def on_loopback(app: App, use: Callable[[int], Awaitable[None]]) -> None:
     """Run a port on a real socket while it is used."""
     listening = await RealNetwork().listen("127.0.0.1", 0)
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             await nursery.start(serve, listening.listeners, app)
             await use(listening.port)

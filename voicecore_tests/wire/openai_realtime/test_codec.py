@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -107,6 +107,7 @@ def test_h1_a_delta_may_end_inside_a_sample() -> None:
     assert event.delta == b"\x01\x02\x03"
 
 
+@example("content_index", 2**64, True)
 @given(
     st.sampled_from(sorted(AUDIO_DELTA)),
     st.one_of(json_values(), st.sampled_from([0, 1.0, -1, True, 2**64, None, "AQ=", "QQ==", "\ud800"])),
