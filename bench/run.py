@@ -209,7 +209,7 @@ def _order(arguments: Sequence[str] | None) -> Order:
     is_whole = len(engines) == len(ENGINES)
     return Order(
         engines=engines,
-        plan=Plan(calls=sorted(told.levels), seconds=told.seconds, seed=told.seed),
+        plan=Plan(calls=tuple(sorted(told.levels)), seconds=told.seconds, seed=told.seed),
         rounds=told.rounds,
         limit=told.limit,
         out=(told.out or (RESULTS if is_whole else PART)).resolve(),

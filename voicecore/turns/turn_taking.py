@@ -74,6 +74,7 @@ class TurnTaking:
         self._prompt: str | None = None  # the newest request for a prompt
         self._prompts = 0
         self._entries = 0
+        self._entry_stops = False  # whether keys of the entry under way may stop the agent
         self._clear: _Clear | None = None
 
     # --- the caller speaks ----------------------------------------------------------
@@ -132,9 +133,10 @@ class TurnTaking:
         return steps if waits else steps + self.want_reply(now)
 
     def pressed(self, digit: str, now: float, *, may_stop: bool, later: bool) -> list[Step]:
-        """Take one key."""
+        """Take one key; one that belongs to an entry from before the agent was to be stopped does not stop it."""
         steps: list[Step] = []
-        if may_stop and self._speech.audible_since is not None and self._settings.barge_in.keys_stop_agent:
+        self._entry_stops = may_stop and (self._entry_stops or not self.keypad.is_gathering)
+        if self._entry_stops and self._speech.audible_since is not None and self._settings.barge_in.keys_stop_agent:
             steps += self._stop_agent(now, now, _BY_KEY)
         entry = self.keypad.press(digit, now)
         return steps if entry is None else steps + self._entered(entry, now, later=later)

@@ -15,6 +15,7 @@ from voicecore.facts import (
     EndCause,
     IdlePrompted,
     KeysPressed,
+    MessageFate,
     Outcome,
     Speaker,
     TurnEnd,
@@ -196,6 +197,21 @@ async def test_keys_are_gathered_as_the_keypad_is_set(
     assert [fact.count for fact in it.told(KeysPressed)] == entries
     if "keypad__pause_ms" in setting:
         assert it.told(KeysPressed)[0].at_s == pytest.approx(1.0, abs=0.05)
+
+
+async def test_keys_from_before_the_greeting_do_not_stop_it(autojump_clock: MockClock) -> None:
+    """An entry that began while the greeting was protected ends over it, is told once, and is answered behind it."""
+    greeting = Reply("Welcome to the clinic.", speech=Tone(3.0))
+    async with house(Script(replies=(greeting, SHORT)), agent__first_message="Welcome to the clinic.") as it:
+        keys = [Press(At(0.1), "7"), Press(At(0.2), "3"), Press(WhileAgentSpeaks(0.5), "#")]
+        line = await it.carrier.call(it.engine.url, [*keys, HangUp(AfterAgent(1.5))])
+        await it.engine.drain()
+    assert line is not None
+    assert it.report.barge_ins == 0
+    assert it.report.first_message is not None
+    assert it.report.first_message.fate is MessageFate.HEARD
+    assert [fact.count for fact in it.told(KeysPressed)] == [2]
+    assert [line.text for line in it.report.transcript if line.speaker is Speaker.AGENT][-1] == SHORT.text
 
 
 async def test_keys_may_leave_the_agent_alone(autojump_clock: MockClock) -> None:
