@@ -24,7 +24,10 @@ from voicecore.secrets import Secret
 from voicecore.simulation.carrier_twin import Account, AfterAgent, DialPlan, HangUp, Pickup, Refusal, open_carrier
 from voicecore.simulation.carrier_twin.signing import sign
 from voicecore.simulation.provider_twin import ProviderTwin, Recorded, Reply, Script
+from voicecore_tests.chance import REAL_TIME
 from voicecore_tests.house.rooms import REPOSITORY
+
+pytestmark = REAL_TIME
 
 ACCOUNT = "AC00000000000000000000000000000001"
 TOKEN = "planted-carrier-token-5b1f"
@@ -223,7 +226,7 @@ def test_a_server_answers_for_its_health_and_refuses_strangers(tmp_path: Path) -
         form = {"CallSid": "CA1", "AccountSid": ACCOUNT, "From": "+1", "To": "+2"}
         assert httpx.post(f"{url}/twilio/voice", data=form).status_code == 403
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=5) == 0
+        assert process.wait(timeout=30) == 0
 
 
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:

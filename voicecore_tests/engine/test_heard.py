@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import attrs
 import pytest
 from hypothesis import Phase, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from voicecore.audio.convert import from_samples, to_samples
@@ -23,6 +22,7 @@ from voicecore.simulation.numbered_audio import numbered_audio
 from voicecore.simulation.provider_twin import Behaviour, NumberedFrames, Pace, Reply, Script, ScriptedVad
 from voicecore.turns import speech
 from voicecore.turns.playout import Interrupted, PlayoutLedger
+from voicecore_tests.chance import examples
 from voicecore_tests.engine.truth import (
     BYTES_PER_S,
     FRAME_BYTES,
@@ -273,7 +273,7 @@ COURSES = st.builds(
 )
 
 
-@hypothesis_settings(max_examples=30, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate))
+@examples(30, phases=(Phase.explicit, Phase.generate))
 @given(course=COURSES)
 def test_everybody_agrees_on_what_was_heard(course: Course) -> None:
     """Whatever the line, the lengths and the moments are."""

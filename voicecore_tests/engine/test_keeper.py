@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import attrs
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -22,6 +22,7 @@ from voicecore.facts import ParkingFate
 from voicecore.ports import Brief
 from voicecore.simulation.world import simulated_world
 from voicecore.world import World
+from voicecore_tests.chance import examples
 from voicecore_tests.engine.puppets import PuppetProvider
 from voicecore_tests.kit import run_seeded
 
@@ -361,7 +362,7 @@ def test_a8_every_order_of_everything_that_can_happen_to_one_session() -> None:
     st.sampled_from([0.0, 0.01, 1.0]),
     st.integers(0, 2**16),
 )
-@settings(deadline=None, max_examples=150)
+@examples(150)
 def test_a8_two_calls_and_every_interleaving(steps: list[tuple[int, str]], between_s: float, seed: int) -> None:
     """One fate each; nothing left; never two handshakes for one call."""
 

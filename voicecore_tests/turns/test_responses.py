@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -17,6 +16,7 @@ from voicecore.turns.responses import (
     ResponseOwner,
     ResponseSettings,
 )
+from voicecore_tests.chance import examples
 
 
 def asked(number: int) -> RequestResponse:
@@ -351,5 +351,5 @@ class ResponseOwnerMachine(RuleBasedStateMachine):
         assert self.answered >= {f"q{number}" for number in range(1, self.asked + 1)}
 
 
-ResponseOwnerMachine.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)
+ResponseOwnerMachine.TestCase.settings = examples(150, steps=40)
 TestResponseOwnerMachine = ResponseOwnerMachine.TestCase

@@ -6,7 +6,6 @@ from collections import Counter
 
 import attrs
 import pytest
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -22,6 +21,7 @@ from voicecore.turns.responses import Phase
 from voicecore.turns.settings import ConversationSettings
 from voicecore.turns.strategies import Judgement, MinSpeech, MinWords, Murmurs
 from voicecore.turns.turn_times import turn_times
+from voicecore_tests.chance import examples
 from voicecore_tests.turns.talking import START_S, Provider, Talk
 
 TURNS = CallerTurnSettings()
@@ -324,5 +324,5 @@ def _quiet_within_s(audio_bytes: int) -> float:
     return TURNS.patience_s + 4 * (TURNS.reply_s + START_S) + audio_bytes / 8000
 
 
-TurnTakingMachine.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)
+TurnTakingMachine.TestCase.settings = examples(150, steps=40)
 TestTurnTakingMachine = TurnTakingMachine.TestCase
