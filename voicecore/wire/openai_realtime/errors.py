@@ -17,6 +17,8 @@ import enum
 from collections.abc import Mapping
 from typing import Final
 
+import orjson
+
 from voicecore.events import Severity
 
 
@@ -88,6 +90,17 @@ def classify_error(code: str | None, error_type: str | None = None, message: str
     by_type = ERROR_TYPES.get(error_type or "")
     by_message = (meaning for start, meaning in ERROR_MESSAGES.items() if (message or "").startswith(start))
     return by_code or by_type or next(by_message, ErrorClass.UNKNOWN)
+
+
+def refusal_message(body: bytes) -> str | None:
+    """Return what a refused upgrade says in its body, raw: it may repeat the key; None where it says nothing."""
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    error = answer.get("error") if isinstance(answer, dict) else None
+    message = error.get("message") if isinstance(error, dict) else None
+    return message if isinstance(message, str) else None
 
 
 class Outlook(enum.Enum):
