@@ -26,6 +26,7 @@ from voicecore.errors import (
     SessionLost,
     VoicecoreError,
 )
+from voicecore.events import AgentAudio, ResponseEnded
 from voicecore.facts import (
     CallReport,
     Decision,
@@ -62,6 +63,7 @@ __all__ = [
     "PCMU_8K",
     "AfterCut",
     "Agent",
+    "AgentAudio",
     "AudioFormat",
     "BargeInPolicy",
     "CallReport",
@@ -104,6 +106,7 @@ __all__ = [
     "ProviderUnavailable",
     "ReadySpeech",
     "RemoteProtocolError",
+    "ResponseEnded",
     "SemanticVad",
     "ServerVad",
     "SessionLost",

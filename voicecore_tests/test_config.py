@@ -20,6 +20,7 @@ from voicecore.config import (
     TwilioSettings,
 )
 from voicecore.config.kinds import Kind
+from voicecore.config.reading import load_settings
 from voicecore.config.sections import APOLOGY_LIMIT_CHARS
 from voicecore.errors import ConfigError
 from voicecore.secrets import Secret
@@ -323,6 +324,46 @@ def test_recordings_need_a_folder() -> None:
     """Asking for audio without a place for it is a mistake, not silence."""
     (error,) = Settings.problems(WHOLE, {"VOICECORE_SERVER__RECORD_AUDIO": "true"})
     assert str(error) == "server.record_audio: needs server.data_dir, where recordings are kept"
+
+
+def test_an_address_for_metrics_needs_a_port() -> None:
+    """Alone it would do nothing; a port alone is on loopback, and a token is never shown."""
+    (error,) = Settings.problems(WHOLE, {"VOICECORE_SERVER__METRICS_HOST": "10.0.0.1"})
+    assert str(error) == "server.metrics_host: has no effect unless server.metrics_port is set"
+    given = {"VOICECORE_SERVER__METRICS_PORT": "9100", "VOICECORE_SERVER__METRICS_TOKEN": "planted-token"}
+    server = Settings.load(WHOLE, given).server
+    assert (server.metrics_port, server.metrics_host) == (9100, None)
+    assert "planted-token" not in repr(server)
+    (error,) = Settings.problems(WHOLE, {"VOICECORE_SERVER__METRICS_PORT": "much"})
+    assert str(error).startswith("server.metrics_port: expected an integer, got 'much'")
+
+
+def test_settings_are_read_from_the_folder_as_the_commands_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file by its name, or the one that lies there; the environment beats it, explicit values beat both."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"agent\.instructions: missing"):
+        load_settings(environ={})
+    (tmp_path / "voicecore.toml").write_text(WHOLE)
+    assert load_settings(environ={}) == load_settings("voicecore.toml", environ={}) == Settings.load(WHOLE, {})
+    given = {"VOICECORE_SERVER__PORT": "1"}
+    assert load_settings(environ=given).server.port == 1
+    assert load_settings(environ=given, overrides={"server.port": 2}).server.port == 2
+    monkeypatch.setenv("VOICECORE_SERVER__PORT", "3")
+    assert load_settings().server.port == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(None, "cannot be read: No such file or directory"), (b"\xff", "is not UTF-8 text")],
+)
+def test_a_file_that_cannot_be_read_is_named(content: bytes | None, problem: str, tmp_path: Path) -> None:
+    """Path and reason; nothing falls back to the environment in silence."""
+    path = tmp_path / "other.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path, environ={})
+    assert str(caught.value) == f"{path}: {problem}"
 
 
 @pytest.mark.parametrize(

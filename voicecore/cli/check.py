@@ -59,10 +59,14 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 async def _try_out(world: World, settings: Settings, options: argparse.Namespace) -> list[Finding]:
     findings = [each async for each in _disk(settings)]
-    if not options.offline:
-        findings += [each async for each in reach(world, settings)]
-    if options.live:
-        findings += [await ask_carrier(world, settings), await open_one_session(world, settings)]
+    if options.offline:
+        return findings
+    provider, carrier = [each async for each in reach(world, settings)]
+    findings += [provider, carrier]
+    if options.live and carrier.problem is None:
+        findings.append(await ask_carrier(world, settings))
+    if options.live and provider.problem is None:
+        findings.append(await open_one_session(world, settings))
     return findings
 
 
@@ -77,7 +81,7 @@ async def _disk(settings: Settings) -> AsyncIterator[Finding]:
 
 
 async def reach(world: World, settings: Settings) -> AsyncIterator[Finding]:
-    """Try to connect to everything that the configuration names."""
+    """Try to connect to the provider, then to the carrier."""
     twilio = urlsplit(settings.carriers.twilio.api_base_url)
     provider = parse_websocket_url(settings.providers.openai_realtime.base_url)
     tls = twilio.scheme == "https"

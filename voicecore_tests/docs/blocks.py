@@ -48,14 +48,14 @@ def blocks(language: str) -> list[Block]:
 
 
 async def run_python(block: Block) -> dict[str, Any]:
-    """Run a block as if it stood in a module, `await` at its top level included; return what it defines."""
+    """Run a block as if it stood in a module, `await` at its top level included; return the names that it defines."""
     source = "\n" * block.line + block.text  # so that a traceback names the document's own line
     code = compile(source, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    defined: dict[str, Any] = {"__name__": "documentation"}
-    running = eval(code, defined)  # noqa: S307
+    names: dict[str, Any] = {"__name__": "documentation"}
+    running = eval(code, names)  # noqa: S307
     if inspect.iscoroutine(running):
         await running
-    return defined
+    return names
 
 
 def public_names(text: str) -> set[str]:

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from voicecore.engine.agent import Agent
 from voicecore.errors import ConfigError
-from voicecore.facts import CallReport, EndCause, MessageFate
+from voicecore.facts import CallReport, EndCause, MessageFate, SpokeOverMessage
 from voicecore.simulation import recordings
 from voicecore.simulation.carrier_twin import (
     AfterAgent,
@@ -83,6 +83,27 @@ def fate(line: Line | None, report: CallReport | None) -> str:
     message = report.first_message if report is not None else None
     told = message is not None and message.fate in {MessageFate.UNDELIVERED, MessageFate.DROPPED}
     return "reported" if told else "swallowed"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ({}, [True, True]),
+        ({"agent__caller_audio": "forward"}, [True, True]),
+        ({"agent__caller_audio": "drop"}, [False, False]),
+        ({"agent__protect_first_message": "off"}, []),
+    ],
+    ids=["held", "forwarded", "dropped", "unprotected"],
+)
+async def test_what_is_said_over_a_protected_message_is_told_when_it_is_said(
+    autojump_clock: MockClock, overrides: dict[str, Any], told: list[bool]
+) -> None:
+    """Once for each utterance, with whether the agent will ever get it; unprotected, it is a barge-in instead."""
+    async with house(TALK, agent__first_message=GREETING, **overrides) as it:
+        await it.dial(DialPlan(ring_s=1.0, script=HELLOS))
+    spoken = it.told(SpokeOverMessage)
+    assert [fact.kept for fact in spoken] == told
+    assert all(0.04 < fact.at_s < 2.0 for fact in spoken)
 
 
 @pytest.mark.parametrize("how", HOWS)

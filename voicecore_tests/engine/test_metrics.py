@@ -6,11 +6,14 @@ import re
 
 import attrs
 import pytest
+from trio.testing import MockClock
 
 from voicecore.engine.host import HostStatistics
 from voicecore.engine.metrics import CONTENT_TYPE, exposition
 from voicecore.engine.parking import ParkingStatistics
 from voicecore.facts import ParkingFate
+from voicecore.net.http_client import open_http_client
+from voicecore_tests.kit import House, house
 
 _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
@@ -74,6 +77,40 @@ def test_values_are_those_of_the_host() -> None:
     assert families["voicecore_calls_live"].values == {"": 2.0}
     assert families["voicecore_parked_sessions_total"].values['fate="hung_up"'] == 4.0
     assert families["voicecore_parked_seconds_total"].values == {'outcome="used"': 1e-7, 'outcome="wasted"': 2.5}
+
+
+async def fetched(it: House, url: str) -> tuple[int, str, str]:
+    """Status, content type and text of a URL's metrics."""
+    async with open_http_client(it.simulated.network) as http:
+        answer = await http.get(f"{url}/metrics")
+    return answer.status, answer.headers.get("content-type", ""), answer.body.decode()
+
+
+async def test_a_running_engine_answers_on_the_address_that_is_set(autojump_clock: MockClock) -> None:
+    """There only, to whoever reaches it; the port of the webhooks knows nothing of metrics then."""
+    async with house(server__metrics_port=9100, server__metrics_host="10.0.0.1") as it:
+        status, content_type, text = await fetched(it, "http://10.0.0.1:9100")
+        assert (status, content_type) == (200, CONTENT_TYPE)
+        assert parse(text)["voicecore_calls_live"].values == {"": 0.0}
+        assert (await fetched(it, it.engine.url))[0] == 404
+
+
+async def test_a_running_engine_is_closed_to_strangers(autojump_clock: MockClock) -> None:
+    """Peers of the simulated network are no peers of this machine."""
+    async with house() as it:
+        assert (await fetched(it, it.engine.url))[0] == 403
+    async with house(server__metrics_token="let-me-see") as it:
+        assert (await fetched(it, it.engine.url))[0] == 401
+
+
+async def test_an_engine_knows_whether_its_public_url_leads_to_it(autojump_clock: MockClock) -> None:
+    """Its own address does; one that nobody answers does not."""
+    async with house() as it:
+        assert it.engine.public_url == it.engine.url
+        assert await it.engine.find_url_problem() is None
+    async with house(server__public_url="https://voice.example.com") as it:
+        assert it.engine.public_url == "https://voice.example.com"
+        assert "nothing answers at https://voice.example.com" in (await it.engine.find_url_problem() or "")
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import re
 
-from voicecore.errors import HandshakeRefused, RemoteProtocolError, printable
+from voicecore.errors import HandshakeRefused, printable
 from voicecore.secrets import Secret
-from voicecore.wire.fields import parse_object
-from voicecore.wire.openai_realtime.codec import PEER
+from voicecore.wire.openai_realtime import refusal_message
 
 _KEY = re.compile(r"\bsk-[^\s'\"]+")
 _SHOWN_CHARS = 300
@@ -26,17 +25,10 @@ _ADVICE |= {429: "over quota or limit"}
 
 def refusal_words(refusal: HandshakeRefused, key: Secret) -> str:
     """Return what a refused upgrade means, as the end of a sentence: advice, then the server's words."""
-    parts = [part for part in (_ADVICE.get(refusal.status), said(_message(refusal.body), key)) if part]
+    parts = [part for part in (_ADVICE.get(refusal.status), said(refusal_message(refusal.body), key)) if part]
     return f": {': '.join(parts)}" if parts else ""
 
 
 def said(message: str | None, key: Secret) -> str:
     """Return a server's words without keys; "" for none."""
     return printable(_KEY.sub("sk-***", (message or "").replace(key.reveal(), "***")), _SHOWN_CHARS)
-
-
-def _message(body: bytes) -> str | None:
-    try:
-        return parse_object(body, PEER).child("error").text("message")
-    except RemoteProtocolError:
-        return None

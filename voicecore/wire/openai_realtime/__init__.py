@@ -53,6 +53,7 @@ from voicecore.wire.openai_realtime.errors import (
     classify_close,
     classify_error,
     classify_status,
+    refusal_message,
 )
 from voicecore.wire.openai_realtime.formats import EchoedFormat, ForeignFormat
 from voicecore.wire.openai_realtime.items import Content, Item, Response, ResponseUsage, StatusDetails
@@ -232,4 +233,5 @@ __all__ = [
     "differences",
     "encode",
     "encode_append",
+    "refusal_message",
 ]

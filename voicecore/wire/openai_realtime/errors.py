@@ -17,6 +17,8 @@ import enum
 from collections.abc import Mapping
 from typing import Final
 
+import orjson
+
 from voicecore.events import Severity
 
 
@@ -103,6 +105,17 @@ def _by_message(message: str, *, is_all: bool) -> ErrorClass:
     by_start = (meaning for start, meaning in ERROR_MESSAGES.items() if message.startswith(start))
     by_word = (meaning for code, meaning in ERROR_CODES.items() if is_all and code in message)
     return next(by_start, None) or next(by_word, ErrorClass.UNKNOWN)
+
+
+def refusal_message(body: bytes) -> str | None:
+    """Return what a refused upgrade says in its body, raw: it may repeat the key; None where it says nothing."""
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    error = answer.get("error") if isinstance(answer, dict) else None
+    message = error.get("message") if isinstance(error, dict) else None
+    return message if isinstance(message, str) else None
 
 
 class Outlook(enum.Enum):
