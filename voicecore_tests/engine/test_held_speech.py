@@ -8,13 +8,13 @@ from typing import Any
 import attrs
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from voicecore.facts import CallReport, MessageFate
 from voicecore.simulation.carrier_twin import At, DialPlan, HangUp, Line, Say
 from voicecore.simulation.memory_network import LinkSettings
 from voicecore.simulation.provider_twin import Behaviour, Handshake, Pace, Recorded, Reply, Script, Updates
+from voicecore_tests.chance import examples
 from voicecore_tests.kit import house, run_seeded, ulaw
 
 GREETING = "Your call is now first in line."
@@ -135,7 +135,7 @@ CASES = st.builds(
 )
 
 
-@hypothesis_settings(max_examples=40, deadline=None)
+@examples(40)
 @given(case=CASES)
 def test_what_was_held_never_stops_the_message(case: Case) -> None:
     """Whatever the policy, the direction, the provider and the moment; and what was held is answered once."""
