@@ -60,6 +60,7 @@ from voicecore.turns.gate import CallerAudioRule
 from voicecore.turns.idle import IdlePolicy, ThenIdle
 from voicecore.turns.keypad import KeypadSettings
 from voicecore.turns.playout import PlayoutSettings
+from voicecore.turns.recovery import FallbackLines
 from voicecore.turns.strategies import MinSpeech, MinWords, Murmurs, OwnWords, Strategy
 from voicecore.wire.openai_realtime import NoiseReduction, SemanticVad, ServerVad, Transcription, TurnDetection
 from voicecore.world import World
@@ -229,6 +230,7 @@ def _agent(settings: Settings, ready: ReadySpeech | None) -> Agent:
         barge_in=_barge_in(settings.barge_in),
         idle=_idle(settings.idle),
         keypad=_keypad(settings.keypad),
+        fallback=FallbackLines(sorry_text=given.sorry_text, did_not_catch_text=given.did_not_catch_text),
     )
     policies = {direction: _policy(given, agent.policy_for(direction)) for direction in DIRECTIONS}
     return attrs.evolve(agent, policies=policies)

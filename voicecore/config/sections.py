@@ -34,6 +34,8 @@ HistoryKeeps = Literal["heard", "full", "none"]
 AfterPrompts = Literal["hang_up", "stay"]
 KeypadEnd = Literal["#", "*", "none"]
 
+SORRY: str | None = "I am sorry, I could not answer that. Could you say it again?"
+DID_NOT_CATCH: str | None = "I am sorry, I did not catch that."
 APOLOGY: str | None = "We are sorry, this call cannot be continued. Please call again later."
 MAX_CALLS_LIMIT = 10_000
 SILENCE_LIMIT_MS = 10_000
@@ -88,6 +90,10 @@ class AgentSettings:
     """How long the agent waits for a caller who is to speak first."""
     lead_in_ms: int = attrs.field(default=0, validator=kinds.whole(0, WAIT_LIMIT_MS))
     """Pause between pick-up and the first message: some lines lose their first moments."""
+    sorry_text: str | None = attrs.field(default=SORRY, validator=kinds.OPTIONAL_TEXT)
+    """Said word for word where a turn got no reply, however often it was asked for; "" to end the call instead."""
+    did_not_catch_text: str | None = attrs.field(default=DID_NOT_CATCH, validator=kinds.OPTIONAL_TEXT)
+    """The same where no word of the caller could be made out; "" for `sorry_text`."""
     prepare_first_message: bool = attrs.field(default=False, validator=kinds.SWITCH)
     """Generate it while the phone rings: at once at pick-up, and paid for where nobody answers."""
 

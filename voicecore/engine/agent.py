@@ -24,6 +24,7 @@ from voicecore.turns.first_message import FirstMessagePolicy, Message, Protectio
 from voicecore.turns.idle import IdlePolicy
 from voicecore.turns.keypad import KeypadSettings
 from voicecore.turns.opening import lockout_for
+from voicecore.turns.recovery import FallbackLines
 
 Direction = Literal["inbound", "outbound"]
 DIRECTIONS: Sequence[Direction] = ("inbound", "outbound")
@@ -54,6 +55,8 @@ class Agent:
     idle: IdlePolicy | None = None
     """When the agent prompts a silent caller; None: never."""
     keypad: KeypadSettings = attrs.field(factory=KeypadSettings)
+    fallback: FallbackLines = attrs.field(factory=FallbackLines)
+    """What it says where no reply could be had."""
 
     def __attrs_post_init__(self) -> None:
         if self.first_message_audio is not None and self.first_message is None:

@@ -103,6 +103,7 @@ class CallSettings:
             barge_in=agent.barge_in,
             idle=agent.idle,
             keypad=agent.keypad,
+            fallback=agent.fallback,
             turns=self.turns,
             playout=attrs.evolve(self.playout, echoes=echoes),
             responses=self.responses,

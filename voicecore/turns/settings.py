@@ -14,6 +14,7 @@ from voicecore.turns.idle import IdlePolicy
 from voicecore.turns.keypad import KeypadSettings
 from voicecore.turns.playout import PlayoutSettings
 from voicecore.turns.protection import ProtectionSettings
+from voicecore.turns.recovery import FallbackLines
 from voicecore.turns.responses import ResponseSettings
 
 
@@ -29,6 +30,7 @@ class ConversationSettings:
     idle: IdlePolicy | None = None
     """None: the agent never prompts a silent caller."""
     keypad: KeypadSettings = attrs.field(factory=KeypadSettings)
+    fallback: FallbackLines = attrs.field(factory=FallbackLines)
     turns: CallerTurnSettings = attrs.field(factory=CallerTurnSettings)
     playout: PlayoutSettings = attrs.field(factory=PlayoutSettings)
     responses: ResponseSettings = attrs.field(factory=ResponseSettings)

@@ -38,10 +38,14 @@ class Audible:
 
 @attrs.frozen
 class Done:
-    """Nothing of a response is left to be played; ``why`` its rest was cut, empty where it was played."""
+    """Nothing of a response is left to be played; ``why`` its rest was cut, empty where it was played.
+
+    ``incomplete``: why the provider did not generate it to its end; empty where it did.
+    """
 
     response_id: str
     why: str = ""
+    incomplete: str = ""
 
 
 @attrs.frozen
@@ -107,6 +111,7 @@ class AgentSpeech:
         self._sounding: dict[str, None] = {}  # those of them that are not over, oldest first
         self._in_hand: dict[str, str] = {}  # item id -> response id, of items that came in and are not over
         self._unfinished: set[str] = set()  # responses whose audio came in and that are not done
+        self._incomplete: dict[str, str] = {}  # response id -> why the provider ended it early; until it is done
 
     # --- asking --------------------------------------------------------------------
 
@@ -188,13 +193,20 @@ class AgentSpeech:
     def ended(self, event: ev.ResponseEnded, now: float) -> list[SpeechStep]:
         """A response is over."""
         ended = self.responses.ended(event, now)
-        steps = self.settled(self.playout.finish_response(event.response_id))
+        steps: list[SpeechStep] = []
         if event.status is not ev.ResponseStatus.COMPLETED:
+            self._fell_short(event.response_id, event.status.value, event.reason or event.error_code)
             for item_id in (each for each, speaker in self._in_hand.items() if speaker == event.response_id):
                 self.transcript.cut_off(item_id)
+        steps += self.settled(self.playout.finish_response(event.response_id))
         if event.status is ev.ResponseStatus.CANCELLED or not self.responses.admits(event.response_id):
             steps += self._forget(event.response_id)
         return [*steps, *self._over(event.response_id), *ended]
+
+    def _fell_short(self, response_id: str, status: str, reason: str | None) -> None:
+        """Keep why a response whose audio came in was not generated to its end."""
+        if response_id in self._unfinished:
+            self._incomplete.setdefault(response_id, f"{status}: {reason}" if reason else status)
 
     def has_begun(self, response_id: str) -> bool:
         """Whether audio of this response was admitted."""
@@ -238,6 +250,7 @@ class AgentSpeech:
         steps = [step for cut in cuts for step in self._cut_item(cut, now, provider_cancels)]
         done = sorted(self._unfinished)
         self._unfinished.clear()
+        self._incomplete.clear()
         return cuts, [*steps, *(Done(response_id, why) for response_id in done)]
 
     def _cut_line(self, cut: Interrupted) -> float:
@@ -286,6 +299,7 @@ class AgentSpeech:
         expired: list[ResponseOrder] = self.responses.expire(now)
         steps += expired
         if active is not None and self.responses.phase is not Phase.ACTIVE:
+            self._fell_short(active, "lost", "no more of it came")
             steps += self.settled(self.playout.finish_response(active))
         if active is not None and self.responses.has_ended(active):
             steps += self._over(active)
@@ -327,4 +341,4 @@ class AgentSpeech:
         if response_id not in self._unfinished or not over or response_id in self._in_hand.values():
             return []
         self._unfinished.discard(response_id)
-        return [Done(response_id)]
+        return [Done(response_id, incomplete=self._incomplete.pop(response_id, ""))]
