@@ -120,14 +120,15 @@ async def open_engine(
     """
     world = world or real_world()
     host_settings = host_settings or _host_settings(settings)
-    ready = await _ready_speech(world, settings.agent.first_message_file)
+    ready = await _ready_speech(world, settings.agent.first_message_file, "agent.first_message_file")
+    waiting = await _ready_speech(world, settings.agent.waiting_file, "agent.waiting_file")
     async with open_http_client(world.network) as http:
         listening = await world.network.listen(settings.server.host, settings.server.port)
         local_url = f"http://{_url_host(settings.server.host)}:{listening.port}"
         account = _twilio(settings.carriers.twilio, settings.server.public_url or local_url)
         number = settings.carriers.twilio.phone_number
         dialler = None if number is None else TwilioDialler(account, number, http)
-        parts = _parts(settings, world, observers, dialler=dialler, ready=ready)
+        parts = _parts(settings, world, observers, dialler=dialler, agent=_agent(settings, ready, waiting))
         async with open_host(world, parts, host_settings) as host, open_service_nursery() as nursery:
             router = Router({**TwilioInbound(world, account, host).routes(), **_health_routes(host)})
             await nursery.start(serve, listening.listeners, router)
@@ -163,13 +164,13 @@ def _parts(
     observers: Sequence[Observer],
     *,
     dialler: TwilioDialler | None,
-    ready: ReadySpeech | None,
+    agent: Agent,
 ) -> HostParts:
     provider: Provider = openai_realtime(settings.providers.openai_realtime)
     data_dir = settings.server.data_dir
     return HostParts(
         provider=provider,
-        agent=_agent(settings, ready),
+        agent=agent,
         dialler=dialler,
         store=None if data_dir is None else FolderStore(world.files, Path(data_dir)),
         records_audio=settings.server.record_audio,
@@ -207,8 +208,8 @@ def _dial_options(settings: OutboundSettings) -> DialOptions:
     )
 
 
-async def _ready_speech(world: World, path: Path | None) -> ReadySpeech | None:
-    """Return a recorded first message. Raises ConfigError where the file is none."""
+async def _ready_speech(world: World, path: Path | None, key: str) -> ReadySpeech | None:
+    """Return a recording that a setting names. Raises ConfigError where the file is none."""
     if path is None:
         return None
     try:
@@ -216,12 +217,12 @@ async def _ready_speech(world: World, path: Path | None) -> ReadySpeech | None:
         converter(audio_format, PCMU_8K)  # whether it can be played at all
         return ReadySpeech(samples, audio_format)
     except OSError as error:
-        raise ConfigError("agent.first_message_file", f"cannot be read: {error.strerror}") from error
+        raise ConfigError(key, f"cannot be read: {error.strerror}") from error
     except (LocalProtocolError, ValueError) as error:
-        raise ConfigError("agent.first_message_file", str(error)) from error
+        raise ConfigError(key, str(error)) from error
 
 
-def _agent(settings: Settings, ready: ReadySpeech | None) -> Agent:
+def _agent(settings: Settings, ready: ReadySpeech | None, waiting: ReadySpeech | None) -> Agent:
     given = settings.agent
     agent = Agent(
         instructions=given.instructions,
@@ -230,6 +231,8 @@ def _agent(settings: Settings, ready: ReadySpeech | None) -> Agent:
         barge_in=_barge_in(settings.barge_in),
         idle=_idle(settings.idle),
         keypad=_keypad(settings.keypad),
+        waiting_sound=waiting,
+        waiting_after_s=given.waiting_after_ms / 1000,
         fallback=FallbackLines(sorry_text=given.sorry_text, did_not_catch_text=given.did_not_catch_text),
     )
     policies = {direction: _policy(given, agent.policy_for(direction)) for direction in DIRECTIONS}

@@ -94,6 +94,10 @@ class AgentSettings:
     """Said word for word where a turn got no reply, however often it was asked for; "" to end the call instead."""
     did_not_catch_text: str | None = attrs.field(default=DID_NOT_CATCH, validator=kinds.OPTIONAL_TEXT)
     """The same where no word of the caller could be made out; "" for `sorry_text`."""
+    waiting_file: Path | None = attrs.field(default=None, validator=kinds.PATH)
+    """A WAV recording (mono, 16 bit) that is played once to a caller who waits for the agent; None: silence."""
+    waiting_after_ms: int = attrs.field(default=3000, validator=kinds.whole(1, WAIT_LIMIT_MS))
+    """From the end of the caller's turn, or the request for the first message, to that sound."""
     prepare_first_message: bool = attrs.field(default=False, validator=kinds.SWITCH)
     """Generate it while the phone rings: at once at pick-up, and paid for where nobody answers."""
 

@@ -104,6 +104,7 @@ class CallSettings:
             idle=agent.idle,
             keypad=agent.keypad,
             fallback=agent.fallback,
+            waiting=agent.waiting(leg.audio_format),
             turns=self.turns,
             playout=attrs.evolve(self.playout, echoes=echoes),
             responses=self.responses,

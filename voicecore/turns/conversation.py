@@ -27,6 +27,7 @@ from voicecore import events as ev
 from voicecore import facts
 from voicecore.audio.formats import AudioFormat
 from voicecore.turns.first_message import CutMessage, FirstMessagePolicy, Message, MessageOver
+from voicecore.turns.first_message import Phase as MessagePhase
 from voicecore.turns.floor import Floor, Move
 from voicecore.turns.gate import CallerAudioRule
 from voicecore.turns.opening import Opening, OpeningStep, Purpose
@@ -42,6 +43,7 @@ from voicecore.turns.turn_taking import PROMPT, Step, TurnTaking
 from voicecore.turns.turn_times import TurnLog
 
 _NO_LOCKOUT = (ev.Lockout.NONE, ev.LockState.NOT_ASKED)
+_AWAITED = frozenset({MessagePhase.ASKED, MessagePhase.RECOVERING})
 NOT_AS_ASKED = "is not as asked for"
 
 
@@ -404,7 +406,9 @@ class Conversation:
             if isinstance(order, Tell):
                 ended = self.log.take(order.fact)
                 told += [Tell(facts.TurnEnded(self._teller.at(now), turn)) for turn in ended]
-        self.taking.notice(now, busy=self._opening is not None or self.taking.capabilities is None)
+        busy = self._opening is not None or self.taking.capabilities is None
+        asked = self._opening is not None and self._opening.message.phase in _AWAITED
+        self.taking.notice(now, busy=busy, message_asked=asked)
         return told
 
     def _carry(self, steps: Sequence[Step], now: float) -> list[Order]:
@@ -442,7 +446,7 @@ class Conversation:
         orders: list[Order] = []
         if isinstance(step, FirstHeard):
             orders.append(Tell(facts.AgentHeard(self._teller.at(now), step.response_id)))
-        elif not self.speech.playout.speaking:
+        elif not self.speech.speaking:
             self.taking.quietened()
         if self._opening is None:
             return orders

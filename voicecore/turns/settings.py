@@ -16,6 +16,7 @@ from voicecore.turns.playout import PlayoutSettings
 from voicecore.turns.protection import ProtectionSettings
 from voicecore.turns.recovery import FallbackLines
 from voicecore.turns.responses import ResponseSettings
+from voicecore.turns.waiting import WaitingSound
 
 
 @attrs.frozen(kw_only=True)
@@ -31,6 +32,8 @@ class ConversationSettings:
     """None: the agent never prompts a silent caller."""
     keypad: KeypadSettings = attrs.field(factory=KeypadSettings)
     fallback: FallbackLines = attrs.field(factory=FallbackLines)
+    waiting: WaitingSound | None = None
+    """None: a caller who waits for the agent hears nothing meanwhile."""
     turns: CallerTurnSettings = attrs.field(factory=CallerTurnSettings)
     playout: PlayoutSettings = attrs.field(factory=PlayoutSettings)
     responses: ResponseSettings = attrs.field(factory=ResponseSettings)

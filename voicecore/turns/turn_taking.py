@@ -5,6 +5,7 @@
     BargeIn        whether the caller's speech over the agent stops it
     Keypad         keys are a turn too
     Idle           nobody speaks
+    Waiting        the agent takes longer than usual
     Recovery       no reply can be had
     ToolCalls      a response that called tools is followed by one to their results
 
@@ -46,6 +47,7 @@ from voicecore.turns.settings import ConversationSettings
 from voicecore.turns.speech import BARGED_IN, AgentSpeech, Audible, Done, SpeechStep, word_for_word
 from voicecore.turns.telling import Teller
 from voicecore.turns.tool_calls import Calling, ToolCalls
+from voicecore.turns.waiting import Waiting
 
 KEYS = "keys-"  #: begins the ids of turns that were keyed in
 PROMPT = "idle-"  #: begins the ids of requests for prompts
@@ -76,6 +78,7 @@ class TurnTaking:
         self.keypad = Keypad(settings.keypad)
         self.recovery = Recovery(settings.fallback)
         self._tools = ToolCalls()
+        self._waiting = Waiting(settings.waiting)
         self.barge_ins = 0
         self.capabilities: ev.Capabilities | None = None
         self._idle = Idle(settings.idle)
@@ -223,7 +226,7 @@ class TurnTaking:
         steps = [] if self._speech.audible_since is not None else self.decided(self.barge_in.agent_ended(now), now)
         if not self.turns.open:
             steps += self._answer_tools(now)
-        end = self.recovery.due(now, plays=self._speech.playout.speaking)
+        end = self.recovery.due(now, plays=self._speech.speaking)
         return steps if end is None or self.floor.state is Floor.OVER else [*steps, end]
 
     # --- responses that go wrong, or are not the end of it ----------------------------------
@@ -349,7 +352,7 @@ class TurnTaking:
 
     def deadline(self) -> float | None:
         """Return when to call `expire`."""
-        machines = (self.turns, self.barge_in, self.keypad, self._idle, self.recovery)
+        machines = (self.turns, self.barge_in, self.keypad, self._idle, self._waiting, self.recovery)
         return min((moment for each in machines if (moment := each.deadline()) is not None), default=None)
 
     def expire(self, now: float, *, later: bool) -> list[Step]:
@@ -360,6 +363,8 @@ class TurnTaking:
         deadline = self.turns.deadline()
         if deadline is not None and deadline <= now:
             steps += self._agent_is_late(now, later=later)
+        if (sound := self._waiting.expire(now)) is not None:
+            self._speech.play_sound(sound)
         idle = self._idle.expire(now)
         if idle is IdleStep.PROMPT:
             steps += self._prompted(now)
@@ -372,9 +377,17 @@ class TurnTaking:
         self.barge_in.agent_ended(now)
         self.floor.handle(Move.ENDED)
 
-    def notice(self, now: float, *, busy: bool) -> None:
-        """Take in what state all this has led to; ``busy``: a message is due, or the session is not ready."""
+    def notice(self, now: float, *, busy: bool, message_asked: bool) -> None:
+        """Take in what state all this has led to.
+
+        Args:
+            now: Seconds.
+            busy: A message is due, or the session is not ready.
+            message_asked: The message was asked for, and no audio of it has come.
+        """
         self._idle.notice(not busy and self._is_quiet, now)
+        waits = message_asked or (self.floor.state is Floor.THINKING and not self._speech.speaking)
+        self._waiting.notice(waits, now)
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -389,13 +402,13 @@ class TurnTaking:
     @property
     def _is_quiet(self) -> bool:
         speech, turns = self._speech, self.turns
-        agent = speech.playout.speaking or speech.responses.phase is not Phase.IDLE or speech.responses.waiting
+        agent = speech.speaking or speech.responses.phase is not Phase.IDLE or speech.responses.waiting
         caller = turns.speaking_since is not None or turns.unsettled or self.keypad.is_gathering
         return self.floor.state is Floor.CALLER and not agent and not caller
 
     def _give_way(self, now: float) -> list[Step]:
         """The caller speaks, and nothing of a reply was sent: where the session stops it by itself, so do we."""
-        if not self._session_interrupts or not self._speech.playout.speaking:
+        if not self._session_interrupts or not self._speech.speaking:
             return []
         return self._cut(now, "the caller spoke first", session_cancels=True)[1]
 
@@ -455,5 +468,5 @@ class TurnTaking:
         if not self.turns.unsettled:
             return []  # a noise that was taken for speech
         asked = self._speech.responses.phase is not Phase.IDLE
-        under_way = later or asked or self._speech.playout.speaking or self.barge_in.is_open
+        under_way = later or asked or self._speech.speaking or self.barge_in.is_open
         return [] if under_way else self.reply_lost("no_reply", now)
