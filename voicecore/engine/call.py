@@ -255,6 +255,9 @@ class Call:
         """End the call; the first cause stands."""
         if self.ending is not None:
             return
+        decided = self.conversation.taking.recovery.end
+        if cause is EndCause.SESSION_LOST and decided is not None:
+            detail = decided.detail  # why it was lost is known already; what plays was only to be heard first
         now = self._world.now()
         self.ending = Ending(cause, detail, now)
         self._carry(self.conversation.end(now))

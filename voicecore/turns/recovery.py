@@ -81,7 +81,8 @@ class Recovery:
     def __init__(self, lines: FallbackLines) -> None:
         self.state = Replies.COMING
         self._lines = lines
-        self._end: EndCall | None = None
+        self.end: EndCall | None = None
+        """The end of the call, once it is decided; it is due where nothing plays any more."""
         self._end_by = 0.0
 
     def audible(self) -> None:
@@ -100,8 +101,8 @@ class Recovery:
     def give_up(self, end: EndCall, now: float) -> None:
         """End the call, for this reason; the first one stands."""
         self.state = NEXT_REPLIES[self.state][Move.GIVE_UP]
-        if self._end is None:
-            self._end, self._end_by = end, now + _PLAYED_WITHIN_S
+        if self.end is None:
+            self.end, self._end_by = end, now + _PLAYED_WITHIN_S
 
     def deadline(self) -> float | None:
         """Return when to call `due` at the latest."""
@@ -109,4 +110,4 @@ class Recovery:
 
     def due(self, now: float, *, plays: bool) -> EndCall | None:
         """Return the end of the call where it is due; ``plays``: something of the agent is still being played."""
-        return None if self._end is None or (plays and now < self._end_by) else self._end
+        return None if self.end is None or (plays and now < self._end_by) else self.end

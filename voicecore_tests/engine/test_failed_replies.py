@@ -11,7 +11,7 @@ import pytest
 from trio.testing import MockClock
 
 from voicecore.facts import EndCause, TurnEnd
-from voicecore.simulation.provider_twin import Behaviour, Reply, ResponseFault, ToolCall, Transcribing
+from voicecore.simulation.provider_twin import Behaviour, End, Ending, Reply, ResponseFault, ToolCall, Transcribing
 from voicecore.turns.recovery import DID_NOT_CATCH, SORRY
 from voicecore.turns.speech import word_for_word
 from voicecore_tests.engine.talks import HELLO, LONG, LONG_S, MODES, SHORT, Seen, script, talk
@@ -64,6 +64,14 @@ async def test_what_was_generated_before_the_fatal_reason_is_heard(autojump_cloc
     assert (seen.ends, seen.report.turns[0].why) == ([TurnEnd.INCOMPLETE], "failed: insufficient_quota")
     assert seen.report.outcome is EndCause.SESSION_LOST
     assert len(seen.responses) == 1
+
+
+async def test_a_connection_that_ends_behind_a_fatal_reason_does_not_hide_it(autojump_clock: MockClock) -> None:
+    """The provider hangs up while the caller still hears the last words."""
+    gone = attrs.evolve(faults(ResponseFault.QUOTA_RAN_OUT), endings=(Ending(how=End.CUT, at_s=3.0),))
+    seen = await talk(script(), HELLO, behaviour=gone)
+    assert seen.report.duration_s < 3.5
+    assert "insufficient_quota" in seen.report.outcome_detail
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -293,6 +293,15 @@ def test_a_tool_call_that_the_caller_spoke_over_is_answered_with_the_callers_tur
     assert it.asked() == []
 
 
+def test_a_turn_that_begins_before_the_results_are_answered_is_the_answer() -> None:
+    """The caller speaks when the response that called ends: the session's reply to that turn has read the results."""
+    it = Asking(attrs.evolve(ANSWERS, interrupts=False))
+    it.talk.hears(*caller_turn("u1"), ev.ResponseStarted("r1"), calls("r1"), ev.CallerSpeechStarted("u2", 0))
+    it.talk.hears(ends("r1"), ev.CallerSpeechStopped("u2", 900), ev.CallerTurnCommitted("u2"), *says("r2"), ends("r2"))
+    it.talk.passes(4.0)
+    assert (it.asked(), it.settled(), it.talk.machine.taking.turns.unsettled) == ([], [], 0)
+
+
 def test_a_murmur_over_a_tool_call_does_not_lose_its_answer() -> None:
     """What does not stop the agent is no answer either: the response is asked for once that is decided."""
     it = Asking(ASKED, barge_in=BargeInPolicy(strategies=(MinWords(2),)))
