@@ -51,6 +51,7 @@ from voicecore.turns.gate import CallerAudioRule
 from voicecore.turns.idle import IdlePolicy, ThenIdle
 from voicecore.turns.keypad import KeypadSettings
 from voicecore.turns.latencies import latencies
+from voicecore.turns.recovery import FallbackLines
 from voicecore.turns.strategies import Judgement, MinSpeech, MinWords, Murmurs, OwnWords, Strategy
 from voicecore.turns.turn_times import turn_times
 from voicecore.wire.openai_realtime import SemanticVad, ServerVad
@@ -77,6 +78,7 @@ __all__ = [
     "Engine",
     "EngineBusy",
     "Fact",
+    "FallbackLines",
     "FirstMessagePolicy",
     "HostSettings",
     "IdlePolicy",

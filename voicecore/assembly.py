@@ -66,6 +66,7 @@ from voicecore.turns.gate import CallerAudioRule
 from voicecore.turns.idle import IdlePolicy, ThenIdle
 from voicecore.turns.keypad import KeypadSettings
 from voicecore.turns.playout import PlayoutSettings
+from voicecore.turns.recovery import FallbackLines
 from voicecore.turns.strategies import MinSpeech, MinWords, Murmurs, OwnWords, Strategy
 from voicecore.wire.openai_realtime import NoiseReduction, SemanticVad, ServerVad, Transcription, TurnDetection
 from voicecore.world import World
@@ -134,12 +135,14 @@ async def open_engine(
     """
     world = world or real_world()
     host_settings = host_settings or _host_settings(settings)
-    ready = await _ready_speech(world, settings.agent.first_message_file)
+    ready = await _ready_speech(world, settings.agent.first_message_file, "agent.first_message_file")
+    waiting = await _ready_speech(world, settings.agent.waiting_file, "agent.waiting_file")
     async with open_http_client(world.network) as http:
         listening = await world.network.listen(settings.server.host, settings.server.port)
         local_url = f"http://{_url_host(settings.server.host)}:{listening.port}"
         account = twilio_account(settings.carriers.twilio, settings.server.public_url or local_url)
-        parts = _parts(settings, world, observers, rest=TwilioRest(account, http), ready=ready)
+        agent = _agent(settings, ready, waiting)
+        parts = _parts(settings, world, observers, rest=TwilioRest(account, http), agent=agent)
         async with open_host(world, parts, host_settings) as host, open_service_nursery() as nursery:
             twilio, check = TwilioInbound(world, account, host), SelfCheck(world, http)
             routes = {**twilio.routes(), **check.routes(), **health_routes(lambda: host.is_admitting)}
@@ -180,13 +183,13 @@ def _parts(
     observers: Sequence[Observer],
     *,
     rest: TwilioRest,
-    ready: ReadySpeech | None,
+    agent: Agent,
 ) -> HostParts:
     provider: Provider = openai_realtime(settings.providers.openai_realtime)
     data_dir, number = settings.server.data_dir, settings.carriers.twilio.phone_number
     return HostParts(
         provider=provider,
-        agent=_agent(settings, ready),
+        agent=agent,
         control=TwilioControl(rest),
         dialler=None if number is None else TwilioDialler(rest, number),
         store=None if data_dir is None else FolderStore(world.files, Path(data_dir)),
@@ -226,23 +229,23 @@ def _dial_options(settings: OutboundSettings) -> DialOptions:
     )
 
 
-async def _ready_speech(world: World, path: Path | None) -> ReadySpeech | None:
-    """Return a recorded first message. Raises ConfigError where the file is none."""
+async def _ready_speech(world: World, path: Path | None, key: str) -> ReadySpeech | None:
+    """Return a recording that a setting names. Raises ConfigError where the file is none."""
     if path is None:
         return None
     try:
         audio_format, samples = read_wav(await world.files.read_whole(path))
         converter(audio_format, PCMU_8K)  # whether it can be played at all
     except OSError as error:
-        raise ConfigError("agent.first_message_file", f"cannot be read: {error.strerror}") from error
+        raise ConfigError(key, f"cannot be read: {error.strerror}") from error
     except (LocalProtocolError, ValueError) as error:
-        raise ConfigError("agent.first_message_file", str(error)) from error
+        raise ConfigError(key, str(error)) from error
     if not has_sound(samples, audio_format):
-        raise ConfigError("agent.first_message_file", "is silent from beginning to end")
+        raise ConfigError(key, "is silent from beginning to end")
     return ReadySpeech(samples, audio_format)
 
 
-def _agent(settings: Settings, ready: ReadySpeech | None) -> Agent:
+def _agent(settings: Settings, ready: ReadySpeech | None, waiting: ReadySpeech | None) -> Agent:
     given = settings.agent
     agent = Agent(
         instructions=given.instructions,
@@ -251,6 +254,9 @@ def _agent(settings: Settings, ready: ReadySpeech | None) -> Agent:
         barge_in=_barge_in(settings.barge_in),
         idle=_idle(settings.idle),
         keypad=_keypad(settings.keypad),
+        waiting_sound=waiting,
+        waiting_after_s=given.waiting_after_ms / 1000,
+        fallback=FallbackLines(sorry_text=given.sorry_text, did_not_catch_text=given.did_not_catch_text),
     )
     policies = {direction: _policy(given, agent.policy_for(direction)) for direction in DIRECTIONS}
     return attrs.evolve(agent, policies=policies)

@@ -34,6 +34,8 @@ HistoryKeeps = Literal["heard", "full", "none"]
 AfterPrompts = Literal["hang_up", "stay"]
 KeypadEnd = Literal["#", "*", "none"]
 
+SORRY: str | None = "I am sorry, I could not answer that. Could you say it again?"
+DID_NOT_CATCH: str | None = "I am sorry, I did not catch that."
 APOLOGY: str | None = "We are sorry, this call cannot be continued. Please call again later."
 APOLOGY_LIMIT_CHARS = 3000  #: with the longest public URL it fits into the TwiML of a dial: 4,000 characters
 MAX_CALLS_LIMIT = 10_000
@@ -98,6 +100,14 @@ class AgentSettings:
     """How long the agent waits for a caller who is to speak first."""
     lead_in_ms: int = attrs.field(default=0, validator=kinds.whole(0, WAIT_LIMIT_MS))
     """Pause between pick-up and the first message: some lines lose their first moments."""
+    sorry_text: str | None = attrs.field(default=SORRY, validator=kinds.OPTIONAL_TEXT)
+    """Said word for word where a turn got no reply, however often it was asked for; "" to end the call instead."""
+    did_not_catch_text: str | None = attrs.field(default=DID_NOT_CATCH, validator=kinds.OPTIONAL_TEXT)
+    """The same where no word of the caller could be made out; "" for `sorry_text`."""
+    waiting_file: Path | None = attrs.field(default=None, validator=kinds.PATH)
+    """A WAV recording (mono, 16 bit) that is played once to a caller who waits for the agent; None: silence."""
+    waiting_after_ms: int = attrs.field(default=3000, validator=kinds.whole(1, WAIT_LIMIT_MS))
+    """From the end of the caller's turn, or the request for the first message, to that sound."""
     prepare_first_message: bool = attrs.field(default=False, validator=kinds.SWITCH)
     """Generate it while the phone rings: at once at pick-up, and paid for where nobody answers."""
     message_answer_ms: int = attrs.field(default=6000, validator=kinds.whole(1, WAIT_LIMIT_MS))

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import attrs
-from attrs.validators import min_len
+from attrs.validators import gt, min_len
 
 from voicecore.audio.convert import converter
 from voicecore.audio.formats import AudioFormat
@@ -24,6 +24,8 @@ from voicecore.turns.first_message import FirstMessagePolicy, Message, Protectio
 from voicecore.turns.idle import IdlePolicy
 from voicecore.turns.keypad import KeypadSettings
 from voicecore.turns.opening import lockout_for
+from voicecore.turns.recovery import FallbackLines
+from voicecore.turns.waiting import WaitingSound
 
 Direction = Literal["inbound", "outbound"]
 DIRECTIONS: Sequence[Direction] = ("inbound", "outbound")
@@ -54,6 +56,12 @@ class Agent:
     idle: IdlePolicy | None = None
     """When the agent prompts a silent caller; None: never."""
     keypad: KeypadSettings = attrs.field(factory=KeypadSettings)
+    fallback: FallbackLines = attrs.field(factory=FallbackLines)
+    """What it says where no reply could be had."""
+    waiting_sound: ReadySpeech | None = None
+    """Played once to a caller who waits for the agent longer than usual; None: nothing is."""
+    waiting_after_s: float = attrs.field(default=3.0, validator=gt(0))
+    """From the end of the caller's turn, or the request for the first message."""
 
     def __attrs_post_init__(self) -> None:
         if self.first_message_audio is not None and self.first_message is None:
@@ -69,6 +77,12 @@ class Agent:
             return None
         ready = self.first_message_audio
         return Message(self.first_message, None if ready is None else _converted(ready, leg_format))
+
+    def waiting(self, leg_format: AudioFormat) -> WaitingSound | None:
+        """Return the sound for a caller who waits, its audio in the leg's format."""
+        if self.waiting_sound is None:
+            return None
+        return WaitingSound(_converted(self.waiting_sound, leg_format), self.waiting_after_s)
 
     def lockout(self, direction: Direction) -> Lockout:
         """Return the lockout that a session must be opened with."""

@@ -275,6 +275,9 @@ class Call:
             return
         if self._called_over is not None and cause is not EndCause.FAILED:
             cause, detail = self._called_over, ""
+        decided = self.conversation.taking.recovery.end
+        if cause is EndCause.SESSION_LOST and decided is not None:
+            detail = decided.detail  # why it was lost is known already; what plays was only to be heard first
         now = self._world.now()
         self.ending = Ending(cause, detail, now)
         self._carry(self.conversation.end(now))

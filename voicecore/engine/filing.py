@@ -20,11 +20,13 @@ from voicecore.engine.call import Call, Ending
 from voicecore.engine.entry import CallEntry
 from voicecore.engine.life import LifeParts, hang_up
 from voicecore.engine.report import call_report
+from voicecore.errors import printable
 from voicecore.facts import CallReport, EndCause
 from voicecore.ports import CallStore
 
 log = logging.getLogger("voicecore.engine")
 
+_NO_AGENT = frozenset({EndCause.SESSION_LOST, EndCause.SESSION_REFUSED, EndCause.SESSION_UNAVAILABLE})
 _RECORD_EVERY_S = 0.5  #: a crash costs at most so much of a recording
 
 
@@ -52,7 +54,7 @@ class Filing:
             report = call_report(entry, ending or Ending(EndCause.SHUT_DOWN, "", self._parts.world.now()))
             with trio.move_on_after(self._settings.closing_s):
                 await self._save(report)
-        log.info("call %s ended: %s, %.1f s", report.call_id, report.outcome.value, report.duration_s)
+        _log_end(report)
         return report
 
     async def record(self, call_id: str, call: Call, recording: Recording) -> None:
@@ -81,6 +83,13 @@ class Filing:
             await self._store.save(report)
         except OSError as error:
             log.error("call %s: its record could not be kept: %s", report.call_id, error.strerror)  # noqa: TRY400
+
+
+def _log_end(report: CallReport) -> None:
+    """Write the one line of a call's end; an error where there was no agent to go on with."""
+    level = logging.ERROR if report.outcome in _NO_AGENT else logging.INFO
+    detail = f" ({printable(report.outcome_detail)})" if report.outcome_detail else ""
+    log.log(level, "call %s ended: %s%s, %.1f s", report.call_id, report.outcome.value, detail, report.duration_s)
 
 
 def _expects_status(entry: CallEntry) -> bool:

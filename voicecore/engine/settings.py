@@ -106,6 +106,8 @@ class CallSettings:
             barge_in=agent.barge_in,
             idle=agent.idle,
             keypad=agent.keypad,
+            fallback=agent.fallback,
+            waiting=agent.waiting(leg.audio_format),
             turns=self.turns,
             playout=attrs.evolve(self.playout, echoes=echoes),
             responses=self.responses,

@@ -95,6 +95,7 @@ class TurnEnd(enum.Enum):
     """How a turn ended: exactly one each."""
 
     COMPLETED = "completed"  #: the agent's words were played to their end
+    INCOMPLETE = "incomplete"  #: all there was of them was played; the provider ended them early
     INTERRUPTED = "interrupted"  #: by the caller, or because the call took another course
     DROPPED = "dropped"  #: nobody is to answer it, for a reason
     FAILED = "failed"  #: no reply came, though it was asked for

@@ -193,6 +193,8 @@ class AgentDone:
     at_s: float
     response_id: str
     why: str = ""
+    incomplete: str = ""
+    """Why the provider did not generate it to its end; empty where it did."""
 
 
 @attrs.frozen

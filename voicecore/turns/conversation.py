@@ -27,13 +27,15 @@ from voicecore import events as ev
 from voicecore import facts
 from voicecore.audio.formats import AudioFormat
 from voicecore.turns.first_message import CutMessage, FirstMessagePolicy, Message, MessageOver
+from voicecore.turns.first_message import Phase as MessagePhase
 from voicecore.turns.floor import Floor, Move
 from voicecore.turns.gate import CallerAudioRule
 from voicecore.turns.opening import Opening, OpeningStep, Purpose, SpokeOver
 from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.turns.playout import EchoKind, FirstHeard, Played
 from voicecore.turns.protection import Deaf, Lifted
-from voicecore.turns.responses import Phase, RequestLost
+from voicecore.turns.recovery import Replies
+from voicecore.turns.responses import RequestLost
 from voicecore.turns.settings import ConversationSettings
 from voicecore.turns.speech import BARGED_IN, AgentSpeech, Done, Generated, Said, TextEvent, Unheard
 from voicecore.turns.telling import Teller
@@ -41,8 +43,8 @@ from voicecore.turns.turn_taking import PROMPT, Step, TurnTaking
 from voicecore.turns.turn_times import TurnLog
 
 _NO_LOCKOUT = (ev.Lockout.NONE, ev.LockState.NOT_ASKED)
+_AWAITED = frozenset({MessagePhase.ASKED, MessagePhase.RECOVERING})
 NOT_AS_ASKED = "is not as asked for"
-_NO_SUCH_TOOL = '{"error": "there is no such tool"}'
 
 
 Handler = Callable[[Any, Any, float], list[Order]]
@@ -247,9 +249,8 @@ class Conversation:
     def _agent_audio_ended(self, event: ev.AgentAudioEnded, now: float) -> list[Order]:
         return self._carry(self.speech.settled(self.speech.playout.finish(event.item_id)), now)
 
-    def _tool_call(self, event: ev.ToolCallRequested, _now: float) -> list[Order]:
-        self.problems["unknown_tool"] += 1
-        return [ev.AddToolResult(event.call_id, _NO_SUCH_TOOL)]
+    def _tool_call(self, event: ev.ToolCallRequested, now: float) -> list[Order]:
+        return self._carry(self.taking.tool_called(event), now)
 
     def _response_ended(self, event: ev.ResponseEnded, now: float) -> list[Order]:
         if self.speech.responses.has_ended(event.response_id):
@@ -257,16 +258,11 @@ class Conversation:
         if event.usage is not None:
             self.usage += event.usage
         orders = self._carry(self.speech.ended(event, now), now)
+        if event.severity is ev.Severity.FATAL:
+            return orders + self._carry(self.taking.session_failed(event, now), now)
         if self._opening is not None and self._opening.message.owns(event.response_id):
             return orders + self._opened(self._opening.ended(event, now), now)
-        if self.speech.has_begun(event.response_id) or self.speech.responses.phase is not Phase.IDLE:
-            return orders
-        if not self.speech.responses.admits(event.response_id) and not self.taking.turns.open:
-            return orders  # it was not wanted, and nobody waits
-        if event.status is ev.ResponseStatus.CANCELLED and event.reason == "turn_detected":
-            return orders  # the caller went on; the turn that follows gets its own reply
-        why = event.error_code or f"response_{event.status.value}_without_audio"
-        return orders + self._carry(self.taking.reply_lost(why, now), now)
+        return orders + self._carry(self.taking.response_ended(event, now), now)
 
     def _discarded(self, event: ev.CallerAudioDiscarded, now: float) -> list[Order]:
         return self._opened(self._opening.discarded(event, now), now) if self._opening else []
@@ -412,12 +408,16 @@ class Conversation:
     def _after(self, orders: list[Order], now: float) -> list[Order]:
         """Take note of what an event has led to: turns that ended by it, and whether anything goes on."""
         told: list[Order] = []
-        for order in [*orders, *self._carry(self.taking.overtaken(now), now)]:
+        for order in [*orders, *self._carry(self.taking.afterwards(now), now)]:
+            if isinstance(order, ev.RequestResponse) and self.taking.recovery.state is Replies.ENDING:
+                continue  # nothing is asked for any more
             told.append(order)
             if isinstance(order, Tell):
                 ended = self.log.take(order.fact)
                 told += [Tell(facts.TurnEnded(self._teller.at(now), turn)) for turn in ended]
-        self.taking.notice(now, busy=self._opening is not None or self.taking.capabilities is None)
+        busy = self._opening is not None or self.taking.capabilities is None
+        asked = self._opening is not None and self._opening.message.phase in _AWAITED
+        self.taking.notice(now, busy=busy, message_asked=asked)
         return told
 
     def _carry(self, steps: Sequence[Step], now: float) -> list[Order]:
@@ -444,7 +444,7 @@ class Conversation:
         return carried
 
     def _done(self, step: Done, now: float) -> list[Order]:
-        told: list[Order] = [Tell(facts.AgentDone(self._teller.at(now), step.response_id, step.why))]
+        told: list[Order] = [Tell(facts.AgentDone(self._teller.at(now), step.response_id, step.why, step.incomplete))]
         if step.why:
             self.taking.ended_unheard(step.response_id, now)
         if step.why == BARGED_IN and self._opening is not None and self._opening.message.owns(step.response_id):
@@ -455,7 +455,7 @@ class Conversation:
         orders: list[Order] = []
         if isinstance(step, FirstHeard):
             orders.append(Tell(facts.AgentHeard(self._teller.at(now), step.response_id)))
-        elif not self.speech.playout.speaking:
+        elif not self.speech.speaking:
             self.taking.quietened()
         if self._opening is None:
             return orders

@@ -14,7 +14,9 @@ from voicecore.turns.idle import IdlePolicy
 from voicecore.turns.keypad import KeypadSettings
 from voicecore.turns.playout import PlayoutSettings
 from voicecore.turns.protection import ProtectionSettings
+from voicecore.turns.recovery import FallbackLines
 from voicecore.turns.responses import ResponseSettings
+from voicecore.turns.waiting import WaitingSound
 
 
 @attrs.frozen(kw_only=True)
@@ -29,6 +31,9 @@ class ConversationSettings:
     idle: IdlePolicy | None = None
     """None: the agent never prompts a silent caller."""
     keypad: KeypadSettings = attrs.field(factory=KeypadSettings)
+    fallback: FallbackLines = attrs.field(factory=FallbackLines)
+    waiting: WaitingSound | None = None
+    """None: a caller who waits for the agent hears nothing meanwhile."""
     turns: CallerTurnSettings = attrs.field(factory=CallerTurnSettings)
     playout: PlayoutSettings = attrs.field(factory=PlayoutSettings)
     responses: ResponseSettings = attrs.field(factory=ResponseSettings)

@@ -7,6 +7,9 @@ heard, deleted where nothing was; unless the policy says that it counts as said.
 An item that comes after its response was silenced or cancelled is deleted as well.
 Rule 3: speech that we play ourselves is told to the session when it is known
 what was heard of it.
+Rule 4: the sound for a caller who waits is played and nothing else: it is no
+speech, so it is in no transcript, history, fact or figure of a turn, and gives
+way to speech.
 
 Pure; time is an argument.  Used by turns/conversation.py, which gives it the
 session's events and carries out what comes back.
@@ -38,10 +41,14 @@ class Audible:
 
 @attrs.frozen
 class Done:
-    """Nothing of a response is left to be played; ``why`` its rest was cut, empty where it was played."""
+    """Nothing of a response is left to be played; ``why`` its rest was cut, empty where it was played.
+
+    ``incomplete``: why the provider did not generate it to its end; empty where it did.
+    """
 
     response_id: str
     why: str = ""
+    incomplete: str = ""
 
 
 @attrs.frozen
@@ -73,6 +80,7 @@ SpeechStep = ev.SessionOrder | RequestLost | FirstHeard | Played | Said | Genera
 
 BARGED_IN = "barged in on"
 _SAY = "Say exactly the following to the caller, word for word, and nothing else:\n"
+WAITING = "waiting-"  #: begins the ids of sounds for a caller who waits
 _REPLY = "request-"  #: begins the ids of requests for replies
 
 
@@ -102,12 +110,15 @@ class AgentSpeech:
         self._after_cut = after_cut
         self._leg_format = leg_format
         self._requests = 0
+        self._sounds = 0  # for a caller who waits, so far
+        self._plays_sound = False  # one of them is in hand
         self._speaker_of: dict[str, str] = {}  # item id -> response id
         self._begun: set[str] = set()  # responses whose audio came in
         self._sent: set[str] = set()  # items of which audio was sent
         self._sounding: dict[str, None] = {}  # those of them that are not over, oldest first
         self._in_hand: dict[str, str] = {}  # item id -> response id, of items that came in and are not over
         self._unfinished: set[str] = set()  # responses whose audio came in and that are not done
+        self._incomplete: dict[str, str] = {}  # response id -> why the provider ended it early; until it is done
 
     # --- asking --------------------------------------------------------------------
 
@@ -171,6 +182,8 @@ class AgentSpeech:
         self._speaker_of.setdefault(event.item_id, event.response_id)
         self._in_hand[event.item_id] = event.response_id
         self.transcript.audio(event.item_id, self._leg_format.seconds_in(len(event.audio)))
+        if self._plays_sound:  # it is all that is in hand
+            self._drop_sound(now)
         refused = self.playout.push(event.response_id, event.item_id, event.audio)
         if not refused:
             return steps
@@ -183,16 +196,37 @@ class AgentSpeech:
         self.transcript.complete(facts.Speaker.AGENT, OWN, text)
         return steps + self.settled(self.playout.finish(OWN))
 
+    def play_sound(self, audio: bytes) -> None:
+        """Play a sound for a caller who waits, where nothing else is in hand."""
+        if self.playout.speaking:
+            return
+        self._sounds += 1
+        self._plays_sound = True
+        name = f"{WAITING}{self._sounds}"
+        self.playout.push(name, name, audio)
+        self.playout.finish(name)
+
+    def _drop_sound(self, now: float) -> None:
+        self._plays_sound = False
+        self.playout.clear(now)
+
     def ended(self, event: ev.ResponseEnded, now: float) -> list[SpeechStep]:
         """A response is over."""
         ended = self.responses.ended(event, now)
-        steps = self.settled(self.playout.finish_response(event.response_id))
+        steps: list[SpeechStep] = []
         if event.status is not ev.ResponseStatus.COMPLETED:
+            self._fell_short(event.response_id, event.status.value, event.reason or event.error_code)
             for item_id in (each for each, speaker in self._in_hand.items() if speaker == event.response_id):
                 self.transcript.cut_off(item_id)
+        steps += self.settled(self.playout.finish_response(event.response_id))
         if event.status is ev.ResponseStatus.CANCELLED or not self.responses.admits(event.response_id):
             steps += self._forget(event.response_id)
         return [*steps, *self._over(event.response_id), *ended]
+
+    def _fell_short(self, response_id: str, status: str, reason: str | None) -> None:
+        """Keep why a response whose audio came in was not generated to its end."""
+        if response_id in self._unfinished:
+            self._incomplete.setdefault(response_id, f"{status}: {reason}" if reason else status)
 
     def has_begun(self, response_id: str) -> bool:
         """Whether audio of this response was admitted."""
@@ -203,7 +237,7 @@ class AgentSpeech:
     def sent(self, order: ev.PlayAudio, now: float) -> Audible | None:
         """Some audio is on the carrier's wire; return what became audible by it."""
         self.sent_bytes += len(order.audio)
-        if order.item_id in self._sent:
+        if order.item_id in self._sent or order.item_id.startswith(WAITING):
             return None
         self._sent.add(order.item_id)
         self._sounding[order.item_id] = None
@@ -229,13 +263,15 @@ class AgentSpeech:
 
     def cut(self, now: float, why: str, *, provider_cancels: bool) -> tuple[list[Interrupted], list[SpeechStep]]:
         """Drop all speech, sent and waiting; return what was cut, and what to do about it."""
-        cuts = self.playout.clear(now)
+        cuts = [cut for cut in self.playout.clear(now) if not cut.item_id.startswith(WAITING)]
+        self._plays_sound = False
         self._sounding.clear()
         self._in_hand.clear()
         self.audible_since = None
         steps = [step for cut in cuts for step in self._cut_item(cut, now, provider_cancels)]
         done = sorted(self._unfinished)
         self._unfinished.clear()
+        self._incomplete.clear()
         return cuts, [*steps, *(Done(response_id, why) for response_id in done)]
 
     def _cut_line(self, cut: Interrupted) -> float:
@@ -284,14 +320,20 @@ class AgentSpeech:
         expired: list[ResponseOrder] = self.responses.expire(now)
         steps += expired
         if active is not None and self.responses.phase is not Phase.ACTIVE:
+            self._fell_short(active, "lost", "no more of it came")
             steps += self.settled(self.playout.finish_response(active))
         if active is not None and self.responses.has_ended(active):
             steps += self._over(active)
         return steps
 
+    @property
+    def speaking(self) -> bool:
+        """Whether any speech waits, or was sent and is not known to have been played."""
+        return self.playout.speaking and not self._plays_sound
+
     def plays(self, now: float) -> bool:
-        """Whether there is something to be heard, now or soon."""
-        return self.playout.lead_s(now) > 0 or self.playout.waiting_bytes > 0
+        """Whether there is speech to be heard, now or soon."""
+        return self.speaking and (self.playout.lead_s(now) > 0 or self.playout.waiting_bytes > 0)
 
     def end(self, now: float) -> None:
         """The call is over; what was not heard by now never will be."""
@@ -302,6 +344,9 @@ class AgentSpeech:
         """Return what follows from items that were heard or played to their end."""
         steps: list[SpeechStep] = []
         for event in found:
+            if event.item_id.startswith(WAITING):
+                self._plays_sound = self._plays_sound and not isinstance(event, Played)
+                continue
             if isinstance(event, Played):
                 self._sounding.pop(event.item_id, None)
                 self._in_hand.pop(event.item_id, None)
@@ -325,4 +370,4 @@ class AgentSpeech:
         if response_id not in self._unfinished or not over or response_id in self._in_hand.values():
             return []
         self._unfinished.discard(response_id)
-        return [Done(response_id)]
+        return [Done(response_id, incomplete=self._incomplete.pop(response_id, ""))]

@@ -5,6 +5,9 @@
     BargeIn        whether the caller's speech over the agent stops it
     Keypad         keys are a turn too
     Idle           nobody speaks
+    Waiting        the agent takes longer than usual
+    Recovery       no reply can be had
+    ToolCalls      a response that called tools is followed by one to their results
 
 Joint rules:
 1. A reply answers every turn that was open when it began; turns close together
@@ -15,6 +18,7 @@ caller who has gone on.
 4. What stops the agent is playout, not whether the provider is done: the tail of
 a finished response is cut like any other.
 5. A turn that is not answered is settled with a reason, at its deadline at the latest.
+6. A turn whose reply is lost for good is answered by a line in its place, or the call ends.
 
 Pure; time is an argument.  Used by turns/conversation.py, which carries out what
 comes back.
@@ -22,12 +26,14 @@ comes back.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import attrs
 
 from voicecore import events as ev
 from voicecore import facts
+from voicecore.errors import printable
 from voicecore.turns.barge_in import BargeIn
 from voicecore.turns.caller_turns import CallerTurns
 from voicecore.turns.floor import Floor, FloorMachine, Move
@@ -35,15 +41,21 @@ from voicecore.turns.idle import Idle, IdleStep
 from voicecore.turns.keypad import Entry, Keypad
 from voicecore.turns.orders import EndCall, Tell
 from voicecore.turns.playout import Interrupted
+from voicecore.turns.recovery import Recovery, Replies
 from voicecore.turns.responses import Phase
 from voicecore.turns.settings import ConversationSettings
 from voicecore.turns.speech import BARGED_IN, AgentSpeech, Audible, Done, SpeechStep, word_for_word
 from voicecore.turns.telling import Teller
+from voicecore.turns.tool_calls import Calling, ToolCalls
+from voicecore.turns.waiting import Waiting
 
 KEYS = "keys-"  #: begins the ids of turns that were keyed in
 PROMPT = "idle-"  #: begins the ids of requests for prompts
+LINE = "line-"  #: begins the ids of requests for a line in place of a reply
 _BY_KEY = "a key"
 _DECLINED = "it did not stop the agent"
+_WORDLESS = 64  #: ids of turns that are known to have no words
+_NO_SUCH_TOOL = '{"error": "there is no such tool"}'
 
 Step = SpeechStep | Tell | EndCall
 
@@ -64,6 +76,9 @@ class TurnTaking:
         self.turns = CallerTurns(settings.turns)
         self.barge_in = BargeIn(settings.barge_in, began_at)
         self.keypad = Keypad(settings.keypad)
+        self.recovery = Recovery(settings.fallback)
+        self._tools = ToolCalls()
+        self._waiting = Waiting(settings.waiting)
         self.barge_ins = 0
         self.capabilities: ev.Capabilities | None = None
         self._idle = Idle(settings.idle)
@@ -73,6 +88,11 @@ class TurnTaking:
         self._declined: str | None = None  # the turn that this speech will become, which nobody is to answer
         self._prompt: str | None = None  # the newest request for a prompt
         self._prompts = 0
+        self._line: str | None = None  # the newest request for a line in place of a reply
+        self._line_response: str | None = None  # the response that says it
+        self._lines = 0
+        self._unanswered_why = ""  # why that reply could not be had
+        self._wordless: deque[str] = deque(maxlen=_WORDLESS)
         self._entries = 0
         self._entry_stops = False  # whether keys of the entry under way may stop the agent
         self._clear: _Clear | None = None
@@ -112,6 +132,8 @@ class TurnTaking:
     def caller_words(self, item_id: str, now: float, *, complete: bool) -> list[Step]:
         """Take note that more words of the caller are known; the transcript has them."""
         words, agents = self._speech.transcript.text(item_id), self._speech.audible_words()
+        if complete and not words:
+            self._wordless.append(item_id)
         heard = self.barge_in.heard_words(item_id, words, now, complete=complete, agent_words=agents)
         return self.decided(heard, now)
 
@@ -123,9 +145,11 @@ class TurnTaking:
         self._speech.transcript.add(facts.Speaker.CALLER, item_id)
         self.floor.handle(Move.CALLER_DONE)
         self._idle.caller_acted()
+        self._tools.caller_acted()
         steps: list[Step] = [Tell(facts.CallerTurn(self._teller.at(now), item_id))]
-        if self._prompt is not None:  # the caller is there
-            steps += self._speech.responses.abandon(self._prompt, now)
+        for request_id in (self._prompt, self._line):  # the caller is there, and has gone on
+            if request_id is not None:
+                steps += self._speech.responses.abandon(request_id, now)
         if item_id == self._declined:
             self._declined = None
             return steps + self._settle(facts.TurnEnd.DROPPED, _DECLINED, now, item_id)
@@ -166,20 +190,28 @@ class TurnTaking:
 
     def response_began(self, event: ev.ResponseStarted) -> None:
         """A response runs that may answer what is open."""
+        self._tools.began(event.response_id)
         if event.request_id is None or not event.request_id.startswith(PROMPT):
             self.turns.began(event.response_id)
 
     def generated(self, response_id: str, now: float) -> list[Step]:
         """The first audio of a response came in."""
-        prompt = self._speech.responses.request_of(response_id) or ""
-        answers = () if prompt.startswith(PROMPT) else self.turns.began(response_id)
+        request = self._speech.responses.request_of(response_id) or ""
+        answers = () if request.startswith(PROMPT) else self.turns.began(response_id)
+        if request.startswith(LINE):  # it is heard in place of an answer
+            self._line_response, answers = response_id, ()
         return [Tell(facts.AgentGenerated(self._teller.at(now), response_id, answers))]
 
     def audible(self, item: Audible, now: float) -> list[Step]:
         """The first audio of an item is on the carrier's wire."""
+        steps: list[Step] = []
+        self.recovery.audible()
+        if item.response_id == self._line_response and (items := self.turns.began(item.response_id)):
+            failed = facts.TurnsSettled(self._teller.at(now), items, facts.TurnEnd.FAILED, self._unanswered_why)
+            steps.append(Tell(failed))
         after_s = self.turns.answered(item.response_id, now)
         self.floor.handle(Move.AGENT_AUDIBLE)
-        return [Tell(facts.AgentAudible(self._teller.at(now), item.response_id, item.item_id, after_s))]
+        return [*steps, Tell(facts.AgentAudible(self._teller.at(now), item.response_id, item.item_id, after_s))]
 
     def ended_unheard(self, response_id: str, now: float) -> None:
         """A response is over of which nothing was, or will be, sent."""
@@ -191,23 +223,90 @@ class TurnTaking:
         if self.turns.open:
             self.floor.handle(Move.CALLER_DONE)
 
-    def overtaken(self, now: float) -> list[Step]:
-        """Whatever has silenced the agent: there is nothing left to decide about."""
-        if self._speech.audible_since is not None:
-            return []
-        return self.decided(self.barge_in.agent_ended(now), now)
+    def afterwards(self, now: float) -> list[Step]:
+        """Return what follows from the state that an event has led to, whatever the event was."""
+        steps = [] if self._speech.audible_since is not None else self.decided(self.barge_in.agent_ended(now), now)
+        if not self.turns.open:
+            steps += self._answer_tools(now)
+        end = self.recovery.due(now, plays=self._speech.speaking)
+        return steps if end is None or self.floor.state is Floor.OVER else [*steps, end]
 
-    def reply_lost(self, why: str, now: float) -> list[Step]:
-        """A reply that was due will not come: ask once more, then settle what is open."""
-        steps: list[Step] = [*self._teller.problem(why, "the agent did not speak when it was its turn", now)]
+    # --- responses that go wrong, or are not the end of it ----------------------------------
+
+    def tool_called(self, event: ev.ToolCallRequested) -> list[Step]:
+        """A response calls a tool; there are none, which is its result."""
+        self._teller.problems["unknown_tool"] += 1
+        self._tools.called(event.response_id)
+        return [ev.AddToolResult(event.call_id, _NO_SUCH_TOOL)]
+
+    def response_ended(self, event: ev.ResponseEnded, now: float) -> list[Step]:
+        """A response that says no message is over; what the caller still waits for is asked for."""
+        speech, response_id = self._speech, event.response_id
+        admitted, cancelled = speech.responses.admits(response_id), event.status is ev.ResponseStatus.CANCELLED
+        called = self._tools.ended(response_id, wanted=admitted and not cancelled)
+        if speech.has_begun(response_id):
+            return [*self._fell_short(event, now), *self._answer_tools(now)]
+        if speech.responses.phase is not Phase.IDLE or not (admitted or self.turns.open):
+            return []  # something else answers; or it was not wanted, and nobody waits
+        if cancelled and event.reason == "turn_detected":
+            return []  # the caller went on; the turn that follows gets its own reply
+        if called:
+            return self._answer_tools(now)
+        detail = printable(event.error_message) or "the agent did not speak when it was its turn"
+        return self.reply_lost(event.error_code or f"response_{event.status.value}_without_audio", now, detail)
+
+    def session_failed(self, event: ev.ResponseEnded, now: float) -> list[Step]:
+        """A response failed for a reason that no further one can be had: tell it, and end the call."""
+        code, words = event.error_code or "unnamed", printable(event.error_message)
+        detail = f"the provider ended the session: {printable(code)}" + (f": {words}" if words else "")
+        self.recovery.give_up(EndCall(facts.EndCause.SESSION_LOST, detail), now)
+        return [*self._teller.problem(code, words or "no further response can be had", now)]
+
+    def reply_lost(
+        self, why: str, now: float, detail: str = "the agent did not speak when it was its turn"
+    ) -> list[Step]:
+        """A reply that was due will not come: ask once more, then for a line in its place, then end the call."""
+        steps: list[Step] = [*self._teller.problem(why, detail, now)]
         if self.turns.speaking_since is not None or not self.turns.open:
             return steps  # the turn that comes of it is answered together with what is open
-        if self.turns.tries_left == 0:
-            self.floor.handle(Move.NO_REPLY)
-            return steps + self._settle(facts.TurnEnd.FAILED, why, now)
-        self.turns.tries_left -= 1
         self.turns.extend(now)
+        if self.turns.tries_left == 0:
+            return steps + self._say_in_place(why, now)
+        self.turns.tries_left -= 1
         return [*steps, *self._speech.request_reply(now)]
+
+    def _say_in_place(self, why: str, now: float) -> list[Step]:
+        """Ask for a line in place of the reply; settle the turns and give up where that was in vain already."""
+        wordless = all(item_id in self._wordless for item_id in self.turns.open)
+        text = self.recovery.unanswered(printable(why), now, wordless=wordless)
+        if text is None:
+            self.floor.handle(Move.NO_REPLY)
+            return self._settle(facts.TurnEnd.FAILED, why, now)
+        self._lines += 1
+        self._line, self._unanswered_why = f"{LINE}{self._lines}", why
+        return [*self._speech.request(ev.RequestResponse(request_id=self._line, instructions=word_for_word(text)), now)]
+
+    def _answer_tools(self, now: float) -> list[Step]:
+        """Ask for the response to tools' results, where one is due and nothing else answers first."""
+        speech = self._speech
+        answers = speech.responses.phase is not Phase.IDLE or speech.is_reply_requested
+        caller = self.turns.speaking_since is not None or self.barge_in.is_open
+        closed = self.floor.state in {Floor.GREETING, Floor.OVER} or self.recovery.state is Replies.ENDING
+        if self._tools.state is not Calling.DUE or answers or caller or closed:
+            return []
+        if self._tools.ask():
+            return [*speech.request_reply(now)]
+        return self.reply_lost("tool_calls_without_end", now, "the model went on calling tools that do not exist")
+
+    def _fell_short(self, event: ev.ResponseEnded, now: float) -> list[Step]:
+        """Tell that a reply was ended by the provider before all of it was said."""
+        if event.status is ev.ResponseStatus.INCOMPLETE:
+            why = event.reason or "no reason was given"
+            return [*self._teller.problem(f"incomplete: {why}", "the provider ended a reply before its end", now)]
+        if event.status is ev.ResponseStatus.FAILED:
+            words = printable(event.error_message) or "a reply broke off"
+            return [*self._teller.problem(event.error_code or "response_failed", words, now)]
+        return []
 
     # --- barge-in -------------------------------------------------------------------------
 
@@ -255,7 +354,7 @@ class TurnTaking:
 
     def deadline(self) -> float | None:
         """Return when to call `expire`."""
-        machines = (self.turns, self.barge_in, self.keypad, self._idle)
+        machines = (self.turns, self.barge_in, self.keypad, self._idle, self._waiting, self.recovery)
         return min((moment for each in machines if (moment := each.deadline()) is not None), default=None)
 
     def expire(self, now: float, *, later: bool) -> list[Step]:
@@ -266,6 +365,8 @@ class TurnTaking:
         deadline = self.turns.deadline()
         if deadline is not None and deadline <= now:
             steps += self._agent_is_late(now, later=later)
+        if (sound := self._waiting.expire(now)) is not None:
+            self._speech.play_sound(sound)
         idle = self._idle.expire(now)
         if idle is IdleStep.PROMPT:
             steps += self._prompted(now)
@@ -278,9 +379,17 @@ class TurnTaking:
         self.barge_in.agent_ended(now)
         self.floor.handle(Move.ENDED)
 
-    def notice(self, now: float, *, busy: bool) -> None:
-        """Take in what state all this has led to; ``busy``: a message is due, or the session is not ready."""
+    def notice(self, now: float, *, busy: bool, message_asked: bool) -> None:
+        """Take in what state all this has led to.
+
+        Args:
+            now: Seconds.
+            busy: A message is due, or the session is not ready.
+            message_asked: The message was asked for, and no audio of it has come.
+        """
         self._idle.notice(not busy and self._is_quiet, now)
+        waits = message_asked or (self.floor.state is Floor.THINKING and not self._speech.speaking)
+        self._waiting.notice(waits, now)
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -300,13 +409,13 @@ class TurnTaking:
     @property
     def _is_quiet(self) -> bool:
         speech, turns = self._speech, self.turns
-        agent = speech.playout.speaking or speech.responses.phase is not Phase.IDLE or speech.responses.waiting
+        agent = speech.speaking or speech.responses.phase is not Phase.IDLE or speech.responses.waiting
         caller = turns.speaking_since is not None or turns.unsettled or self.keypad.is_gathering
         return self.floor.state is Floor.CALLER and not agent and not caller
 
     def _give_way(self, now: float) -> list[Step]:
         """The caller speaks, and nothing of a reply was sent: where the session stops it by itself, so do we."""
-        if not self._session_interrupts or not self._speech.playout.speaking:
+        if not self._session_interrupts or not self._speech.speaking:
             return []
         return self._cut(now, "the caller spoke first", session_cancels=True)[1]
 
@@ -367,7 +476,7 @@ class TurnTaking:
         if not self.turns.unsettled:
             return []  # a noise that was taken for speech
         asked = self._speech.responses.phase is not Phase.IDLE
-        under_way = later or asked or self._speech.playout.speaking or self.barge_in.is_open
+        under_way = later or asked or self._speech.speaking or self.barge_in.is_open
         return [] if under_way else self.reply_lost("no_reply", now)
 
 

@@ -245,7 +245,7 @@ class TurnLog:
         for turn in self._spoken_in(fact.response_id):
             if fact.why:
                 self._interrupt(turn, fact.why, fact.at_s)
-            turn.finish(TurnEnd.COMPLETED, "", fact.at_s)
+            turn.finish(TurnEnd.INCOMPLETE if fact.incomplete else TurnEnd.COMPLETED, fact.incomplete, fact.at_s)
 
     def _interrupt(self, turn: _Turn, why: str, at_s: float) -> None:
         """End a turn; what the caller never heard an answer to waits for another one."""

@@ -115,18 +115,25 @@ async def test_e4_what_was_not_seen_is_nothing_and_never_negative(
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(
-    "reply", [Reply(), Reply(tool_calls=(ToolCall("look_up"),))], ids=["nothing", "only a function call"]
-)
-async def test_e5_a_response_without_words_closes_its_turn(
-    autojump_clock: MockClock, reply: Reply, mode: dict[str, Any]
-) -> None:
-    """Asked for once more, then closed with its cause; the next turn is answered."""
-    heard = script("and then?", replies=(reply, reply, SHORT))
+async def test_e5_a_response_without_words_closes_its_turn(autojump_clock: MockClock, mode: dict[str, Any]) -> None:
+    """Asked for once more, then closed with its cause, and a line said in its place; the next turn is answered."""
+    heard = script("and then?", replies=(Reply(), Reply(), SHORT))
     seen = await talk(heard, HELLO, (4.0, 4.5), **mode)
     accounted_for(seen)
-    assert seen.ends == [TurnEnd.FAILED, TurnEnd.COMPLETED]
+    assert seen.ends == [TurnEnd.FAILED, TurnEnd.COMPLETED, TurnEnd.COMPLETED]
     assert seen.report.turns[0].why
+    assert [turn.items != () for turn in seen.report.turns] == [True, False, True]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_e5_a_response_that_only_calls_functions_is_no_end_of_its_turn(
+    autojump_clock: MockClock, mode: dict[str, Any]
+) -> None:
+    """It waits for the response to the results."""
+    call = Reply(tool_calls=(ToolCall("look_up"),))
+    seen = await talk(script("and then?", replies=(call, call, SHORT)), HELLO, (4.0, 4.5), **mode)
+    accounted_for(seen)
+    assert seen.ends == [TurnEnd.COMPLETED, TurnEnd.COMPLETED]
 
 
 @pytest.mark.parametrize("first_delta_s", [0.0, 0.0004, 0.25])

@@ -384,7 +384,8 @@ async def test_d22_a_cough_before_the_reply_costs_no_answer(
     seen = await talk(
         script("", replies=(SHORT,)), HELLO, (begin, begin + 0.2), behaviour=behaviour, call=IMPATIENT, **mode
     )
-    assert set(answered_ends(seen)) <= {TurnEnd.COMPLETED, TurnEnd.INTERRUPTED, TurnEnd.DROPPED}
+    fell_short = set() if fault is None else {TurnEnd.INCOMPLETE}  # of some faulty replies half is heard
+    assert set(answered_ends(seen)) <= {TurnEnd.COMPLETED, TurnEnd.INTERRUPTED, TurnEnd.DROPPED} | fell_short
     assert any(turn.first_heard_at_s is not None for turn in seen.report.turns)
     assert all(turn.ended_at_s is not None and turn.ended_at_s < 9.0 for turn in seen.report.turns)
 

@@ -17,8 +17,10 @@ from voicecore.turns.conversation import Conversation
 from voicecore.turns.first_message import FirstMessagePolicy, Message, ProtectionRule
 from voicecore.turns.floor import Floor
 from voicecore.turns.orders import EndCall, Order, Tell
+from voicecore.turns.recovery import SORRY
 from voicecore.turns.responses import Phase
 from voicecore.turns.settings import ConversationSettings
+from voicecore.turns.speech import word_for_word
 from voicecore.turns.strategies import MinWords
 from voicecore_tests.chance import examples
 
@@ -247,14 +249,19 @@ def test_orders_that_a_clear_overtook_are_not_current() -> None:
     )
 
 
-def test_a_lost_reply_is_asked_for_once_more_and_then_reported() -> None:
-    """D22: each committed turn ends in a reply or an error within a deadline."""
+def test_a_lost_reply_is_asked_for_once_more_then_a_line_and_then_the_call_ends() -> None:
+    """D22: each committed turn ends in a reply or an error within a deadline, and never in silence."""
     talk = Talk()
     talk.hears(*caller_turn())
     talk.passes(25.0)
-    assert len(talk.ordered(ev.RequestResponse)) == 1
+    assert [request.instructions for request in talk.ordered(ev.RequestResponse)] == [None, word_for_word(SORRY)]
+    assert talk.ordered(EndCall) == []
+    talk.passes(10.0)
     assert talk.machine.taking.floor.state is Floor.CALLER
     assert talk.machine.problems
+    (end, *_) = talk.ordered(EndCall)
+    assert end.cause is facts.EndCause.SESSION_LOST
+    assert end.detail == "no reply could be had: the provider did not start it in time"
 
 
 def test_a_failed_greeting_is_asked_for_once_more() -> None:
@@ -279,12 +286,16 @@ def test_e8_usage_is_counted_once_for_each_response_and_for_cancelled_ones_too()
 
 
 def test_e5_a_response_without_audio_closes_its_turn() -> None:
-    """It is asked for again once, then the floor goes back to the caller."""
+    """It is asked for again once, then for a line in its place; once that is heard, the floor is the caller's."""
     talk = Talk()
     talk.hears(*caller_turn(), ev.ResponseStarted("r1"), completed("r1"))
     assert len(talk.ordered(ev.RequestResponse)) == 1
     talk.hears(ev.ResponseStarted("r2", "request-1"), completed("r2"))
-    assert talk.machine.taking.floor.state is Floor.CALLER
+    floors = [talk.machine.taking.floor.state]
+    talk.hears(ev.ResponseStarted("r3", "line-1"), ev.AgentAudio("r3", "a3", SECOND), completed("r3"))
+    talk.passes(2.0)
+    assert [*floors, talk.machine.taking.floor.state] == [Floor.THINKING, Floor.CALLER]
+    assert [(fact.items, fact.end) for fact in talk.told(facts.TurnsSettled)] == [(("u1",), facts.TurnEnd.FAILED)]
 
 
 def test_a_fatal_error_ends_the_call_and_a_harmless_one_is_only_counted() -> None:
@@ -391,13 +402,6 @@ def test_d1_a_decision_ends_with_the_words_that_it_is_about() -> None:
     assert [each.outcome for each in talk.machine.taking.barge_in.decisions] == [facts.Outcome.OVERTAKEN]
     talk.hears(ev.CallerTranscriptDone("u1", "hello who is there"))
     assert talk.told(facts.BargedIn) == []
-
-
-def test_an_unknown_tool_is_answered() -> None:
-    """G2: each function call gets exactly one result."""
-    talk = Talk()
-    talk.hears(ev.ToolCallRequested("r1", "c1", "nope", "{}"))
-    assert [order.call_id for order in talk.ordered(ev.AddToolResult)] == ["c1"]
 
 
 class ConversationMachine(RuleBasedStateMachine):

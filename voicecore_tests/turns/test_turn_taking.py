@@ -21,6 +21,7 @@ from voicecore.turns.responses import Phase
 from voicecore.turns.settings import ConversationSettings
 from voicecore.turns.strategies import Judgement, MinSpeech, MinWords, Murmurs
 from voicecore.turns.turn_times import turn_times
+from voicecore.turns.waiting import WaitingSound
 from voicecore_tests.chance import examples
 from voicecore_tests.turns.talking import START_S, Provider, Talk
 
@@ -95,6 +96,7 @@ class TurnTakingMachine(RuleBasedStateMachine):
         first=st.sampled_from((None, None, UNPROTECTED, FirstMessagePolicy())),
         echo_after_s=st.sampled_from([0.05, 0.0, 1.0, 3.0, None]),
         machine=st.sampled_from([False, False, False, True]),
+        waiting=st.sampled_from([None, WaitingSound(b"\x55" * 8000, 0.5)]),
     )
     def begin(
         self,
@@ -105,6 +107,7 @@ class TurnTakingMachine(RuleBasedStateMachine):
         first: FirstMessagePolicy | None,
         echo_after_s: float | None,
         machine: bool,
+        waiting: WaitingSound | None,
     ) -> None:
         settings = ConversationSettings(
             first_message=None if first is None else Message("Welcome."),
@@ -112,6 +115,7 @@ class TurnTakingMachine(RuleBasedStateMachine):
             barge_in=policy,
             idle=idle,
             keypad=KeypadSettings(pause_s=1.0, most_keys=3),
+            waiting=waiting,
         )
         capabilities = ev.Capabilities(
             detects_turns=True, replies=replies, interrupts=interrupts, speaks=True, transcribes_caller=True
@@ -200,12 +204,22 @@ class TurnTakingMachine(RuleBasedStateMachine):
             ev.AgentAudio(response, f"a-{response}", b"\x22" * 160 * frames),
         )
 
-    @rule(status=st.sampled_from(ev.ResponseStatus), reason=st.sampled_from([None, "turn_detected"]))
+    @rule()
     @precondition(lambda self: self.running)
-    def response_ends(self, status: ev.ResponseStatus, reason: str | None) -> None:
+    def tool_is_called(self) -> None:
+        assert self.running is not None
+        self.talk.hears(ev.ToolCallRequested(self.running, "call", "look_up", "{}"))
+
+    @rule(
+        status=st.sampled_from(ev.ResponseStatus),
+        reason=st.sampled_from([None, "turn_detected"]),
+        severity=st.sampled_from([None, None, None, ev.Severity.FATAL]),
+    )
+    @precondition(lambda self: self.running)
+    def response_ends(self, status: ev.ResponseStatus, reason: str | None, severity: ev.Severity | None = None) -> None:
         assert self.running is not None
         response, self.running = self.running, None
-        self.talk.hears(ev.ResponseEnded(response_id=response, status=status, reason=reason))
+        self.talk.hears(ev.ResponseEnded(response_id=response, status=status, reason=reason, severity=severity))
 
     @rule(severity=st.sampled_from([ev.Severity.BUSY, ev.Severity.REFUSED]), named=st.booleans())
     @precondition(lambda self: self.talk.requests)

@@ -102,13 +102,28 @@ class Studio:
     """Told once, after `response.done`, or when the response is lost."""
 
 
-_ENDS: Mapping[ResponseFault, tuple[str, JsonObject]] = {
+_NO_QUOTA: tuple[str, JsonObject] = (
+    "failed",
+    {
+        "type": "failed",
+        "error": {
+            "type": "insufficient_quota",
+            "code": "insufficient_quota",
+            "message": "You exceeded your current quota, please check your plan and billing details.",
+        },
+    },
+)
+
+_ENDS: Mapping[ResponseFault, tuple[str, JsonObject | None]] = {
     ResponseFault.FAILED: (
         "failed",
         {"type": "failed", "error": {"type": "rate_limit_error", "code": "rate_limit_exceeded"}},
     ),
     ResponseFault.INCOMPLETE: ("incomplete", {"type": "incomplete", "reason": "max_output_tokens"}),
     ResponseFault.FILTERED: ("incomplete", {"type": "incomplete", "reason": "content_filter"}),
+    ResponseFault.EMPTY: ("completed", None),
+    ResponseFault.NO_QUOTA: _NO_QUOTA,
+    ResponseFault.QUOTA_RAN_OUT: _NO_QUOTA,
 }
 
 
@@ -166,7 +181,8 @@ class Response:
         yield pace.first_delta_s + order.reply.after_s
         if order.fault is ResponseFault.SILENT:
             return
-        if order.reply.text or order.reply.speech is not None:
+        wordless = order.fault in {ResponseFault.EMPTY, ResponseFault.NO_QUOTA}
+        if not wordless and (order.reply.text or order.reply.speech is not None):
             yield from self._say(order.reply.text)
         if order.fault in {None, ResponseFault.UNANNOUNCED}:
             yield from self._call_all(order.reply.tool_calls)

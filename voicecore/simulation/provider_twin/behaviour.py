@@ -138,6 +138,9 @@ class ResponseFault(enum.Enum):
     FAILED = "failed"  #: half of it, then done with status failed, rate_limit_exceeded
     INCOMPLETE = "incomplete"  #: half of it, then done with status incomplete, max_output_tokens
     FILTERED = "filtered"  #: half of it, then done with status incomplete, content_filter
+    EMPTY = "empty"  #: done with status completed, and nothing in it
+    NO_QUOTA = "no_quota"  #: nothing of it, then done with status failed, insufficient_quota; no `error` event
+    QUOTA_RAN_OUT = "quota_ran_out"  #: half of it, then the same
 
 
 class End(enum.Enum):

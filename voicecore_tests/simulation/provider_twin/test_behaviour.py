@@ -196,6 +196,27 @@ def test_response_may_end_badly(fault: ResponseFault, status: str, details: Even
     assert 0 < len(audio_of(events)) < len(recording("agent-you-are-next"))
 
 
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [(ResponseFault.EMPTY, "completed", None), (ResponseFault.NO_QUOTA, "failed", "insufficient_quota")],
+)
+def test_response_may_end_with_nothing_in_it(fault: ResponseFault, status: str, code: str | None) -> None:
+    """Created and done, no output and no `error` event."""
+    _, events = asked(Behaviour(responses={1: fault}))
+    done = one(events, "response.done")["response"]
+    details = done["status_details"] or {"error": {"code": None}}
+    assert (done["status"], details["error"]["code"]) == (status, code)
+    assert audio_of(events) == b""
+    assert "error" not in kinds(events)
+
+
+def test_the_quota_may_run_out_in_the_middle() -> None:
+    """Half of it, then failed with the reason."""
+    _, events = asked(Behaviour(responses={1: ResponseFault.QUOTA_RAN_OUT}))
+    assert one(events, "response.done")["response"]["status_details"]["error"]["code"] == "insufficient_quota"
+    assert 0 < len(audio_of(events)) < len(recording("agent-you-are-next"))
+
+
 def test_created_may_be_late() -> None:
     """response.created comes after the client may have given up; until then nothing of it comes."""
     client = Client(LONG, Behaviour(pace=Pace(created_s=12.0)))

@@ -1,0 +1,113 @@
+"""What follows when no reply can be had: a line in its place, and if that fails too, the end of the call.
+
+    COMING   replies come, or may; one that is lost is asked for again
+    EXCUSED  a line was asked for in place of a reply, and nothing of the agent was audible since
+    ENDING   the call ends, once what plays was played
+
+Rule 1: a caller who waits hears something: a reply, a line in its place, or the
+carrier's words behind the end of the call.
+Rule 2: once the call is to end, nothing is asked for any more.
+Rule 3: audio that is playing is played first, for ``_PLAYED_WITHIN_S`` at most.
+
+Pure; time is an argument.  Used by turns/turn_taking.py.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from attrs.validators import min_len, optional
+
+from voicecore.facts import EndCause
+from voicecore.turns.orders import EndCall
+
+SORRY = "I am sorry, I could not answer that. Could you say it again?"
+DID_NOT_CATCH = "I am sorry, I did not catch that."
+_PLAYED_WITHIN_S = 5.0
+_NOT_EMPTY: Any = optional(min_len(1))
+
+
+@attrs.frozen(kw_only=True)
+class FallbackLines:
+    """What the agent says, word for word, where no reply could be had; in the language of the calls."""
+
+    sorry_text: str | None = attrs.field(default=SORRY, validator=_NOT_EMPTY)
+    """None: no line is asked for, and the call ends where a turn gets no reply."""
+    did_not_catch_text: str | None = attrs.field(default=DID_NOT_CATCH, validator=_NOT_EMPTY)
+    """Of a turn that has no words; None: ``sorry_text``."""
+
+    def line(self, *, wordless: bool) -> str | None:
+        """Return the line for a turn; ``wordless``: nothing that the caller said could be made out."""
+        return self.did_not_catch_text if wordless and self.did_not_catch_text is not None else self.sorry_text
+
+
+class Replies(enum.Enum):
+    """The states; see the head of this file."""
+
+    COMING = "coming"
+    EXCUSED = "excused"
+    ENDING = "ending"
+
+
+class Move(enum.Enum):
+    """What can happen to replies."""
+
+    AUDIBLE = "audible"  #: audio of the session was sent
+    EXCUSE = "excuse"  #: a turn got no reply, however often it was asked for
+    GIVE_UP = "give up"  #: the call is to end
+
+
+NEXT_REPLIES: Mapping[Replies, Mapping[Move, Replies]] = {
+    Replies.COMING: {
+        Move.AUDIBLE: Replies.COMING,
+        Move.EXCUSE: Replies.EXCUSED,
+        Move.GIVE_UP: Replies.ENDING,
+    },
+    Replies.EXCUSED: {
+        Move.AUDIBLE: Replies.COMING,
+        Move.EXCUSE: Replies.ENDING,
+        Move.GIVE_UP: Replies.ENDING,
+    },
+    Replies.ENDING: dict.fromkeys(Move, Replies.ENDING),
+}
+
+
+class Recovery:
+    """Whether replies can be had in one call."""
+
+    def __init__(self, lines: FallbackLines) -> None:
+        self.state = Replies.COMING
+        self._lines = lines
+        self.end: EndCall | None = None
+        """The end of the call, once it is decided; it is due where nothing plays any more."""
+        self._end_by = 0.0
+
+    def audible(self) -> None:
+        """Audio of the session was sent to the carrier."""
+        self.state = NEXT_REPLIES[self.state][Move.AUDIBLE]
+
+    def unanswered(self, why: str, now: float, *, wordless: bool) -> str | None:
+        """A turn got no reply; return the line to ask for in its place, None where the call is to end."""
+        line = self._lines.line(wordless=wordless)
+        self.state = NEXT_REPLIES[self.state][Move.EXCUSE if line is not None else Move.GIVE_UP]
+        if self.state is Replies.EXCUSED:
+            return line
+        self.give_up(EndCall(EndCause.SESSION_LOST, f"no reply could be had: {why}"), now)
+        return None
+
+    def give_up(self, end: EndCall, now: float) -> None:
+        """End the call, for this reason; the first one stands."""
+        self.state = NEXT_REPLIES[self.state][Move.GIVE_UP]
+        if self.end is None:
+            self.end, self._end_by = end, now + _PLAYED_WITHIN_S
+
+    def deadline(self) -> float | None:
+        """Return when to call `due` at the latest."""
+        return self._end_by if self.state is Replies.ENDING else None
+
+    def due(self, now: float, *, plays: bool) -> EndCall | None:
+        """Return the end of the call where it is due; ``plays``: something of the agent is still being played."""
+        return None if self.end is None or (plays and now < self._end_by) else self.end

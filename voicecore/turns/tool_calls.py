@@ -1,0 +1,62 @@
+"""A response that calls tools gets their results, and then one response to them.
+
+    NONE    nothing was called
+    CALLED  the response that called still runs; further calls of it change nothing
+    DUE     it is over: a response to the results is to be asked for
+
+Rule 1: one response answers all calls of a response.  Whatever else begins to
+answer first has read the results too.
+Rule 2: at most ``IN_A_ROW`` follow one another without a word of the caller:
+a model that goes on calling is not asked for ever.
+
+Pure.  Used by turns/turn_taking.py.
+"""
+
+from __future__ import annotations
+
+import enum
+
+IN_A_ROW = 5
+
+
+class Calling(enum.Enum):
+    """The states; see the head of this file."""
+
+    NONE = "none"
+    CALLED = "called"
+    DUE = "due"
+
+
+class ToolCalls:
+    """The tool calls of one call."""
+
+    def __init__(self) -> None:
+        self.state = Calling.NONE
+        self._response_id = ""
+        self._asked = 0
+
+    def called(self, response_id: str) -> None:
+        """A response has called a tool."""
+        self.state, self._response_id = Calling.CALLED, response_id
+
+    def ended(self, response_id: str, *, wanted: bool) -> bool:
+        """A response is over; return whether it called. ``wanted``: its results are to be answered."""
+        if self.state is not Calling.CALLED or response_id != self._response_id:
+            return False
+        self.state = Calling.DUE if wanted else Calling.NONE
+        return True
+
+    def began(self, response_id: str) -> None:
+        """A response has begun; it reads the results of the calls before it."""
+        if response_id != self._response_id:
+            self.state = Calling.NONE
+
+    def ask(self) -> bool:
+        """Take the response that is due as asked for; False where there were too many in a row."""
+        self.state = Calling.NONE
+        self._asked += 1
+        return self._asked <= IN_A_ROW
+
+    def caller_acted(self) -> None:
+        """The caller has said something: follow-ups are counted anew."""
+        self._asked = 0

@@ -1,0 +1,155 @@
+"""Whole calls in which replies fail: the caller always hears something, and the record says why."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import pytest
+from trio.testing import MockClock
+
+from voicecore.facts import EndCause, TurnEnd
+from voicecore.simulation.provider_twin import Behaviour, End, Ending, Reply, ResponseFault, ToolCall, Transcribing
+from voicecore.turns.recovery import DID_NOT_CATCH, SORRY
+from voicecore.turns.speech import word_for_word
+from voicecore_tests.engine.talks import HELLO, LONG, LONG_S, MODES, SHORT, Seen, script, talk
+from voicecore_tests.kit import asked
+
+ALWAYS = range(1, 50)
+
+
+def faults(fault: ResponseFault, *numbers: int) -> Behaviour:
+    return Behaviour(responses=dict.fromkeys(numbers or ALWAYS, fault))
+
+
+def requests(seen: Seen) -> list[str]:
+    return asked(seen.it.session)
+
+
+def logged(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == level]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_fatal_reason_inside_a_response_ends_the_call_and_is_named(
+    autojump_clock: MockClock, mode: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Out of quota, with no `error` event: one request at most, the carrier's words, one line of log."""
+    seen = await talk(script(), HELLO, behaviour=faults(ResponseFault.NO_QUOTA), **mode)
+    assert seen.report.outcome is EndCause.SESSION_LOST
+    assert "insufficient_quota: You exceeded your current quota" in seen.report.outcome_detail
+    assert seen.report.duration_s < 3.0
+    assert len(seen.responses) == 1
+    assert seen.line.said_after
+    (error,) = logged(caplog, logging.ERROR)
+    assert "insufficient_quota" in error
+
+
+async def test_a_fatal_reason_for_the_greeting_ends_the_call_too(autojump_clock: MockClock) -> None:
+    """The greeting is asked for once; it is reported as not delivered."""
+    seen = await talk(script(), HELLO, behaviour=faults(ResponseFault.NO_QUOTA), agent__first_message="Welcome.")
+    assert seen.report.outcome is EndCause.SESSION_LOST
+    assert len(seen.responses) == 1
+    assert seen.report.first_message is not None
+    assert seen.line.said_after
+
+
+async def test_what_was_generated_before_the_fatal_reason_is_heard(autojump_clock: MockClock) -> None:
+    """Half of the reply plays to its end, then the call ends; its turn says so."""
+    seen = await talk(script(), HELLO, behaviour=faults(ResponseFault.QUOTA_RAN_OUT))
+    assert seen.line.playout.heard_bytes().startswith(seen.responses[0].audio)  # its last frame is filled up
+    assert 0.5 < len(seen.responses[0].audio) / 8000 < LONG_S
+    assert (seen.ends, seen.report.turns[0].why) == ([TurnEnd.INCOMPLETE], "failed: insufficient_quota")
+    assert seen.report.outcome is EndCause.SESSION_LOST
+    assert len(seen.responses) == 1
+
+
+async def test_a_connection_that_ends_behind_a_fatal_reason_does_not_hide_it(autojump_clock: MockClock) -> None:
+    """The provider hangs up while the caller still hears the last words."""
+    gone = attrs.evolve(faults(ResponseFault.QUOTA_RAN_OUT), endings=(Ending(how=End.CUT, at_s=3.0),))
+    seen = await talk(script(), HELLO, behaviour=gone)
+    assert seen.report.duration_s < 3.5
+    assert "insufficient_quota" in seen.report.outcome_detail
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_empty_replies_are_made_up_for_or_end_the_call(
+    autojump_clock: MockClock, times: int, mode: dict[str, Any]
+) -> None:
+    """One: asked again. Two: a line is asked for. Three: the call ends, and the carrier says its words."""
+    behaviour = faults(ResponseFault.EMPTY, *range(1, times + 1))
+    seen = await talk(script(replies=(SHORT,)), HELLO, behaviour=behaviour, **mode)
+    lines = [instructions for instructions in requests(seen) if instructions]
+    assert len(seen.responses) == min(times + 1, 3)
+    assert lines == ([] if times == 1 else [word_for_word(SORRY)])
+    assert bool(seen.line.playout.heard_bytes()) == (times < 3)
+    if times < 3:
+        assert seen.report.outcome is EndCause.CALLER_HUNG_UP
+        assert seen.ends == ([TurnEnd.COMPLETED] if times == 1 else [TurnEnd.FAILED, TurnEnd.COMPLETED])
+    else:
+        assert (seen.report.outcome, seen.ends) == (EndCause.SESSION_LOST, [TurnEnd.FAILED])
+        assert seen.report.outcome_detail == "no reply could be had: response_completed_without_audio"
+        assert seen.line.said_after
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"agent__sorry_text": "Mi dispiace."}, word_for_word("Mi dispiace.")),
+        ({"agent__sorry_text": ""}, None),
+    ],
+)
+async def test_the_line_is_a_setting(autojump_clock: MockClock, settings: Mapping[str, Any], line: str | None) -> None:
+    """In the language of the calls; without one the call ends in its place."""
+    seen = await talk(script(replies=(SHORT,)), HELLO, behaviour=faults(ResponseFault.EMPTY, 1, 2), **settings)
+    assert [each for each in requests(seen) if each] == ([] if line is None else [line])
+    assert (seen.report.outcome is EndCause.SESSION_LOST) == (line is None)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("failed", [True, False])
+async def test_a_turn_without_words_and_without_a_reply_is_answered_by_rule(
+    autojump_clock: MockClock, failed: bool, mode: dict[str, Any]
+) -> None:
+    """The transcription failed, or found nothing, and so did the model."""
+    transcribing = Transcribing(delay_s=0.05, failed=frozenset({1} if failed else ()))
+    behaviour = attrs.evolve(faults(ResponseFault.EMPTY, 1, 2), transcribing=transcribing)
+    words = attrs.evolve(script(replies=(SHORT,)), hears=("",))
+    seen = await talk(words, HELLO, behaviour=behaviour, **mode)
+    assert [each for each in requests(seen) if each] == [word_for_word(DID_NOT_CATCH)]
+    assert seen.ends == [TurnEnd.FAILED, TurnEnd.COMPLETED]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("text", ["One moment.", ""])
+async def test_a_tool_call_is_followed_by_an_answer(autojump_clock: MockClock, text: str, mode: dict[str, Any]) -> None:
+    """Three calls of a response that spoke, or did not: three results, one more response, and no silence."""
+    call = Reply(text, tool_calls=(ToolCall("look_up"), ToolCall("look_up"), ToolCall("book")))
+    seen = await talk(script(replies=(call, SHORT)), HELLO, **mode)
+    assert len(seen.responses) == 2
+    assert seen.line.playout.heard_bytes() == b"".join(response.audio for response in seen.responses)
+    assert seen.said("error") == []
+    kinds = [item.body["type"] for item in seen.it.session.session.conversation.items]
+    assert kinds.count("function_call_output") == 3
+    assert set(seen.ends) == {TurnEnd.COMPLETED}
+    assert len(seen.ends) == (2 if text else 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [(ResponseFault.INCOMPLETE, "max_output_tokens"), (ResponseFault.FILTERED, "content_filter")],
+)
+async def test_a_reply_that_the_provider_ended_early_says_so(
+    autojump_clock: MockClock, fault: ResponseFault, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the turn, in the problems, and in one line of log, however often it happens."""
+    seen = await talk(script("and then?", replies=(LONG,)), HELLO, (6.0, 6.5), behaviour=faults(fault))
+    assert [(turn.end, turn.why) for turn in seen.report.turns] == [(TurnEnd.INCOMPLETE, f"incomplete: {reason}")] * 2
+    assert seen.report.problems == {f"incomplete: {reason}": 2}
+    (warning,) = [line for line in logged(caplog, logging.WARNING) if reason in line]
+    assert reason in warning
+    (record,) = seen.it.records()
+    assert {turn["end"] for turn in record["turns"]} == {"incomplete"}
