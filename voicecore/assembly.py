@@ -309,7 +309,7 @@ def _health_routes(host: Host) -> Mapping[tuple[str, str], Handler]:
 
 
 def _metric_lines(statistics: HostStatistics) -> Iterator[str]:
-    for name in ("ringing", "live", "unfiled", "filed"):
+    for name in ("ringing", "live", "unfiled", "filed", "unwritten"):
         yield f"voicecore_calls_{name} {attrs.asdict(statistics, recurse=False)[name]}"
     parked = statistics.parked
     yield f"voicecore_parked_sessions {parked.waiting}"

@@ -27,7 +27,7 @@ from voicecore.engine.agent import Agent, Direction
 from voicecore.engine.alarm import Alarm
 from voicecore.engine.outbox import Converted, Outbox
 from voicecore.engine.settings import CallSettings
-from voicecore.errors import SessionLost
+from voicecore.errors import SessionLost, printable
 from voicecore.events import (
     AgentAudio,
     AgentAudioEnded,
@@ -48,6 +48,7 @@ from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.world import World
 
 _TICK_S = 0.010  #: of the lead of 200 ms
+DETAIL_CHARS = 500  #: of the words that say why a call ended; a peer may have written them
 _CLEAR_S = 0.25  #: how long the session's history waits for a clear that the carrier does not read
 
 
@@ -256,9 +257,11 @@ class Call:
         if self.ending is not None:
             return
         now = self._world.now()
-        self.ending = Ending(cause, detail, now)
-        self._carry(self.conversation.end(now))
-        self.over.set()
+        self.ending = Ending(cause, printable(detail, DETAIL_CHARS), now)
+        try:
+            self._carry(self.conversation.end(now))
+        finally:
+            self.over.set()
 
     def report_problem(self, code: str, message: str) -> None:
         """Tell the observers of something that went wrong outside the conversation."""

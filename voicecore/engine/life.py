@@ -9,8 +9,8 @@
 
 Rule 1: whatever happens, a call ends with one cause, its media are released and
 nothing that was opened for it stays.
-Rule 2: one call's failure never reaches another: the boundary in `live` is the
-one wide catch around a call; the cause is reported once, with its traceback.
+Rule 2: one call's failure never reaches another, nor the host: whatever is raised
+here ends this call, and each step of its clean-up is taken all the same (boundary.py).
 Rule 3: a request to the carrier is not broken off half-way: a phone that may
 ring is known, or is hung up, even when nobody wants the call any more.
 
@@ -21,19 +21,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 import attrs
 import trio
 
 from voicecore.audio.formats import PCMU_8K, AudioFormat
 from voicecore.audio.recording import Recording
+from voicecore.engine.boundary import contained
 from voicecore.engine.call import Call
 from voicecore.engine.entry import CallEntry, CallPhase
 from voicecore.engine.keeper import ParkedSession, ParkedSessions
 from voicecore.engine.ringing import RingPhase
 from voicecore.engine.run import SessionSource, run_call
 from voicecore.engine.settings import HostSettings, OnMachine
-from voicecore.errors import CarrierError, CarrierRefused, CarrierUnavailable, first_cause, printable
+from voicecore.errors import CarrierError, CarrierRefused, CarrierUnavailable, printable
 from voicecore.events import RequestResponse
 from voicecore.facts import CallBegan, EndCause, Fact, ParkingFate, ProblemSeen, SessionParked
 from voicecore.ports import Brief, Dialler, DialOrder, Leg, Provider
@@ -65,21 +67,30 @@ class LifeParts:
     tell: Callable[[CallEntry, Fact], None]
     record: Callable[[CallEntry, Call, Recording], None] | None
     """Start writing a call's recording; None: it is not recorded."""
+    keep_lines: Callable[[CallEntry, Call], None] | None = None
+    """Start writing what is said in a call; None: it is kept nowhere."""
 
 
 async def live(entry: CallEntry, parts: LifeParts) -> None:
     """Hold one call from its first word until nothing of it runs."""
+
+    def failed(failure: BaseException) -> None:
+        entry.end(EndCause.FAILED, type(failure).__name__, parts.world.now())
+
+    name = f"call {entry.call_id}"
     try:
-        await _ring(entry, parts)
-        if entry.leg is not None and entry.ending is None:
-            await _talk(entry, entry.leg, parts)
-    except Exception as failure:
-        log.exception("call %s failed", entry.call_id)
-        entry.end(EndCause.FAILED, type(first_cause(failure)).__name__, parts.world.now())
+        await contained(name, partial(_ring_and_talk, entry, parts), failed)
     finally:
         entry.end(EndCause.SHUT_DOWN, "", parts.world.now())  # nothing, where the call has ended by itself
-        await _release_parked(entry, parts)
-        await _release_media(entry, parts)
+        await contained(f"{name}: giving up its parked session", partial(_release_parked, entry, parts))
+        await contained(f"{name}: letting go of its media", partial(_release_media, entry, parts))
+        entry.media_over.set()
+
+
+async def _ring_and_talk(entry: CallEntry, parts: LifeParts) -> None:
+    await _ring(entry, parts)
+    if entry.leg is not None and entry.ending is None:
+        await _talk(entry, entry.leg, parts)
 
 
 # --- before the media -----------------------------------------------------------------
@@ -183,6 +194,8 @@ async def _talk(entry: CallEntry, leg: Leg, parts: LifeParts) -> None:
     call.tell(CallBegan(0.0, entry.call_id, entry.caller, entry.callee, ringing_s))
     if recording is not None and parts.record is not None:
         parts.record(entry, call, recording)
+    if parts.keep_lines is not None:
+        parts.keep_lines(entry, call)
     call.begin(machine_message(entry))
     brief = _brief(entry, leg.started.audio_format)
     await run_call(call, leg, SessionSource(provider=parts.provider, brief=brief, parked=entry.parked), world)

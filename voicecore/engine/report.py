@@ -1,7 +1,8 @@
 """The report of a call, made once, when nothing of it runs any more.
 
-Rule: it is a pure function of the entry and the call; the order in which stream,
+Rule 1: it is a pure function of the entry and the call; the order in which stream,
 status and socket ended leaves no trace in it but the cause.
+Rule 2: a call whose state cannot be read any more has a report too: of what its entry says.
 
 Used by engine/host.py.
 """
@@ -9,6 +10,8 @@ Used by engine/host.py.
 from __future__ import annotations
 
 from collections import Counter
+
+import attrs
 
 from voicecore.engine.call import Call, Ending
 from voicecore.engine.entry import CallEntry
@@ -18,9 +21,13 @@ from voicecore.turns.latencies import latencies
 from voicecore.turns.opening import Purpose
 
 
-def call_report(entry: CallEntry, ending: Ending) -> CallReport:
+def bare_report(entry: CallEntry, ending: Ending) -> CallReport:
+    """Return the report of a call whose own state cannot be read."""
+    return attrs.evolve(call_report(entry, ending, None), problems={"report_failed": 1})
+
+
+def call_report(entry: CallEntry, ending: Ending, call: Call | None) -> CallReport:
     """Return what the call came to; ``ending`` is the call's own, or the entry's where no call ran."""
-    call = entry.call
     conversation = call.conversation if call else None
     turns = conversation.log.turns() if conversation else ()
     return CallReport(

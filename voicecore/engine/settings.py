@@ -14,6 +14,7 @@ from attrs.validators import ge, gt
 
 from voicecore.engine.agent import Agent, Direction
 from voicecore.engine.parking import ParkingSettings
+from voicecore.engine.record_book import WritingSettings
 from voicecore.errors import ConfigError
 from voicecore.events import LegStarted
 from voicecore.ports import MachineDetection
@@ -88,6 +89,8 @@ class CallSettings:
     """
     stop_wait_s: float = attrs.field(default=2.0, validator=ge(0))
     """After the carrier's terminal status: how long the stream's own stop may still take."""
+    words_wait_s: float = attrs.field(default=1.5, validator=ge(0))
+    """After the end: how long the session is still read for the words of a turn that has none yet. Media go at once."""
     turns: CallerTurnSettings = attrs.field(factory=CallerTurnSettings)
     playout: PlayoutSettings = attrs.field(factory=PlayoutSettings)
     responses: ResponseSettings = attrs.field(factory=ResponseSettings)
@@ -118,10 +121,17 @@ class HostSettings:
     token_s: float = attrs.field(default=120.0, validator=gt(0))
     """How long an incoming call's media token is good; a call whose stream has not come by then is over."""
     status_wait_s: float = attrs.field(default=10.0, validator=ge(0))
-    """How long the record waits for the carrier's terminal status after the stream ended."""
+    """How long the last word on a call waits for the carrier's terminal status after the stream ended.
+
+    The record is written before, and completed by it.
+    """
     closing_s: float = attrs.field(default=5.0, validator=gt(0))
-    """How long records may take to be written when the host closes."""
+    """How long records may take to be written when the host closes; what is not written then goes into the log.
+
+    Also how long the block of `dial` waits for a first try to write the record.
+    """
     hang_up_s: float = attrs.field(default=1.0, validator=gt(0))
     """How long the end of a live call waits for the carrier to be told; then its media are closed."""
     call: CallSettings = attrs.field(factory=CallSettings)
     parking: ParkingSettings = attrs.field(factory=ParkingSettings)
+    records: WritingSettings = attrs.field(factory=WritingSettings)
