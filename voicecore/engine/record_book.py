@@ -88,12 +88,14 @@ class RecordBook:
         Returns the record that had to be given up for it.
         """
         record.is_final = True
+        if record.written is None and record not in self._records:
+            return None  # it was given up, and said
         if record.report != report:
             record.report, record.is_tried = report, False
         if record.is_settled:
             self.completed += 1
             return None
-        return self._enter(record) if record.written is not None else None
+        return self._enter(record)
 
     def take(self, now: float) -> list[Record]:
         """Return the records to be written now; each of them comes back by `wrote` or by `failed`."""
