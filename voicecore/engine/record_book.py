@@ -101,10 +101,8 @@ class RecordBook:
         """Return the records to be written now; each of them comes back by `wrote` or by `failed`."""
         if now < self._resumes_at:
             return []
-        in_hand = sum(1 for record in self._records if record.in_hand is not None)
-        room = (1 if self.state is Writing.FAILS else self._settings.writers) - in_hand
         due = [record for record in self._records if record.in_hand is None and record.due <= now]
-        taken = due[: max(0, room)]
+        taken = due[: self._room()]
         for record in taken:
             record.in_hand = record.report
         return taken
@@ -151,7 +149,7 @@ class RecordBook:
     def next_due(self) -> float | None:
         """Return when to call `take`; None: not before something happens."""
         dues = [record.due for record in self._records if record.in_hand is None]
-        return max(min(dues), self._resumes_at) if dues else None
+        return max(min(dues), self._resumes_at) if dues and self._room() else None
 
     def unwritten(self) -> list[Record]:
         """Return every record whose newest report the store does not have, the oldest first."""
@@ -165,6 +163,11 @@ class RecordBook:
                 self.give_up(lost)
         self._records[record] = None
         return lost
+
+    def _room(self) -> int:
+        """Return how many more may be written at the same time."""
+        in_hand = sum(1 for record in self._records if record.in_hand is not None)
+        return max(0, (1 if self.state is Writing.FAILS else self._settings.writers) - in_hand)
 
     def _works(self) -> None:
         self.state, self._failures, self._resumes_at = Writing.WORKS, 0, float("-inf")

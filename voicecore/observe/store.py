@@ -80,11 +80,13 @@ class FolderStore:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Let an error of the disk say which file it was about."""
+    """Let an error of the disk say which file it was about, or which folder on the way to it."""
     try:
         yield
     except OSError as trouble:
-        raise OSError(trouble.errno, trouble.strerror or str(trouble), str(path)) from trouble
+        on_the_way = isinstance(trouble.filename, str) and Path(trouble.filename) in path.parents
+        where = trouble.filename if on_the_way else str(path)
+        raise OSError(trouble.errno, trouble.strerror or str(trouble), where) from trouble
 
 
 @asynccontextmanager

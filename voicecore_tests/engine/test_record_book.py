@@ -26,6 +26,7 @@ def test_a_few_are_written_at_a_time_oldest_first() -> None:
     put = [records.put(report_of(number))[0] for number in range(8)]
     assert records.take(0.0) == put[:3]
     assert records.take(0.0) == []
+    assert records.next_due() is None, "there is no room: asking again would spin"
     assert not records.wrote(put[1])
     assert records.take(0.0) == [put[3]]
     assert len(records.unwritten()) == 7
