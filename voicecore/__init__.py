@@ -41,6 +41,7 @@ from voicecore.facts import (
     TurnEnd,
     TurnTimes,
 )
+from voicecore.logs import hide_secrets
 from voicecore.ports import MachineDetection
 from voicecore.providers.openai_realtime import OpenAIRealtime
 from voicecore.sessions import LoneSession, open_session
@@ -124,3 +125,5 @@ __all__ = [
     "settle_collector",
     "turn_times",
 ]
+
+hide_secrets()

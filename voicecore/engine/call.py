@@ -40,7 +40,7 @@ from voicecore.events import (
     SessionEvent,
     SessionOrder,
 )
-from voicecore.facts import AudioPath, EndCause, Fact, ProblemSeen, SessionReady
+from voicecore.facts import AudioPath, EndCause, Fact, SessionReady
 from voicecore.ports import Leg, Session
 from voicecore.turns.conversation import Conversation
 from voicecore.turns.first_message import Message
@@ -265,8 +265,7 @@ class Call:
 
     def report_problem(self, code: str, message: str) -> None:
         """Tell the observers of something that went wrong outside the conversation."""
-        self.conversation.problems[code] += 1
-        self.tell(ProblemSeen(self._world.now() - self.began_at, code, message))
+        self._carry(self.conversation.problem(code, message, self._world.now()))
 
     # --- inside -----------------------------------------------------------------
 

@@ -62,7 +62,7 @@ class Conversation:
         self.leg_messages_ignored = 0
         self._teller = Teller(began_at)
         self.taking = TurnTaking(self.speech, self._teller, given, began_at)
-        self.problems = self._teller.problems
+        self.problems, self.problem = self._teller.problems, self._teller.problem
         self._leg_format = leg_format
         self._began_at = began_at
         self._opening: Opening | None = None  # the one that is not over
@@ -381,7 +381,7 @@ class Conversation:
         self.speech.end(now)
         self.taking.end(now)
         at = self._teller.at(now)
-        orders += [Tell(facts.TurnEnded(at, turn)) for turn in self.log.end(at)]
+        orders += [*(Tell(facts.TurnEnded(at, turn)) for turn in self.log.end(at)), *self._teller.untold(now)]
         return [order for order in orders if isinstance(order, Tell)]
 
     # --- inside -----------------------------------------------------------------
