@@ -187,7 +187,7 @@ def _leaves(failure: BaseException) -> Iterator[BaseException]:
 
 
 def printable(text: str, limit_chars: int = _EXCERPT_CHARS) -> str:
-    """Return ``text`` safe for one log line: without secrets, cut to the limit, control and format characters escaped."""
+    """Return ``text`` fit for a log line: without secrets, cut to the limit, control and format characters escaped."""
     cut = scrubbed(text[: limit_chars + _MARGIN_CHARS])
     cut = cut if len(cut) <= limit_chars and len(text) <= limit_chars + _MARGIN_CHARS else cut[:limit_chars] + "…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)

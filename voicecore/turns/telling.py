@@ -18,6 +18,7 @@ from voicecore.errors import printable
 from voicecore.turns.orders import Tell
 
 NAME_CHARS = 80
+KIND_CHARS = 40
 NAMES_LIMIT = 64  #: of one call
 NAMES_OF_KIND_LIMIT = 16  #: so that one kind of trouble does not crowd out the others
 MESSAGE_CHARS = 300
@@ -38,12 +39,20 @@ class Problems(Counter[str]):
 
     def name_of(self, name: str) -> str:
         """Return the name under which a problem is counted."""
-        if name in self or (name := printable(name, NAME_CHARS)) in self:
+        if name in self or (name := _short(name)) in self:
             return name
         kind, separator, _ = name.partition(": ")
-        if separator and sum(known.startswith(kind + separator) for known in self) >= NAMES_OF_KIND_LIMIT:
-            return f"{kind}: {OTHER}"
+        if separator and len(kind) <= KIND_CHARS:
+            of_kind = sum(known.startswith(kind + separator) for known in self)
+            if of_kind >= NAMES_OF_KIND_LIMIT:
+                return f"{kind}: {OTHER}"
         return name if len(self) < NAMES_LIMIT else OTHER
+
+
+def _short(name: str) -> str:
+    """Return a name that fits; one that fits already is returned as it is."""
+    name = printable(name, NAME_CHARS)
+    return name if len(name) <= NAME_CHARS else name[: NAME_CHARS - 1] + "…"
 
 
 class Teller:

@@ -7,6 +7,7 @@ needs no socket: read core.py first, then server.py.
 Level 5; imports audio/, net/ and world.
 """
 
+from voicecore.simulation.provider_twin.asides import Aside, errors
 from voicecore.simulation.provider_twin.behaviour import (
     Behaviour,
     End,
@@ -36,6 +37,7 @@ from voicecore.simulation.provider_twin.script import (
 from voicecore.simulation.provider_twin.server import ClientEvent, ProviderTwin, TwinConnection
 
 __all__ = [
+    "Aside",
     "Behaviour",
     "ClientEvent",
     "Echo",
@@ -62,4 +64,5 @@ __all__ = [
     "TwinConnection",
     "TwinSession",
     "Updates",
+    "errors",
 ]

@@ -18,6 +18,8 @@ from collections.abc import Mapping
 
 import attrs
 
+from voicecore.simulation.provider_twin.asides import Aside
+
 SESSION_LIMIT_S = 3600.0  #: the real server's 60 minutes from the opening of the socket
 
 
@@ -33,6 +35,8 @@ class Handshake:
     """Seconds from the upgrade to `session.created`; None: it never comes."""
     first_error: str | None = None
     """Send an `error` with this code in place of `session.created`, and close (a bad key or model, seen late)."""
+    first_words: str = "The session could not be created."
+    """The message of that error."""
     announces_conversation: bool = True
     """Send `conversation.created` behind `session.created`; in practice it may be missing."""
     speech_before_update_s: tuple[float, float] | None = None
@@ -182,3 +186,7 @@ class Behaviour:
     """Put an event of an unheard-of type behind every n-th event."""
     malformed_every: int | None = None
     """Put text that is not JSON, or not an event, behind every n-th event."""
+    asides: tuple[Aside, ...] = ()
+    """What the server says of its own accord."""
+    close_reason: str = "idle timeout"
+    """The reason in the close frame of `End.IDLE`."""
