@@ -59,7 +59,8 @@ def test_a_name_is_short_and_printable() -> None:
 
 def test_at_most_twenty_are_told_a_minute_and_the_rest_as_one() -> None:
     """Whenever they come; none is swallowed."""
-    teller, moments = Teller(0.0), []
+    teller = Teller(0.0)
+    moments: list[tuple[float, object]] = []
     for step in range(60):
         now = step * 3.0
         moments += [(now, fact) for fact in told(teller, [f"{step}", f"{step}b"], now)]
