@@ -33,10 +33,12 @@ from voicecore.events import (
     AgentAudioEnded,
     AppendCallerAudio,
     CallerAudio,
+    CancelResponse,
     ClearPlayout,
     LegEvent,
     LegOrder,
     PlayAudio,
+    ResponseStarted,
     SessionEvent,
     SessionOrder,
 )
@@ -99,6 +101,8 @@ class Call:
         self.speak_alarm = Alarm()
         self.heartbeat_alarm = Alarm()
         self.over = trio.Event()
+        self.words_known = trio.Event()
+        """After the end: nothing that the session could still say of the caller's words is missing."""
         self.ending: Ending | None = None
         self.session: OpenedSession | None = None
         self.session_attempts = 0
@@ -195,8 +199,12 @@ class Call:
         """Take what the session said."""
         now = self._world.now()
         for event in events:
+            if self.ending is not None and isinstance(event, ResponseStarted):
+                self.outbox.put(CancelResponse(event.response_id))  # nobody will hear it
             for converted in self._to_leg_format(event):
                 self._carry(self.conversation.handle_session(converted, now))
+        if self.ending is not None and not self.awaits_words():
+            self.words_known.set()
         self._wake()
 
     def for_session(self, order: SessionOrder | Converted) -> Converted | None:
@@ -262,6 +270,17 @@ class Call:
             self._carry(self.conversation.end(now))
         finally:
             self.over.set()
+
+    def awaits_words(self) -> bool:
+        """Whether the session has words of the caller still to tell."""
+        capabilities = self.conversation.taking.capabilities
+        transcribes = capabilities is not None and capabilities.transcribes_caller
+        return transcribes and self.conversation.last_words.are_missing
+
+    def hush(self) -> None:
+        """The call is over, and its session stays for a moment: let it generate nothing meanwhile."""
+        if (active := self.conversation.speech.responses.active_id) is not None:
+            self.outbox.put(CancelResponse(active))
 
     def report_problem(self, code: str, message: str) -> None:
         """Tell the observers of something that went wrong outside the conversation."""

@@ -198,7 +198,8 @@ async def _talk(entry: CallEntry, leg: Leg, parts: LifeParts) -> None:
         parts.keep_lines(entry, call)
     call.begin(machine_message(entry))
     brief = _brief(entry, leg.started.audio_format)
-    await run_call(call, leg, SessionSource(provider=parts.provider, brief=brief, parked=entry.parked), world)
+    source = SessionSource(provider=parts.provider, brief=brief, parked=entry.parked)
+    await run_call(call, leg, source, world, partial(_release_media, entry, parts))
 
 
 def machine_message(entry: CallEntry) -> Message | None:
@@ -222,6 +223,8 @@ async def _release_parked(entry: CallEntry, parts: LifeParts) -> None:
 
 async def _release_media(entry: CallEntry, parts: LifeParts) -> None:
     """Let go of the media stream; where we end a live call on purpose, the carrier is told first."""
+    if entry.media_over.is_set():
+        return
     ending = entry.call.ending if entry.call is not None else None
     if entry.phase is CallPhase.LIVE and ending is not None and ending.cause in _POLITE:
         with trio.move_on_after(parts.settings.hang_up_s, shield=True):
