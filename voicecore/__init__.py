@@ -42,6 +42,7 @@ from voicecore.facts import (
     TurnEnd,
     TurnTimes,
 )
+from voicecore.logs import hide_secrets
 from voicecore.ports import MachineDetection
 from voicecore.providers.openai_realtime import OpenAIRealtime
 from voicecore.sessions import LoneSession, open_session
@@ -130,3 +131,5 @@ __all__ = [
     "settle_collector",
     "turn_times",
 ]
+
+hide_secrets()

@@ -42,7 +42,8 @@ from voicecore.config import (
 )
 from voicecore.config.kinds import is_loopback
 from voicecore.engine.agent import DIRECTIONS, Agent, ReadySpeech
-from voicecore.engine.host import Host, HostParts, HostStatistics, open_host
+from voicecore.engine.host import Host, open_host
+from voicecore.engine.host_parts import HostParts, HostStatistics
 from voicecore.engine.metrics import CONTENT_TYPE, exposition
 from voicecore.engine.parking import ParkingSettings, WhenFull
 from voicecore.engine.placed import PlacedCall

@@ -19,22 +19,29 @@
 
 Rule 1: facts are fields, not words in the message; a message still says what
 was wrong and what to do.
-Rule 2: no secret, URL with credentials or raw payload ever enters a message.
+Rule 2: no secret, URL with credentials or raw payload ever enters a message; where
+a peer says a secret back to us, it is taken out (`voicecore.secrets.scrubbed`).
 Rule 3: foreign exceptions are mapped once, where they arise, and stay as
 ``__cause__``.
 
-Used by every room.
+Used by every room but secrets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from voicecore.secrets import scrubbed
+
 _EXCERPT_CHARS = 120
+_MARGIN_CHARS = 8  #: of a text beyond its limit, so that a secret that begins before it is known for one
 
 
 class VoicecoreError(Exception):
     """Base of everything that voicecore raises on purpose."""
+
+    def __init__(self, *words: object) -> None:
+        super().__init__(*(scrubbed(word) if isinstance(word, str) else word for word in words))
 
 
 class LocalProtocolError(VoicecoreError):
@@ -184,6 +191,7 @@ def _leaves(failure: BaseException) -> Iterator[BaseException]:
 
 
 def printable(text: str, limit_chars: int = _EXCERPT_CHARS) -> str:
-    """Return ``text`` safe for one log line: cut to the limit, control and format characters escaped."""
-    cut = text if len(text) <= limit_chars else text[:limit_chars] + "…"
+    """Return ``text`` fit for a log line: without secrets, cut to the limit, control and format characters escaped."""
+    cut = scrubbed(text[: limit_chars + _MARGIN_CHARS])
+    cut = cut if len(cut) <= limit_chars and len(text) <= limit_chars + _MARGIN_CHARS else cut[:limit_chars] + "…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)

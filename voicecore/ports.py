@@ -31,7 +31,7 @@ from voicecore.events import (
     SessionEvent,
     SessionOrder,
 )
-from voicecore.facts import CallReport
+from voicecore.facts import CallReport, TranscriptLine
 from voicecore.statuses import AnsweredBy, CarrierFailure, CarrierStatus
 from voicecore.world import World
 
@@ -325,11 +325,23 @@ class CallStore(Protocol):
     """Keeps what is left of a call."""
 
     async def save(self, report: CallReport) -> None:
-        """Keep the record and transcript, whole or not at all. Raises OSError."""
+        """Keep the record and transcript, whole or not at all; a newer report replaces an older one. Raises OSError."""
+        ...
+
+    def one_line(self, report: CallReport) -> str:
+        """Return the record as one line of text, for where it cannot be kept."""
         ...
 
     def recorder(self, call_id: str) -> AbstractAsyncContextManager[Recorder]:
-        """Hold a recording open while the call runs."""
+        """Hold a recording open while the call runs. Raises OSError on entering."""
+        ...
+
+    def growing_transcript(self, call_id: str) -> AbstractAsyncContextManager[LineWriter]:
+        """Hold a transcript open while the call runs; `save` replaces it. Raises OSError on entering."""
+        ...
+
+    async def tidy(self) -> None:
+        """Remove what a killed process has left half-written. Raises OSError."""
         ...
 
 
@@ -338,4 +350,12 @@ class Recorder(Protocol):
 
     async def write(self, interleaved_pcm16: bytes) -> None:
         """Append stereo samples. Raises OSError."""
+        ...
+
+
+class LineWriter(Protocol):
+    """Writes one call's transcript beside the call, a few lines at a time; never blocks it."""
+
+    async def append(self, lines: Sequence[TranscriptLine]) -> None:
+        """Append lines; when this returns they outlast a crash and a power cut. Raises OSError."""
         ...

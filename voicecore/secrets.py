@@ -3,16 +3,27 @@
 Rule 1: a secret is made where it is read and revealed where it goes onto the
 wire; between the two it is a `Secret`.
 Rule 2: a secret is compared in constant time, and only with another secret.
+Rule 3: a peer may say a secret back to us.  `scrubbed` takes every secret that is
+alive out of a text: whole or in part, plain or as it goes over a wire.
 
-Level 0.  Used by config.py, carriers/, providers/ and net/.
+Level 0.  Used by config.py, carriers/, providers/ and net/; `scrubbed` by errors.py
+and logs.py.
 """
 
 from __future__ import annotations
 
+import base64
 import hmac
+import weakref
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Final, NoReturn, final
+from urllib.parse import quote, quote_plus
 
 _MASK = "***"
+_RUN = 8  #: characters of a secret, one behind the other, that are taken out of a text
+_SHORTEST = 4  #: a secret that is shorter hides nothing, and is part of many words
+_ALIVE_LIMIT = 1000  #: secrets that are looked for
 
 
 @final
@@ -28,7 +39,7 @@ class Secret:
     """
 
     # Not an attrs class: attrs.asdict would walk into it and bring the text out.
-    __slots__ = ("_text",)
+    __slots__ = ("_known", "_text")
 
     def __init__(self, text: str | Secret) -> None:
         revealed = text.reveal() if isinstance(text, Secret) else text
@@ -37,6 +48,7 @@ class Secret:
         if not revealed:
             raise ValueError("a secret must not be empty")
         self._text: Final = revealed
+        self._known: Final = _known(revealed)  # as long as the secret lives, so long it is looked for
 
     def reveal(self) -> str:
         """Return the text itself, for the one place that puts it on the wire."""
@@ -64,3 +76,79 @@ class Secret:
 
     def _bytes(self) -> bytes:
         return self._text.encode("utf-8", "surrogatepass")
+
+
+def scrubbed(text: str) -> str:
+    """Return ``text`` without any secret that is alive, whole or eight characters of it, in any usual spelling.
+
+    Usual are: plain, percent-encoded, hexadecimal, and base64 in whatever a longer
+    text it stands, such as a Basic header's name and password.
+    """
+    if not _alive or len(text) < _SHORTEST:
+        return text
+    runs = {text[at : at + _RUN] for at in range(len(text) - _RUN + 1)}
+    hidden = bytearray(len(text))
+    for known in list(_alive.values()):
+        for length, pieces in known.pieces:
+            if length < _RUN or not pieces.isdisjoint(runs):
+                _hide(text, length, pieces, hidden)
+    return _masked(text, hidden) if any(hidden) else text
+
+
+class _Known:
+    """A text that is looked for as long as somebody has it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @cached_property
+    def pieces(self) -> tuple[tuple[int, frozenset[str]], ...]:
+        """What is looked for, by its length."""
+        by_length: dict[int, set[str]] = {}
+        for spelling in _spellings(self._text):
+            length = min(len(spelling), _RUN)
+            if length == _RUN or (spelling == self._text and length >= _SHORTEST):
+                pieces = by_length.setdefault(length, set())
+                pieces.update(spelling[at : at + length] for at in range(len(spelling) - length + 1))
+        return tuple((length, frozenset(pieces)) for length, pieces in by_length.items())
+
+
+_alive: weakref.WeakValueDictionary[str, _Known] = weakref.WeakValueDictionary()
+
+
+def _known(text: str) -> _Known | None:
+    known = _alive.get(text)
+    if known is None and len(_alive) < _ALIVE_LIMIT:
+        known = _alive[text] = _Known(text)
+    return known
+
+
+def _spellings(text: str) -> Iterator[str]:
+    data = text.encode("utf-8", "surrogatepass")
+    yield text
+    yield quote(data, safe="")
+    yield quote_plus(data)
+    yield data.hex()
+    yield data.hex().upper()
+    for before in range(3):  # where it stands in a longer text decides how its bytes fall into groups of three
+        padded = bytes(before) + data
+        whole = base64.b64encode(padded[: len(padded) - len(padded) % 3]).decode()[(0, 2, 3)[before] :]
+        yield whole
+        yield whole.replace("+", "-").replace("/", "_")
+
+
+def _hide(text: str, length: int, pieces: frozenset[str], hidden: bytearray) -> None:
+    """Mark the characters of ``text`` that one of the pieces covers."""
+    for at in range(len(text) - length + 1):
+        if text[at : at + length] in pieces:
+            hidden[at : at + length] = b"\1" * length
+
+
+def _masked(text: str, hidden: bytearray) -> str:
+    shown: list[str] = []
+    for at, character in enumerate(text):
+        if not hidden[at]:
+            shown.append(character)
+        elif at == 0 or not hidden[at - 1]:
+            shown.append(_MASK)
+    return "".join(shown)

@@ -188,17 +188,18 @@ async def open_session(
     instructions: str = "",
     audio_format: AudioFormat = PCM16_24K,
     world: World | None = None,
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[LoneSession]:
     """Open a session with a provider; leaving the block closes it, bounded.
 
     ``audio_format`` is what you send and get; the provider is asked for the same.
-    What the provider's settings leave out (its key) is taken from ``environ``.
+    What the provider's settings leave out (its key) is taken from ``environ``; None: the process's own.
 
     Raises (on entering):
         ConfigError: No key, neither given nor in the environment.
         ProviderUnavailable, ProviderRefused: As `voicecore.ports.Provider.open_session`.
     """
     brief = Brief(instructions=instructions, audio_format=audio_format)
-    async with provider.filled_from(environ).open_session(world or real_world(), brief) as session:
+    filled = provider.filled_from(os.environ if environ is None else environ)
+    async with filled.open_session(world or real_world(), brief) as session:
         yield LoneSession(session, audio_format)

@@ -21,7 +21,7 @@ from __future__ import annotations
 import operator
 import random
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
@@ -180,6 +180,10 @@ class OpenFile(Protocol):
         """Write all of ``data`` there. Raises OSError."""
         ...
 
+    async def sync(self) -> None:
+        """Return once what was written outlasts a power cut. Raises OSError."""
+        ...
+
 
 class Files(Protocol):
     """Where records and recordings are kept. No method ever blocks the event loop."""
@@ -192,8 +196,26 @@ class Files(Protocol):
         """Create or replace a file; a reader, a crash or a power cut finds all of it or none. Raises OSError."""
         ...
 
-    def open_file(self, path: Path) -> AbstractAsyncContextManager[OpenFile]:
-        """Create the file (and its folders) empty and hold it open for writing. Raises OSError on entering."""
+    def open_file(
+        self, path: Path, *, begins_with: bytes = b"", is_new: bool = False
+    ) -> AbstractAsyncContextManager[OpenFile]:
+        """Create the file (and its folders) and hold it open for writing.
+
+        Args:
+            path: Where it is; what was there is replaced.
+            begins_with: A reader never finds less than this in it.
+            is_new: Nothing may be there already.
+
+        Raises (on entering):
+            OSError: It could not be created; FileExistsError where it is there and must not be.
+        """
+        ...
+
+    async def remove_unfinished(self, folder: Path, names: Collection[str]) -> int:
+        """Remove from the folders in ``folder`` what a process that was killed has left of files with these names.
+
+        Only what is older than this process. Returns how many were removed. Raises OSError.
+        """
         ...
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import copy
+import gc
+import io
 import json
 import logging
 import pickle
+import re
 import traceback
+from pathlib import Path
+from urllib.parse import quote
 
 import attrs
 import orjson
@@ -14,7 +21,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicecore.secrets import Secret
+import voicecore
+from voicecore.errors import ProviderRefused, VoicecoreError, printable
+from voicecore.logs import LOGGERS
+from voicecore.secrets import Secret, scrubbed
 
 PLANTED = "sk-planted-5f1e0c"
 
@@ -128,3 +138,112 @@ def test_only_texts_become_secrets() -> None:
     with pytest.raises(TypeError, match="made from a text") as caught:
         Secret([PLANTED])  # type: ignore[arg-type]
     assert PLANTED not in str(caught.value)
+
+
+# --- secrets that a peer says back --------------------------------------------------------
+
+KEY = "sk-proj-Zq81kPlantedKey0c77e"
+SPELLINGS = {
+    "plain": KEY,
+    "bearer": f"Bearer {KEY}",
+    "percent": quote(KEY + "/+", safe=""),
+    "hex": KEY.encode().hex(),
+    "HEX": KEY.encode().hex().upper(),
+    "basic": base64.b64encode(f"AC0001:{KEY}".encode()).decode(),
+    "basic, longer name": base64.b64encode(f"AC00012:{KEY}".encode()).decode(),
+    "basic, longest name": base64.b64encode(f"AC000123:{KEY}".encode()).decode(),
+    "url-safe": base64.urlsafe_b64encode(f"?>{KEY}?>".encode()).decode(),
+    "in a URL": f"wss://user:{KEY}@host/path?key={KEY}",
+    "in JSON": json.dumps({"authorization": KEY}),
+    "masked by the peer": f"{KEY[:12]}*******{KEY[-4:]}",
+}
+
+
+def runs(text: str, length: int = 8) -> set[str]:
+    return {text[at : at + length] for at in range(len(text) - length + 1)}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_i19_no_eight_characters_of_a_secret_stay_in_a_text(spelling: str) -> None:
+    """In any spelling, beside other words, which stay."""
+    secret = Secret(KEY)
+    text = scrubbed(f"before {SPELLINGS[spelling]} after")
+    assert text.startswith("before ")
+    assert text.endswith(" after")
+    assert "***" in text
+    for decoded in (text, *map(_decoded, text.split())):
+        assert not runs(decoded) & runs(KEY)
+    del secret
+
+
+def _decoded(word: str) -> str:
+    with contextlib.suppress(ValueError):
+        return base64.b64decode(word.replace("-", "+").replace("_", "/") + "==").decode("latin-1")
+    return ""
+
+
+def test_a_secret_is_looked_for_as_long_as_somebody_has_it() -> None:
+    """Equal ones count as one; when the last is gone its words are words again."""
+    first, second = Secret("planted-once-9f"), Secret("planted-once-9f")
+    del first
+    assert scrubbed("planted-once-9f") == "***"
+    del second
+    gc.collect()
+    assert scrubbed("planted-once-9f") == "planted-once-9f"
+
+
+def test_short_secrets_are_taken_out_whole() -> None:
+    """Six characters are no eight; three are part of too many words."""
+    secrets = Secret("pin4711"[:6]), Secret("abc")
+    assert scrubbed("the pin471 of abc") == "the *** of abc"
+    del secrets
+
+
+@given(st.text(max_size=40), st.text(min_size=8, max_size=40), st.text(max_size=40))
+def test_a_secret_is_found_wherever_it_stands(before: str, text: str, after: str) -> None:
+    """Also cut to a limit in its middle."""
+    secret = Secret(text)
+    assert text not in scrubbed(before + text + after)
+    for limit in range(1, 60, 7):
+        assert not runs(printable(before + text + after, limit)) & (runs(text) - runs(before) - runs(after))
+    del secret
+
+
+def test_an_error_says_no_secret() -> None:
+    """Whatever a peer's words that stand in it repeat."""
+    secret = Secret(KEY)
+    for error in (VoicecoreError(f"no: {KEY}", 7), ProviderRefused(f"Incorrect API key provided: {KEY}")):
+        assert not runs(str(error)) & runs(KEY)
+        assert not runs(repr(error)) & runs(KEY)
+    del secret
+
+
+def test_no_logger_of_the_package_passes_a_secret_on() -> None:
+    """Lines, their arguments and foreign tracebacks; other lines and lines that do not fit stay as they are."""
+    secret, lines = Secret(KEY), io.StringIO()
+    handler = logging.StreamHandler(lines)
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        logger.addHandler(handler)
+        try:
+            logger.error("key %s in %d", KEY, 7)
+            logger.error("plain %s", "words")
+            try:
+                int(f"foreign: {KEY}")
+            except ValueError:
+                logger.exception("failed")
+        finally:
+            logger.removeHandler(handler)
+    assert lines.getvalue().count("in 7") == lines.getvalue().count("plain words") == len(LOGGERS)
+    assert lines.getvalue().count("'foreign: ***'") == len(LOGGERS)
+    assert not runs(lines.getvalue()) & runs(KEY)
+    del secret
+
+
+def test_every_logger_of_the_package_is_known() -> None:
+    """A filter stands on one logger, not on those below it."""
+    folder = Path(voicecore.__file__).parent
+    names = {
+        name for path in folder.rglob("*.py") for name in re.findall(r'getLogger\("(\w[\w.]*)"\)', path.read_text())
+    }
+    assert {name for name in names if name.startswith("voicecore")} <= set(LOGGERS)

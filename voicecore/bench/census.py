@@ -18,7 +18,7 @@ from trio.lowlevel import Task
 
 from voicecore.engine.call import Call
 from voicecore.engine.entry import CallEntry
-from voicecore.engine.host import HostStatistics
+from voicecore.engine.host_parts import HostStatistics
 from voicecore.engine.keeper import ParkedSession
 from voicecore.engine.placed import PlacedCall
 from voicecore.turns.conversation import Conversation

@@ -27,20 +27,22 @@ from voicecore.engine.agent import Agent, Direction
 from voicecore.engine.alarm import Alarm
 from voicecore.engine.outbox import Converted, Outbox
 from voicecore.engine.settings import CallSettings
-from voicecore.errors import SessionLost
+from voicecore.errors import SessionLost, printable
 from voicecore.events import (
     AgentAudio,
     AgentAudioEnded,
     AppendCallerAudio,
     CallerAudio,
+    CancelResponse,
     ClearPlayout,
     LegEvent,
     LegOrder,
     PlayAudio,
+    ResponseStarted,
     SessionEvent,
     SessionOrder,
 )
-from voicecore.facts import AudioPath, EndCause, Fact, ProblemSeen, SessionReady
+from voicecore.facts import AudioPath, EndCause, Fact, SessionReady
 from voicecore.ports import Leg, Session
 from voicecore.turns.conversation import Conversation
 from voicecore.turns.first_message import Message
@@ -49,6 +51,7 @@ from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.world import World
 
 _TICK_S = 0.010  #: of the lead of 200 ms
+DETAIL_CHARS = 500  #: of the words that say why a call ended; a peer may have written them
 _CLEAR_S = 0.25  #: how long the session's history waits for a clear that the carrier does not read
 
 
@@ -99,6 +102,8 @@ class Call:
         self.speak_alarm = Alarm()
         self.heartbeat_alarm = Alarm()
         self.over = trio.Event()
+        self.words_known = trio.Event()
+        """After the end: nothing that the session could still say of the caller's words is missing."""
         self.ending: Ending | None = None
         self.session: OpenedSession | None = None
         self.session_attempts = 0
@@ -208,8 +213,12 @@ class Call:
         """Take what the session said."""
         now = self._world.now()
         for event in events:
+            if self.ending is not None and isinstance(event, ResponseStarted):
+                self.outbox.put(CancelResponse(event.response_id))  # nobody will hear it
             for converted in self._to_leg_format(event):
                 self._carry(self.conversation.handle_session(converted, now))
+        if self.ending is not None and not self.awaits_words():
+            self.words_known.set()
         self._wake()
 
     def for_session(self, order: SessionOrder | Converted) -> Converted | None:
@@ -279,14 +288,26 @@ class Call:
         if cause is EndCause.SESSION_LOST and decided is not None:
             detail = decided.detail  # why it was lost is known already; what plays was only to be heard first
         now = self._world.now()
-        self.ending = Ending(cause, detail, now)
-        self._carry(self.conversation.end(now))
-        self.over.set()
+        self.ending = Ending(cause, printable(detail, DETAIL_CHARS), now)
+        try:
+            self._carry(self.conversation.end(now))
+        finally:
+            self.over.set()
+
+    def awaits_words(self) -> bool:
+        """Whether the session has words of the caller still to tell."""
+        capabilities = self.conversation.taking.capabilities
+        transcribes = capabilities is not None and capabilities.transcribes_caller
+        return transcribes and self.conversation.last_words.are_missing
+
+    def hush(self) -> None:
+        """The call is over, and its session stays for a moment: let it generate nothing meanwhile."""
+        if (active := self.conversation.speech.responses.active_id) is not None:
+            self.outbox.put(CancelResponse(active))
 
     def report_problem(self, code: str, message: str) -> None:
         """Tell the observers of something that went wrong outside the conversation."""
-        self.conversation.problems[code] += 1
-        self.tell(ProblemSeen(self._world.now() - self.began_at, code, message))
+        self._carry(self.conversation.problem(code, message, self._world.now()))
 
     # --- inside -----------------------------------------------------------------
 

@@ -21,10 +21,12 @@ import trio
 
 from voicecore.engine.agent import Agent, Direction
 from voicecore.engine.alarm import Alarm
-from voicecore.engine.call import Call, Ending
+from voicecore.engine.call import DETAIL_CHARS, Call, Ending
 from voicecore.engine.keeper import ParkedSession
 from voicecore.engine.ringing import Ringing
 from voicecore.engine.settings import DialOptions
+from voicecore.engine.spoken import SpokenLines
+from voicecore.errors import printable
 from voicecore.events import TokenUsage
 from voicecore.facts import EndCause, ParkedOnce, ParkingFate
 from voicecore.ports import Leg, StatusReport
@@ -59,6 +61,8 @@ class CallEntry:
     phase: CallPhase = CallPhase.RINGING
     leg: Leg | None = None
     call: Call | None = None
+    spoken: SpokenLines | None = None
+    """Its lines on their way to the disk; None: it is kept nowhere."""
     ending: Ending | None = None
     status: StatusReport | None = None
     status_at: float | None = None
@@ -108,7 +112,7 @@ class CallEntry:
         if self.call is not None:
             self.call.end(cause, detail)
         elif self.ending is None:
-            self.ending = Ending(cause, detail, now)
+            self.ending = Ending(cause, printable(detail, DETAIL_CHARS), now)
         self.wake()
 
     def wake(self) -> None:

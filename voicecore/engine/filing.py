@@ -1,9 +1,9 @@
 """What is left of a call: its record, its recording, and the last word with the carrier.
 
-Rule 1: a report is made once, when nothing of the call runs any more and the
-carrier has had its time to say its last word.
+Rule 1: a record is written as soon as nothing of the call runs any more; where
+the carrier's last word comes later, it is completed by it.
 Rule 2: a call that we placed and the carrier has not called over is hung up.
-Rule 3: keeping a record may fail; the call is over all the same, and told.
+Rule 3: keeping a record may fail or take long; the call is over all the same, and told.
 
 Used by engine/host.py.
 """
@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
 from voicecore.audio.recording import Recording
+from voicecore.engine.boundary import contained, guarded
 from voicecore.engine.call import Call, Ending
 from voicecore.engine.entry import CallEntry
 from voicecore.engine.life import LifeParts, hang_up
-from voicecore.engine.report import call_report
+from voicecore.engine.records import Records, trouble_of
+from voicecore.engine.report import bare_report, call_report
 from voicecore.errors import printable
 from voicecore.facts import CallReport, EndCause
 from voicecore.ports import CallStore
@@ -33,56 +36,60 @@ _RECORD_EVERY_S = 0.5  #: a crash costs at most so much of a recording
 class Filing:
     """Files the calls of one host."""
 
-    def __init__(self, parts: LifeParts, store: CallStore | None, may_wait: Callable[[], bool]) -> None:
-        """Take ``may_wait``: whether a carrier's last word is still waited for."""
+    def __init__(self, parts: LifeParts, records: Records | None, may_wait: Callable[[], bool]) -> None:
+        """Take ``may_wait``: whether a carrier's last word, or a disk, is still waited for."""
         self._parts = parts
         self._settings = parts.settings
-        self._store = store
+        self._records = records
         self._may_wait = may_wait
 
-    async def file(self, entry: CallEntry) -> CallReport:
-        """Settle with the carrier, wait (bounded) for its last word, then keep the report; not broken off."""
+    async def file(self, entry: CallEntry, tell: Callable[[CallReport], None]) -> None:
+        """Settle with the carrier, have the record written, ``tell`` the final report; not broken off.
+
+        Returns when writing the record was tried, or ``closing_s`` after the final report.
+        """
         with trio.CancelScope(shield=True):
             await entry.placed.wait()
             if entry.call is None:
                 await self._hang_up(entry)
+            first = self._report(entry)
+            record = self._records.keep(first) if self._records is not None else None
             if self._may_wait() and _expects_status(entry):
                 with trio.move_on_after(self._settings.status_wait_s):
                     await entry.final_status.wait()
                 await self._hang_up(entry)
-            ending = entry.call.ending if entry.call is not None else entry.ending
-            report = call_report(entry, ending or Ending(EndCause.SHUT_DOWN, "", self._parts.world.now()))
-            with trio.move_on_after(self._settings.closing_s):
-                await self._save(report)
-        _log_end(report)
-        return report
+            report = self._report(entry)
+            if record is not None and self._records is not None:
+                self._records.complete(record, report)
+            _log_end(report)
+            tell(report)
+            if record is not None and self._records is not None and self._may_wait():
+                with trio.move_on_after(self._settings.closing_s):
+                    await self._records.tried(record)
 
-    async def record(self, call_id: str, call: Call, recording: Recording) -> None:
-        """Write the recording beside the call, a piece at a time, to its end."""
-        if self._store is None:
-            return
-        with trio.CancelScope(shield=True) as scope:
-            try:
-                async with self._store.recorder(call_id) as recorder:
-                    while call.ending is None:
-                        with trio.move_on_after(_RECORD_EVERY_S):
-                            await call.over.wait()
-                        await recorder.write(recording.take(self._parts.world.now()))
-                    scope.deadline = self._parts.world.now() + self._settings.closing_s
-            except OSError as error:
-                log.error("call %s: its recording stopped: %s", call_id, error.strerror)  # noqa: TRY400
+    def _report(self, entry: CallEntry) -> CallReport:
+        ending = entry.call.ending if entry.call is not None else entry.ending
+        ending = ending or Ending(EndCause.SHUT_DOWN, "", self._parts.world.now())
+        whole: Callable[[], CallReport | None] = partial(call_report, entry, ending, entry.call)
+        return guarded(f"call {entry.call_id}: its report", whole, None) or bare_report(entry, ending)
 
     async def _hang_up(self, entry: CallEntry) -> None:
         with trio.move_on_after(self._settings.closing_s):
-            await hang_up(entry, self._parts)
+            await contained(f"call {entry.call_id}: its hang-up", partial(hang_up, entry, self._parts))
 
-    async def _save(self, report: CallReport) -> None:
-        if self._store is None:
-            return
+
+async def record_audio(store: CallStore, call_id: str, call: Call, recording: Recording, parts: LifeParts) -> None:
+    """Write the recording beside the call, a piece at a time, to its end."""
+    with trio.CancelScope(shield=True) as scope:
         try:
-            await self._store.save(report)
-        except OSError as error:
-            log.error("call %s: its record could not be kept: %s", report.call_id, error.strerror)  # noqa: TRY400
+            async with store.recorder(call_id) as recorder:
+                while call.ending is None:
+                    with trio.move_on_after(_RECORD_EVERY_S):
+                        await call.over.wait()
+                    await recorder.write(recording.take(parts.world.now()))
+                scope.deadline = parts.world.now() + parts.settings.closing_s
+        except OSError as trouble:
+            log.error("call %s: its recording stopped: %s", call_id, printable(trouble_of(trouble), 500))  # noqa: TRY400
 
 
 def _log_end(report: CallReport) -> None:

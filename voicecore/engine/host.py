@@ -5,61 +5,62 @@ the host's own nursery from its webhook on; a call that a program places lives i
 the block of `dial`.  What outlives a call (its record, its recording, a request
 to the carrier that must not be broken off) is the host's.
 
-Rule 1: an observer that raises is logged and changes nothing.
+Rule 1: an observer that raises is logged and changes nothing; a task that raises
+ends its call, never the host (boundary.py).
 Rule 2: a webhook is answered without waiting for anything.
-Rule 3: leaving the host's block cancels what waits, and files what is over, bounded.
+Rule 3: leaving the host's block cancels what waits, and files what is over, bounded;
+a record that the disk does not take then is put into the log.
 
 Used by assembly.py; embedding programs get it through `voicecore.open_engine`.
 """
 
 from __future__ import annotations
 
-import enum
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
-import attrs
 import trio
 
 from voicecore.audio.formats import PCMU_8K
 from voicecore.audio.recording import Recording
 from voicecore.engine.agent import Agent
 from voicecore.engine.book import CallBook
+from voicecore.engine.boundary import contained
 from voicecore.engine.call import Call
 from voicecore.engine.entry import CallEntry, CallPhase
-from voicecore.engine.filing import Filing
+from voicecore.engine.filing import Filing, record_audio
+from voicecore.engine.host_parts import Admission, HostParts, HostStatistics
 from voicecore.engine.keeper import ParkedSessions
 from voicecore.engine.life import LifeParts, live, machine_message, place
-from voicecore.engine.parking import ParkingStatistics
 from voicecore.engine.placed import PlacedCall
+from voicecore.engine.records import Records, open_records, trouble_of
 from voicecore.engine.ringing import OUTCOMES, Ringing, RingPhase
 from voicecore.engine.settings import DialOptions, HostSettings, OnMachine, checked_number
+from voicecore.engine.spoken import SpokenLines
 from voicecore.errors import ConfigError, EngineBusy, printable
 from voicecore.facts import (
     Answered,
     CallEnded,
+    CallReport,
     Dialling,
     EndCause,
     Fact,
     MachineHeard,
-    Observer,
     ProblemSeen,
     SessionReady,
 )
 from voicecore.facts import Ringing as RingingFact
 from voicecore.nurseries import open_service_nursery
 from voicecore.ports import (
-    CallControl,
     CallStore,
-    Dialler,
     DialOrder,
     Leg,
     MachineReport,
     MediaPass,
     NotTaken,
-    Provider,
     RingingCall,
     StatusReport,
 )
@@ -67,41 +68,6 @@ from voicecore.statuses import CarrierStatus
 from voicecore.world import World
 
 log = logging.getLogger("voicecore.engine")
-
-
-class Admission(enum.Enum):
-    """Whether new calls are taken."""
-
-    OPEN = "open"
-    CLOSED = "closed"  #: running calls go on
-    CLOSING = "closing"  #: and nobody waits for a carrier's last word any more
-
-
-@attrs.frozen(kw_only=True)
-class HostParts:
-    """What a host puts together for each call."""
-
-    provider: Provider
-    agent: Agent
-    control: CallControl | None = None
-    """Ends calls at the carrier; None: they end when their media close, and no other way."""
-    dialler: Dialler | None = None
-    """None: no calls are placed."""
-    store: CallStore | None = None
-    """None: reports are told, and kept nowhere."""
-    records_audio: bool = False
-    observers: Sequence[Observer] = ()
-
-
-@attrs.frozen(kw_only=True)
-class HostStatistics:
-    """How many calls and sessions stand where."""
-
-    ringing: int
-    live: int
-    unfiled: int
-    filed: int
-    parked: ParkingStatistics
 
 
 class Host:
@@ -113,8 +79,8 @@ class Host:
         world: World,
         parts: HostParts,
         settings: HostSettings,
+        records: Records | None = None,
     ) -> None:
-        self.filed = 0
         self._nursery = nursery
         self._world = world
         self._parts = parts
@@ -125,6 +91,8 @@ class Host:
         self._admission = Admission.OPEN
         self._changed = trio.Event()
         self._leg_format = PCMU_8K  # of the last leg; the next one is likely to be alike
+        self._told = 0  # calls whose report was told
+        self._records = records
         self._life = LifeParts(
             world=world,
             provider=parts.provider,
@@ -134,8 +102,11 @@ class Host:
             tell=self._tell,
             record=self._start_recording if parts.records_audio and parts.store is not None else None,
             expected_format=lambda: self._leg_format,
+            keep_lines=self._start_lines if parts.store is not None else None,
         )
-        self._filing = Filing(self._life, parts.store, lambda: self._admission is not Admission.CLOSING)
+        self._filing = Filing(self._life, records, lambda: self._admission is not Admission.CLOSING)
+        if parts.store is not None:
+            nursery.start_soon(contained, "looking for half-written files", partial(_tidy, parts.store))
 
     # --- Reception -----------------------------------------------------------
 
@@ -247,10 +218,6 @@ class Host:
             ringing=Ringing.placed_by_us(self._world.now(), options),
             options=options,
         )
-        if self._admission is not Admission.OPEN or not self._book.enter(entry):
-            raise EngineBusy("no more calls are taken: the engine is full, or it is closing")
-        call = self._placed[entry.call_id] = PlacedCall(entry, self._world.now)
-        self._tell(entry, Dialling(0.0, entry.call_id, entry.callee))
         order = DialOrder(
             call_id=entry.call_id,
             callee=entry.callee,
@@ -259,7 +226,13 @@ class Host:
             detection=options.detection,
             waits_for_beep=options.on_machine is OnMachine.LEAVE_MESSAGE,
         )
-        self._nursery.start_soon(place, entry, dialler, order, self._life, self._book.alias)
+        call = PlacedCall(entry, self._world.now)
+        if self._admission is not Admission.OPEN or not self._book.enter(entry):
+            raise EngineBusy("no more calls are taken: the engine is full, or it is closing")
+        self._placed[entry.call_id] = call
+        self._tell(entry, Dialling(0.0, entry.call_id, entry.callee))
+        placing = partial(place, entry, dialler, order, self._life, self._book.alias)
+        self._nursery.start_soon(contained, f"call {entry.call_id}: placing it", placing, partial(self._failed, entry))
         async with open_service_nursery() as nursery:
             nursery.start_soon(self._live, entry)
             try:
@@ -277,8 +250,9 @@ class Host:
             ringing=phases[CallPhase.RINGING],
             live=phases[CallPhase.LIVE],
             unfiled=phases[CallPhase.OVER],
-            filed=self.filed,
+            filed=self._told if self._records is None else self._records.book.completed,
             parked=self._parked.lot.statistics(),
+            unwritten=len(self._records.book.unwritten()) if self._records is not None else 0,
         )
 
     @property
@@ -292,8 +266,10 @@ class Host:
             self._admission = Admission.CLOSED
 
     async def wait_idle(self) -> None:
-        """Return once no call rings or talks and every record is filed."""
+        """Return once no call rings or talks, and every record is written, or writing it fails: then it waits."""
         await self._wait_until_none(lambda _: True)
+        if self._records is not None:
+            await self._records.idle()
 
     async def drain(self) -> None:
         """Take no more calls; return once every one is over and its record filed.
@@ -376,8 +352,9 @@ class Host:
 
     async def _live(self, entry: CallEntry) -> None:
         try:
-            await live(entry, self._life)
+            await contained(f"call {entry.call_id}", partial(live, entry, self._life), partial(self._failed, entry))
         finally:
+            entry.media_over.set()
             self._book.over(entry)
             self._tell_change()
             if self._admission is Admission.CLOSING:  # the host's nursery may be gone: file here, nothing is waited for
@@ -386,16 +363,35 @@ class Host:
                 self._nursery.start_soon(self._file, entry)
 
     async def _file(self, entry: CallEntry) -> None:
-        report = await self._filing.file(entry)
-        self._book.remove(entry, self._world.now())
-        self.filed += 1
-        self._tell(entry, CallEnded(report.duration_s, report))
-        self._placed.pop(entry.call_id, None)
+        filing = partial(self._filing.file, entry, partial(self._over, entry))
+        await contained(f"call {entry.call_id}: filing it", filing)
+        self._forget(entry)
         entry.filed.set()
+
+    def _over(self, entry: CallEntry, report: CallReport) -> None:
+        """The last word on a call is said."""
+        self._told += 1
+        self._tell(entry, CallEnded(report.duration_s, report))
+        self._forget(entry)
+
+    def _forget(self, entry: CallEntry) -> None:
+        self._book.remove(entry, self._world.now())
+        self._placed.pop(entry.call_id, None)
         self._tell_change()
 
+    def _failed(self, entry: CallEntry, failure: BaseException) -> None:
+        entry.end(EndCause.FAILED, type(failure).__name__, self._world.now())
+
     def _start_recording(self, entry: CallEntry, call: Call, recording: Recording) -> None:
-        self._nursery.start_soon(self._filing.record, entry.call_id, call, recording)
+        if self._parts.store is not None:
+            writing = partial(record_audio, self._parts.store, entry.call_id, call, recording, self._life)
+            self._nursery.start_soon(contained, f"call {entry.call_id}: its recording", writing)
+
+    def _start_lines(self, entry: CallEntry, call: Call) -> None:
+        if self._parts.store is not None:
+            entry.spoken = SpokenLines()
+            writing = partial(entry.spoken.write, self._parts.store, entry.call_id, call)
+            self._nursery.start_soon(contained, f"call {entry.call_id}: writing what is said", writing)
 
     def _progress(self, entry: CallEntry, is_news: bool, now: float) -> None:
         """Tell what the carrier said about a call that we placed, and wait accordingly."""
@@ -414,6 +410,8 @@ class Host:
             log.info("call %s: source=%s, ready %.1f ms after pick-up", entry.call_id, fact.source, fact.at_s * 1000)
         if isinstance(fact, ProblemSeen):
             log.warning("call %s: %s: %s", entry.call_id, printable(fact.code), printable(fact.message))
+        if entry.spoken is not None:
+            entry.spoken.take(fact)
         if (placed := self._placed.get(entry.call_id)) is not None:
             placed.tell(fact)
         for observer in self._parts.observers:
@@ -464,9 +462,22 @@ async def open_host(world: World, parts: HostParts, settings: HostSettings | Non
 
     Live calls hold on to the media that `MediaPass.hold_call` brought; end those first.
     """
-    async with open_service_nursery() as nursery:
-        host = Host(nursery, world, parts, settings or HostSettings())
+    settings = settings or HostSettings()
+    async with AsyncExitStack() as stack:
+        records = None
+        if parts.store is not None:
+            opening = open_records(parts.store, world, settings.records, settings.closing_s)
+            records = await stack.enter_async_context(opening)  # outlives the calls
+        nursery = await stack.enter_async_context(open_service_nursery())
+        host = Host(nursery, world, parts, settings, records)
         try:
             yield host
         finally:
             host.shut_down()  # what is left is filed in the shield of its own task, bounded
+
+
+async def _tidy(store: CallStore) -> None:
+    try:
+        await store.tidy()
+    except OSError as trouble:
+        log.warning("half-written files were not looked for: %s", printable(trouble_of(trouble), 500))

@@ -19,10 +19,12 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 
 from voicecore.audio.formats import AudioFormat
+from voicecore.engine.boundary import contained
 from voicecore.engine.early import EarlyTalk
 from voicecore.engine.parking import ParkingLot, ParkingSettings, Stage, Ticket
 from voicecore.errors import ProviderError, SessionLost, printable
@@ -327,7 +329,7 @@ class ParkedSessions:
             return None
         parked = ParkedSession(self.lot, ticket, self._world, provider, brief, first=first)
         self._kept[ticket] = parked
-        self._nursery.start_soon(self._keep, parked)
+        self._nursery.start_soon(contained, f"call {call_id}: keeping its session", partial(self._keep, parked))
         return parked
 
     def shut_down(self) -> None:

@@ -9,9 +9,8 @@
 
 Rule 1: whatever happens, a call ends with one cause, its media are released and
 nothing that was opened for it stays.
-Rule 2: one call's failure never reaches another: the boundaries in `live` and
-`place` are the wide catches around a call; the cause is reported once, with its
-traceback.
+Rule 2: one call's failure never reaches another, nor the host: whatever is raised
+here ends this call, and each step of its clean-up is taken all the same (boundary.py).
 Rule 3: a request to the carrier is not broken off half-way: a phone that may
 ring is known, or is hung up, even when nobody wants the call any more.
 
@@ -22,12 +21,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 import attrs
 import trio
 
 from voicecore.audio.formats import PCMU_8K, AudioFormat
 from voicecore.audio.recording import Recording
+from voicecore.engine.boundary import contained
 from voicecore.engine.call import Call
 from voicecore.engine.entry import CallEntry, CallPhase
 from voicecore.engine.keeper import ParkedSession, ParkedSessions
@@ -35,14 +36,7 @@ from voicecore.engine.parting import PARTINGS, Parting
 from voicecore.engine.ringing import RingPhase
 from voicecore.engine.run import SessionSource, run_call
 from voicecore.engine.settings import HostSettings, OnMachine
-from voicecore.errors import (
-    CarrierError,
-    CarrierRefused,
-    CarrierUnavailable,
-    LocalProtocolError,
-    first_cause,
-    printable,
-)
+from voicecore.errors import CarrierError, CarrierRefused, CarrierUnavailable, LocalProtocolError, printable
 from voicecore.events import RequestResponse
 from voicecore.facts import CallBegan, EndCause, Fact, ParkingFate, ProblemSeen, SessionParked
 from voicecore.ports import Brief, CallControl, Dialler, DialOrder, Leg, Provider
@@ -73,21 +67,30 @@ class LifeParts:
     """Start writing a call's recording; None: it is not recorded."""
     expected_format: Callable[[], AudioFormat] = lambda: PCMU_8K
     """Of a leg that has not begun; one that announces another gets a cold session."""
+    keep_lines: Callable[[CallEntry, Call], None] | None = None
+    """Start writing what is said in a call; None: it is kept nowhere."""
 
 
 async def live(entry: CallEntry, parts: LifeParts) -> None:
     """Hold one call from its first word until nothing of it runs."""
+
+    def failed(failure: BaseException) -> None:
+        entry.end(EndCause.FAILED, type(failure).__name__, parts.world.now())
+
+    name = f"call {entry.call_id}"
     try:
-        await _ring(entry, parts)
-        if entry.leg is not None and entry.ending is None:
-            await _talk(entry, entry.leg, parts)
-    except Exception as failure:
-        log.exception("call %s failed", entry.call_id)
-        entry.end(EndCause.FAILED, type(first_cause(failure)).__name__, parts.world.now())
+        await contained(name, partial(_ring_and_talk, entry, parts), failed)
     finally:
         entry.end(EndCause.SHUT_DOWN, "", parts.world.now())  # nothing, where the call has ended by itself
-        await _release_parked(entry, parts)
-        await _release_media(entry, parts)
+        await contained(f"{name}: giving up its parked session", partial(_release_parked, entry, parts))
+        await contained(f"{name}: letting go of its media", partial(_release_media, entry, parts))
+        entry.media_over.set()
+
+
+async def _ring_and_talk(entry: CallEntry, parts: LifeParts) -> None:
+    await _ring(entry, parts)
+    if entry.leg is not None and entry.ending is None:
+        await _talk(entry, entry.leg, parts)
 
 
 # --- before the media -----------------------------------------------------------------
@@ -109,9 +112,6 @@ async def place(entry: CallEntry, dialler: Dialler, order: DialOrder, parts: Lif
     except CarrierError as uncertain:
         entry.ringing.reach(RingPhase.UNCERTAIN, parts.world.now())
         parts.tell(entry, ProblemSeen(parts.world.now() - entry.announced_at, "dial_uncertain", str(uncertain)))
-    except Exception as failure:
-        log.exception("call %s could not be placed", entry.call_id)
-        entry.end(EndCause.FAILED, type(first_cause(failure)).__name__, parts.world.now())
     finally:
         entry.placed.set()
         entry.wake()
@@ -196,9 +196,12 @@ async def _talk(entry: CallEntry, leg: Leg, parts: LifeParts) -> None:
     call.tell(CallBegan(0.0, entry.call_id, entry.caller, entry.callee, ringing_s))
     if recording is not None and parts.record is not None:
         parts.record(entry, call, recording)
+    if parts.keep_lines is not None:
+        parts.keep_lines(entry, call)
     call.begin(machine_message(entry))
     brief = _brief(entry, leg.started.audio_format)
-    await run_call(call, leg, SessionSource(provider=parts.provider, brief=brief, parked=entry.parked), world)
+    source = SessionSource(provider=parts.provider, brief=brief, parked=entry.parked)
+    await run_call(call, leg, source, world, partial(_release_media, entry, parts))
 
 
 def machine_message(entry: CallEntry) -> Message | None:
@@ -222,6 +225,8 @@ async def _release_parked(entry: CallEntry, parts: LifeParts) -> None:
 
 async def _release_media(entry: CallEntry, parts: LifeParts) -> None:
     """Let go of the media stream; where the carrier is to end the call, it is told first."""
+    if entry.media_over.is_set():
+        return
     ending = entry.call.ending if entry.call is not None else entry.ending
     if entry.phase is CallPhase.LIVE and ending is not None and PARTINGS[ending.cause] is Parting.HANG_UP:
         with trio.move_on_after(parts.settings.hang_up_s, shield=True) as bound:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-from voicecore.engine.host import HostStatistics
+from voicecore.engine.host_parts import HostStatistics
 from voicecore.facts import ParkingFate
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -46,8 +46,14 @@ def _metrics(statistics: HostStatistics) -> Iterator[_Metric]:
     for name, kind, value, about in (
         ("calls_ringing", "gauge", statistics.ringing, "Calls announced or dialled, without media yet."),
         ("calls_live", "gauge", statistics.live, "Calls with a media stream."),
-        ("calls_unfiled", "gauge", statistics.unfiled, "Calls that are over, without their record yet."),
-        ("calls_filed", "counter", statistics.filed, "Calls whose record was made, since the start."),
+        (
+            "calls_unfiled",
+            "gauge",
+            statistics.unfiled,
+            "Calls that are over; the carrier may still have a last word.",
+        ),
+        ("calls_filed", "counter", statistics.filed, "Calls whose record was written, since the start."),
+        ("calls_unwritten", "gauge", statistics.unwritten, "Records that wait in memory to be written."),
         ("parked_sessions", "gauge", parked.waiting, "Sessions that wait for their call's pick-up."),
     ):
         yield _Metric(f"voicecore_{name}", kind, about, {"": value})

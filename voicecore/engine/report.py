@@ -1,7 +1,10 @@
 """The report of a call, made once, when nothing of it runs any more.
 
-Rule: it is a pure function of the entry and the call; the order in which stream,
+Rule 1: it is a pure function of the entry and the call; the order in which stream,
 status and socket ended leaves no trace in it but the cause.
+Rule 2: what a peer may have worded is printable, bounded, and without any secret;
+what the caller and the agent said is as they said it.
+Rule 3: a call whose state cannot be read any more has a report too: of what its entry says.
 
 Used by engine/host.py.
 """
@@ -10,19 +13,30 @@ from __future__ import annotations
 
 from collections import Counter
 
+import attrs
+
 from voicecore.engine.call import Call, Ending
 from voicecore.engine.entry import CallEntry
+from voicecore.errors import printable
 from voicecore.events import TokenUsage
-from voicecore.facts import CallReport, EndCause, MediaCounts, MessageReport, Pickup
+from voicecore.facts import CallReport, EndCause, MediaCounts, MessageReport, Pickup, TurnTimes
 from voicecore.turns.latencies import latencies
 from voicecore.turns.opening import Purpose
 
+_ID_CHARS = 200
+_WORDS_CHARS = 500
 
-def call_report(entry: CallEntry, ending: Ending) -> CallReport:
+
+def bare_report(entry: CallEntry, ending: Ending) -> CallReport:
+    """Return the report of a call whose own state cannot be read."""
+    return attrs.evolve(call_report(entry, ending, None), problems={"report_failed": 1})
+
+
+def call_report(entry: CallEntry, ending: Ending, call: Call | None) -> CallReport:
     """Return what the call came to; ``ending`` is the call's own, or the entry's where no call ran."""
-    call, ending = entry.call, _settled(entry, ending)
+    ending = _settled(entry, ending)
     conversation = call.conversation if call else None
-    turns = conversation.log.turns() if conversation else ()
+    turns = tuple(_turn(turn) for turn in conversation.log.turns()) if conversation else ()
     return CallReport(
         call_id=entry.call_id,
         carrier_call_id=entry.carrier_call_id,
@@ -34,10 +48,10 @@ def call_report(entry: CallEntry, ending: Ending) -> CallReport:
         duration_s=round(ending.at - (call.began_at if call else entry.announced_at), 6),
         outcome=ending.cause,
         outcome_detail=ending.detail,
-        carrier_status=entry.status.word if entry.status and entry.status.status.is_terminal else None,
+        carrier_status=printable(entry.status.word) if entry.status and entry.status.status.is_terminal else None,
         carrier_duration_s=entry.status.duration_s if entry.status else None,
         carrier_failure=entry.status.failure if entry.status else None,
-        session_id=call.session.session_id if call and call.session else None,
+        session_id=printable(call.session.session_id, _ID_CHARS) if call and call.session else None,
         session_open_s=call.session.open_s if call and call.session else None,
         session_attempts=call.session_attempts if call else 0,
         pickup=_pickup(call),
@@ -78,7 +92,17 @@ def _pickup(call: Call | None) -> Pickup | None:
 
 def _message(call: Call | None, purpose: Purpose) -> MessageReport | None:
     openings = call.conversation.openings if call else []
-    return next((opening.report() for opening in openings if opening.purpose is purpose), None)
+    report = next((opening.report() for opening in openings if opening.purpose is purpose), None)
+    if report is None:
+        return None
+    trace = tuple(attrs.evolve(line, what=printable(line.what, _WORDS_CHARS)) for line in report.trace)
+    detail, verdict = printable(report.detail, _WORDS_CHARS), printable(report.verdict, _WORDS_CHARS)
+    return attrs.evolve(report, detail=detail, verdict=verdict, trace=trace)
+
+
+def _turn(turn: TurnTimes) -> TurnTimes:
+    why = printable(turn.why, _WORDS_CHARS)
+    return turn if why == turn.why else attrs.evolve(turn, why=why)
 
 
 def _media_counts(call: Call) -> MediaCounts:

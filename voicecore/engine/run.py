@@ -1,11 +1,12 @@
-"""Holding a call: one nursery, and the short loops that wait in it.
+"""Holding a call: two nurseries, and the short loops that wait in it.
 
     run_call
-    ├── hear_caller   reads the leg; never waits for anything else
-    ├── speak         the only writer to the leg: paced audio, marks, clear
     ├── converse      adopts or opens the session, then reads it; never waits for playback
     │   └── tell_agent    writes to the session what could not be written at once
-    └── heartbeat     watchdog deadlines and the call's limit
+    └── the media
+        ├── hear_caller   reads the leg; never waits for anything else
+        ├── speak         the only writer to the leg: paced audio, marks, clear
+        └── heartbeat     watchdog deadlines and the call's limit
 
 Liveness of the two sockets is watched by the sockets themselves (net/).
 
@@ -14,12 +15,15 @@ Rule 2: peers' failures are named and end the call; any other exception is a bug
 and ends it through the host's one boundary.
 Rule 3: what the session is told goes through one outbox, in order; whoever puts it
 there sends it while nothing waits, see outbox.py.
-Rule 4: the session closes in the shielded, bounded exit of its own scope.
+Rule 4: the session closes in the shielded, bounded exit of its own scope; when the
+call is over it outlives the media by a moment, for the caller's last words.
 
 Used by engine/host.py.
 """
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
 
 import attrs
 import trio
@@ -42,18 +46,37 @@ class SessionSource:
     """One that was opened before pick-up."""
 
 
-async def run_call(call: Call, leg: Leg, source: SessionSource, world: World) -> None:
+async def run_call(
+    call: Call, leg: Leg, source: SessionSource, world: World, let_go: Callable[[], Awaitable[object]]
+) -> None:
     """Hold one call until it is over; every task of it ends before this returns.
+
+    Where the session still has the caller's last words to tell, ``let_go`` is called
+    for the media at once, and the session is read on for a moment.
 
     Cancelled, or broken by a bug, it leaves naming the cause to its owner.
     """
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(hear_caller, call, leg)
-        nursery.start_soon(speak, call, leg)
-        nursery.start_soon(converse, call, source, world)
-        nursery.start_soon(heartbeat, call)
-        await call.over.wait()
+        nursery.start_soon(_converse_to_the_end, call, source, world)
+        async with trio.open_nursery() as media:
+            media.start_soon(hear_caller, call, leg)
+            media.start_soon(speak, call, leg)
+            media.start_soon(heartbeat, call)
+            await call.over.wait()
+            media.cancel_scope.cancel()
+        if call.awaits_words() and not call.words_known.is_set():
+            nursery.start_soon(let_go)
+            call.hush()
+            with trio.move_on_after(call.settings.words_wait_s):
+                await call.words_known.wait()
         nursery.cancel_scope.cancel()
+
+
+async def _converse_to_the_end(call: Call, source: SessionSource, world: World) -> None:
+    try:
+        await converse(call, source, world)
+    finally:
+        call.words_known.set()
 
 
 async def hear_caller(call: Call, leg: Leg) -> None:

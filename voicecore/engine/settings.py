@@ -14,6 +14,7 @@ from attrs.validators import ge, gt
 
 from voicecore.engine.agent import Agent, Direction
 from voicecore.engine.parking import ParkingSettings
+from voicecore.engine.record_book import WritingSettings
 from voicecore.errors import ConfigError
 from voicecore.events import LegStarted
 from voicecore.ports import MachineDetection
@@ -91,6 +92,8 @@ class CallSettings:
     """After the carrier's terminal status, how long the stream's own stop may still take; and after a stream that
     broke off without one, within how long that status makes it a hang-up."""
     flood: FloodSettings = attrs.field(factory=FloodSettings)
+    words_wait_s: float = attrs.field(default=1.5, validator=ge(0))
+    """After the end: how long the session is still read for the words of a turn that has none yet. Media go at once."""
     turns: CallerTurnSettings = attrs.field(factory=CallerTurnSettings)
     playout: PlayoutSettings = attrs.field(factory=PlayoutSettings)
     responses: ResponseSettings = attrs.field(factory=ResponseSettings)
@@ -126,9 +129,15 @@ class HostSettings:
     A carrier opens the stream as soon as it has our answer, a second or two later, and a session that is paid for
     waits meanwhile: as long as for the stream of a call that we placed."""
     status_wait_s: float = attrs.field(default=10.0, validator=ge(0))
-    """How long the record waits for the carrier's terminal status after the stream ended."""
+    """How long the last word on a call waits for the carrier's terminal status after the stream ended.
+
+    The record is written before, and completed by it.
+    """
     closing_s: float = attrs.field(default=5.0, validator=gt(0))
-    """How long records may take to be written when the host closes."""
+    """How long records may take to be written when the host closes; what is not written then goes into the log.
+
+    Also how long the block of `dial` waits for a first try to write the record.
+    """
     drain_media_s: float = attrs.field(default=3.0, validator=ge(0))
     """When the engine is stopped: how long incoming calls whose stream has not come are waited for."""
     drain_status_s: float = attrs.field(default=0.5, validator=ge(0))
@@ -138,3 +147,4 @@ class HostSettings:
     try. Then its media are closed, and the caller hears the carrier's apology."""
     call: CallSettings = attrs.field(factory=CallSettings)
     parking: ParkingSettings = attrs.field(factory=ParkingSettings)
+    records: WritingSettings = attrs.field(factory=WritingSettings)

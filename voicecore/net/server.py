@@ -100,10 +100,12 @@ class _Port:
             log.debug("a connection broke")
         except* Exception as failure:
             log.exception("a connection ended on an unexpected error", exc_info=failure)
-            await _refuse(connection, stream, 500)
+            with contextlib.suppress(Exception):  # what failed may fail again; the others go on
+                await _refuse(connection, stream, 500)
         finally:
             self._connections -= 1
-            await trio.aclose_forcefully(stream)
+            with contextlib.suppress(Exception):
+                await trio.aclose_forcefully(stream)
 
     async def _converse(self, connection: HttpConnection, stream: ByteWire) -> None:
         while True:

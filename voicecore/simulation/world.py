@@ -10,77 +10,19 @@ Used by the tests and later by the simulator.
 
 from __future__ import annotations
 
-import errno
-import os
 import random
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import attrs
 import trio
 
+from voicecore.simulation.memory_files import DiskTrouble, MemoryFiles, Written
 from voicecore.simulation.memory_network import LinkSettings, MemoryNetwork
-from voicecore.world import OpenFile, World
+from voicecore.world import World
+
+__all__ = ["MORNING", "DiskTrouble", "MemoryFiles", "SimulatedWorld", "Written", "simulated_world"]
 
 MORNING = datetime(2026, 1, 1, 9, 0, 0, tzinfo=UTC)
-
-
-@attrs.frozen
-class Written:
-    """One write, in the order in which the disk saw them."""
-
-    path: Path
-    offset_bytes: int | None
-    """None: the whole file, replaced at once."""
-    data: bytes
-
-
-class MemoryFiles:
-    """Files as a dictionary, and the history of how they came to be."""
-
-    def __init__(self) -> None:
-        self.files: dict[Path, bytearray] = {}
-        self.history: list[Written] = []
-
-    async def read_whole(self, path: Path) -> bytes:
-        """See `voicecore.world.Files`."""
-        await trio.lowlevel.checkpoint()
-        if path not in self.files:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return bytes(self.files[path])
-
-    async def write_whole(self, path: Path, data: bytes) -> None:
-        """See `voicecore.world.Files`."""
-        await trio.lowlevel.checkpoint()
-        self.files[path] = bytearray(data)
-        self.history.append(Written(path, None, data))
-
-    def open_file(self, path: Path) -> AbstractAsyncContextManager[OpenFile]:
-        """See `voicecore.world.Files`."""
-        return self._open(path)
-
-    @asynccontextmanager
-    async def _open(self, path: Path) -> AsyncIterator[OpenFile]:
-        await trio.lowlevel.checkpoint()
-        self.files[path] = bytearray()
-        self.history.append(Written(path, None, b""))
-        yield _MemoryFile(self, path, self.files[path])
-
-
-class _MemoryFile:
-    def __init__(self, disk: MemoryFiles, path: Path, content: bytearray) -> None:
-        self._disk = disk
-        self._path = path
-        self._content = content
-
-    async def write_at(self, offset_bytes: int, data: bytes) -> None:
-        await trio.lowlevel.checkpoint()
-        gap = bytes(max(0, offset_bytes - len(self._content)))
-        self._content += gap
-        self._content[offset_bytes : offset_bytes + len(data)] = data
-        self._disk.history.append(Written(self._path, offset_bytes, data))
 
 
 @attrs.frozen

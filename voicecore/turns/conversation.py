@@ -30,6 +30,7 @@ from voicecore.turns.first_message import CutMessage, FirstMessagePolicy, Messag
 from voicecore.turns.first_message import Phase as MessagePhase
 from voicecore.turns.floor import Floor, Move
 from voicecore.turns.gate import CallerAudioRule
+from voicecore.turns.last_words import LastWords
 from voicecore.turns.opening import Opening, OpeningStep, Purpose, SpokeOver
 from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.turns.playout import EchoKind, FirstHeard, Played
@@ -63,8 +64,9 @@ class Conversation:
         self.usage = ev.TokenUsage()
         self.leg_messages_ignored = 0
         self._teller = Teller(began_at)
+        self.last_words = LastWords(self.speech.transcript, self._teller)
         self.taking = TurnTaking(self.speech, self._teller, given, began_at)
-        self.problems = self._teller.problems
+        self.problems, self.problem = self._teller.problems, self._teller.problem
         self._leg_format = leg_format
         self._began_at = began_at
         self._opening: Opening | None = None  # the one that is not over
@@ -199,6 +201,7 @@ class Conversation:
         return self._carry(self.taking.caller_stopped(event, now), now)
 
     def _turn_committed(self, event: ev.CallerTurnCommitted, now: float) -> list[Order]:
+        self.last_words.committed(event.item_id)
         opening = self._opening
         if opening is None:
             return self._carry(self.taking.committed(event.item_id, now), now)
@@ -218,11 +221,13 @@ class Conversation:
 
     def _caller_text_done(self, event: ev.CallerTranscriptDone, now: float) -> list[Order]:
         self.speech.transcript.complete(facts.Speaker.CALLER, event.item_id, event.text)
+        self.last_words.known(event.item_id)
         told = Tell(facts.CallerSaid(self._teller.at(now), event.item_id, event.text))
         return [told, *self._carry(self.taking.caller_words(event.item_id, now, complete=True), now)]
 
     def _caller_text_failed(self, event: ev.CallerTranscriptFailed, now: float) -> list[Order]:
         self.speech.transcript.add(facts.Speaker.CALLER, event.item_id)
+        self.last_words.known(event.item_id)
         self.problems[event.code] += 1
         told = Tell(facts.CallerSaid(self._teller.at(now), event.item_id, None))
         return [told, *self._carry(self.taking.caller_words(event.item_id, now, complete=True), now)]
@@ -386,7 +391,7 @@ class Conversation:
         if self.speech.transcript.dropped_chars or self.speech.transcript.dropped_lines:
             self.problems["transcript_too_long"] += 1
         at = self._teller.at(now)
-        orders += [Tell(facts.TurnEnded(at, turn)) for turn in self.log.end(at)]
+        orders += [*(Tell(facts.TurnEnded(at, turn)) for turn in self.log.end(at)), *self._teller.untold(now)]
         return [order for order in orders if isinstance(order, Tell)]
 
     # --- inside -----------------------------------------------------------------
@@ -396,14 +401,14 @@ class Conversation:
         return self.taking.floor.state is Floor.OVER
 
     def _too_late(self, event: ev.SessionEvent, now: float) -> list[Order]:
-        """Count what comes after the end: audio that nobody hears, and what it cost. Nobody is told any more."""
+        """Count what comes after the end, audio that nobody hears and what it cost; write down the caller's words."""
         if isinstance(event, ev.AgentAudio):
             if self.speech.admit(event, now):
                 self.speech.drop(event)
         elif isinstance(event, ev.ResponseEnded) and not self.speech.responses.has_ended(event.response_id):
             self.usage += event.usage or ev.TokenUsage()
             self.speech.responses.ended(event, now)
-        return []
+        return self.last_words.take_late(event, now)
 
     def _after(self, orders: list[Order], now: float) -> list[Order]:
         """Take note of what an event has led to: turns that ended by it, and whether anything goes on."""

@@ -72,8 +72,8 @@ _TASKS = _VALUES | {"trio", "logging"}
 _SOCKETS = frozenset({"trio_websocket", "httpx", "httpcore", "h11", "wsproto", "ssl", "socket", "http"})
 
 ROOMS = (
-    Room("errors", 0, "the error tree: whose fault, and what the catcher can do", frozenset()),
     Room("secrets", 0, "the type of values that cannot be shown", frozenset()),
+    Room("errors", 0, "the error tree: whose fault, and what the catcher can do", frozenset({"secrets"})),
     Room("statuses", 0, "how far a carrier says a call is", frozenset({"errors"}), _VALUES),
     Room("audio", 0, "formats, G.711, conversion, framing, levels", frozenset({"errors"}), _VALUES | {"numpy"}),
     Room("events", 0, "what crosses the borders of a call: events in, orders out", frozenset({"audio"}), _VALUES),
@@ -82,6 +82,7 @@ ROOMS = (
     Room("turns", 1, "the machines that decide who speaks and what was heard", _FACTS, _VALUES),
     Room("world", 2, "the seam to clock, randomness, files and network", _FACTS, _TASKS),
     Room("nurseries", 2, "nurseries that stay invisible to the block they serve", frozenset(), frozenset({"trio"})),
+    Room("logs", 2, "what every logger of the package does", frozenset({"secrets"}), frozenset({"logging"})),
     Room("ports", 2, "the engine's partners as capabilities", _FACTS | {"world"}, _TASKS),
     Room("net", 2, "sockets, HTTP and the disk", _PORTS, _TASKS | _SOCKETS),
     Room("engine", 3, "calls that run: the call's nursery and the host", _PORTS | {"turns"}, _TASKS),
@@ -104,7 +105,7 @@ ROOMS = (
         _ALL,
         _TASKS | _JSON | {"selectors", "socket", "ssl", "subprocess", "trio_websocket"},
     ),
-    Room("__init__", 7, "the public names", _BUILT, _VALUES),
+    Room("__init__", 7, "the public names", _BUILT | {"logs"}, _VALUES),
     Room("__main__", 7, "`python -m voicecore`", frozenset({"cli"})),
 )
 

@@ -28,7 +28,13 @@ CLOCK_PLACES = ("world.py", "net/", "assembly.py", "simulation/", "bench/")
 CHANCE_PLACES = ("world.py", "net/", "assembly.py", "simulation/", "bench/")
 FILE_PLACES = ("net/", "config/reading.py", "sessions.py", "cli/", "bench/", "simulation/")
 PRINT_PLACES = ("cli/", "bench/", "simulation/provider_twin/__main__.py")
-WIDE_CATCH_PLACES = ("net/server.py", "engine/host.py", "engine/life.py", "engine/keeper.py", "turns/barge_in.py")
+WIDE_CATCH_PLACES = (
+    "net/server.py",
+    "engine/boundary.py",
+    "engine/host.py",
+    "engine/keeper.py",
+    "turns/barge_in.py",
+)
 INTERRUPT_PLACES = ("cli/main.py", "bench/main.py", "simulation/provider_twin/__main__.py")  # where a program ends
 LUCK_PLACES = ("voicecore_tests/chance.py",)
 

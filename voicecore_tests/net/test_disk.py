@@ -144,3 +144,114 @@ async def test_a_file_is_read_whole(tmp_path: Path) -> None:
     assert await RealFiles().read_whole(tmp_path / "a") == b"abc"
     with pytest.raises(FileNotFoundError):
         await RealFiles().read_whole(tmp_path / "b")
+
+
+async def test_without_a_thread_to_be_had_there_is_an_os_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a system at its limit says is no OSError by itself; the engine need not know that."""
+
+    async def none_left(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with RealFiles().open_file(tmp_path / "open") as file:
+        monkeypatch.setattr(trio.to_thread, "run_sync", none_left)
+        with pytest.raises(OSError, match="can't start new thread"):
+            await file.write_at(0, b"x")
+        with pytest.raises(OSError, match="can't start new thread"):
+            await RealFiles().write_whole(tmp_path / "whole", b"x")
+    assert everything_in(tmp_path) == ["open"]
+
+
+async def test_a_few_whole_files_are_written_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By threads of their own: a disk that hangs keeps no name from being looked up."""
+    disk_works, most, lock = threading.Event(), [0], threading.Lock()
+    fsync = os.fsync
+
+    def slow(descriptor: int) -> None:
+        with lock:
+            most[0] += 1
+        disk_works.wait()
+        fsync(descriptor)
+
+    (tmp_path / "calls").mkdir()
+    monkeypatch.setattr(os, "fsync", slow)
+    files = RealFiles()
+    async with trio.open_nursery() as nursery:
+        for number in range(60):
+            nursery.start_soon(files.write_whole, tmp_path / "calls" / f"record-{number}", b"x")
+        with trio.fail_after(10):
+            while most[0] < 4:  # noqa: ASYNC110 - threads give no event
+                await trio.sleep(0.001)
+            assert await trio.to_thread.run_sync(lambda: 7) == 7
+        assert most[0] == 4
+        disk_works.set()
+    assert len(everything_in(tmp_path)) == 60
+
+
+async def test_a_file_that_begins_with_something_is_never_seen_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It appears with its beginning; a killed process leaves the old one, or the new one."""
+    path, replace = tmp_path / "audio.wav", Path.replace
+
+    def seen_replace(self: Path, target: Path) -> Path:
+        assert not path.exists()
+        assert self.read_bytes() == b"header"
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", seen_replace)
+    async with RealFiles().open_file(path, begins_with=b"header") as file:
+        assert path.read_bytes() == b"header"
+        await file.write_at(6, b" and more")
+        await file.sync()
+    assert path.read_bytes() == b"header and more"
+    assert everything_in(tmp_path) == ["audio.wav"]
+
+
+async def test_a_file_that_must_be_new_replaces_nothing(tmp_path: Path) -> None:
+    """Whoever comes late finds it, and lets it be."""
+    path = tmp_path / "transcript.jsonl"
+    await RealFiles().write_whole(path, b"whole")
+    with pytest.raises(FileExistsError):
+        async with RealFiles().open_file(path, is_new=True):
+            raise AssertionError("opened")
+    assert path.read_bytes() == b"whole"
+
+
+async def test_a_file_whose_beginning_finds_no_room_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No descriptor, no temporary file."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = open_descriptors()
+    monkeypatch.setattr(os, "pwrite", full)
+    for is_new in (False, True):
+        with pytest.raises(OSError, match="No space left"):
+            async with RealFiles().open_file(tmp_path / "audio.wav", begins_with=b"header", is_new=is_new):
+                raise AssertionError("opened")
+        (tmp_path / "audio.wav").unlink(missing_ok=True)
+    assert open_descriptors() == before
+    assert everything_in(tmp_path) == []
+
+
+async def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    """Only temporary files of our names, in the folders of calls, older than this process."""
+    call, other = tmp_path / "call_1", tmp_path / "call_2"
+    for folder in (call, other):
+        folder.mkdir()
+    left = [call / ".record.json.abc", call / ".audio.wav.x1", other / ".transcript.jsonl.q"]
+    kept = [call / "record.json", call / ".notes", tmp_path / ".record.json.abc", other / ".record.json.new"]
+    for path in [*left, *kept]:
+        path.write_bytes(b"x")
+        os.utime(path, (1.0, 1.0))
+    os.utime(kept[-1])
+    (other / ".record.json.folder").mkdir()
+    files = RealFiles()
+    os.utime(kept[-1], (2.0**32, 2.0**32))
+    names = ("record.json", "transcript.jsonl", "audio.wav")
+    assert await files.remove_unfinished(tmp_path, names) == 3
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in kept)
+    assert await files.remove_unfinished(tmp_path / "nowhere", names) == 0

@@ -57,6 +57,7 @@ class Refusal:
     """How many requests for the call are refused; None: all."""
     retry_after_s: int | None = None
     """Sent as a Retry-After header."""
+    message: str = "The request was refused."
 
 
 @attrs.frozen(kw_only=True)

@@ -240,7 +240,7 @@ def _credentials(header: str) -> tuple[str, str]:
 
 def _refusal(refusal: Refusal) -> Response:
     headers = {} if refusal.retry_after_s is None else {"retry-after": str(refusal.retry_after_s)}
-    return _error(refusal.status, refusal.code, "The request was refused.", headers)
+    return _error(refusal.status, refusal.code, refusal.message, headers)
 
 
 def _error(status: int, code: int, message: str, headers: Mapping[str, str] | None = None) -> Response:

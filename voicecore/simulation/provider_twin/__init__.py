@@ -7,6 +7,7 @@ needs no socket: read core.py first, then server.py.
 Level 5; imports audio/, net/ and world.
 """
 
+from voicecore.simulation.provider_twin.asides import Aside, errors
 from voicecore.simulation.provider_twin.behaviour import (
     Behaviour,
     End,
@@ -49,6 +50,7 @@ from voicecore.simulation.provider_twin.server import ClientEvent, ProviderTwin,
 
 __all__ = [
     "READY_MADE",
+    "Aside",
     "Behaviour",
     "ClientEvent",
     "Echo",
@@ -81,6 +83,7 @@ __all__ = [
     "deep_beside",
     "dropped",
     "echoed_formats",
+    "errors",
     "flat_errors",
     "left_out",
     "replaced",

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from voicecore.simulation.provider_twin.asides import Aside
 from voicecore.simulation.provider_twin.rewrites import Rewrite
 
 SESSION_LIMIT_S = 3600.0  #: the real server's 60 minutes from the opening of the socket
@@ -199,3 +200,7 @@ class Behaviour:
     """Begin a response of its own accord so many seconds after `session.created`, where none runs."""
     rewrites: tuple[Rewrite, ...] = ()
     """What becomes of each event on its way out, one after the other; see rewrites.py."""
+    asides: tuple[Aside, ...] = ()
+    """What the server says of its own accord."""
+    close_reason: str = "idle timeout"
+    """The reason in the close frame of `End.IDLE`."""

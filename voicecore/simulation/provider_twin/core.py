@@ -26,6 +26,7 @@ from voicecore.audio.formats import AudioFormat
 from voicecore.simulation.provider_twin import configuration
 from voicecore.simulation.provider_twin.agenda import Agenda
 from voicecore.simulation.provider_twin.answering import Response
+from voicecore.simulation.provider_twin.asides import Aside
 from voicecore.simulation.provider_twin.behaviour import Behaviour, End, ScriptedVad
 from voicecore.simulation.provider_twin.items import AFTER, Conversation, check_item
 from voicecore.simulation.provider_twin.listening import CallerTurns, Room
@@ -194,10 +195,15 @@ class TwinSession:
             start_s, stop_s = handshake.speech_before_update_s
             self._agenda.at(due + start_s, self._turns.early_speech_starts)
             self._agenda.at(due + stop_s, self._turns.early_speech_stops)
+        for aside in self._behaviour.asides:
+            self._agenda.at(due + aside.at_s, functools.partial(self._say_aside, aside))
         self._agenda.run(due)
         while self._early:
             self._handle(self._early.popleft())
             self._agenda.run(due)
+
+    def _say_aside(self, aside: Aside, due: float) -> None:  # noqa: ARG002 - an action
+        self._emit(aside.kind, **aside.fields)
 
     def _end_due(self, how: End, due: float) -> None:  # noqa: ARG002 - an action
         self._end(how)
@@ -211,7 +217,7 @@ class TwinSession:
             case End.GOING_AWAY:
                 self._finish(Close(_GOING_AWAY, ""))
             case End.IDLE:
-                self._finish(Close(_NORMAL_CLOSURE, "idle timeout"))
+                self._finish(Close(_NORMAL_CLOSURE, self._behaviour.close_reason))
             case End.BETA_DISABLED:
                 problem = "The beta API shape is no longer available; use the GA shape."
                 self._refuse(Refused("beta_api_shape_disabled", problem), None)

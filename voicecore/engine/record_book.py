@@ -1,0 +1,176 @@
+"""Which records are to be written, and when: kept until they are, however long the disk is away.
+
+Rule 1: a call has one record at most; a newer report of it takes the older one's place.
+Rule 2: while writing fails, one record at a time is tried, after a pause that
+doubles; one that fails goes behind the others, so that it cannot keep them waiting.
+Rule 3: bounded: beyond ``limit`` the oldest is given up, to be said by whoever put in the newest.
+
+Pure; time is an argument.  Used by engine/records.py.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import attrs
+
+from voicecore.facts import CallReport
+
+
+class Writing(enum.Enum):
+    """Whether records can be written, as far as the last try tells."""
+
+    WORKS = "works"
+    FAILS = "fails"
+
+
+@attrs.define(eq=False, kw_only=True)
+class Record:
+    """One call's record on its way to the store."""
+
+    report: CallReport
+    is_final: bool = False
+    """Nothing more will be learned of the call."""
+    written: CallReport | None = None
+    """What the store has."""
+    in_hand: CallReport | None = None
+    """What is being written now."""
+    due: float = float("-inf")
+    """Not before this moment."""
+    tries: int = 0
+    """How often writing it has failed."""
+    is_tried: bool = False
+    """The report as it stands was written, or writing it has failed."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the store has all there is."""
+        return self.written is self.report
+
+
+@attrs.frozen(kw_only=True)
+class WritingSettings:
+    """Bounds of what waits to be written; seconds."""
+
+    limit: int = attrs.field(default=1000, validator=attrs.validators.ge(1))
+    """Records that are kept in memory."""
+    writers: int = attrs.field(default=4, validator=attrs.validators.ge(1))
+    """Records that are written at the same time."""
+    pause_s: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
+    """After a failure; doubled by each further one."""
+    longest_pause_s: float = attrs.field(default=60.0, validator=attrs.validators.gt(0))
+    slow_s: float = attrs.field(default=5.0, validator=attrs.validators.gt(0))
+    """A write that takes longer is said."""
+
+
+class RecordBook:
+    """All records that are not written."""
+
+    def __init__(self, settings: WritingSettings) -> None:
+        self.state = Writing.WORKS
+        self.completed = 0
+        """Calls whose final record was written."""
+        self.lost = 0
+        """Records that were given up."""
+        self._settings = settings
+        self._records: dict[Record, None] = {}  # oldest first; bounded by settings.limit and what is in hand
+        self._failures = 0  # one after another
+        self._resumes_at = float("-inf")
+
+    def put(self, report: CallReport) -> tuple[Record, Record | None]:
+        """Take a call's first report; return its record, and the one that had to be given up for it."""
+        record = Record(report=report)
+        return record, self._enter(record)
+
+    def complete(self, record: Record, report: CallReport) -> Record | None:
+        """Take a call's last report; one that says nothing new is not written again.
+
+        Returns the record that had to be given up for it.
+        """
+        record.is_final = True
+        if record.written is None and record not in self._records:
+            return None  # it was given up, and said
+        if record.report != report:
+            record.report, record.is_tried = report, False
+        if record.is_settled:
+            self.completed += 1
+            return None
+        return self._enter(record)
+
+    def take(self, now: float) -> list[Record]:
+        """Return the records to be written now; each of them comes back by `wrote` or by `failed`."""
+        if now < self._resumes_at:
+            return []
+        due = [record for record in self._records if record.in_hand is None and record.due <= now]
+        taken = due[: self._room()]
+        for record in taken:
+            record.in_hand = record.report
+        return taken
+
+    def wrote(self, record: Record) -> bool:
+        """Take note that what was in hand is written; return whether writing had failed before."""
+        recovered = self.state is Writing.FAILS
+        self._works()
+        record.written, record.in_hand = record.in_hand, None
+        record.tries, record.due = 0, float("-inf")
+        if record.is_settled:
+            record.is_tried = True
+            self._records.pop(record, None)
+            self.completed += record.is_final
+        return recovered
+
+    def failed(self, record: Record, now: float) -> bool:
+        """Take note that what was in hand could not be written; return whether writing has worked before."""
+        is_news = self.state is Writing.WORKS
+        self.state = Writing.FAILS
+        self._failures += 1
+        self._resumes_at = now + self._pause_s(self._failures)
+        record.tries += 1
+        record.due = now + self._pause_s(record.tries)
+        record.is_tried = record.is_tried or record.in_hand is record.report
+        record.in_hand = None
+        if record in self._records:  # it goes behind the others
+            del self._records[record]
+            self._records[record] = None
+        return is_news
+
+    def hurry(self) -> None:
+        """Let everything be tried now, at full width: there is no later."""
+        self._works()
+        for record in self._records:
+            record.due, record.is_tried = float("-inf"), False
+
+    def give_up(self, record: Record) -> None:
+        """Forget a record; whoever does this says so."""
+        del self._records[record]
+        self.lost += 1
+        record.is_tried = True
+
+    def next_due(self) -> float | None:
+        """Return when to call `take`; None: not before something happens."""
+        dues = [record.due for record in self._records if record.in_hand is None]
+        return max(min(dues), self._resumes_at) if dues and self._room() else None
+
+    def unwritten(self) -> list[Record]:
+        """Return every record whose newest report the store does not have, the oldest first."""
+        return list(self._records)
+
+    def _enter(self, record: Record) -> Record | None:
+        lost = None
+        if record not in self._records and len(self._records) >= self._settings.limit:
+            lost = next((each for each in self._records if each.in_hand is None), None)
+            if lost is not None:
+                self.give_up(lost)
+        self._records[record] = None
+        return lost
+
+    def _room(self) -> int:
+        """Return how many more may be written at the same time."""
+        in_hand = sum(1 for record in self._records if record.in_hand is not None)
+        return max(0, (1 if self.state is Writing.FAILS else self._settings.writers) - in_hand)
+
+    def _works(self) -> None:
+        self.state, self._failures, self._resumes_at = Writing.WORKS, 0, float("-inf")
+
+    def _pause_s(self, failures: int) -> float:
+        return min(self._settings.pause_s * 2.0 ** min(failures - 1, 32), self._settings.longest_pause_s)

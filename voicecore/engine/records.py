@@ -1,0 +1,168 @@
+"""Writing the records of one host: each is written, or it is kept and said.
+
+    open_records     one writer task, that outlives every call of the host
+    └── write_one    one record at a time, a few of them side by side
+
+Rule 1: nobody waits for a disk but this task, and who asks for it, bounded.
+Rule 2: what is said once is said: writing fails, and works again; in between once a minute at most.
+Rule 3: when the host closes each record has one more try, within a bound; what is
+then not known to be written is put into the log, whole.
+
+Used by engine/filing.py; the book is record_book.py.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import trio
+
+from voicecore.engine.alarm import Alarm
+from voicecore.engine.boundary import contained, guarded
+from voicecore.engine.record_book import Record, RecordBook, Writing, WritingSettings
+from voicecore.errors import printable
+from voicecore.facts import CallReport
+from voicecore.nurseries import open_service_nursery
+from voicecore.ports import CallStore
+from voicecore.world import World
+
+log = logging.getLogger("voicecore.engine")
+
+_SAY_EVERY_S = 60.0
+
+
+class Records:
+    """The records of one host. Made by `open_records`."""
+
+    def __init__(self, store: CallStore, world: World, settings: WritingSettings) -> None:
+        self.book = RecordBook(settings)
+        self._store = store
+        self._world = world
+        self._slow_s = settings.slow_s
+        self._alarm = Alarm()
+        self._changed = trio.Event()
+        self._scope = trio.CancelScope(shield=True)
+        self._says_again_at = float("-inf")
+
+    def keep(self, report: CallReport) -> Record:
+        """Have a call's record written as soon as that can be; more may be learned of the call."""
+        record, lost = self.book.put(report)
+        self._wake(lost)
+        return record
+
+    def complete(self, record: Record, report: CallReport) -> None:
+        """Take the last report of a call; where it says more than the first, the record is written anew."""
+        self._wake(self.book.complete(record, report))
+
+    async def tried(self, record: Record) -> None:
+        """Return once the record as it stands was written, or writing it has failed."""
+        while not record.is_tried:
+            await self._changed.wait()
+
+    async def idle(self) -> None:
+        """Return once every record is written; where writing fails, at once: those that wait may wait long."""
+        while self.book.unwritten() and self.book.state is Writing.WORKS:
+            await self._changed.wait()
+
+    # --- the writer's side ------------------------------------------------------------
+
+    async def write(self) -> None:
+        """Write what is due, until `close` ends it."""
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                while True:
+                    for record in self.book.take(self._world.now()):
+                        nursery.start_soon(self._write_one, record)
+                    await self._alarm.wait_until(self.book.next_due())
+
+    async def close(self, bound_s: float) -> None:
+        """Try everything once more, within ``bound_s``; say what is not known to be written, and end the writer."""
+        self.book.hurry()
+        self._wake()
+        with trio.move_on_after(bound_s):
+            while not all(record.is_tried for record in self.book.unwritten()):
+                await self._changed.wait()
+        for record in self.book.unwritten():
+            self.book.give_up(record)
+            self._say_whole(record, "could not be written before the end")
+        self._scope.cancel()
+
+    async def _write_one(self, record: Record) -> None:
+        call_id = record.report.call_id
+        await contained(f"call {call_id}: the writing of its record", partial(self._try, record, record.report))
+        if record.in_hand is not None:  # it raised what no disk raises; the traceback is in the log
+            self._failed(record, "an unexpected error, see above")
+        self._change()
+
+    async def _try(self, record: Record, report: CallReport) -> None:
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._say_when_slow, report.call_id)
+                await self._store.save(report)
+                nursery.cancel_scope.cancel()
+        except* OSError as trouble:
+            self._failed(record, trouble_of(trouble))
+        else:
+            if self.book.wrote(record):
+                log.warning("records are written again; %d wait", len(self.book.unwritten()))
+
+    def _failed(self, record: Record, why: str) -> None:
+        now = self._world.now()
+        if self.book.failed(record, now) or now >= self._says_again_at:
+            self._says_again_at = now + _SAY_EVERY_S
+            waiting = len(self.book.unwritten())
+            told = "call %s: its record could not be written: %s; kept and tried again, with all that wait: %d"
+            log.error(told, record.report.call_id, printable(why, 500), waiting)
+
+    async def _say_when_slow(self, call_id: str) -> None:
+        await trio.sleep(self._slow_s)
+        if self._world.now() >= self._says_again_at:
+            self._says_again_at = self._world.now() + _SAY_EVERY_S
+            waiting = len(self.book.unwritten())
+            log.warning("call %s: the disk has needed %.0f s for its record; %d wait", call_id, self._slow_s, waiting)
+
+    # --- inside -----------------------------------------------------------------------
+
+    def _wake(self, lost: Record | None = None) -> None:
+        if lost is not None:
+            self._say_whole(lost, "is lost to make room for newer ones")
+        self._alarm.bring_forward(self.book.next_due())
+        self._change()
+
+    def _change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+        self._alarm.bring_forward(self.book.next_due())
+
+    def _say_whole(self, record: Record, why: str) -> None:
+        call_id, report = record.report.call_id, record.report
+        whole: Callable[[], str] = partial(self._store.one_line, report)
+        text = guarded(f"call {call_id}: putting its record into one line", whole, "")
+        log.error("call %s: its record %s: %s", call_id, why, text)
+
+
+def trouble_of(trouble: BaseException) -> str:
+    """Return what a disk's error says, for one line: what was wrong, and with which file."""
+    while isinstance(trouble, BaseExceptionGroup):
+        trouble = trouble.exceptions[0]
+    if isinstance(trouble, OSError) and trouble.strerror:
+        return f"{trouble.filename}: {trouble.strerror}" if trouble.filename else trouble.strerror
+    return str(trouble) or type(trouble).__name__
+
+
+@asynccontextmanager
+async def open_records(
+    store: CallStore, world: World, settings: WritingSettings, closing_s: float
+) -> AsyncIterator[Records]:
+    """Write records until the block is left; then each that waits has one more try, within ``closing_s``."""
+    records = Records(store, world, settings)
+    async with open_service_nursery() as nursery:
+        nursery.start_soon(contained, "the writer of records", records.write)
+        try:
+            yield records
+        finally:
+            with trio.CancelScope(shield=True):
+                await records.close(closing_s)
