@@ -180,6 +180,8 @@ class Behaviour:
     half_open_after_s: float | None = None
     """Go dead as by `End.STALL` so many seconds after the upgrade."""
     session_limit_s: float = SESSION_LIMIT_S
+    rewrites: tuple[Rewrite, ...] = ()
+    """What becomes of each event on its way out, one after the other; see rewrites.py."""
     beta_names: bool = False
     """Spell events by their beta names, as some deployments do."""
     anonymous_errors: bool = False
@@ -188,5 +190,3 @@ class Behaviour:
     """Put an event of an unheard-of type behind every n-th event."""
     malformed_every: int | None = None
     """Put text that is not JSON, or not an event, behind every n-th event."""
-    rewrites: tuple[Rewrite, ...] = ()
-    """What becomes of each event on its way out, one after the other; see rewrites.py."""
