@@ -68,7 +68,15 @@ class Order:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a comparison; return the exit code."""
-    order = _order(arguments)
+    code = _FAILED
+    try:
+        code = _run(_order(arguments))
+    except* KeyboardInterrupt:
+        _say("interrupted")
+    return code
+
+
+def _run(order: Order) -> int:
     try:
         for engine in order.engines:
             prepare(engine, _say)
@@ -79,8 +87,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             account.write(results)
     except (BenchmarkFailed, OSError) as failure:
         _say(str(failure))
-        return _FAILED
-    except KeyboardInterrupt:
         return _FAILED
     return _DONE
 
@@ -209,7 +215,7 @@ def _order(arguments: Sequence[str] | None) -> Order:
     is_whole = len(engines) == len(ENGINES)
     return Order(
         engines=engines,
-        plan=Plan(calls=sorted(told.levels), seconds=told.seconds, seed=told.seed),
+        plan=Plan(calls=tuple(sorted(told.levels)), seconds=told.seconds, seed=told.seed),
         rounds=told.rounds,
         limit=told.limit,
         out=(told.out or (RESULTS if is_whole else PART)).resolve(),

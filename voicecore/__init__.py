@@ -8,7 +8,7 @@ from __future__ import annotations
 from voicecore.assembly import Engine, open_engine, real_world
 from voicecore.audio.formats import PCM16_8K, PCM16_16K, PCM16_24K, PCMA_8K, PCMU_8K, AudioFormat
 from voicecore.collector import settle_collector
-from voicecore.config import Settings
+from voicecore.config import Settings, load_settings
 from voicecore.engine.agent import Agent, ReadySpeech
 from voicecore.engine.parking import ParkingSettings
 from voicecore.engine.placed import PlacedCall
@@ -118,6 +118,7 @@ __all__ = [
     "VoicecoreError",
     "decide_again",
     "latencies",
+    "load_settings",
     "open_engine",
     "open_session",
     "real_world",

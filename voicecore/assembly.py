@@ -14,18 +14,20 @@ Level 4.  Used by the command line, embedding programs and tests.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import attrs
 import trio
 
 from voicecore.audio.convert import converter
 from voicecore.audio.formats import PCM16_24K, PCMU_8K
+from voicecore.audio.level import has_sound
 from voicecore.audio.wav import read_wav
-from voicecore.carriers.twilio import TwilioAccount, TwilioDialler, TwilioInbound
+from voicecore.carriers.twilio import TwilioAccount, TwilioControl, TwilioDialler, TwilioInbound, TwilioRest
 from voicecore.config import (
     AgentSettings,
     BargeInSettings,
@@ -34,20 +36,24 @@ from voicecore.config import (
     OpenAIRealtimeSettings,
     OutboundSettings,
     PlayoutPaceSettings,
+    ServerSettings,
     Settings,
     TwilioSettings,
 )
+from voicecore.config.kinds import is_loopback
 from voicecore.engine.agent import DIRECTIONS, Agent, ReadySpeech
 from voicecore.engine.host import Host, HostParts, HostStatistics, open_host
+from voicecore.engine.metrics import CONTENT_TYPE, exposition
 from voicecore.engine.parking import ParkingSettings, WhenFull
 from voicecore.engine.placed import PlacedCall
 from voicecore.engine.settings import CallSettings, DialOptions, HostSettings, OnMachine
 from voicecore.errors import ConfigError, LocalProtocolError
-from voicecore.facts import Observer, ParkingFate
+from voicecore.facts import Observer
 from voicecore.net.disk import RealFiles
+from voicecore.net.health import MetricsGuard, Routes, health_routes, metrics_routes
 from voicecore.net.http_client import open_http_client
-from voicecore.net.http_messages import Request, Response
-from voicecore.net.routes import Handler, Parameters, Router
+from voicecore.net.routes import Router
+from voicecore.net.self_check import SelfCheck
 from voicecore.net.server import serve
 from voicecore.net.sockets import RealNetwork
 from voicecore.nurseries import open_service_nursery
@@ -81,8 +87,11 @@ class Engine:
 
     url: str
     """Where it listens, on this machine."""
+    public_url: str
+    """Where carriers are told to find it; `url` where the settings name no other."""
     _host: Host
     _options: DialOptions
+    _check: SelfCheck
 
     def dial(
         self, number: str, *, agent: Agent | None = None, options: DialOptions | None = None
@@ -98,9 +107,15 @@ class Engine:
         return self._host.statistics()
 
     async def drain(self) -> None:
-        """Take no more calls, and return once every one is over and its record filed."""
-        self._host.stop_admitting()
-        await self._host.wait_idle()
+        """Take no more calls; return once every one is over and its record filed. See `Host.drain` for its bounds."""
+        await self._host.drain()
+
+    async def find_url_problem(self) -> str | None:
+        """Ask `public_url` whether it leads to this engine; return what is wrong, None where it does. Bounded.
+
+        Asked from this machine: a URL that only others can reach looks wrong.
+        """
+        return await self._check.problem(self.public_url)
 
 
 @asynccontextmanager
@@ -123,14 +138,17 @@ async def open_engine(
     async with open_http_client(world.network) as http:
         listening = await world.network.listen(settings.server.host, settings.server.port)
         local_url = f"http://{_url_host(settings.server.host)}:{listening.port}"
-        account = _twilio(settings.carriers.twilio, settings.server.public_url or local_url)
-        number = settings.carriers.twilio.phone_number
-        dialler = None if number is None else TwilioDialler(account, number, http)
-        parts = _parts(settings, world, observers, dialler=dialler, ready=ready)
+        account = twilio_account(settings.carriers.twilio, settings.server.public_url or local_url)
+        parts = _parts(settings, world, observers, rest=TwilioRest(account, http), ready=ready)
         async with open_host(world, parts, host_settings) as host, open_service_nursery() as nursery:
-            router = Router({**TwilioInbound(world, account, host).routes(), **_health_routes(host)})
-            await nursery.start(serve, listening.listeners, router)
-            yield Engine(url=local_url, host=host, options=_dial_options(settings.outbound))
+            twilio, check = TwilioInbound(world, account, host), SelfCheck(world, http)
+            routes = {**twilio.routes(), **check.routes(), **health_routes(lambda: host.is_admitting)}
+            if settings.server.metrics_port is None:
+                routes |= _metrics_routes(host, _metrics_guard(settings.server))
+            await nursery.start(serve, listening.listeners, Router(routes, twilio.unrouted))
+            await _serve_metrics(world, settings.server, host, nursery)
+            options = _dial_options(settings.outbound)
+            yield Engine(url=local_url, public_url=account.public_url, host=host, options=options, check=check)
 
 
 def openai_realtime(settings: OpenAIRealtimeSettings) -> OpenAIRealtime:
@@ -161,22 +179,24 @@ def _parts(
     world: World,
     observers: Sequence[Observer],
     *,
-    dialler: TwilioDialler | None,
+    rest: TwilioRest,
     ready: ReadySpeech | None,
 ) -> HostParts:
     provider: Provider = openai_realtime(settings.providers.openai_realtime)
-    data_dir = settings.server.data_dir
+    data_dir, number = settings.server.data_dir, settings.carriers.twilio.phone_number
     return HostParts(
         provider=provider,
         agent=_agent(settings, ready),
-        dialler=dialler,
+        control=TwilioControl(rest),
+        dialler=None if number is None else TwilioDialler(rest, number),
         store=None if data_dir is None else FolderStore(world.files, Path(data_dir)),
         records_audio=settings.server.record_audio,
         observers=observers,
     )
 
 
-def _twilio(settings: TwilioSettings, public_url: str) -> TwilioAccount:
+def twilio_account(settings: TwilioSettings, public_url: str) -> TwilioAccount:
+    """Return the account that a configuration file describes."""
     return TwilioAccount(
         account_sid=settings.account_sid,
         auth_token=settings.auth_token,
@@ -213,11 +233,13 @@ async def _ready_speech(world: World, path: Path | None) -> ReadySpeech | None:
     try:
         audio_format, samples = read_wav(await world.files.read_whole(path))
         converter(audio_format, PCMU_8K)  # whether it can be played at all
-        return ReadySpeech(samples, audio_format)
     except OSError as error:
         raise ConfigError("agent.first_message_file", f"cannot be read: {error.strerror}") from error
     except (LocalProtocolError, ValueError) as error:
         raise ConfigError("agent.first_message_file", str(error)) from error
+    if not has_sound(samples, audio_format):
+        raise ConfigError("agent.first_message_file", "is silent from beginning to end")
+    return ReadySpeech(samples, audio_format)
 
 
 def _agent(settings: Settings, ready: ReadySpeech | None) -> Agent:
@@ -282,6 +304,8 @@ def _policy(settings: AgentSettings, default: FirstMessagePolicy) -> FirstMessag
         hello_s=settings.hello_wait_ms / 1000,
         lead_in_s=settings.lead_in_ms / 1000,
         prepared=settings.prepare_first_message,
+        first_audio_s=settings.message_answer_ms / 1000,
+        announced_s=settings.message_audio_ms / 1000,
     )
 
 
@@ -292,32 +316,20 @@ _PROTECTION = {
 }
 
 
-def _health_routes(host: Host) -> Mapping[tuple[str, str], Handler]:
-    async def health(_request: Request, _parameters: Parameters) -> Response:
-        await trio.lowlevel.checkpoint()
-        return Response(200, b"ok\n")
-
-    async def ready(_request: Request, _parameters: Parameters) -> Response:
-        await trio.lowlevel.checkpoint()
-        return Response(200, b"ready\n") if host.is_admitting else Response(503, b"draining\n")
-
-    async def metrics(_request: Request, _parameters: Parameters) -> Response:
-        await trio.lowlevel.checkpoint()
-        return Response(200, "".join(f"{line}\n" for line in _metric_lines(host.statistics())).encode())
-
-    return {("GET", "/health"): health, ("GET", "/ready"): ready, ("GET", "/metrics"): metrics}
+def _metrics_routes(host: Host, guard: MetricsGuard) -> Routes:
+    return metrics_routes(lambda: exposition(host.statistics()), CONTENT_TYPE, guard)
 
 
-def _metric_lines(statistics: HostStatistics) -> Iterator[str]:
-    for name in ("ringing", "live", "unfiled", "filed"):
-        yield f"voicecore_calls_{name} {attrs.asdict(statistics, recurse=False)[name]}"
-    parked = statistics.parked
-    yield f"voicecore_parked_sessions {parked.waiting}"
-    for fate in ParkingFate:
-        label = fate.value.replace(" ", "_")
-        yield f'voicecore_parked_sessions_total{{fate="{label}"}} {parked.fates.get(fate, 0)}'
-    for outcome, seconds in (("used", parked.used_s), ("wasted", parked.wasted_s)):
-        yield f'voicecore_parked_seconds_total{{outcome="{outcome}"}} {seconds}'
+def _metrics_guard(settings: ServerSettings) -> MetricsGuard:
+    is_proxied = settings.public_url is not None and not is_loopback(urlsplit(settings.public_url).hostname or "")
+    return MetricsGuard(token=settings.metrics_token, is_open=settings.metrics_port is not None, is_proxied=is_proxied)
+
+
+async def _serve_metrics(world: World, settings: ServerSettings, host: Host, nursery: trio.Nursery) -> None:
+    """Serve metrics on their own address, where one is set."""
+    if settings.metrics_port is not None:
+        listening = await world.network.listen(settings.metrics_host or "127.0.0.1", settings.metrics_port)
+        await nursery.start(serve, listening.listeners, Router(_metrics_routes(host, _metrics_guard(settings))))
 
 
 def _url_host(host: str) -> str:

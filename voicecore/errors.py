@@ -81,10 +81,14 @@ class NotConnected(ConnectionLost):
 
 
 class HandshakeRefused(ConnectionLost):
-    """The peer answered the WebSocket upgrade with an HTTP status instead of 101."""
+    """The peer answered the WebSocket upgrade with an HTTP status instead of 101.
 
-    def __init__(self, *, peer: str, status: int) -> None:
+    ``body`` is the beginning of its answer, raw; it may repeat what was sent, so it stands in no message.
+    """
+
+    def __init__(self, *, peer: str, status: int, body: bytes = b"") -> None:
         self.status = status
+        self.body = body
         super().__init__(f"refused the WebSocket upgrade with HTTP status {status}", peer=peer)
 
 

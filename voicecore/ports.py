@@ -1,7 +1,7 @@
 """The engine's two partners and its neighbours, as capabilities.
 
-A carrier gives a `Leg` for each call, and a `Dialler` for those that we place; a
-`Provider` opens a `Session`; the host is a `Reception` for carriers; a
+A carrier gives a `Leg` for each call, a `CallControl` that ends them, and a
+`Dialler` for those that we place; a `Provider` opens a `Session`; the host is a `Reception` for carriers; a
 `CallStore` keeps what is left of a call.  Twins provide all of them.
 
 Rule 1: an object exists complete or not at all; there is no connect() on it.
@@ -32,7 +32,7 @@ from voicecore.events import (
     SessionOrder,
 )
 from voicecore.facts import CallReport
-from voicecore.statuses import AnsweredBy, CarrierStatus
+from voicecore.statuses import AnsweredBy, CarrierFailure, CarrierStatus
 from voicecore.world import World
 
 
@@ -195,6 +195,7 @@ class StatusReport:
     word: str
     """The status as the carrier spelled it."""
     duration_s: int | None = None
+    failure: CarrierFailure | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -232,8 +233,20 @@ class DialOrder:
     """Detection tells of a machine when its greeting has ended, so that a message can be left."""
 
 
+class CallControl(Protocol):
+    """Changes calls at the carrier, whichever side began them."""
+
+    async def hang_up(self, carrier_call_id: str) -> None:
+        """End a call, ringing or live; one that has ended already is no error. Bounded in time and tries.
+
+        Raises:
+            CarrierError: It could not be done.
+        """
+        ...
+
+
 class Dialler(Protocol):
-    """Places calls with a carrier, and ends them by its REST interface."""
+    """Places calls with a carrier."""
 
     @property
     def number(self) -> str:
@@ -250,14 +263,6 @@ class Dialler(Protocol):
         """
         ...
 
-    async def hang_up(self, carrier_call_id: str) -> None:
-        """End a call, ringing or live; one that has ended already is no error. Bounded in time and tries.
-
-        Raises:
-            CarrierError: It could not be done.
-        """
-        ...
-
 
 class MediaPass(Protocol):
     """The right to bring one call's media stream, claimed once."""
@@ -266,8 +271,8 @@ class MediaPass(Protocol):
         """Whether a stream that names this call in its start message is the one that the pass is for."""
         ...
 
-    async def hold_call(self, leg: Leg) -> None:
-        """Run the call on this leg until it is over."""
+    async def hold_call(self, leg: Leg) -> bool:
+        """Run the call on this leg until it is over; return whether the carrier kept to the stream's rules."""
         ...
 
     def media_never_came(self, detail: str) -> None:
@@ -275,13 +280,20 @@ class MediaPass(Protocol):
         ...
 
 
+class NotTaken(enum.Enum):
+    """Why an announced call gets no media."""
+
+    BUSY = "busy"  #: no more calls are taken
+    OVER = "over"  #: it has ended; a webhook of it came late, or again
+
+
 class Reception(Protocol):
     """What a carrier needs of the engine; synchronous where the carrier's webhook waits."""
 
-    def announce(self, ringing: RingingCall) -> str | None:
-        """Make the call's object; return its single-use media token, or None when no more calls are taken.
+    def announce(self, ringing: RingingCall) -> str | NotTaken:
+        """Make the call's object; return its single-use media token, or why it gets none.
 
-        The same carrier call announced again gets the same token.
+        The same carrier call announced again gets the same token, and none once it has ended.
         """
         ...
 

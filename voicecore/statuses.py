@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import enum
 
+import attrs
+
 
 class CarrierStatus(enum.Enum):
     """The life of a call as carriers report it."""
@@ -38,6 +40,11 @@ class CarrierStatus(enum.Enum):
         """Whether the call is over."""
         return self.rank() == _LAST
 
+    @property
+    def is_surely_terminal(self) -> bool:
+        """Whether the call is over by a word that we know."""
+        return self.is_terminal and self is not CarrierStatus.UNKNOWN
+
 
 _RANKS = {
     CarrierStatus.QUEUED: 0,
@@ -61,3 +68,21 @@ class AnsweredBy(enum.Enum):
     def is_machine(self) -> bool:
         """Whether nobody is listening."""
         return self in {AnsweredBy.MACHINE_SPEAKS, AnsweredBy.MACHINE_LISTENS, AnsweredBy.FAX}
+
+
+@attrs.frozen(kw_only=True)
+class CarrierFailure:
+    """Why a call failed, as far as the carrier says it."""
+
+    sip_code: int | None = None
+    """Of the network's last answer, such as 486."""
+    error_code: int | None = None
+    """The carrier's own number."""
+    message: str = ""
+    """The carrier's own words, fit for a log."""
+
+    def __str__(self) -> str:
+        """Return all of it as one phrase."""
+        named = (("SIP", self.sip_code), ("error", self.error_code))
+        codes = ", ".join(f"{name} {code}" for name, code in named if code is not None)
+        return ": ".join(part for part in (codes, self.message) if part)

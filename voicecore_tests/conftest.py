@@ -1,15 +1,15 @@
-"""Settings of all tests.
-
-Hypothesis has no deadline a test: on a machine with few cores a slow example
-says nothing about the code. ``HYPOTHESIS_PROFILE=long`` looks ten times as far.
-"""
+"""What holds for all tests: chance is in hand."""
 
 from __future__ import annotations
 
-import os
+import pytest
 
-from hypothesis import settings
+from voicecore_tests.chance import register_profiles, seed_trio
 
-settings.register_profile("house", deadline=None, print_blob=True)
-settings.register_profile("long", deadline=None, print_blob=True, max_examples=1_000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+register_profiles()
+
+
+@pytest.fixture(autouse=True)
+def _trio_is_seeded() -> None:
+    """Whatever ran before, a test meets the same choices of Trio's."""
+    seed_trio()

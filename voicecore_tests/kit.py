@@ -7,7 +7,6 @@ memory streams, from one seed.
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any, TypeVar
 
 import attrs
 import trio
-import trio._core._run as _trio_run
 from trio.lowlevel import Task
 from trio.testing import MockClock
 
@@ -30,6 +28,7 @@ from voicecore.simulation.carrier_twin import CarrierTwin, Dialled, DialPlan, op
 from voicecore.simulation.memory_network import LinkSettings
 from voicecore.simulation.provider_twin import Behaviour, ProviderTwin, Script, TwinConnection
 from voicecore.simulation.world import SimulatedWorld, simulated_world
+from voicecore_tests.chance import seed_trio
 
 T = TypeVar("T")
 
@@ -148,13 +147,8 @@ def asked(connection: TwinConnection) -> list[str]:
 
 
 def run_seeded(scenario: Callable[[], Awaitable[T]], seed: int = 0) -> T:
-    """Run a scenario in virtual time with Trio's own choices seeded too: the same seed, the same run.
-
-    Trio sorts each batch of runnable tasks when Hypothesis is loaded, as it is in tests, and shuffles it with a
-    random number generator of its own.  That generator is private; this is the one place that knows it.
-    """
-    chance: random.Random = _trio_run._r
-    chance.seed(seed)
+    """Run a scenario in virtual time with Trio's own choices seeded too: the same seed, the same run."""
+    seed_trio(seed)
     return trio.run(scenario, clock=MockClock(autojump_threshold=0))
 
 

@@ -3,7 +3,7 @@
 Rule: the detector works on fixed blocks of 10 ms, whatever the cuts of its
 input, so that the same audio always gives the same onsets.
 
-Pure.  Used by the twins (as their voice activity detection) and by the demo's picture.
+Pure.  Used by turns/opening.py, by the twins (as their voice activity detection) and by the demo's picture.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from voicecore.audio.convert import WholeSamples, to_samples
 from voicecore.audio.formats import AudioFormat
 
 SILENCE_DBFS = -120.0  #: what digital silence measures
+AUDIBLE_DBFS = -50.0  #: between line noise (-60 and below) and the quietest speech that anybody follows
 BLOCK_S = 0.010
 _FULL_SCALE = 32768.0
 
@@ -34,6 +35,13 @@ def levels_dbfs(audio: bytes, audio_format: AudioFormat, step_s: float) -> list[
     """Return the level of each ``step_s`` of audio, the last one perhaps shorter."""
     step = audio_format.bytes_in(step_s)
     return [level_dbfs(audio[i : i + step], audio_format) for i in range(0, len(audio), step)]
+
+
+def has_sound(audio: bytes, audio_format: AudioFormat) -> bool:
+    """Return whether any 10 ms of whole-sample bytes can be heard at all on a telephone."""
+    step = audio_format.bytes_in(BLOCK_S)
+    blocks = (audio[begin : begin + step] for begin in range(0, len(audio), step))
+    return any(level_dbfs(block, audio_format) >= AUDIBLE_DBFS for block in blocks)
 
 
 @attrs.frozen

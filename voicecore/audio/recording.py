@@ -4,7 +4,9 @@ Rule 1: the left side follows the carrier's frames; a gap longer than the
 tolerance is filled with silence, a burst is kept whole and in order.
 Rule 2: the right side holds agent audio at the moment it plays: behind what was
 sent before it, never earlier than now; what a clear cuts off is not in it.
-Rule 3: `take` gives only the past, so nothing that it gave can still be cleared.
+Rule 3: both sides are kept at 8 kHz, whatever the line's format: what a file of
+this kind is read as.
+Rule 4: `take` gives only the past, so nothing that it gave can still be cleared.
 
 Pure; times are seconds on the caller's clock of choice.  Used by engine/call.py
 and engine/host.py.
@@ -12,17 +14,18 @@ and engine/host.py.
 
 from __future__ import annotations
 
-from voicecore.audio.convert import from_samples, to_samples
+from voicecore.audio.convert import Converter, converter
 from voicecore.audio.formats import PCM16_8K, AudioFormat
 
 GAP_TOLERANCE_S = 0.060  #: jitter of frames that is not a gap
 
 
 class Recording:
-    """The stereo timeline of one call; PCM16 at the leg's rate."""
+    """The stereo timeline of one call; PCM16 at 8 kHz."""
 
     def __init__(self, leg_format: AudioFormat, began_at: float) -> None:
-        self._format = leg_format
+        self._caller_to_linear: Converter = converter(leg_format, PCM16_8K)
+        self._agent_to_linear: Converter = converter(leg_format, PCM16_8K)
         self._began_at = began_at
         self._taken = 0  # samples given out
         self._caller = bytearray()  # PCM16 from _taken on
@@ -30,22 +33,23 @@ class Recording:
 
     def caller(self, audio: bytes, now: float) -> None:
         """Add what the caller said up to now, in the leg's format."""
-        samples = len(audio) // self._format.sample_bytes
-        begin = self._position(now) - samples
+        linear = self._caller_to_linear.convert(audio)
+        begin = self._position(now) - len(linear) // 2
         missing = begin - (self._taken + len(self._caller) // 2)
-        if missing > GAP_TOLERANCE_S * self._format.rate_hz:
+        if missing > GAP_TOLERANCE_S * PCM16_8K.rate_hz:
             self._caller += bytes(2 * missing)
-        self._caller += self._linear(audio)
+        self._caller += linear
 
     def agent(self, audio: bytes, now: float) -> None:
         """Add what was sent to the carrier now; it plays behind what was sent before."""
         missing = self._position(now) - (self._taken + len(self._agent) // 2)
         if missing > 0:
             self._agent += bytes(2 * missing)
-        self._agent += self._linear(audio)
+        self._agent += self._agent_to_linear.convert(audio)
 
     def clear(self, now: float) -> None:
         """Cut off agent audio that has not been played."""
+        self._agent_to_linear.reset()
         del self._agent[2 * max(0, self._position(now) - self._taken) :]
 
     def take(self, now: float) -> bytes:
@@ -62,7 +66,4 @@ class Recording:
         return bytes(interleaved)
 
     def _position(self, now: float) -> int:
-        return round((now - self._began_at) * self._format.rate_hz)
-
-    def _linear(self, audio: bytes) -> bytes:
-        return from_samples(to_samples(audio, self._format), PCM16_8K)
+        return round((now - self._began_at) * PCM16_8K.rate_hz)

@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -64,15 +65,17 @@ def own_usage() -> Usage:
 
 async def obey(port: int, look: Callable[[], Usage] = own_usage) -> None:
     """Announce the port, answer questions by looking, and return when the parent has gone."""
-    _say({"port": port})
-    async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as questions:
-        while asked := await questions.receive_some(_READ_BYTES):
-            for _ in range(asked.count(b"\n")):
-                _say(attrs.asdict(look()))
+    with suppress(BrokenPipeError):  # it went while we started, or before it read an answer
+        _say({"port": port})
+        async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as questions:
+            while asked := await questions.receive_some(_READ_BYTES):
+                for _ in range(asked.count(b"\n")):
+                    _say(attrs.asdict(look()))
 
 
 def _say(message: dict[str, object]) -> None:
-    print(orjson.dumps(message).decode(), flush=True)
+    """Write at once: what Python would still have to flush at its end, it would complain about there."""
+    os.write(sys.stdout.fileno(), orjson.dumps(message) + b"\n")
 
 
 def _machine_s() -> float | None:

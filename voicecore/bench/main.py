@@ -58,7 +58,15 @@ _DONE, _FAILED = 0, 1
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the measurements that are asked for; return the exit code."""
-    options = _parser().parse_args(arguments)
+    code = _FAILED
+    try:
+        code = _measure(_parser().parse_args(arguments))
+    except* KeyboardInterrupt:
+        _say("interrupted")
+    return code
+
+
+def _measure(options: argparse.Namespace) -> int:
     plan = _plan(options)
     names = options.names or [name for name in MEASUREMENTS if plan.size is Size.FULL or name not in LONG]
     try:
@@ -72,8 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(comparison(options.compare, plan, results), end="")
     except (BenchmarkFailed, OSError) as failure:
         _say(str(failure))
-        return _FAILED
-    except KeyboardInterrupt:
         return _FAILED
     return _DONE
 

@@ -1,4 +1,4 @@
-"""The command line: `voicecore demo`, `serve`, `check`.
+"""The command line: `voicecore demo`, `serve`, `call`, `check`.
 
 Level 6: the only room that prints.
 """

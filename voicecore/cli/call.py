@@ -1,15 +1,18 @@
 """`voicecore call`: places one call, shows it, prints what it came to.
 
 The engine that places it listens as `serve` does: the carrier brings the media
-and the statuses there.  The first SIGINT or SIGTERM hangs up; leaving always does.
+and the statuses there.  The first SIGINT, SIGTERM or SIGHUP hangs up; leaving always does.
+
+Before anybody is called, the engine asks its own public URL whether it leads to
+this process: another one there would answer the phone and refuse its media.
 """
 
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
+from urllib.parse import urlsplit
 
 import trio
 
@@ -18,8 +21,11 @@ from voicecore.assembly import Engine, open_engine
 from voicecore.cli.configured import load_settings
 from voicecore.cli.exits import DONE, Failed, WrongUsage
 from voicecore.cli.live import LivePrinter
+from voicecore.cli.signals import stop_signals
 from voicecore.config import Settings
+from voicecore.config.kinds import is_loopback
 from voicecore.engine.placed import PlacedCall
+from voicecore.engine.settings import checked_number
 from voicecore.errors import ConfigError
 from voicecore.facts import EndCause
 from voicecore.observe.store import record_json
@@ -29,8 +35,14 @@ _TALKED = frozenset({EndCause.CALLER_HUNG_UP, EndCause.HUNG_UP, EndCause.MESSAGE
 
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Carry out the command."""
-    settings = load_settings(options, environ, {"agent.first_message": options.first_message})
-    report = trio.run(place, settings, options.number, options.json)
+    settings, source = load_settings(options, environ, {"agent.first_message": options.first_message})
+    try:
+        checked_number(options.number)
+    except ConfigError as wrong:
+        raise WrongUsage(str(wrong)) from None
+    if not options.json:
+        print(f"configuration: {source}", flush=True)
+    report = trio.run(place, settings, options)
     if options.json:
         print(record_json(report).decode(), end="")
     else:
@@ -40,24 +52,51 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return DONE
 
 
-async def place(settings: Settings, number: str, quietly: bool) -> facts.CallReport:
+async def place(settings: Settings, options: argparse.Namespace) -> facts.CallReport:
     """Place the call; return its report."""
-    observers = [] if quietly else [LivePrinter(sys.stdout)]
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(*stop_signals()) as signals:
+        observers = [] if options.json else [LivePrinter(sys.stdout)]
         async with open_engine(settings, observers=observers) as engine:
-            return await _hold(engine, number, signals)
+            if settings.carriers.twilio.phone_number is not None and not options.no_url_check:
+                await _check_url(engine, settings)
+            if not options.json:
+                print(f"the carrier is given {engine.public_url}", flush=True)
+            gone = observers[0].gone if observers else trio.Event()
+            return await _hold(engine, options.number, signals, gone)
 
 
-async def _hold(engine: Engine, number: str, signals: AsyncIterator[int]) -> facts.CallReport:
+async def _check_url(engine: Engine, settings: Settings) -> None:
+    """Fail where the carrier would bring the call's media to somebody else: the phone would ring for nothing."""
+    carrier = urlsplit(settings.carriers.twilio.api_base_url).hostname or ""
+    if is_loopback(urlsplit(engine.public_url).hostname or "") and not is_loopback(carrier):
+        raise Failed(
+            f"nobody was called: {engine.public_url} is an address of this machine, which the carrier cannot reach",
+            "set server.public_url (or --public-url) to a URL that leads here",
+        )
+    if (problem := await engine.find_url_problem()) is not None:
+        raise Failed(
+            f"nobody was called: {problem}",
+            f"the carrier would bring the call's media there; have server.public_url (or --public-url) lead to "
+            f"{engine.url}, or call with --no-url-check if it does and cannot be seen from here",
+        )
+
+
+async def _hold(engine: Engine, number: str, signals: AsyncIterator[int], gone: trio.Event) -> facts.CallReport:
     try:
         async with trio.open_nursery() as nursery, engine.dial(number) as call:
             nursery.start_soon(_hang_up_on, signals, call)
+            nursery.start_soon(_hang_up_when, gone, call)
             async for _ in call.facts():
                 pass
             nursery.cancel_scope.cancel()
     except* ConfigError as wrong:
         raise WrongUsage(*map(str, wrong.exceptions)) from None
     return call.report
+
+
+async def _hang_up_when(gone: trio.Event, call: PlacedCall) -> None:
+    await gone.wait()
+    call.hang_up()
 
 
 async def _hang_up_on(signals: AsyncIterator[int], call: PlacedCall) -> None:

@@ -1,28 +1,36 @@
-"""`voicecore check`: what is wrong with a configuration, and what cannot be reached with it.
+"""`voicecore check`: what is wrong with a configuration, and what cannot be reached or used with it.
 
 Everything wrong with the file is said at once, one line each, and ends in exit
-2; only a whole configuration is tried on the network, and failing there is exit 1.
+2; only a whole configuration is tried, and what fails then is exit 1.  What is
+tried: the data folder, by writing into it; who can be connected to; and with
+``--live`` whether the keys are good, which costs nothing.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import attrs
 import orjson
 import trio
 
-from voicecore.assembly import real_world
-from voicecore.cli.configured import read_config
+from voicecore.assembly import openai_realtime, real_world, twilio_account
+from voicecore.audio.formats import PCMU_8K
+from voicecore.carriers.twilio import read_standing
+from voicecore.cli.configured import read, source
 from voicecore.cli.exits import DONE, FAILED, USAGE
+from voicecore.cli.probe import folder_problem
 from voicecore.config import Settings
-from voicecore.errors import ConnectionLost
+from voicecore.errors import CarrierError, ConnectionLost, ProviderError, printable
+from voicecore.net.http_client import open_http_client
 from voicecore.net.urls import parse_websocket_url
+from voicecore.ports import Brief
 from voicecore.world import World
 
 _REACH_S = 5.0  #: for name, TCP and TLS
+_LIVE_S = 20.0  #: for the carrier's answer, and again for the session
 
 
 @attrs.frozen
@@ -31,32 +39,51 @@ class Finding:
 
     what: str
     problem: str | None
+    note: str = ""
+    """What else is worth knowing where nothing is wrong."""
 
 
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Carry out the command."""
-    text = read_config(options.config)
-    problems = Settings.problems(text, environ)
-    findings = [Finding(problem.key, problem.problem) for problem in problems]
-    if not problems and not options.offline:
-        findings += trio.run(reach, real_world(), Settings.load(text, environ))
+    given = read(options)
+    problems = Settings.problems(given.text, environ)
+    findings = [Finding("configuration", None, f"read from {source(given)}")]
+    findings += [Finding(problem.key, problem.problem) for problem in problems]
+    if not problems:
+        findings += trio.run(_try_out, real_world(), Settings.load(given.text, environ), options)
     _print(findings, as_json=options.json)
     if problems:
         return USAGE
     return FAILED if any(finding.problem for finding in findings) else DONE
 
 
-async def reach(world: World, settings: Settings) -> Sequence[Finding]:
+async def _try_out(world: World, settings: Settings, options: argparse.Namespace) -> list[Finding]:
+    findings = [each async for each in _disk(settings)]
+    if not options.offline:
+        findings += [each async for each in reach(world, settings)]
+    if options.live:
+        findings += [await ask_carrier(world, settings), await open_one_session(world, settings)]
+    return findings
+
+
+async def _disk(settings: Settings) -> AsyncIterator[Finding]:
+    folder = settings.server.data_dir
+    if folder is not None:
+        problem = await trio.to_thread.run_sync(folder_problem, folder)
+        yield Finding("server.data_dir", problem, f"{folder.absolute()} can be written")
+
+
+# --- the network ---------------------------------------------------------------------------
+
+
+async def reach(world: World, settings: Settings) -> AsyncIterator[Finding]:
     """Try to connect to everything that the configuration names."""
     twilio = urlsplit(settings.carriers.twilio.api_base_url)
     provider = parse_websocket_url(settings.providers.openai_realtime.base_url)
     tls = twilio.scheme == "https"
-    return [
-        await _try(world, "providers.openai_realtime.base_url", provider.host, provider.port, tls=provider.tls),
-        await _try(
-            world, "carriers.twilio.api_base_url", twilio.hostname or "", twilio.port or (443 if tls else 80), tls=tls
-        ),
-    ]
+    port = twilio.port or (443 if tls else 80)
+    yield await _try(world, "providers.openai_realtime.base_url", provider.host, provider.port, tls=provider.tls)
+    yield await _try(world, "carriers.twilio.api_base_url", twilio.hostname or "", port, tls=tls)
 
 
 async def _try(world: World, what: str, host: str, port: int, *, tls: bool) -> Finding:
@@ -66,8 +93,39 @@ async def _try(world: World, what: str, host: str, port: int, *, tls: bool) -> F
         except ConnectionLost as lost:
             return Finding(what, f"not reachable: {lost}")
         await trio.aclose_forcefully(stream)
-        return Finding(what, None)
+        return Finding(what, None, f"{host}:{port} can be reached")
     return Finding(what, f"not reachable: {host}:{port} did not answer within {_REACH_S:.0f} s")
+
+
+# --- the keys ------------------------------------------------------------------------------
+
+
+async def ask_carrier(world: World, settings: Settings) -> Finding:
+    """Read the carrier's account, with the credentials that calls will use."""
+    what, given = "carriers.twilio", settings.carriers.twilio
+    with trio.move_on_after(_LIVE_S):
+        try:
+            async with open_http_client(world.network) as http:
+                standing = await read_standing(twilio_account(given, ""), http)
+        except CarrierError as failure:
+            return Finding(what, printable(str(failure), 500))
+        return Finding(what, None, f"the account was read: {standing or 'it is there'}")
+    return Finding(what, f"gave no answer within {_LIVE_S:.0f} s")
+
+
+async def open_one_session(world: World, settings: Settings) -> Finding:
+    """Open a session as a call would, configure it and close it: nothing is said, so nothing is billed."""
+    what, given = "providers.openai_realtime", settings.providers.openai_realtime
+    brief = Brief(instructions=settings.agent.instructions, audio_format=PCMU_8K)
+    with trio.move_on_after(_LIVE_S):
+        began_at = world.now()
+        try:
+            async with openai_realtime(given).open_session(world, brief):
+                took_ms = (world.now() - began_at) * 1000
+        except ProviderError as failure:
+            return Finding(what, printable(str(failure), 500))
+        return Finding(what, None, f"a session with {given.model} was opened and configured in {took_ms:.0f} ms")
+    return Finding(what, f"opened no session within {_LIVE_S:.0f} s")
 
 
 def _print(findings: Sequence[Finding], *, as_json: bool) -> None:
@@ -75,6 +133,6 @@ def _print(findings: Sequence[Finding], *, as_json: bool) -> None:
         print(orjson.dumps([attrs.asdict(finding) for finding in findings]).decode())
         return
     for finding in findings:
-        print(f"{finding.what}: {finding.problem or 'ok'}")
+        print(f"{finding.what}: {finding.problem or finding.note or 'ok'}")
     if not any(finding.problem for finding in findings):
         print("the configuration is complete")

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 
 from voicecore.cli.exits import WrongUsage
 from voicecore.config import Settings
+from voicecore.config.loader import FILE_NAME
+from voicecore.config.reading import ConfigText, read_config
+from voicecore.errors import ConfigError
 
 
 def load_settings(
     options: argparse.Namespace, environ: Mapping[str, str], more: Mapping[str, object] | None = None
-) -> Settings:
-    """Return the settings of a command that runs an engine: file, environment and its own arguments.
+) -> tuple[Settings, str]:
+    """Return the settings of a command that runs an engine, and where they were read.
 
     Raises:
         WrongUsage: Everything that is wrong with them, a line each.
@@ -27,24 +29,27 @@ def load_settings(
         "server.public_url": options.public_url,
         **(more or {}),
     }
-    text = read_config(options.config)
-    problems = Settings.problems(text, environ, overrides)
+    given = read(options)
+    problems = Settings.problems(given.text, environ, overrides)
     if problems:
-        raise WrongUsage(*map(str, problems))
-    return Settings.load(text, environ, overrides)
+        raise WrongUsage(*map(str, problems), *_no_file(given))
+    return Settings.load(given.text, environ, overrides), source(given)
 
 
-def read_config(path: Path | None) -> str | None:
-    """Return the text of a configuration file; None where none was named.
-
-    Raises:
-        WrongUsage: It cannot be read, or is not text.
-    """
-    if path is None:
-        return None
+def read(options: argparse.Namespace) -> ConfigText:
+    """Return the text of the configuration file. Raises WrongUsage."""
     try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise WrongUsage(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise WrongUsage(f"{path}: is not UTF-8 text") from error
+        return read_config(options.config)
+    except ConfigError as error:
+        raise WrongUsage(str(error)) from error
+
+
+def source(given: ConfigText) -> str:
+    """Return where a configuration was read, for people."""
+    if given.path is None:
+        return f"the environment alone (there is no {FILE_NAME} in this folder, and no --config)"
+    return f"{given.path.absolute()} and the environment"
+
+
+def _no_file(given: ConfigText) -> list[str]:
+    return [f"the configuration was read from {source(given)}"] if given.path is None else []

@@ -90,27 +90,44 @@ def run(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
 
 async def hold_call(out: Path, quietly: bool) -> tuple[facts.CallReport, Sequence[facts.Fact]]:
     """Hold the call; return its report and everything that was told of it."""
-    world = real_world()
     told: list[facts.Fact] = []
-    observers = [lambda _call_id, fact: told.append(fact)]
-    if not quietly:
-        print("the engine calls somebody who says hello at once; about 30 seconds", flush=True)
-        observers.append(LivePrinter(sys.stdout))
-    with trio.move_on_after(_LONGEST_S):
-        async with (
-            ProviderTwin(world, _AGENT, _PROVIDER).serve() as base_url,
-            open_carrier(world, Account()) as carrier,
-            carrier.serve_rest() as api_base_url,
-            open_engine(_settings(base_url, api_base_url, out), world=world, observers=observers) as engine,
-        ):
-            carrier.expect(DialPlan(ring_s=_RINGS_S, script=_callee()))
-            async with engine.dial(_CALLEE) as call:
-                async for _ in call.facts():
-                    pass
-            if carrier.violations or any(line.playout.violations for line in carrier.lines):
-                raise Failed("the simulated carrier complains of what the engine sent")
-            return call.report, told
-    raise Failed("the demonstration call did not come to its end")
+    observers: list[facts.Observer] = [lambda _call_id, fact: told.append(fact)]
+    report: facts.CallReport | None = None
+    async with trio.open_nursery() as nursery:
+        if not quietly:
+            print("the engine calls somebody who says hello at once; about 30 seconds", flush=True)
+            printer = LivePrinter(sys.stdout)
+            observers.append(printer)
+            nursery.start_soon(_leave_with_reader, printer, nursery.cancel_scope)
+        with trio.move_on_after(_LONGEST_S):
+            report = await _place(out, observers)
+        nursery.cancel_scope.cancel()
+    if report is None:
+        raise Failed("the demonstration call did not come to its end")
+    return report, told
+
+
+async def _leave_with_reader(printer: LivePrinter, scope: trio.CancelScope) -> None:
+    await printer.gone.wait()
+    scope.cancel()
+    raise BrokenPipeError
+
+
+async def _place(out: Path, observers: Sequence[facts.Observer]) -> facts.CallReport:
+    world = real_world()
+    async with (
+        ProviderTwin(world, _AGENT, _PROVIDER).serve() as base_url,
+        open_carrier(world, Account()) as carrier,
+        carrier.serve_rest() as api_base_url,
+        open_engine(_settings(base_url, api_base_url, out), world=world, observers=observers) as engine,
+    ):
+        carrier.expect(DialPlan(ring_s=_RINGS_S, script=_callee()))
+        async with engine.dial(_CALLEE) as call:
+            async for _ in call.facts():
+                pass
+        if carrier.violations or any(line.playout.violations for line in carrier.lines):
+            raise Failed("the simulated carrier complains of what the engine sent")
+        return call.report
 
 
 def _callee() -> Sequence[Step]:

@@ -1,8 +1,11 @@
 """A call as it happens, one line a fact, fit for a terminal and for a file.
 
 Rule 1: a line says when, who, and what; colour is used on a terminal only.  Times
-count from the first word of a call, and from its pick-up on anew.
-Rule 2: the steps of a turn are not lines of their own; the line of its end has their figures.
+count from pick-up; before it, they count from dialling and stand in brackets.
+Rule 2: words come later than the sound that they were: their line says from when
+to when they were spoken.
+Rule 3: the steps of a turn are not lines of their own; the line of its end has their figures.
+Rule 4: a reader that has gone (`| head`) ends the showing, not the call: `gone` is set.
 
 Used by cli/demo.py and cli/call.py as an observer.
 """
@@ -12,70 +15,191 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
+import attrs
+import trio
+
 from voicecore import facts
 
 _COLOURS: Mapping[str, str] = {"caller": "\033[34m", "agent": "\033[32m", "barge-in": "\033[31m", "problem": "\033[33m"}
 _PLAIN = "\033[0m"
+_KEPT_S = 0.3  #: caller audio that the session places so much before the end of a protection was kept until then
+HEAD = "(seconds since dialling), from pick-up on seconds since pick-up; [when the words that follow were spoken]"
+
+
+@attrs.define
+class _Seen:
+    """What one call's earlier facts leave for its later lines."""
+
+    picked_up: bool = False
+    unheard: bool = False
+    """The agent has begun to speak, and no mark came back yet."""
+    spoke_over_at_s: float | None = None
+    """When the caller spoke over a protected message and was kept for later."""
+    freed_at_s: float | None = None
+    """When that protection ended."""
+    kept: str | None = None
+    """The item that the speech became that was kept until then."""
+    spoken: dict[str, tuple[float, float | None]] = attrs.field(factory=dict)
+    """From when to when an item was spoken; bounded by the items of the call."""
 
 
 class LivePrinter:
     """An observer that prints."""
 
     def __init__(self, out: TextIO) -> None:
+        self.gone = trio.Event()
+        """Nobody reads what is printed any more."""
         self._out = out
         self._terminal = out.isatty()
-        self._unheard: set[str] = set()  # calls whose agent began to speak, and no mark came back yet
+        self._calls: dict[str, _Seen] = {}  # bounded by the calls that run
+        self._head: str | None = HEAD
 
     def __call__(self, call_id: str, fact: facts.Fact) -> None:
-        if isinstance(fact, facts.AgentAudible):
-            self._unheard.add(call_id)
-        if isinstance(fact, facts.MarkReturned) and fact.heard and call_id not in self._unheard:
-            return  # the first mark of an utterance says that it is heard; the rest are alike
-        if isinstance(fact, facts.MarkReturned | facts.CallEnded):
-            self._unheard.discard(call_id)
-        if (tell := _LINES.get(type(fact))) is not None:
-            self._print(fact.at_s, *tell(fact))
+        if self._head is not None:
+            self._write(self._head)
+            self._head = None
+        seen = self._calls.setdefault(call_id, _Seen())
+        line = _line(fact, seen)
+        if line is not None:
+            self._print(fact.at_s, seen.picked_up, *line)
+        if isinstance(fact, facts.CallEnded):
+            del self._calls[call_id]
 
-    def _print(self, at_s: float, who: str, what: str) -> None:
+    def _print(self, at_s: float, picked_up: bool, who: str, what: str) -> None:
         shown = f"{who:<9}"
         if self._terminal and who in _COLOURS:
             shown = f"{_COLOURS[who]}{shown}{_PLAIN}"
-        print(f"{at_s:8.2f} s  {shown} {what}", file=self._out, flush=True)
+        self._write(f"{f'{at_s:.2f} ' if picked_up else f'({at_s:.2f})':>9}  {shown} {what}")
+
+    def _write(self, line: str) -> None:
+        if self.gone.is_set():
+            return
+        try:
+            print(line, file=self._out, flush=True)
+        except OSError:  # the pipe's reader has left, or the terminal was closed
+            self.gone.set()
 
 
-def _session(fact: facts.SessionReady) -> tuple[str, str]:
+def _line(fact: facts.Fact, seen: _Seen) -> tuple[str, str] | None:
+    """Return who did what; None for what is no line of its own."""
+    tell = _LINES.get(type(fact))
+    return None if tell is None else tell(fact, seen)
+
+
+# --- before and at pick-up ----------------------------------------------------------------
+
+
+def _began(fact: facts.CallBegan, seen: _Seen) -> tuple[str, str]:
+    seen.picked_up = True
+    return "call", f"picked up after {fact.ringing_s:.2f} s: {fact.caller} and {fact.callee} ({fact.call_id})"
+
+
+def _session(fact: facts.SessionReady, _seen: _Seen) -> tuple[str, str]:
     path = fact.audio_path
     opened = "adopted: it was parked while the phone rang" if fact.source == "adopted" else "opened cold"
     how = "passed through" if path.passthrough else f"converted ({path.session_caller} in, {path.session_agent} out)"
     return "session", f"{opened}; its opening took {fact.open_s * 1000:.0f} ms; audio {path.leg}, {how}"
 
 
-def _audible(fact: facts.AgentAudible) -> tuple[str, str]:
+# --- the first message ----------------------------------------------------------------------
+
+
+def _message(fact: facts.MessageDone, _seen: _Seen) -> tuple[str, str]:
+    return "message", f"{fact.fate.value}{f': {fact.detail}' if fact.detail else ''}"
+
+
+def _spoke_over(fact: facts.SpokeOverMessage, seen: _Seen) -> tuple[str, str]:
+    if not fact.kept:
+        return "caller", "speaks over the message: not listened to, the message goes on"
+    if seen.spoke_over_at_s is None:
+        seen.spoke_over_at_s = fact.at_s
+    return "caller", "speaks over the message: kept for afterwards, the message goes on"
+
+
+def _protection_ended(fact: facts.ProtectionEnded, seen: _Seen) -> tuple[str, str]:
+    if seen.spoke_over_at_s is None:
+        return "message", "its protection is over: the caller is heard again"
+    seen.freed_at_s = fact.at_s
+    said = f"the agent now hears what was said at {seen.spoke_over_at_s:.2f}"
+    return "message", f"its protection is over: {said}"
+
+
+# --- the caller -------------------------------------------------------------------------------
+
+
+def _caller_started(fact: facts.CallerStarted, seen: _Seen) -> tuple[str, str] | None:
+    if seen.spoke_over_at_s is not None and seen.kept is None and _was_kept(fact, seen):
+        seen.kept = fact.item_id
+        seen.spoken[fact.item_id] = (seen.spoke_over_at_s, None)
+        return None  # its line stood at the moment itself
+    seen.spoken[fact.item_id] = (fact.at_s, None)
+    return "caller", "begins to speak"
+
+
+def _was_kept(fact: facts.CallerStarted, seen: _Seen) -> bool:
+    """Whether the session speaks of audio that it got long after it was spoken."""
+    if fact.audio_at_s is None or seen.freed_at_s is None:
+        return False
+    return fact.audio_at_s < seen.freed_at_s - _KEPT_S
+
+
+def _caller_stopped(fact: facts.CallerStopped, seen: _Seen) -> None:
+    if fact.item_id != seen.kept and fact.item_id in seen.spoken:
+        began_at_s, _ = seen.spoken[fact.item_id]
+        seen.spoken[fact.item_id] = (began_at_s, max(began_at_s, fact.at_s - (fact.silence_s or 0.0)))
+
+
+def _caller_turn(fact: facts.CallerTurn, seen: _Seen) -> tuple[str, str]:
+    began_at_s, ended_at_s = seen.spoken.get(fact.item_id, (0.0, None))
+    if fact.item_id == seen.kept:
+        return "caller", f"what was said at {began_at_s:.2f} is a turn"
+    return "caller", "ends the turn" + ("" if ended_at_s is None else f": silent since {ended_at_s:.2f}")
+
+
+def _caller_said(fact: facts.CallerSaid, seen: _Seen) -> tuple[str, str]:
+    words = "no words were recognised" if fact.text is None else f"“{fact.text}”"
+    return "caller", f"{_when(seen.spoken.pop(fact.item_id, None))}{words}"
+
+
+def _keys(fact: facts.KeysPressed, _seen: _Seen) -> tuple[str, str]:
+    return "caller", f"presses {fact.count} {'key' if fact.count == 1 else 'keys'}"
+
+
+# --- the agent --------------------------------------------------------------------------------
+
+
+def _audible(fact: facts.AgentAudible, seen: _Seen) -> tuple[str, str]:
+    seen.unheard = True
+    seen.spoken[fact.item_id] = (fact.at_s, None)
     after = "" if fact.after_caller_s is None else f", {fact.after_caller_s * 1000:.0f} ms after the caller's turn"
     return "agent", f"begins to speak{after}"
 
 
-def _caller_said(fact: facts.CallerSaid) -> tuple[str, str]:
-    return "caller", "(no words were recognised)" if fact.text is None else f"“{fact.text}”"
-
-
-def _agent_said(fact: facts.AgentSaid) -> tuple[str, str]:
+def _agent_said(fact: facts.AgentSaid, seen: _Seen) -> tuple[str, str]:
+    began_at_s, _ = seen.spoken.pop(fact.item_id, (fact.at_s, None))
+    when = _when((began_at_s, fact.at_s))
     if fact.text is None:
-        return "agent", "was not heard" if fact.interrupted else "was heard"
-    return "agent", f"“{fact.text}”" + (" — cut there: the rest was never heard" if fact.interrupted else "")
+        return "agent", when + ("was not heard" if fact.interrupted else "was heard")
+    return "agent", f"{when}“{fact.text}”" + (" — cut there: the rest was never heard" if fact.interrupted else "")
 
 
-def _mark(fact: facts.MarkReturned) -> tuple[str, str]:
+def _mark(fact: facts.MarkReturned, seen: _Seen) -> tuple[str, str] | None:
+    if fact.heard and not seen.unheard:
+        return None  # the first mark of an utterance says that it is heard; the rest are alike
+    seen.unheard = False
     return "mark", f"{fact.name} came back: {'the caller hears the agent' if fact.heard else 'flushed by the clear'}"
 
 
-def _barged_in(fact: facts.BargedIn) -> tuple[str, str]:
+# --- barge-in and turns --------------------------------------------------------------------------
+
+
+def _barged_in(fact: facts.BargedIn, _seen: _Seen) -> tuple[str, str]:
     took_s = fact.at_s - fact.overlap_at_s
     decided = f"{_ms(took_s)} after the onset ({fact.decided_by})" if took_s else "by the onset"
     return "barge-in", f"the agent is stopped {decided}; {fact.heard_s:.2f} s of it were heard"
 
 
-def _turn_ended(fact: facts.TurnEnded) -> tuple[str, str]:
+def _turn_ended(fact: facts.TurnEnded, _seen: _Seen) -> tuple[str, str]:
     turn, overlap = fact.turn, fact.turn.overlap
     figures = {"pause": turn.reply_s}
     if overlap is not None:
@@ -89,41 +213,45 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms"
 
 
-def _message(fact: facts.MessageDone) -> tuple[str, str]:
-    return "message", f"{fact.fate.value}{f': {fact.detail}' if fact.detail else ''}"
+def _when(span: tuple[float, float | None] | None) -> str:
+    """Return when something was spoken, as the beginning of its line."""
+    if span is None:
+        return ""
+    began_at_s, ended_at_s = span
+    until = "" if ended_at_s is None else f"–{ended_at_s:.2f}"
+    return f"[{began_at_s:.2f}{until}] "
 
 
-def _began(fact: facts.CallBegan) -> tuple[str, str]:
-    return "call", f"picked up after {fact.ringing_s:.2f} s: {fact.caller} and {fact.callee} ({fact.call_id})"
-
-
-_LINES: Mapping[type, Callable[[Any], tuple[str, str]]] = {
-    facts.Dialling: lambda fact: ("call", f"dialling {fact.callee} ({fact.call_id})"),
-    facts.Ringing: lambda _fact: ("call", "it rings"),
-    facts.Answered: lambda _fact: ("call", "answered"),
-    facts.SessionParked: lambda fact: ("session", f"parked: opened and configured in {fact.open_s * 1000:.0f} ms"),
-    facts.MachineHeard: lambda fact: ("call", f"the carrier heard: {fact.answered_by}"),
-    facts.MessageDone: _message,
-    facts.ProtectionEnded: lambda _fact: ("message", "its protection is over: the caller is heard again"),
+_Tell = Callable[[Any, _Seen], tuple[str, str] | None]
+_LINES: Mapping[type, _Tell] = {
+    facts.Dialling: lambda fact, _: ("call", f"dialling {fact.callee} ({fact.call_id})"),
+    facts.Ringing: lambda _fact, _: ("call", "it rings"),
+    facts.Answered: lambda _fact, _: ("call", "answered"),
+    facts.SessionParked: lambda fact, _: ("session", f"parked: opened and configured in {fact.open_s * 1000:.0f} ms"),
+    facts.MachineHeard: lambda fact, _: ("call", f"the carrier heard: {fact.answered_by}"),
     facts.CallBegan: _began,
     facts.SessionReady: _session,
-    facts.CallerStarted: lambda _fact: ("caller", "begins to speak"),
-    facts.CallerTurn: lambda _fact: ("caller", "ends the turn"),
-    facts.TurnsSettled: lambda fact: ("caller", f"gets no answer: {fact.why}"),
-    facts.KeysPressed: lambda fact: ("caller", f"presses {fact.count} {'key' if fact.count == 1 else 'keys'}"),
+    facts.MessageDone: _message,
+    facts.SpokeOverMessage: _spoke_over,
+    facts.ProtectionEnded: _protection_ended,
+    facts.CallerStarted: _caller_started,
+    facts.CallerStopped: _caller_stopped,
+    facts.CallerTurn: _caller_turn,
+    facts.TurnsSettled: lambda fact, _: ("caller", f"gets no answer: {fact.why}"),
+    facts.KeysPressed: _keys,
     facts.CallerSaid: _caller_said,
     facts.AgentAudible: _audible,
     facts.AgentSaid: _agent_said,
     facts.MarkReturned: _mark,
-    facts.IdlePrompted: lambda fact: ("agent", f"is asked to break the silence (prompt {fact.times})"),
-    facts.BargeInDoubted: lambda _fact: ("barge-in", "perhaps: the caller speaks over the agent"),
-    facts.BargeInDeclined: lambda fact: ("barge-in", f"no: the agent talks on ({fact.why})"),
+    facts.IdlePrompted: lambda fact, _: ("agent", f"is asked to break the silence (prompt {fact.times})"),
+    facts.BargeInDoubted: lambda _fact, _: ("barge-in", "perhaps: the caller speaks over the agent"),
+    facts.BargeInDeclined: lambda fact, _: ("barge-in", f"no: the agent talks on ({fact.why})"),
     facts.BargedIn: _barged_in,
-    facts.ClearWritten: lambda fact: (
+    facts.ClearWritten: lambda fact, _: (
         "barge-in",
         f"clear on the carrier's wire {fact.delay_s * 1000:.2f} ms after the decision",
     ),
     facts.TurnEnded: _turn_ended,
-    facts.ProblemSeen: lambda fact: ("problem", f"{fact.code}: {fact.message}"),
-    facts.CallEnded: lambda fact: ("call", f"over: {fact.report.outcome.value.replace('_', ' ')}"),
+    facts.ProblemSeen: lambda fact, _: ("problem", f"{fact.code}: {fact.message}"),
+    facts.CallEnded: lambda fact, _: ("call", f"over: {fact.report.outcome.value.replace('_', ' ')}"),
 }

@@ -2,7 +2,8 @@
 
     0 done    1 the thing failed    2 wrong usage or configuration
 
-Rule: an error is one clear line on stderr; a traceback is a bug.
+Rule: an error is one clear line on stderr; a traceback is a bug.  So is one on
+Ctrl-C, or where the reader of our output leaves first: both end quietly, with exit 1.
 """
 
 from __future__ import annotations
@@ -21,6 +22,20 @@ from voicecore.errors import VoicecoreError, printable
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
+    code = FAILED
+    try:
+        try:
+            code = _run(arguments)
+        finally:  # argparse leaves by SystemExit
+            sys.stdout.flush()
+    except* KeyboardInterrupt:
+        pass
+    except* BrokenPipeError:  # nobody reads what we print any more, as in `voicecore demo | head`
+        _let_go_of_output()
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=options.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
@@ -33,15 +48,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in failure.lines:
             print(f"voicecore: {line}", file=sys.stderr)
         return failure.code
+    except BrokenPipeError:
+        raise
     except (VoicecoreError, OSError) as error:
-        print(f"voicecore: {printable(str(error), 500)}", file=sys.stderr)
+        print(f"voicecore: {printable(_said(error), 500)}", file=sys.stderr)
         return FAILED
-    except KeyboardInterrupt:
-        return FAILED
+
+
+def _said(error: VoicecoreError | OSError) -> str:
+    """Return what an error says; of the system's, its words and the file that they are about."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+
+
+def _let_go_of_output() -> None:
+    """Have Python flush into nothing what it could not print, instead of complaining at its end."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nothing, stream.fileno())
+    os.close(nothing)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="voicecore", description="Telephone calls that an AI answers.")
+    parser = argparse.ArgumentParser(prog="voicecore", description="Telephone calls that an AI answers and places.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     demo_parser = commands.add_parser("demo", help="hold one call between simulated peers: no key, no network")
@@ -63,16 +93,23 @@ def _parser() -> argparse.ArgumentParser:
     call_parser.add_argument("--host", help="instead of server.host")
     call_parser.add_argument("--port", type=int, help="instead of server.port; 0 picks a free one")
     call_parser.add_argument("--public-url", metavar="URL", help="instead of server.public_url")
+    call_parser.add_argument(
+        "--no-url-check", action="store_true", help="call without asking whether the public URL leads to this process"
+    )
     call_parser.add_argument("--json", action="store_true", help="print the report as JSON instead of the call")
     call_parser.set_defaults(run=call.run, log_level=logging.ERROR)  # it shows the call itself
 
     check_parser = commands.add_parser("check", help="say what is wrong with a configuration, and what is out of reach")
     _add_config(check_parser)
-    check_parser.add_argument("--offline", action="store_true", help="look at the configuration only")
+    how_far = check_parser.add_mutually_exclusive_group()
+    how_far.add_argument("--offline", action="store_true", help="connect to nobody")
+    how_far.add_argument(
+        "--live", action="store_true", help="also try the keys: one request to the carrier, one session; nothing billed"
+    )
     check_parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     check_parser.set_defaults(run=check.run, log_level=logging.WARNING)
     return parser
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, metavar="FILE", help="voicecore.toml; the environment alone without it")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="instead of voicecore.toml in this folder")

@@ -1,14 +1,13 @@
 """`voicecore serve`: answers calls until it is told to stop.
 
-The first SIGTERM or SIGINT stops taking calls and waits for those that run; a
-second one, or DRAIN_S, ends them.
+The first SIGTERM, SIGINT or SIGHUP stops taking calls and waits for those that
+run; a second one, or DRAIN_S, ends them.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-import signal
 from collections.abc import AsyncIterator, Mapping
 
 import trio
@@ -16,6 +15,7 @@ import trio
 from voicecore.assembly import Engine, open_engine
 from voicecore.cli.configured import load_settings
 from voicecore.cli.exits import DONE
+from voicecore.cli.signals import stop_signals
 from voicecore.collector import settle_collector
 from voicecore.config import Settings
 
@@ -26,18 +26,31 @@ DRAIN_S = 60.0  #: how long running calls may go on after the first signal
 
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Carry out the command."""
-    trio.run(_serve, load_settings(options, environ))
+    settings, source = load_settings(options, environ)
+    log.info("configuration: %s", source)
+    trio.run(_serve, settings)
     return DONE
 
 
 async def _serve(settings: Settings) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(*stop_signals()) as signals:
         async with open_engine(settings) as engine:
             settle_collector()
             print(f"listening on {engine.url}", flush=True)
-            await anext(signals)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_warn_of_url, engine)
+                await anext(signals)
+                nursery.cancel_scope.cancel()
             log.info("stopping: no new calls; those that run have %.0f s", DRAIN_S)
             await _drain(engine, signals)
+
+
+async def _warn_of_url(engine: Engine) -> None:
+    """Say once where calls would go, if that is not here; a tunnel may still be on its way."""
+    if (problem := await engine.find_url_problem()) is not None:
+        log.warning("%s: calls will not come in until server.public_url leads to %s", problem, engine.url)
+    else:
+        log.info("%s leads here", engine.public_url)
 
 
 async def _drain(engine: Engine, signals: AsyncIterator[int]) -> None:

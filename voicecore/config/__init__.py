@@ -1,6 +1,7 @@
 """Settings of an engine; see loader.py for where they come from, sections.py for what they are."""
 
 from voicecore.config.loader import FILE_NAME, CarrierSettings, ProviderSettings, Settings
+from voicecore.config.reading import load_settings
 from voicecore.config.sections import (
     AgentSettings,
     BargeInSettings,
@@ -29,4 +30,5 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "TwilioSettings",
+    "load_settings",
 ]

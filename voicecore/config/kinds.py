@@ -13,6 +13,7 @@ Level 4.  Used by sections.py and loader.py.
 
 from __future__ import annotations
 
+import html
 import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,7 @@ from voicecore.secrets import Secret
 T = TypeVar("T")
 
 _SHOWN_CHARS = 40
+_PUBLIC_URL_CHARS = 500  #: it stands in TwiML, whose length is bounded; & and quotes count as they are written there
 _SHOWN_BITS = 64  #: larger integers are not written out; Python refuses beyond 4,300 digits
 _ENCRYPTED = frozenset({"https", "wss"})
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]+|[0-9a-fA-F:.]+")
@@ -107,6 +109,18 @@ def _optional(accept: Callable[[object], T]) -> Callable[[object], T | None]:
     return accept_or_none
 
 
+def spoken(limit_chars: int) -> Kind[str | None]:
+    """A text that a carrier is to say, or none; ``limit_chars`` as it is written in XML."""
+
+    def accept(value: object) -> str:
+        text = _text(value)
+        if (chars := len(html.escape(text, quote=False))) > limit_chars:
+            raise ValueError(f"too long to be said: {chars} characters as XML, and {limit_chars} may be")
+        return text
+
+    return Kind(_optional(accept))
+
+
 def _secret(value: object) -> Secret:
     if isinstance(value, Secret):
         return value
@@ -161,6 +175,12 @@ def whole(low: int, high: int) -> Kind[int]:
         return value
 
     return Kind(accept, int)
+
+
+def optional_whole(low: int, high: int) -> Kind[int | None]:
+    """The same, or nothing."""
+    kind = whole(low, high)
+    return Kind(_optional(kind.accept), kind.parse)
 
 
 def number(low: float, high: float) -> Kind[float]:
@@ -229,6 +249,8 @@ def _url(secure: str, plain: str, *others: str) -> Callable[[object], str]:
 def _public_url(value: object) -> str:
     """A URL of the server itself; ws and wss name the same port and become http and https."""
     url = _url("https", "http", "wss", "ws")(value)
+    if len(html.escape(url)) > _PUBLIC_URL_CHARS:
+        raise ValueError(f"must have {_PUBLIC_URL_CHARS} characters at most")
     return "http" + url[2:] if url.startswith("ws") else url
 
 
@@ -237,6 +259,7 @@ OPTIONAL_TEXT = Kind(_optional(_text))
 WORD = Kind(_word)
 OPTIONAL_WORD = Kind(_optional(_word))
 SECRET = Kind(_secret)
+OPTIONAL_SECRET = Kind(_optional(_secret))
 SWITCH = Kind(_switch, _parse_switch)
 PATH = Kind(_optional(_path))
 ACCOUNT_SID = Kind(_matching(_ACCOUNT_SID, "AC and then letters and digits"))

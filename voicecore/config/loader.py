@@ -9,8 +9,7 @@ where the value came from if that was not the file.
 Rule 2: a key that nobody reads is an error, never silence.
 Rule 3: no value that could be a secret, and no URL, is repeated in a message.
 
-Level 4.  Pure: the text and the environment are arguments, so that only the
-command line and embedding programs read a file or ``os.environ``.
+Level 4.  Pure: the text and the environment are arguments; reading.py finds them.
 Used by assembly.py and cli/.  The sections are in sections.py, the kinds of values in kinds.py.
 """
 

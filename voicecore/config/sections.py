@@ -35,6 +35,7 @@ AfterPrompts = Literal["hang_up", "stay"]
 KeypadEnd = Literal["#", "*", "none"]
 
 APOLOGY: str | None = "We are sorry, this call cannot be continued. Please call again later."
+APOLOGY_LIMIT_CHARS = 3000  #: with the longest public URL it fits into the TwiML of a dial: 4,000 characters
 MAX_CALLS_LIMIT = 10_000
 SILENCE_LIMIT_MS = 10_000
 WAIT_LIMIT_MS = 60_000
@@ -58,7 +59,16 @@ class ServerSettings:
     gather_ms: int = attrs.field(default=0, validator=kinds.whole(0, 180))
     """How much caller audio gathers before it goes on; 0: none. 60 takes a quarter off a call's CPU, costs 20 ms."""
 
+    metrics_port: int | None = attrs.field(default=None, validator=kinds.optional_whole(0, 65_535))
+    """Serve /metrics on a port of its own, and not beside the webhooks; None: beside them, closed to strangers."""
+    metrics_host: str | None = attrs.field(default=None, validator=kinds.OPTIONAL_WORD)
+    """Where that port listens; None: 127.0.0.1."""
+    metrics_token: Secret | None = attrs.field(default=None, validator=kinds.OPTIONAL_SECRET)
+    """What readers of /metrics must show: ``Authorization: Bearer …``. None: see docs/operating.md."""
+
     def __attrs_post_init__(self) -> None:
+        if self.metrics_host is not None and self.metrics_port is None:
+            raise ConfigError("server.metrics_host", "has no effect unless server.metrics_port is set")
         if self.record_audio and self.data_dir is None:
             raise ConfigError("server.record_audio", "needs server.data_dir, where recordings are kept")
         if self.public_url is None and not kinds.is_loopback(self.host):
@@ -90,10 +100,24 @@ class AgentSettings:
     """Pause between pick-up and the first message: some lines lose their first moments."""
     prepare_first_message: bool = attrs.field(default=False, validator=kinds.SWITCH)
     """Generate it while the phone rings: at once at pick-up, and paid for where nobody answers."""
+    message_answer_ms: int = attrs.field(default=6000, validator=kinds.whole(1, WAIT_LIMIT_MS))
+    """How long a request for it may go without any answer before it is asked for again."""
+    message_audio_ms: int = attrs.field(default=20_000, validator=kinds.whole(1, WAIT_LIMIT_MS))
+    """How long a response that the model has begun may take to the first audio: a slow model is not a lost one."""
 
     def __attrs_post_init__(self) -> None:
         if self.first_message_file is not None and self.first_message is None:
             raise ConfigError("agent.first_message", "missing; a recorded first message needs its words too")
+        if self.prepare_first_message and (why := self._why_not_prepared()) is not None:
+            raise ConfigError("agent.prepare_first_message", f"has no effect {why}")
+
+    def _why_not_prepared(self) -> str | None:
+        """Return why nothing could be generated while the phone rings."""
+        if self.first_message is None:
+            return "without agent.first_message"
+        if self.first_message_file is not None:
+            return "where agent.first_message_file is played"
+        return 'while agent.speaks_first is "caller"' if self.speaks_first == "caller" else None
 
 
 @attrs.frozen(kw_only=True)
@@ -141,7 +165,7 @@ class TwilioSettings:
     api_base_url: str = attrs.field(default="https://api.twilio.com", validator=kinds.HTTP_URL)
     verify_signatures: bool = attrs.field(default=True, validator=kinds.SWITCH)
     """Off only in writing: without it anybody who finds the port can start calls."""
-    apology: str | None = attrs.field(default=APOLOGY, validator=kinds.OPTIONAL_TEXT)
+    apology: str | None = attrs.field(default=APOLOGY, validator=kinds.spoken(APOLOGY_LIMIT_CHARS))
     """What the carrier says when our side ends a call because it cannot go on; "" for nothing."""
 
 

@@ -14,7 +14,7 @@ it, for a moment at most: silence first, then the history.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Literal
 
@@ -44,6 +44,7 @@ from voicecore.facts import AudioPath, EndCause, Fact, ProblemSeen, SessionReady
 from voicecore.ports import Leg, Session
 from voicecore.turns.conversation import Conversation
 from voicecore.turns.first_message import Message
+from voicecore.turns.flood import FloodMeter
 from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.world import World
 
@@ -101,6 +102,8 @@ class Call:
         self.ending: Ending | None = None
         self.session: OpenedSession | None = None
         self.session_attempts = 0
+        self.flood = FloodMeter(self.leg_format, self.began_at, settings.flood)
+        self._floods_told = 0
         self.caller_received_bytes = 0
         self.caller_forwarded_bytes = 0
         self._world = world
@@ -113,6 +116,7 @@ class Call:
         self._clear_by: float | None = None
         self._generation = 0  # the newest whose clear is on the wire
         self._end_due: tuple[float, EndCause] = (self.began_at + settings.max_call_s, EndCause.TIME_LIMIT)
+        self._called_over: EndCause | None = None
 
     def begin(self, machine_message: Message | None = None) -> None:
         """The media are here: the first message is due, or one for the machine that answered."""
@@ -172,9 +176,18 @@ class Call:
     # --- the session ------------------------------------------------------
 
     def session_opened(
-        self, session: Session, open_s: float, source: Literal["adopted", "cold"] = "cold", *, asked: bool = False
+        self,
+        session: Session,
+        open_s: float,
+        source: Literal["adopted", "cold"] = "cold",
+        *,
+        asked: bool = False,
+        unasked: Collection[str] = (),
     ) -> None:
-        """The session is ready: choose the audio path, greet; ``asked``: the greeting was asked for before pick-up."""
+        """The session is ready: choose the audio path, greet.
+
+        ``asked``: the greeting was asked for before pick-up; ``unasked``: responses that were not.
+        """
         now = self._world.now()
         self._to_session = converter(self.leg_format, session.caller_format)
         self._from_session = converter(session.agent_format, self.leg_format)
@@ -187,6 +200,7 @@ class Call:
         self.session = OpenedSession(session.session_id, open_s, now - self.began_at, source, path)
         self.tell(SessionReady(now - self.began_at, session.session_id, open_s, path, source))
         lockout = (self.lockout, session.lock)
+        self.conversation.speech.responses.disown(unasked)
         self._carry(self.conversation.session_ready(session.capabilities, now, lockout=lockout, asked=asked))
         self._wake()
 
@@ -245,7 +259,11 @@ class Call:
         self._wake()
 
     def end_soon(self, cause: EndCause) -> None:
-        """The carrier says that the call is over; the stream's own stop may still come within its bound."""
+        """The carrier says that the call is over; the stream's own stop may still come within its bound.
+
+        What ends the call meanwhile, a stream that breaks off or a session, is a consequence: the cause is this one.
+        """
+        self._called_over = self._called_over or cause
         moment = self._world.now() + self.settings.stop_wait_s
         if moment < self._end_due[0]:
             self._end_due = (moment, cause)
@@ -255,6 +273,8 @@ class Call:
         """End the call; the first cause stands."""
         if self.ending is not None:
             return
+        if self._called_over is not None and cause is not EndCause.FAILED:
+            cause, detail = self._called_over, ""
         now = self._world.now()
         self.ending = Ending(cause, detail, now)
         self._carry(self.conversation.end(now))
@@ -271,6 +291,11 @@ class Call:
         if not audio:
             return
         self.caller_received_bytes += len(audio)
+        if (admitted := self.flood.admit(len(audio), now)) < len(audio):
+            audio = audio[len(audio) - admitted :]
+            self._bear_flood()
+            if not audio:
+                return
         if self.conversation.is_opening:
             self._carry(self.conversation.caller_audio(audio, now))
             self._wake()
@@ -278,6 +303,14 @@ class Call:
             self.outbox.put_audio(audio)
         if self._recording is not None:
             self._recording.caller(audio, now)
+
+    def _bear_flood(self) -> None:
+        """Caller audio had to be dropped: say so when that begins, and end the call when it lasts."""
+        if self.flood.floods > self._floods_told:
+            self._floods_told = self.flood.floods
+            self.report_problem("caller_flood", "the caller's audio comes faster than it can have been spoken")
+        if self.flood.is_too_long:
+            self.end(EndCause.LEG_MISBEHAVED, f"more audio than time for {self.flood.settings.limit_s:.0f} s")
 
     def _carry(self, orders: Sequence[Order]) -> None:
         if self._clear_by is None and self.conversation.generation != self._generation:

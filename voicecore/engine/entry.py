@@ -61,6 +61,10 @@ class CallEntry:
     call: Call | None = None
     ending: Ending | None = None
     status: StatusReport | None = None
+    status_at: float | None = None
+    """When the last status that was news came."""
+    was_hung_up: bool = False
+    """The carrier has confirmed that it ended the call because we asked."""
     answered_by: AnsweredBy | None = None
     answered_by_word: str | None = None
     parked: ParkedSession | None = None
@@ -82,6 +86,16 @@ class CallEntry:
     def carrier_call_id(self) -> str | None:
         """The carrier's id of the call; None before it gave one."""
         return self.carrier_call_ids[0] if self.carrier_call_ids else None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is a cause of its end already."""
+        return self.ending is not None or (self.call is not None and self.call.ending is not None)
+
+    @property
+    def is_over_at_carrier(self) -> bool:
+        """Whether the carrier has said that the call is over, by a status or when it was asked to end it."""
+        return self.was_hung_up or (self.status is not None and self.status.status.is_terminal)
 
     def bring(self, leg: Leg) -> None:
         """The media are here."""

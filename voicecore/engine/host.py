@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
 import trio
 
+from voicecore.audio.formats import PCMU_8K
 from voicecore.audio.recording import Recording
 from voicecore.engine.agent import Agent
 from voicecore.engine.book import CallBook
@@ -50,16 +51,19 @@ from voicecore.facts import (
 from voicecore.facts import Ringing as RingingFact
 from voicecore.nurseries import open_service_nursery
 from voicecore.ports import (
+    CallControl,
     CallStore,
     Dialler,
     DialOrder,
     Leg,
     MachineReport,
     MediaPass,
+    NotTaken,
     Provider,
     RingingCall,
     StatusReport,
 )
+from voicecore.statuses import CarrierStatus
 from voicecore.world import World
 
 log = logging.getLogger("voicecore.engine")
@@ -79,6 +83,8 @@ class HostParts:
 
     provider: Provider
     agent: Agent
+    control: CallControl | None = None
+    """Ends calls at the carrier; None: they end when their media close, and no other way."""
     dialler: Dialler | None = None
     """None: no calls are placed."""
     store: CallStore | None = None
@@ -118,25 +124,28 @@ class Host:
         self._placed: dict[str, PlacedCall] = {}  # by our id; bounded by the book
         self._admission = Admission.OPEN
         self._changed = trio.Event()
+        self._leg_format = PCMU_8K  # of the last leg; the next one is likely to be alike
         self._life = LifeParts(
             world=world,
             provider=parts.provider,
-            dialler=parts.dialler,
+            control=parts.control,
             parked=self._parked,
             settings=settings,
             tell=self._tell,
             record=self._start_recording if parts.records_audio and parts.store is not None else None,
+            expected_format=lambda: self._leg_format,
         )
         self._filing = Filing(self._life, parts.store, lambda: self._admission is not Admission.CLOSING)
 
     # --- Reception -----------------------------------------------------------
 
-    def announce(self, ringing: RingingCall) -> str | None:
+    def announce(self, ringing: RingingCall) -> str | NotTaken:
         """See `voicecore.ports.Reception`."""
-        known = self._book.find(ringing.carrier_call_id)
-        if known is not None:
-            return known.token if known.phase is not CallPhase.OVER else None
         now = self._world.now()
+        if self._book.is_over(ringing.carrier_call_id, now):
+            return NotTaken.OVER
+        if (known := self._book.find(ringing.carrier_call_id)) is not None:
+            return known.token
         entry = self._new_entry(
             direction="inbound",
             caller=ringing.caller,
@@ -146,7 +155,7 @@ class Host:
             carrier_call_ids=[ringing.carrier_call_id],
         )
         if self._admission is not Admission.OPEN or not self._book.enter(entry):
-            return None
+            return NotTaken.BUSY
         entry.placed.set()
         self._nursery.start_soon(self._live, entry)
         return entry.token
@@ -165,18 +174,18 @@ class Host:
 
     def status(self, report: StatusReport) -> None:
         """See `voicecore.ports.Reception`."""
-        entry = self._book.status(report)
+        now = self._world.now()
+        entry = self._book.status(report, now)
         if entry is None:
             return
-        now = self._world.now()
         if not report.status.is_terminal:
             self._progress(entry, entry.ringing.status(report.status, now), now)
         elif entry.call is not None:
             entry.call.end_soon(EndCause.CALLER_HUNG_UP)
         elif entry.options is not None:
-            entry.end(OUTCOMES[report.status], f"the carrier reported {report.word}", now)
+            entry.end(OUTCOMES[report.status], _before_media(report), now)
         else:
-            entry.end(EndCause.CALLER_HUNG_UP, f"the carrier reported {report.word} before any media", now)
+            entry.end(EndCause.CALLER_HUNG_UP, _before_media(report), now)
 
     def machine(self, report: MachineReport) -> None:
         """See `voicecore.ports.Reception`."""
@@ -284,8 +293,34 @@ class Host:
 
     async def wait_idle(self) -> None:
         """Return once no call rings or talks and every record is filed."""
-        while self._book.entries():
+        await self._wait_until_none(lambda _: True)
+
+    async def drain(self) -> None:
+        """Take no more calls; return once every one is over and its record filed.
+
+        Nothing is waited for that may never come: an incoming call without media is ended
+        after ``drain_media_s``, and once no call runs any more, records wait for a carrier's
+        last word for ``drain_status_s`` at most.
+        """
+        self.stop_admitting()
+        with trio.move_on_after(self._settings.drain_media_s):
+            await self._wait_until_none(_awaits_media)
+        for entry in filter(_awaits_media, self._book.entries()):
+            entry.end(EndCause.SHUT_DOWN, "its media had not come when the engine was stopped", self._world.now())
+        await self._wait_until_none(lambda entry: entry.phase is not CallPhase.OVER)
+        with trio.move_on_after(self._settings.drain_status_s):
+            await self.wait_idle()
+        for entry in self._book.entries():
+            entry.final_status.set()
+        await self.wait_idle()
+
+    async def _wait_until_none(self, fits: Callable[[CallEntry], bool]) -> None:
+        while any(map(fits, self._book.entries())):
             await self._changed.wait()
+
+    def _tell_change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
 
     # --- the media ----------------------------------------------------------------
 
@@ -295,20 +330,24 @@ class Host:
             return carrier_call_id in entry.carrier_call_ids
         return self._book.alias(entry, carrier_call_id)
 
-    async def hold(self, entry: CallEntry, leg: Leg) -> None:
-        """Give the call its media; return once nothing uses them any more."""
+    async def hold(self, entry: CallEntry, leg: Leg) -> bool:
+        """Give the call its media; return once nothing uses them any more: whether they kept their protocol."""
         if entry.options is not None and entry.ringing.phase is not RingPhase.ANSWERED:  # the media tell it first
             self._tell(entry, Answered(self._world.now() - entry.announced_at))
+        self._leg_format = leg.started.audio_format
         entry.bring(leg)
+        self._tell_change()
         try:
             await entry.media_over.wait()
         finally:
             entry.end(EndCause.SHUT_DOWN, "", self._world.now())  # nothing, where the call has ended
             with trio.move_on_after(self._settings.closing_s, shield=True):
                 await entry.media_over.wait()
+        return entry.call is None or entry.call.ending is None or entry.call.ending.cause is not EndCause.LEG_MISBEHAVED
 
     def media_never_came(self, entry: CallEntry, detail: str) -> None:
         """The stream ended before it began."""
+        log.warning("call %s: its media never began: %s", entry.call_id, printable(detail))
         entry.end(EndCause.MEDIA_NEVER_CAME, detail, self._world.now())
 
     # --- the end --------------------------------------------------------------------
@@ -340,6 +379,7 @@ class Host:
             await live(entry, self._life)
         finally:
             self._book.over(entry)
+            self._tell_change()
             if self._admission is Admission.CLOSING:  # the host's nursery may be gone: file here, nothing is waited for
                 await self._file(entry)
             else:
@@ -347,13 +387,12 @@ class Host:
 
     async def _file(self, entry: CallEntry) -> None:
         report = await self._filing.file(entry)
-        self._book.remove(entry)
+        self._book.remove(entry, self._world.now())
         self.filed += 1
         self._tell(entry, CallEnded(report.duration_s, report))
         self._placed.pop(entry.call_id, None)
         entry.filed.set()
-        self._changed.set()
-        self._changed = trio.Event()
+        self._tell_change()
 
     def _start_recording(self, entry: CallEntry, call: Call, recording: Recording) -> None:
         self._nursery.start_soon(self._filing.record, entry.call_id, call, recording)
@@ -384,9 +423,22 @@ class Host:
                 log.exception("an observer failed on %s of call %s", type(fact).__name__, entry.call_id)
 
 
+def _awaits_media(entry: CallEntry) -> bool:
+    """Whether an incoming call is announced, and no more."""
+    return entry.options is None and entry.phase is CallPhase.RINGING
+
+
 def _expect_pickup(entry: CallEntry) -> None:
     if entry.parked is not None:
         entry.parked.expect_pickup()
+
+
+def _before_media(report: StatusReport) -> str:
+    """Return what a terminal status before any media says, with the carrier's reason."""
+    lasted = f" after {report.duration_s} s" if report.duration_s else ""
+    reason = f" ({report.failure})" if report.failure is not None else ""
+    nothing_came = ", before any media" if report.status is CarrierStatus.COMPLETED else ""
+    return f"the carrier reported {report.word}{lasted}{reason}{nothing_came}"
 
 
 class _Pass:
@@ -399,8 +451,8 @@ class _Pass:
     def accepts(self, carrier_call_id: str) -> bool:
         return self._host.accepts(self._entry, carrier_call_id)
 
-    async def hold_call(self, leg: Leg) -> None:
-        await self._host.hold(self._entry, leg)
+    async def hold_call(self, leg: Leg) -> bool:
+        return await self._host.hold(self._entry, leg)
 
     def media_never_came(self, detail: str) -> None:
         self._host.media_never_came(self._entry, detail)

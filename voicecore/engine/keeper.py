@@ -11,7 +11,7 @@ Rule 4: whatever becomes of an adoption, nothing of the session is left to the
 call: a cold connect starts on a fresh object.  A bug in the keeper or in the
 proof counts as a dead session, with its traceback in the log.
 
-Used by engine/life.py; the decisions are in parking.py.
+Used by engine/life.py; the decisions are in parking.py, and what is kept of a session's talk in early.py.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from voicecore.audio.formats import AudioFormat
+from voicecore.engine.early import EarlyTalk
 from voicecore.engine.parking import ParkingLot, ParkingSettings, Stage, Ticket
 from voicecore.errors import ProviderError, SessionLost, printable
 from voicecore.events import (
@@ -52,11 +53,13 @@ class NotAdopted(Exception):
 class Lease:
     """A parked session in the hands of its call; implements `voicecore.ports.Session`."""
 
-    def __init__(self, session: Session, early: Sequence[SessionEvent], *, asked: bool) -> None:
+    def __init__(self, session: Session, early: EarlyTalk, *, asked: bool) -> None:
         self.asked = asked
         """Whether the first message was asked for while the phone rang."""
+        self.unasked = early.unasked
+        """Responses that it began by itself before pick-up, and was told to stop."""
         self._session = session
-        self._early = list(early)  # what came before pick-up; bounded by the keeper
+        self._early = early.events()  # what came before pick-up; bounded by the keeper
 
     @property
     def session_id(self) -> str:
@@ -124,7 +127,7 @@ class ParkedSession:
         self._brief = brief
         self._first = first
         self._session: Session | None = None
-        self._early: list[SessionEvent] = []
+        self._early = EarlyTalk(first.request_id if first is not None else None)
         self._scope = trio.CancelScope(deadline=ticket.deadline)  # around everything that the keeper does
         self._resting = trio.CancelScope()  # around its waiting for something to read; ends when a probe is due
         self._reading = trio.CancelScope()  # around its reading: cancelled to make it let go
@@ -174,7 +177,9 @@ class ParkedSession:
         self._resting.deadline = self._world.now() + every_s
         while True:
             with self._resting:
-                self._take(await session.receive())
+                for order in self._take(await session.receive()):
+                    if not session.send_nowait(order):
+                        await session.send(order)
             if self._world.now() >= self._resting.deadline:
                 with trio.CancelScope(shield=True):  # bounded in itself; an adoption waits for it: it wants the same
                     await self.prove_alive(session, self._settings.fresh_s)
@@ -182,18 +187,21 @@ class ParkedSession:
             else:
                 self._resting = trio.CancelScope(deadline=self._resting.deadline)
 
-    def _take(self, events: Sequence[SessionEvent]) -> None:
-        """Keep what a session says before pick-up; it belongs to the call."""
+    def _take(self, events: Sequence[SessionEvent]) -> list[SessionOrder]:
+        """Keep what a session was asked to say before pick-up; it belongs to the call. Return what stops the rest."""
+        orders: list[SessionOrder] = []
         for event in events:
             if isinstance(event, SessionProblem) and event.severity is Severity.FATAL:
                 raise SessionLost(f"the provider ended the session: {event.code}")
-            if isinstance(event, AgentAudio) and self._session is not None:
+            kept, more = self._early.take(event)
+            orders += more
+            if kept and isinstance(event, AgentAudio) and self._session is not None:
                 self.ticket.prepared_s += self._session.agent_format.seconds_in(len(event.audio))
             if isinstance(event, ResponseEnded) and event.usage is not None:
                 self.ticket.usage += event.usage
-        self._early += events
-        if self.ticket.prepared_s > self._settings.prepared_limit_s or len(self._early) > _EVENTS_LIMIT:
+        if self.ticket.prepared_s > self._settings.prepared_limit_s or self._early.taken > _EVENTS_LIMIT:
             raise SessionLost("it said more before pick-up than there is room for")
+        return orders
 
     async def prove_alive(self, session: Session, fresh_s: float) -> None:
         """Return once the session is known to live; raises SessionLost where that takes longer than ``proof_s``."""
@@ -332,3 +340,28 @@ class ParkedSessions:
             await parked.keep()
         finally:
             del self._kept[parked.ticket]
+            _say_if_wasted(parked)
+
+
+def _say_if_wasted(parked: ParkedSession) -> None:
+    """Log what a session that no call used has cost, and why it was not used."""
+    ticket = parked.ticket
+    told = ticket.told()
+    if told is None or not told.wasted:
+        return
+    level = logging.WARNING if told.fate is ParkingFate.DIED else logging.INFO
+    if parked.opened_after_s is None:
+        if told.fate is ParkingFate.DIED:
+            log.log(level, "call %s: no session could be parked: %s", ticket.call_id, told.detail)
+        return
+    tokens = ticket.usage
+    log.log(
+        level,
+        "call %s: a parked session was not used: %s (%s); open for %.1f s, %.1f s of speech prepared, %d tokens billed",
+        ticket.call_id,
+        told.fate.value,
+        told.detail,
+        told.parked_s - parked.opened_after_s,
+        told.prepared_s,
+        tokens.text_in + tokens.audio_in + tokens.text_out + tokens.audio_out,
+    )

@@ -9,8 +9,9 @@
 
 Rule 1: whatever happens, a call ends with one cause, its media are released and
 nothing that was opened for it stays.
-Rule 2: one call's failure never reaches another: the boundary in `live` is the
-one wide catch around a call; the cause is reported once, with its traceback.
+Rule 2: one call's failure never reaches another: the boundaries in `live` and
+`place` are the wide catches around a call; the cause is reported once, with its
+traceback.
 Rule 3: a request to the carrier is not broken off half-way: a phone that may
 ring is known, or is hung up, even when nobody wants the call any more.
 
@@ -30,24 +31,28 @@ from voicecore.audio.recording import Recording
 from voicecore.engine.call import Call
 from voicecore.engine.entry import CallEntry, CallPhase
 from voicecore.engine.keeper import ParkedSession, ParkedSessions
+from voicecore.engine.parting import PARTINGS, Parting
 from voicecore.engine.ringing import RingPhase
 from voicecore.engine.run import SessionSource, run_call
 from voicecore.engine.settings import HostSettings, OnMachine
-from voicecore.errors import CarrierError, CarrierRefused, CarrierUnavailable, first_cause, printable
+from voicecore.errors import (
+    CarrierError,
+    CarrierRefused,
+    CarrierUnavailable,
+    LocalProtocolError,
+    first_cause,
+    printable,
+)
 from voicecore.events import RequestResponse
 from voicecore.facts import CallBegan, EndCause, Fact, ParkingFate, ProblemSeen, SessionParked
-from voicecore.ports import Brief, Dialler, DialOrder, Leg, Provider
-from voicecore.turns.first_message import Message
+from voicecore.ports import Brief, CallControl, Dialler, DialOrder, Leg, Provider
+from voicecore.turns.first_message import Message, SpeaksFirst
 from voicecore.turns.opening import prepared_request
 from voicecore.world import World
 
 log = logging.getLogger("voicecore.engine")
 
-_EXPECTED_FORMAT = PCMU_8K  #: of a leg that has not begun; one that announces another format gets a cold session
 _PARKED_AFTER_S = 1.0  #: a parked session outlives the last moment of ringing by this
-_POLITE = frozenset({EndCause.HUNG_UP, EndCause.MESSAGE_LEFT, EndCause.MACHINE_ANSWERED, EndCause.TIME_LIMIT})
-"""Endings by our side behind which the carrier's apology has no place: the carrier is told before the media close."""
-
 
 Alias = Callable[[CallEntry, str], object]
 """Learn a carrier's id of a call."""
@@ -59,12 +64,15 @@ class LifeParts:
 
     world: World
     provider: Provider
-    dialler: Dialler | None
+    control: CallControl | None
+    """None: calls end when their media close, and no other way."""
     parked: ParkedSessions
     settings: HostSettings
     tell: Callable[[CallEntry, Fact], None]
     record: Callable[[CallEntry, Call, Recording], None] | None
     """Start writing a call's recording; None: it is not recorded."""
+    expected_format: Callable[[], AudioFormat] = lambda: PCMU_8K
+    """Of a leg that has not begun; one that announces another gets a cold session."""
 
 
 async def live(entry: CallEntry, parts: LifeParts) -> None:
@@ -96,9 +104,14 @@ async def place(entry: CallEntry, dialler: Dialler, order: DialOrder, parts: Lif
         entry.end(EndCause.DIAL_REFUSED, printable(str(refused)), parts.world.now())
     except CarrierUnavailable as unavailable:
         entry.end(EndCause.DIAL_UNAVAILABLE, printable(str(unavailable)), parts.world.now())
+    except LocalProtocolError as impossible:
+        entry.end(EndCause.DIAL_FAILED, printable(str(impossible)), parts.world.now())
     except CarrierError as uncertain:
         entry.ringing.reach(RingPhase.UNCERTAIN, parts.world.now())
         parts.tell(entry, ProblemSeen(parts.world.now() - entry.announced_at, "dial_uncertain", str(uncertain)))
+    except Exception as failure:
+        log.exception("call %s could not be placed", entry.call_id)
+        entry.end(EndCause.FAILED, type(first_cause(failure)).__name__, parts.world.now())
     finally:
         entry.placed.set()
         entry.wake()
@@ -140,15 +153,15 @@ async def _keep_parked(entry: CallEntry, parts: LifeParts) -> None:
 
 def _park(entry: CallEntry, parts: LifeParts) -> ParkedSession | None:
     until = entry.ringing.deadline + _PARKED_AFTER_S
-    brief = _brief(entry, _EXPECTED_FORMAT)
+    brief = _brief(entry, parts.expected_format())
     return parts.parked.park(entry.call_id, parts.provider, brief, until=until, first=_prepared(entry))
 
 
 def _prepared(entry: CallEntry) -> RequestResponse | None:
     """Return the request for a first message that is to be generated while the phone rings."""
-    agent = entry.agent
+    agent, policy = entry.agent, entry.agent.policy_for(entry.direction)
     spoken = agent.first_message is not None and agent.first_message_audio is None
-    if not spoken or not agent.policy_for(entry.direction).prepared:
+    if not spoken or not policy.prepared or policy.speaks_first is SpeaksFirst.CALLER:
         return None
     return prepared_request(Message(agent.first_message or ""))
 
@@ -208,20 +221,27 @@ async def _release_parked(entry: CallEntry, parts: LifeParts) -> None:
 
 
 async def _release_media(entry: CallEntry, parts: LifeParts) -> None:
-    """Let go of the media stream; where we end a live call on purpose, the carrier is told first."""
-    ending = entry.call.ending if entry.call is not None else None
-    if entry.phase is CallPhase.LIVE and ending is not None and ending.cause in _POLITE:
-        with trio.move_on_after(parts.settings.hang_up_s, shield=True):
-            await hang_up(entry, parts)
+    """Let go of the media stream; where the carrier is to end the call, it is told first."""
+    ending = entry.call.ending if entry.call is not None else entry.ending
+    if entry.phase is CallPhase.LIVE and ending is not None and PARTINGS[ending.cause] is Parting.HANG_UP:
+        with trio.move_on_after(parts.settings.hang_up_s, shield=True) as bound:
+            await _end_at_carrier(entry, parts)
+        if bound.cancelled_caught:
+            log.warning("call %s could not be hung up: the carrier did not answer in time", entry.call_id)
     entry.media_over.set()
 
 
 async def hang_up(entry: CallEntry, parts: LifeParts) -> None:
-    """Have the carrier end the call, where it has not said that it is over. Never raises what the carrier does."""
-    over = entry.status is not None and entry.status.status.is_terminal
-    if parts.dialler is None or entry.options is None or entry.carrier_call_id is None or over:
+    """Have the carrier end a call that we placed, where it is not over there. Never raises what the carrier does."""
+    if entry.options is not None:
+        await _end_at_carrier(entry, parts)
+
+
+async def _end_at_carrier(entry: CallEntry, parts: LifeParts) -> None:
+    if parts.control is None or entry.carrier_call_id is None or entry.is_over_at_carrier:
         return
     try:
-        await parts.dialler.hang_up(entry.carrier_call_id)
+        await parts.control.hang_up(entry.carrier_call_id)
+        entry.was_hung_up = True
     except CarrierError as failure:
         log.warning("call %s could not be hung up: %s", entry.call_id, printable(str(failure)))

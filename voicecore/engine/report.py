@@ -13,14 +13,14 @@ from collections import Counter
 from voicecore.engine.call import Call, Ending
 from voicecore.engine.entry import CallEntry
 from voicecore.events import TokenUsage
-from voicecore.facts import CallReport, MediaCounts, MessageReport, Pickup
+from voicecore.facts import CallReport, EndCause, MediaCounts, MessageReport, Pickup
 from voicecore.turns.latencies import latencies
 from voicecore.turns.opening import Purpose
 
 
 def call_report(entry: CallEntry, ending: Ending) -> CallReport:
     """Return what the call came to; ``ending`` is the call's own, or the entry's where no call ran."""
-    call = entry.call
+    call, ending = entry.call, _settled(entry, ending)
     conversation = call.conversation if call else None
     turns = conversation.log.turns() if conversation else ()
     return CallReport(
@@ -36,6 +36,7 @@ def call_report(entry: CallEntry, ending: Ending) -> CallReport:
         outcome_detail=ending.detail,
         carrier_status=entry.status.word if entry.status and entry.status.status.is_terminal else None,
         carrier_duration_s=entry.status.duration_s if entry.status else None,
+        carrier_failure=entry.status.failure if entry.status else None,
         session_id=call.session.session_id if call and call.session else None,
         session_open_s=call.session.open_s if call and call.session else None,
         session_attempts=call.session_attempts if call else 0,
@@ -57,6 +58,18 @@ def call_report(entry: CallEntry, ending: Ending) -> CallReport:
     )
 
 
+def _settled(entry: CallEntry, ending: Ending) -> Ending:
+    """Return the end as the carrier's last word has it: a stream that broke off as the caller hung up was not lost.
+
+    Where a stream is lost and the call is not, the carrier first says its apology: its last word comes later.
+    """
+    call, status = entry.call, entry.status
+    if call is None or ending.cause is not EndCause.LEG_LOST or status is None or not status.status.is_terminal:
+        return ending
+    is_hang_up = entry.status_at is not None and entry.status_at <= ending.at + call.settings.stop_wait_s
+    return Ending(EndCause.CALLER_HUNG_UP, "", ending.at) if is_hang_up else ending
+
+
 def _pickup(call: Call | None) -> Pickup | None:
     if call is None or call.session is None:
         return None
@@ -70,7 +83,7 @@ def _message(call: Call | None, purpose: Purpose) -> MessageReport | None:
 
 def _media_counts(call: Call) -> MediaCounts:
     conversation, played = call.conversation, call.conversation.speech.playout.counts
-    caller_dropped = Counter(session_slow=call.outbox.dropped_bytes)
+    caller_dropped = Counter(session_slow=call.outbox.dropped_bytes, flood=call.flood.dropped_bytes)
     for opening in conversation.openings:
         caller_dropped += opening.gate.dropped_bytes
     caller_dropped["call_over"] = call.caller_received_bytes - call.caller_forwarded_bytes - caller_dropped.total()

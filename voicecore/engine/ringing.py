@@ -45,7 +45,7 @@ OUTCOMES: Mapping[CarrierStatus, EndCause] = {
     CarrierStatus.BUSY: EndCause.BUSY,
     CarrierStatus.CANCELED: EndCause.CANCELED,
     CarrierStatus.FAILED: EndCause.DIAL_FAILED,
-    CarrierStatus.COMPLETED: EndCause.CALLER_HUNG_UP,
+    CarrierStatus.COMPLETED: EndCause.MEDIA_NEVER_CAME,  # answered, and no stream reached us
     CarrierStatus.UNKNOWN: EndCause.DIAL_FAILED,
 }
 """What a terminal status before any media means for a call that we placed."""

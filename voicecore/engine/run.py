@@ -107,7 +107,8 @@ async def _talk_adopted(call: Call, parked: ParkedSession, fingerprint: str) -> 
     """Adopt the parked session and talk; False where it could not be adopted."""
     try:
         async with parked.adopt(fingerprint) as lease:
-            call.session_opened(lease, parked.opened_after_s or 0.0, "adopted", asked=lease.asked)
+            open_s = parked.opened_after_s or 0.0
+            call.session_opened(lease, open_s, "adopted", asked=lease.asked, unasked=lease.unasked)
             await _talk(call, lease)
     except NotAdopted as reason:
         call.report_problem("not_adopted", str(reason))

@@ -18,6 +18,7 @@ from voicecore.errors import ConfigError
 from voicecore.events import LegStarted
 from voicecore.ports import MachineDetection
 from voicecore.turns.caller_turns import CallerTurnSettings
+from voicecore.turns.flood import FloodSettings
 from voicecore.turns.playout import Echoes, PlayoutSettings
 from voicecore.turns.protection import ProtectionSettings
 from voicecore.turns.responses import ResponseSettings
@@ -87,7 +88,9 @@ class CallSettings:
     it, on average; so are the carrier's marks.  docs/benchmarks.md has both.
     """
     stop_wait_s: float = attrs.field(default=2.0, validator=ge(0))
-    """After the carrier's terminal status: how long the stream's own stop may still take."""
+    """After the carrier's terminal status, how long the stream's own stop may still take; and after a stream that
+    broke off without one, within how long that status makes it a hang-up."""
+    flood: FloodSettings = attrs.field(factory=FloodSettings)
     turns: CallerTurnSettings = attrs.field(factory=CallerTurnSettings)
     playout: PlayoutSettings = attrs.field(factory=PlayoutSettings)
     responses: ResponseSettings = attrs.field(factory=ResponseSettings)
@@ -115,13 +118,21 @@ class HostSettings:
 
     max_calls: int = attrs.field(default=200, validator=ge(1))
     """Calls ringing or talking at once; beyond it a caller gets a busy answer."""
-    token_s: float = attrs.field(default=120.0, validator=gt(0))
-    """How long an incoming call's media token is good; a call whose stream has not come by then is over."""
+    token_s: float = attrs.field(default=15.0, validator=gt(0))
+    """How long an incoming call's media token is good; a call whose stream has not come by then is over.
+
+    A carrier opens the stream as soon as it has our answer, a second or two later, and a session that is paid for
+    waits meanwhile: as long as for the stream of a call that we placed."""
     status_wait_s: float = attrs.field(default=10.0, validator=ge(0))
     """How long the record waits for the carrier's terminal status after the stream ended."""
     closing_s: float = attrs.field(default=5.0, validator=gt(0))
     """How long records may take to be written when the host closes."""
-    hang_up_s: float = attrs.field(default=1.0, validator=gt(0))
-    """How long the end of a live call waits for the carrier to be told; then its media are closed."""
+    drain_media_s: float = attrs.field(default=3.0, validator=ge(0))
+    """When the engine is stopped: how long incoming calls whose stream has not come are waited for."""
+    drain_status_s: float = attrs.field(default=0.5, validator=ge(0))
+    """When the engine is stopped and no call runs: how long records wait for the carrier's terminal status."""
+    hang_up_s: float = attrs.field(default=3.0, validator=gt(0))
+    """How long the end of a live call waits for the carrier to be told: time for a new connection, and for another
+    try. Then its media are closed, and the caller hears the carrier's apology."""
     call: CallSettings = attrs.field(factory=CallSettings)
     parking: ParkingSettings = attrs.field(factory=ParkingSettings)

@@ -57,6 +57,7 @@ from voicecore.facts.told import (
     SessionParked,
     SessionReady,
     SilentAtEar,
+    SpokeOverMessage,
     TurnEnded,
     TurnsSettled,
 )
@@ -111,6 +112,7 @@ __all__ = [
     "SilentAtEar",
     "Speaker",
     "SpeechEvidence",
+    "SpokeOverMessage",
     "TraceLine",
     "TranscriptLine",
     "TurnEnd",

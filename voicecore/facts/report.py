@@ -17,6 +17,7 @@ import attrs
 
 from voicecore.events import TokenUsage
 from voicecore.facts.decisions import Decision
+from voicecore.statuses import CarrierFailure
 
 
 class EndCause(enum.Enum):
@@ -325,6 +326,8 @@ class CallReport:
     carrier_status: str | None
     """The carrier's terminal status word; None when it never came."""
     carrier_duration_s: int | None
+    carrier_failure: CarrierFailure | None = None
+    """Why it failed, where the carrier gave a reason."""
     session_id: str | None
     session_open_s: float | None
     session_attempts: int

@@ -69,8 +69,17 @@ class MessageDone:
 
 
 @attrs.frozen
+class SpokeOverMessage:
+    """The caller began to speak while a message is protected, as the engine's own ear hears it."""
+
+    at_s: float
+    kept: bool
+    """Whether the session gets it, now or afterwards; False: it is dropped."""
+
+
+@attrs.frozen
 class ProtectionEnded:
-    """Caller speech counts again."""
+    """Caller speech counts again; what was kept of it goes to the session now."""
 
     at_s: float
 
@@ -301,6 +310,7 @@ Fact = (
     | SessionParked
     | MachineHeard
     | MessageDone
+    | SpokeOverMessage
     | ProtectionEnded
     | CallBegan
     | SessionReady

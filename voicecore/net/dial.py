@@ -63,7 +63,7 @@ async def dial(
 async def _connect(network: Network, target: WebSocketUrl, limits: DialLimits) -> ByteWire:
     with trio.move_on_after(limits.connect_s):
         return await network.open_stream(target.host, target.port, tls=target.tls)
-    raise HandshakeTimeout(f"could not be reached within {limits.connect_s} s", peer=target.origin)
+    raise HandshakeTimeout(f"no connection within {limits.connect_s:g} s", peer=target.origin)
 
 
 async def _upgrade(
@@ -71,4 +71,4 @@ async def _upgrade(
 ) -> bytes:
     with trio.move_on_after(limits.open_s):
         return await ask_for_websocket(wire, target, fields)
-    raise HandshakeTimeout(f"did not answer the upgrade within {limits.open_s} s", peer=target.origin)
+    raise HandshakeTimeout(f"did not answer the upgrade within {limits.open_s:g} s", peer=target.origin)

@@ -8,6 +8,8 @@ Rule 2: a server that closes first also ends the connection first, in time: it
 knows then that its close was answered (RFC 6455, section 7.1.1).
 Rule 3: a proof of life is a pong, or something that was heard since the moment
 that is asked for; what lay unread is as old as it may be.
+Rule 4: a binary message is read as text, because some gateways relay a provider's
+JSON that way; bytes that are not UTF-8 still end the connection, with 1007.
 
 Made by net/dial.py; what it shares with accepted ones is in net/framed.py.
 """
@@ -47,7 +49,8 @@ class DialledSocket(FramedSocket):
     """The client's end of one connection; implements `voicecore.net.websocket.DialledWebSocket`."""
 
     def __init__(self, wire: ByteWire, peer: str, limits: DialLimits, unread: bytes = b"") -> None:
-        super().__init__(wire, peer, limits, FrameParser(limits.max_message_bytes, masked=False), unread)
+        parser = FrameParser(limits.max_message_bytes, masked=False, binary_is_text=True)
+        super().__init__(wire, peer, limits, parser, unread)
         self._room = limits
         self._keys = MaskKeys()
 

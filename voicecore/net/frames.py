@@ -94,13 +94,18 @@ class _Fault(Exception):
 
 
 class FrameParser:
-    """Parses one peer's stream; ``masked`` says that the peer is the client."""
+    """Parses one peer's stream.
 
-    def __init__(self, max_message_bytes: int, *, masked: bool = True) -> None:
+    ``masked`` says that the peer is the client; ``binary_is_text`` that a binary
+    message is read as the text that its bytes are: gateways relay text so.
+    """
+
+    def __init__(self, max_message_bytes: int, *, masked: bool = True, binary_is_text: bool = False) -> None:
         self.frames = 0
         """Frames parsed so far, pieces of messages included."""
         self._max_message_bytes = max_message_bytes
         self._mask_bit = _MASKED if masked else 0
+        self._binary_is_text = binary_is_text
         self._buffer = bytearray()  # of a frame that has not come whole
         self._begun: bytearray | None = None  # what came of a text message in pieces
         self._is_over = False
@@ -200,7 +205,7 @@ class FrameParser:
             self._take_piece(first, payload, events)
 
     def _take_piece(self, first: int, payload: bytes | bytearray, events: list[FrameEvent]) -> None:
-        if first & 0x0F == _BINARY:
+        if first & 0x0F == _BINARY and not self._binary_is_text:
             raise _Fault(1003, "a binary message; text is spoken here")
         if (first & 0x0F == _CONTINUATION) == (self._begun is None):
             raise _Fault(1002, "a piece of a message that was not begun, or a new one within it")

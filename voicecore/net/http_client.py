@@ -85,10 +85,16 @@ class HttpClient:
             NotConnected: No connection could be made; nothing was sent.
             ConnectionLost: No answer, not in time, or one that is too large or packed.
         """
-        request = _form_request(url, fields, headers or {}, auth)
+        return await self._within_bounds(_form_request(url, fields, headers or {}, auth))
+
+    async def get(self, url: str, *, auth: tuple[str, str] | None = None) -> HttpAnswer:
+        """Fetch a URL and return the answer, whatever its status. Raises as `post_form` does."""
+        return await self._within_bounds(_request("GET", url, [], b"", auth))
+
+    async def _within_bounds(self, request: httpx.Request) -> HttpAnswer:
         with trio.move_on_after(self._limits.request_s):
             return await self._exchange(request)
-        raise ConnectionLost(f"did not answer within {self._limits.request_s} s", peer=_peer(request))
+        raise ConnectionLost(f"did not answer within {self._limits.request_s:g} s", peer=_peer(request))
 
     async def _exchange(self, request: httpx.Request) -> HttpAnswer:
         url = request.url
@@ -138,13 +144,18 @@ async def open_http_client(network: Network, limits: HttpLimits | None = None) -
 
 
 def _form_request(url: str, fields: Form, headers: Mapping[str, str], auth: tuple[str, str] | None) -> httpx.Request:
-    given = encode_headers(headers.items())
+    pairs = fields.items() if isinstance(fields, Mapping) else fields
+    content = urlencode(list(pairs), doseq=True).encode("ascii")
+    given = [*encode_headers(headers.items()), (b"content-type", b"application/x-www-form-urlencoded")]
+    return _request("POST", url, given, content, auth)
+
+
+def _request(
+    method: str, url: str, headers: Sequence[tuple[bytes, bytes]], content: bytes, auth: tuple[str, str] | None
+) -> httpx.Request:
     ours = [(b"accept-encoding", b"identity"), (b"connection", b"close")]
     try:
-        pairs = fields.items() if isinstance(fields, Mapping) else fields
-        content = urlencode(list(pairs), doseq=True).encode("ascii")
-        ours.append((b"content-type", b"application/x-www-form-urlencoded"))
-        request = httpx.Request("POST", url, content=content, headers=[*given, *ours])
+        request = httpx.Request(method, url, content=content, headers=[*headers, *ours])
     except httpx.InvalidURL:
         raise LocalProtocolError("a URL that cannot be read") from None
     if request.url.scheme not in {"http", "https"} or not request.url.host:
@@ -223,5 +234,5 @@ class _Connection(httpcore.AsyncNetworkStream):
             except ConnectionLost as lost:
                 raise NotConnected(lost.problem, peer=lost.peer) from lost
             if self._stream is None:
-                raise NotConnected(f"could not be reached within {self._limits.connect_s} s", peer=peer)
+                raise NotConnected(f"no connection within {self._limits.connect_s:g} s", peer=peer)
         return self._stream

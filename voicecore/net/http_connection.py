@@ -15,7 +15,7 @@ from http import HTTPStatus
 import h11
 import trio
 
-from voicecore.net.http_head import HeadLines
+from voicecore.net.http_head import HeadLines, path_and_query
 from voicecore.net.http_messages import BadRequest, Request, Response, ServerLimits
 
 CLOSING = ("connection", "close")  #: the header of an answer behind which the connection ends
@@ -148,7 +148,7 @@ class HttpConnection:
         for raw_name, raw_value in head.headers:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        path, _, query = head.target.decode("latin-1").partition("?")
+        path, query = path_and_query(head.target.decode("latin-1"))
         return Request(
             method=head.method.decode("latin-1"),
             path=path,

@@ -6,14 +6,19 @@ of them otherwise, and take one request for two (RFC 9112, section 11.2).
 
 Rule 1: what can be read in two ways is refused with 400.
 Rule 2: what is too long is refused as soon as that is known, with 414 or 431.
+Rule 3: the host that a request names, in its target or beside it, decides nothing.
 
 Sans-IO; used by net/http_connection.py.
 """
 
 from __future__ import annotations
 
+import re
+
 from voicecore.net.http_messages import BadRequest, ServerLimits
 
+_SCHEMES = ("http://", "https://")
+_ABSOLUTE = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._~-]+)(:[0-9]{0,5})?(?P<rest>[/?][^#]*)?", re.IGNORECASE)
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -71,3 +76,20 @@ class HeadLines:
 
     def _too_long(self) -> BadRequest:
         return BadRequest(431 if self._lines else 414)
+
+
+def path_and_query(target: str) -> tuple[str, str]:
+    """Return where a request goes: of its own path, or of the one in a whole URL, as a client says it to a proxy.
+
+    RFC 9112, section 3.2.2: a server takes both.
+
+    Raises:
+        BadRequest: 400 for a URL of another shape: without a host, with a user name, with a fragment.
+    """
+    if target.lower().startswith(_SCHEMES):
+        if (absolute := _ABSOLUTE.fullmatch(target)) is None:
+            raise BadRequest(400)
+        rest = absolute["rest"] or "/"
+        target = rest if rest.startswith("/") else f"/{rest}"
+    path, _, query = target.partition("?")
+    return path, query

@@ -25,7 +25,9 @@ _SEGMENT = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+"  #: neither "." nor "..", which
 class Router:
     """An `App` made of routes."""
 
-    def __init__(self, routes: Routes) -> None:
+    def __init__(self, routes: Routes, refused: Callable[[Request, int], None] = lambda *_: None) -> None:
+        """Take ``refused``: told of each request that has no route, with the status of its answer."""
+        self._refused = refused
         self._patterns = [(method, _pattern(path), handler) for (method, path), handler in routes.items()]
 
     async def __call__(self, request: Request) -> Response | Upgrade:
@@ -35,8 +37,10 @@ class Router:
             if (match := pattern.fullmatch(request.path))
         }
         if not fitting:
+            self._refused(request, 404)
             return Response(404)
         if request.method not in fitting:
+            self._refused(request, 405)
             return Response(405, headers=[("allow", ", ".join(sorted(fitting)))])
         handler, parameters = fitting[request.method]
         return await handler(request, parameters)

@@ -3,7 +3,9 @@
 Rule 1: one connection's failure never reaches another; the boundary in
 `_Port.handle` is the only wide catch, and it logs the cause once.
 Rule 2: the application decides about an upgrade before a byte of it is accepted.
-Rule 3: what runs here ends with the scope of `serve`: live WebSockets are told
+Rule 3: an accept that fails (no descriptor, no memory) is tried again 100 ms later,
+for ever, and said once a minute: what was full may be free again.
+Rule 4: what runs here ends with the scope of `serve`: live WebSockets are told
 1001 and closed within a second.
 
 Used by assembly.py and the twins.
@@ -14,6 +16,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import logging
+import math
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -22,6 +25,7 @@ from wsproto.utilities import generate_accept_token
 
 from voicecore.errors import ConnectionLost
 from voicecore.net.accepted import AcceptedSocket
+from voicecore.net.failures import exhausted, is_exhausted
 from voicecore.net.http_connection import CLOSING, HttpConnection
 from voicecore.net.http_messages import App, BadRequest, Request, Response, ServerLimits, Upgrade, tokens
 from voicecore.net.websocket import GOING_AWAY, INTERNAL_ERROR, NORMAL_CLOSURE
@@ -30,6 +34,8 @@ from voicecore.world import ByteWire
 
 log = logging.getLogger("voicecore.net")
 
+_BACK_OFF_S = 0.1  #: after an accept that failed
+_COMPLAIN_EVERY_S = 60.0
 _LINGER_S = 0.5  #: for a refused peer to read its answer before the socket closes
 _LINGER_BYTES = 256 * 1024
 _KEY_BYTES = 16
@@ -49,7 +55,8 @@ async def serve(
     """
     port = _Port(app, limits or ServerLimits())
     async with trio.open_nursery() as nursery:
-        await nursery.start(trio.serve_listeners, port.handle, list(listeners))
+        for listener in listeners:
+            nursery.start_soon(port.accept, listener, nursery)
         task_status.started()
 
 
@@ -60,6 +67,25 @@ class _Port:
         self._app = app
         self._limits = limits
         self._connections = 0
+        self._complain_at = -math.inf
+
+    async def accept(self, listener: trio.abc.Listener[ByteWire], connections: trio.Nursery) -> None:
+        """Take connections until cancelled, each a task in ``connections``; the listener is closed at the end."""
+        async with listener:
+            while True:
+                try:
+                    stream = await listener.accept()
+                except OSError as error:
+                    self._complain(error)
+                    await trio.sleep(_BACK_OFF_S)
+                else:
+                    connections.start_soon(self.handle, stream)
+
+    def _complain(self, error: OSError) -> None:
+        if (now := trio.current_time()) >= self._complain_at:
+            self._complain_at = now + _COMPLAIN_EVERY_S
+            why = exhausted(error) if is_exhausted(error) else error.strerror or str(error)
+            log.error("no connection can be accepted: %s; tried again every %.0f ms", why, _BACK_OFF_S * 1000)
 
     async def handle(self, stream: ByteWire) -> None:
         """Serve one connection to its end; nothing but a cancellation leaves."""

@@ -19,6 +19,7 @@ from contextlib import ExitStack
 import trio
 
 from voicecore.errors import ConnectionLost
+from voicecore.net.failures import why_no_tls, why_not_connected, why_not_listening
 from voicecore.net.socket_wire import SocketWire, SocketWires
 from voicecore.net.tls_wire import TlsWire
 from voicecore.world import ByteWire, Listening
@@ -47,17 +48,17 @@ class RealNetwork:
         try:
             wire = SocketWire.taken_from(await trio.open_tcp_stream(host, port))
         except (OSError, UnicodeError) as error:  # the latter for names that cannot be looked up
-            raise ConnectionLost("could not be reached", peer=f"{host}:{port}") from error
+            raise ConnectionLost(why_not_connected(error, host), peer=f"{host}:{port}") from error
         return await self._secured(wire, host, port) if tls else wire
 
     async def _secured(self, wire: SocketWire, host: str, port: int) -> TlsWire:
         with ExitStack() as undo:
             undo.callback(wire.close_now)
-            secured = TlsWire(wire, self._tls or tls_context(), host)
             try:
+                secured = TlsWire(wire, self._tls or tls_context(), host)
                 await secured.shake_hands()
-            except trio.BrokenResourceError as error:
-                raise ConnectionLost("refused TLS, or is not who it says", peer=f"{host}:{port}") from error
+            except (trio.BrokenResourceError, ValueError) as error:  # the latter for names that TLS cannot carry
+                raise ConnectionLost(why_no_tls(error, host), peer=f"{host}:{port}") from error
             undo.pop_all()
         return secured
 
@@ -67,7 +68,10 @@ class RealNetwork:
         A name with several addresses and port 0 would get several ports; only the
         first address is served then.
         """
-        listeners = [SocketWires(each) for each in await trio.open_tcp_listeners(port, host=host)]
+        try:
+            listeners = [SocketWires(each) for each in await trio.open_tcp_listeners(port, host=host)]
+        except OSError as error:
+            raise OSError(error.errno, why_not_listening(error, host, port)) from error
         for each in listeners:
             if each.port != listeners[0].port:
                 await each.aclose()

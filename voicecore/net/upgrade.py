@@ -1,6 +1,7 @@
 """Asking a server for a WebSocket: the request, and whether the answer is one. h11 reads and writes HTTP.
 
-Rule 1: a refusal is its status line: a body, long, slow or missing, is not waited for.
+Rule 1: a refusal is its status line; its body, which may say why, is read as far as
+it comes within a quarter of a second.
 Rule 2: nothing is offered, so an answer that takes up an extension or a
 subprotocol is none.
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+from contextlib import suppress
 
 import h11
 import trio
@@ -27,6 +29,8 @@ _KEY_BYTES = 16
 _STATUS_LINE = re.compile(rb"HTTP/[0-9]\.[0-9] ([0-9]{3})")
 _STATUS_LINE_BYTES = 12
 _SWITCHING_PROTOCOLS = 101
+_WHY_S = 0.25  #: for the body of a refusal to come
+_WHY_BYTES = 4096
 _NEVER_OFFERED = frozenset({"sec-websocket-extensions", "sec-websocket-protocol"})
 
 
@@ -72,9 +76,26 @@ async def _read_answer(wire: ByteWire, connection: h11.Connection, target: WebSo
         head = (head + data)[:_STATUS_LINE_BYTES]
         match = _STATUS_LINE.match(head)
         if match is not None and int(match[1]) != _SWITCHING_PROTOCOLS:
-            raise HandshakeRefused(peer=target.origin, status=int(match[1]))
+            connection.receive_data(data)
+            why = await _read_body(wire, connection)
+            raise HandshakeRefused(peer=target.origin, status=int(match[1]), body=why)
         connection.receive_data(data)
     return event
+
+
+async def _read_body(wire: ByteWire, connection: h11.Connection) -> bytes:
+    """Return the beginning of a refusal's body, what there is of it in time."""
+    body = b""
+    with trio.move_on_after(_WHY_S), suppress(trio.BrokenResourceError, trio.ClosedResourceError, h11.ProtocolError):
+        while len(body) < _WHY_BYTES:
+            event = connection.next_event()
+            if event is h11.NEED_DATA:
+                connection.receive_data(await wire.receive_some())
+            elif isinstance(event, h11.Data):
+                body += bytes(event.data)
+            elif not isinstance(event, h11.Response | h11.InformationalResponse):
+                break
+    return body[:_WHY_BYTES]
 
 
 def _is_upgrade(answer: h11.Event, key: bytes) -> bool:

@@ -4,7 +4,8 @@ The seam of this room: dial.py gives such a socket towards a provider (or a
 carrier under test), one that can also prove that it is alive; server.py gives
 one for each accepted upgrade.
 
-Rule 1: text messages only; a binary frame from the peer is its protocol error.
+Rule 1: text messages only; a binary frame is a protocol error of a peer that dialled
+us, and read as text from one that we dialled.
 Rule 2: one task receives at a time, any number may send.
 Rule 3: the owner closes by leaving the scope that gave the socket; `close` only
 chooses the code that the peer sees.

@@ -15,6 +15,7 @@ Implements `voicecore.world.Network`.  Used by simulation/world.py.
 from __future__ import annotations
 
 import enum
+import errno
 import itertools
 import math
 import random
@@ -195,7 +196,7 @@ class MemoryNetwork:
         if port == 0:
             port = next(free for free in itertools.count(_FIRST_FREE_PORT) if (host, free) not in self._listeners)
         if (host, port) in self._listeners:
-            raise OSError(f"port {port} of {host} is taken")
+            raise OSError(errno.EADDRINUSE, f"cannot listen on {host} port {port}: address already in use")
         listener = _MemoryListener(self, (host, port))
         self._listeners[host, port] = listener
         return Listening([listener], port)

@@ -29,7 +29,7 @@ from voicecore.audio.formats import AudioFormat
 from voicecore.turns.first_message import CutMessage, FirstMessagePolicy, Message, MessageOver
 from voicecore.turns.floor import Floor, Move
 from voicecore.turns.gate import CallerAudioRule
-from voicecore.turns.opening import Opening, OpeningStep, Purpose
+from voicecore.turns.opening import Opening, OpeningStep, Purpose, SpokeOver
 from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.turns.playout import EchoKind, FirstHeard, Played
 from voicecore.turns.protection import Deaf, Lifted
@@ -54,7 +54,7 @@ class Conversation:
 
     def __init__(self, leg_format: AudioFormat, began_at: float, settings: ConversationSettings | None = None) -> None:
         self.settings = given = settings or ConversationSettings()
-        self.speech = AgentSpeech(leg_format, given.playout, given.responses, given.barge_in.after_cut)
+        self.speech = AgentSpeech(leg_format, given.playout, given.response_limits, given.barge_in.after_cut)
         self.log = TurnLog()
         self.openings: list[Opening] = []
         """The first message, then one for an answering machine: two at most."""
@@ -112,6 +112,11 @@ class Conversation:
         return self._after([ev.AppendCallerAudio(passed), *orders] if passed else orders, now)
 
     @property
+    def message_waited_for_since(self) -> float | None:
+        """Since when the caller has been waiting to hear the message that is due; None: nobody waits."""
+        return self._opening.waiting_since if self._opening is not None else None
+
+    @property
     def is_opening(self) -> bool:
         """Whether caller audio must pass `caller_audio`; otherwise it goes straight to the session."""
         return self._opening is not None
@@ -139,6 +144,8 @@ class Conversation:
                 orders += self._teller.problem(step.why, "a try to say the message was lost", now)
             elif isinstance(step, MessageOver):
                 orders += self._message_over(step, now)
+            elif isinstance(step, SpokeOver):
+                orders.append(Tell(facts.SpokeOverMessage(self._teller.at(now), step.kept)))
             elif isinstance(step, Lifted):
                 orders += self._lifted(step, now)
             elif isinstance(step, Deaf):
@@ -166,7 +173,7 @@ class Conversation:
         if not step.acknowledged:
             told = "the provider did not confirm turn detection"
             orders += self._teller.problem("unlock_unacknowledged", told, now)
-        return orders + self._carry(self.taking.release(now), now)
+        return orders
 
     def _deaf(self, step: Deaf, now: float) -> list[Order]:
         orders: list[Order] = [*self._teller.problem("turn_detection_refused", step.why, now)]
@@ -203,7 +210,8 @@ class Conversation:
         return not opening.answers_turns and (capabilities is None or not capabilities.replies)
 
     def _caller_text(self, event: ev.CallerTranscriptPart, now: float) -> list[Order]:
-        self.speech.write(event, now)
+        if not self.speech.transcript.extend(facts.Speaker.CALLER, event.item_id, event.text):
+            return []
         return self._carry(self.taking.caller_words(event.item_id, now, complete=False), now)
 
     def _caller_text_done(self, event: ev.CallerTranscriptDone, now: float) -> list[Order]:
@@ -218,6 +226,7 @@ class Conversation:
         return [told, *self._carry(self.taking.caller_words(event.item_id, now, complete=True), now)]
 
     def _response_started(self, event: ev.ResponseStarted, now: float) -> list[Order]:
+        event = self.speech.responses.named(event, may_be_own=self.taking.session_owes_reply)
         orders = self._carry([*self.speech.responses.started(event, now)], now)
         if self.speech.responses.admits(event.response_id):
             self.taking.response_began(event)
@@ -229,13 +238,11 @@ class Conversation:
     def _agent_audio(self, event: ev.AgentAudio, now: float) -> list[Order]:
         if not self.speech.admit(event, now):
             return []
-        if self._opening is not None:
-            self._opening.audio(event.response_id, event.item_id, now)
         dropped = self.speech.dropped_bytes["no_room"]
         orders = self._carry(self.speech.play(event, now), now)
         if self.speech.dropped_bytes["no_room"] != dropped:
             self.problems["playout_full"] += 1
-        return orders
+        return orders + self._opened(self._opening.audio(event, now), now) if self._opening is not None else orders
 
     def _agent_audio_ended(self, event: ev.AgentAudioEnded, now: float) -> list[Order]:
         return self._carry(self.speech.settled(self.speech.playout.finish(event.item_id)), now)
@@ -281,9 +288,9 @@ class Conversation:
         orders: list[Order] = [*self._teller.problem(code, event.message, now)]
         if event.severity is ev.Severity.FATAL:
             return [*orders, EndCall(facts.EndCause.SESSION_LOST, f"the provider ended the session: {code}")]
-        if self._opening is not None:
-            orders += self._opened(self._opening.refused(event.request_id, code, now), now)
         busy = event.severity is ev.Severity.BUSY
+        if self._opening is not None:
+            orders += self._opened(self._opening.refused(event.request_id, code, now, busy=busy), now)
         if busy or event.request_id is not None:
             orders += self._carry([*self.speech.responses.refused(event.request_id, now, busy=busy)], now)
         if busy and event.request_id is None and self._opening is None:
@@ -310,7 +317,7 @@ class Conversation:
         return told + self._carry(steps, now)
 
     def _digit(self, event: ev.DigitPressed, now: float) -> list[Order]:
-        due = self._opening is not None and self._opening.protects
+        due = self._opening is not None and self._opening.bars_keys
         later = self._opening is not None
         return self._carry(self.taking.pressed(event.digit, now, may_stop=not due, later=later), now)
 
@@ -380,6 +387,8 @@ class Conversation:
         orders = self._after(self._opened(dropped, now), now)
         self.speech.end(now)
         self.taking.end(now)
+        if self.speech.transcript.dropped_chars or self.speech.transcript.dropped_lines:
+            self.problems["transcript_too_long"] += 1
         at = self._teller.at(now)
         orders += [Tell(facts.TurnEnded(at, turn)) for turn in self.log.end(at)]
         return [order for order in orders if isinstance(order, Tell)]

@@ -12,6 +12,9 @@ played; a fragment is not a message.
 Rule 3: it is asked for at most ``tries`` times; what is left of a lost try is
 cut before the next one.
 Rule 4: a response whose start was never announced is taken for ours while ours is due.
+Rule 5: one that was announced is under way: slow is not lost, within a limit of its own.
+Rule 6: silence is no message: a response without a sound is a lost try.
+Rule 7: where the session can give no response any more, there is no second try.
 
 Pure; time is an argument.  Used by turns/opening.py.
 """
@@ -23,12 +26,14 @@ import enum
 import attrs
 from attrs.validators import ge, gt
 
-from voicecore.events import ResponseEnded, ResponseStatus
+from voicecore.events import ResponseEnded, ResponseStatus, Severity
 from voicecore.facts import MessageFate
 from voicecore.turns.gate import CallerAudioRule
 
 OWN = "own"
 """Response and item id of a message that we play ourselves."""
+
+SILENT = "its audio was silent"
 
 
 class SpeaksFirst(enum.Enum):
@@ -60,7 +65,9 @@ class FirstMessagePolicy:
     tries: int = attrs.field(default=2, validator=ge(1))
     """How often it is asked for before it counts as undelivered."""
     first_audio_s: float = attrs.field(default=6.0, validator=gt(0))
-    """From asking, or from the last of its audio, to more of it; beyond, it is lost."""
+    """From asking to any answer, or from the last of its audio to more of it; beyond, it is lost."""
+    announced_s: float = attrs.field(default=20.0, validator=gt(0))
+    """From the news that a response has begun to its first audio: a slow provider is not a lost one."""
     hello_s: float = attrs.field(default=4.0, validator=gt(0))
     """How long the agent waits for a caller who is to speak first."""
     caller_turn_s: float = attrs.field(default=10.0, validator=gt(0))
@@ -104,7 +111,8 @@ class CutMessage:
     """A try is lost: drop whatever there is of it, and let no more of it be played."""
 
     response_id: str | None
-    request_id: str
+    request_id: str | None
+    """The request to give up; None: it is still to be answered."""
     why: str
 
 
@@ -154,6 +162,8 @@ class FirstMessage:
         self._prefix = prefix
         self._unplayed: set[str] = set()  # items whose audio came in and was not played to the end
         self._spoken = _Spoken.NOTHING
+        self.has_sound = False
+        """Whether the present try has brought more than silence."""
         self._deadline: float | None = None
 
     # --- beginning ------------------------------------------------------------------
@@ -174,7 +184,7 @@ class FirstMessage:
         if self.message.audio is None:
             return self._ask(now)
         self.phase = Phase.SPEAKING
-        self.response_id, self._spoken = OWN, _Spoken.ALL
+        self.response_id, self._spoken, self.has_sound = OWN, _Spoken.ALL, True
         self._unplayed = {OWN}
         return [PlayOwn()]
 
@@ -193,12 +203,21 @@ class FirstMessage:
         if request_id == self.request_id and self.phase is Phase.ASKED:
             self._deadline = now + self.policy.first_audio_s
 
-    def started(self, response_id: str, request_id: str | None) -> None:
+    def started(self, response_id: str, request_id: str | None, now: float) -> None:
         """A response began."""
         if request_id == self.request_id and self.phase is Phase.ASKED:
             self.response_id = response_id
+            self._deadline = now + self.policy.announced_s
 
-    def audio(self, response_id: str, item_id: str, now: float) -> None:
+    def mistaken(self, now: float) -> list[MessageStep]:
+        """What was taken for the message is another response: the request for the message was refused."""
+        if self.response_id is None or self.phase not in {Phase.ASKED, Phase.SPEAKING}:
+            return []
+        cut = CutMessage(self.response_id, None, "another response was taken for it")
+        self._expect(now)
+        return [cut]
+
+    def audio(self, response_id: str, item_id: str, now: float, *, has_sound: bool) -> None:
         """Audio of a response came in."""
         if self.phase is Phase.ASKED and self.response_id is None:
             self.response_id = response_id
@@ -206,6 +225,7 @@ class FirstMessage:
             self.phase = Phase.SPEAKING
             if self._spoken is _Spoken.NOTHING:
                 self._spoken = _Spoken.PART
+            self.has_sound = self.has_sound or has_sound
             self._unplayed.add(item_id)
             self._deadline = now + self.policy.first_audio_s
 
@@ -215,8 +235,12 @@ class FirstMessage:
             return []
         if event.status is ResponseStatus.COMPLETED and self._spoken is not _Spoken.NOTHING:
             self._spoken = _Spoken.ALL
-            return self._heard_if_all(now)
+            return self._heard_if_all(now) if self.has_sound else self.lost(SILENT, now)
         why = event.error_code or event.reason or f"{event.status.value} without audio"
+        if event.severity is Severity.FATAL:
+            self.losses.append(why)
+            cut = CutMessage(self.response_id, self.request_id, why)
+            return [cut, *self._end(MessageFate.UNDELIVERED, why)]
         if early_speech_may_cancel and event.reason == "turn_detected":
             self.losses.append(why)
             self.phase, self._deadline = Phase.RECOVERING, now + self.policy.recover_s
@@ -283,11 +307,15 @@ class FirstMessage:
 
     def _ask(self, now: float) -> list[MessageStep]:
         self.requests += 1
+        self._expect(now)
+        return [Ask(self.request_id)]
+
+    def _expect(self, now: float) -> None:
+        """Wait for the answer to the last request."""
         self.phase = Phase.ASKED
-        self.response_id, self._spoken = None, _Spoken.NOTHING
+        self.response_id, self._spoken, self.has_sound = None, _Spoken.NOTHING, False
         self._unplayed.clear()
         self._deadline = now + self.policy.first_audio_s
-        return [Ask(self.request_id)]
 
     def _heard_if_all(self, now: float) -> list[MessageStep]:
         if self._spoken is not _Spoken.ALL or self._unplayed:

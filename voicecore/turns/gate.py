@@ -6,6 +6,7 @@ configuration: the gate is the protection that depends on nobody.
 Rule 1: every byte passes, is held, or is dropped under a reason.
 Rule 2: at most ``hold_bytes`` are held; beyond, the oldest are dropped and counted.
 Rule 3: what was held leaves before what comes later.
+Rule 4: held silence may be dropped, but for its end: there speech may have begun that nobody has noticed yet.
 
 Pure.  Used by turns/opening.py.
 """
@@ -27,10 +28,12 @@ class CallerAudioRule(enum.Enum):
 class CallerGate:
     """One call's gate."""
 
-    def __init__(self, hold_bytes: int) -> None:
+    def __init__(self, hold_bytes: int, *, unjudged_bytes: int = 0) -> None:
+        """Make an open gate; ``unjudged_bytes``: the end of what is held in which speech would not be noticed yet."""
         self.dropped_bytes: Counter[str] = Counter()
         self.rule = CallerAudioRule.FORWARD
         self._hold_bytes = hold_bytes
+        self._unjudged_bytes = unjudged_bytes
         self._held = bytearray()  # bounded by _hold_bytes
 
     def admit(self, audio: bytes) -> bytes:
@@ -51,11 +54,22 @@ class CallerGate:
         self.rule = rule
         if rule is CallerAudioRule.HOLD:
             return b""
-        held, self._held = bytes(self._held), bytearray()
+        held = self.take()
         if rule is CallerAudioRule.DROP:
             self.dropped_bytes["first_message"] += len(held)
             return b""
         return held
+
+    def take(self) -> bytes:
+        """Return what is held, and hold it no more; the rule stays."""
+        held, self._held = bytes(self._held), bytearray()
+        return held
+
+    def drop_silence(self) -> None:
+        """Drop what is held, in which nobody spoke."""
+        if (silence := len(self._held) - self._unjudged_bytes) > 0:
+            del self._held[:silence]
+            self.dropped_bytes["held_silence"] += silence
 
     @property
     def held_bytes(self) -> int:

@@ -24,8 +24,9 @@ import enum
 import attrs
 
 from voicecore.audio.formats import AudioFormat
-from voicecore.audio.level import Offset, Onset, SpeechGate
+from voicecore.audio.level import BLOCK_S, GateSettings, Offset, Onset, SpeechGate, has_sound
 from voicecore.events import (
+    AgentAudio,
     CallerAudioDiscarded,
     Lockout,
     LockState,
@@ -36,6 +37,7 @@ from voicecore.events import (
 )
 from voicecore.facts import MessageReport
 from voicecore.turns.first_message import (
+    SILENT,
     Ask,
     CutMessage,
     FirstMessage,
@@ -62,7 +64,24 @@ class Purpose(enum.Enum):
     MACHINE = "machine-message"  #: left on an answering machine; then the call is over
 
 
-OpeningStep = SpeechStep | CutMessage | MessageOver | Lifted | Deaf
+@attrs.frozen
+class SpokeOver:
+    """The caller began to speak over the message; ``kept``: the session gets it, now or afterwards."""
+
+    kept: bool
+
+
+class _Reach(enum.Enum):
+    """How far the beginning of the present try has come."""
+
+    UNSENT = "unsent"
+    SENT = "sent"
+    HEARD = "heard"
+
+
+_UNJUDGED_S = GateSettings().on_s - BLOCK_S  #: speech that is no longer than this our ear has not noticed
+
+OpeningStep = SpeechStep | SpokeOver | CutMessage | MessageOver | Lifted | Deaf
 
 
 def message_request(message: Message, request_id: str) -> RequestResponse:
@@ -101,20 +120,25 @@ class Opening:
         purpose: Purpose = Purpose.FIRST,
         protection: ProtectionSettings | None = None,
     ) -> None:
-        self.message = FirstMessage(message, policy, purpose.value)
+        is_silent = message.audio is not None and not has_sound(message.audio, leg_format)
+        self.message = FirstMessage(attrs.evolve(message, audio=None) if is_silent else message, policy, purpose.value)
         self.policy = policy
         self.purpose = purpose
         self.trace = Trace(began_at)
-        self.gate = CallerGate(leg_format.bytes_in(policy.hold_s))
+        self.gate = CallerGate(leg_format.bytes_in(policy.hold_s), unjudged_bytes=leg_format.bytes_in(_UNJUDGED_S))
         self.protection = Protection(self.gate, self.trace, protection)
         self._lockout = lockout_for(message, policy) if purpose is Purpose.FIRST else Lockout.NONE
         self._speech = speech
+        self._leg_format = leg_format
         self._ear = SpeechGate(leg_format)
-        self._began_at = began_at
+        self._began_at = self._waiting_since = began_at
         self._dangers = Dangers()
         self._protected_by = "nothing"
         self._caller_since: float | None = None
-        self._audible = False
+        self._reach = _Reach.UNSENT
+        if is_silent:
+            self.message.losses.append(SILENT)
+            self.trace.note("engine", "the message's own audio is silent; the session is to speak it", began_at)
 
     # --- beginning ------------------------------------------------------------------
 
@@ -147,35 +171,54 @@ class Opening:
 
     def hear(self, audio: bytes, now: float) -> tuple[bytes, list[OpeningStep]]:
         """Take caller audio; return what goes to the session now, and what else is to be done."""
+        passed = self.gate.admit(audio)  # before what the ear makes of it: what is held leaves whole
         steps: list[OpeningStep] = []
         for change in self._ear.feed(audio):
             if isinstance(change, Onset):
                 self._caller_began(now)
+                if self.protection.is_on:
+                    steps.append(SpokeOver(kept=self.gate.rule is not CallerAudioRule.DROP))
+                self.protection.caller_began(now)
             elif isinstance(change, Offset):
                 self._caller_since = None
+                steps += self._protected(self.protection.caller_stopped(now))
                 steps += self._say(now)
-        return self.gate.admit(audio), steps
+        return passed, steps
 
     def caller_turn(self, now: float) -> list[OpeningStep]:
         """The session heard a whole turn of the caller."""
-        return self._messaged(self.message.talk_goes_on(), now) + self._say(now)
+        steps = self._protected(self.protection.committed(now))
+        return steps + self._messaged(self.message.talk_goes_on(), now) + self._say(now)
 
     @property
     def answers_turns(self) -> bool:
         """Whether the message is the answer to a caller turn that ends now: the caller's own greeting, turn 0."""
         invited = self.policy.speaks_first is not SpeaksFirst.AGENT
-        return self.message.phase is Phase.WAITING or (invited and not self._audible)
+        return self.message.phase is Phase.WAITING or (invited and self._reach is _Reach.UNSENT)
 
     @property
     def protects(self) -> bool:
         """Whether caller speech must not cut what plays."""
         return self.protection.is_on
 
+    @property
+    def bars_keys(self) -> bool:
+        """Whether a key must not cut what plays either."""
+        return self.protection.bars_keys
+
+    @property
+    def waiting_since(self) -> float | None:
+        """Since when the caller has been waiting for the message's first audio; None: not, or not any more."""
+        invited = self.policy.speaks_first is SpeaksFirst.CALLER or self._caller_since is not None
+        is_callers = self.message.phase is Phase.WAITING and invited
+        waits = self._reach is _Reach.UNSENT and self.message.over is None and not is_callers
+        return self._waiting_since if waits else None
+
     # --- the session -------------------------------------------------------------------
 
     def started(self, event: ResponseStarted, now: float) -> list[OpeningStep]:
         """A response began."""
-        self.message.started(event.response_id, event.request_id)
+        self.message.started(event.response_id, event.request_id, now)
         if self.message.owns(event.response_id):
             self.trace.note("provider", "began to speak the message", now)
             return []
@@ -189,9 +232,11 @@ class Opening:
         """A request went to the session: now, or later than it was asked for."""
         self.message.request_sent(request_id, now)
 
-    def audio(self, response_id: str, item_id: str, now: float) -> None:
+    def audio(self, event: AgentAudio, now: float) -> list[OpeningStep]:
         """Audio of a response came in."""
-        self.message.audio(response_id, item_id, now)
+        sounds = not self.message.has_sound and has_sound(event.audio, self._leg_format)
+        self.message.audio(event.response_id, event.item_id, now, has_sound=sounds)
+        return self._beginning_heard(now)
 
     def ended(self, event: ResponseEnded, now: float) -> list[OpeningStep]:
         """A response is over."""
@@ -212,15 +257,18 @@ class Opening:
         """The provider echoed a configuration."""
         return self._protected(self.protection.reconfigured(event, now))
 
-    def refused(self, request_id: str | None, why: str, now: float) -> list[OpeningStep]:
-        """The provider refused a request."""
-        return self._protected(self.protection.refused(request_id, why, now))
+    def refused(self, request_id: str | None, why: str, now: float, *, busy: bool) -> list[OpeningStep]:
+        """The provider refused a request; ``busy``: because another response is active."""
+        steps = self._protected(self.protection.refused(request_id, why, now))
+        if busy and request_id == self.message.request_id:
+            steps += self._messaged(self.message.mistaken(now), now)
+        return steps
 
     # --- the caller's ear ----------------------------------------------------------------
 
     def plays_at(self) -> float:
         """Return from when audio may be sent: asked before its first frame, for a caller may have begun to speak."""
-        if self._audible or self.message.over is not None:
+        if self._reach is not _Reach.UNSENT or self.message.over is not None:
             return float("-inf")
         free_at = self._began_at + self.policy.lead_in_s
         if self.policy.speaks_first is SpeaksFirst.WHOEVER and self._caller_since is not None:
@@ -229,16 +277,16 @@ class Opening:
 
     def audible(self, response_id: str, now: float) -> None:
         """The first audio of something was sent."""
-        if self.message.owns(response_id) and not self._audible:
-            self._audible = True
+        if self.message.owns(response_id) and self._reach is _Reach.UNSENT:
+            self._reach = _Reach.SENT
             self.trace.note("engine", "the message's first audio was sent", now)
 
     def first_heard(self, response_id: str, now: float) -> list[OpeningStep]:
         """The mark behind an item's first audio came back."""
         self.message.first_heard(response_id, now)
-        if self.message.owns(response_id) and self.policy.protection is ProtectionRule.FIRST_AUDIO:
-            return self._protected(self.protection.lift(now))
-        return []
+        if self.message.owns(response_id):
+            self._reach = _Reach.HEARD
+        return self._beginning_heard(now)
 
     def played(self, response_id: str, item_id: str, mark: str | None, now: float) -> list[OpeningStep]:
         """An item was played to its end."""
@@ -307,6 +355,13 @@ class Opening:
         self.protection.begin(self.policy.caller_audio, now)
         self._protected_by = self.protection.words()
 
+    def _beginning_heard(self, now: float) -> list[OpeningStep]:
+        """End the protection where its beginning was all that had to be heard; silence is none."""
+        heard = self._reach is _Reach.HEARD and self.message.has_sound
+        if not heard or self.policy.protection is not ProtectionRule.FIRST_AUDIO:
+            return []
+        return self._protected(self.protection.first_heard(now))
+
     def _awaits_caller(self, now: float) -> bool:
         """Whether the caller speaks, or is to speak, before the message."""
         deadline = self.message.deadline()
@@ -337,6 +392,8 @@ class Opening:
         steps: list[OpeningStep] = []
         for step in found:
             if isinstance(step, Ask):
+                if self.policy.speaks_first is not SpeaksFirst.AGENT:
+                    self._waiting_since = now
                 self.trace.note("engine", f"asked for the message ({step.request_id})", now)
                 steps += self._speech.request(self._request(step.request_id), now)
             elif isinstance(step, PlayOwn):
@@ -355,8 +412,12 @@ class Opening:
         return message_request(self.message.message, request_id)
 
     def _cut(self, step: CutMessage, now: float) -> list[OpeningStep]:
-        self._audible = False
-        steps: list[OpeningStep] = [*self._speech.responses.abandon(step.request_id, now)]
+        self._reach, self._waiting_since = _Reach.UNSENT, now
+        if self.message.over is None:  # the next try is protected like this one
+            self.protection.unheard_again(now)
+        steps: list[OpeningStep] = []
+        if step.request_id is not None:
+            steps += self._speech.responses.abandon(step.request_id, now)
         if step.response_id is not None:
             steps += self._speech.silence(step.response_id, now)
             steps += self._speech.cut(now, step.why, provider_cancels=False)[1]

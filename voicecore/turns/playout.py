@@ -161,7 +161,7 @@ class PlayoutLedger:
         """Append generated audio (leg format, whole samples); return the bytes refused for lack of room."""
         utterance = self._find(item_id) or self._begin(response_id, item_id)
         room = max(0, self._limit_bytes - self.waiting_bytes)
-        kept = audio if len(audio) <= room else audio[: room - room % self._format.sample_bytes]
+        kept = audio[:room]  # whole samples: the limit is, and so is what waits
         refused = utterance.frames.push(kept) + len(audio) - len(kept)
         utterance.received_bytes += len(audio) - refused
         return refused

@@ -1,7 +1,9 @@
 """The protection of a message against the caller's own "hello?", and its end.
 
-    ON ──lift──► DISCARDING ──► RESTORING ──► OFF
-     └── the lockout was refused, or none was asked for ────► OFF
+    ON ──────────────► DISCARDING ──► [COMMITTING] ──► RESTORING ──► OFF
+     │                     ▲                               │
+     ├──► OFFSET_DUE ──────┤                               │
+     └──► CLOSED ──────────┴──────────────► OFF            └──► CLOSED
 
 Two things protect: the provider's lockout (already in the configuration that the
 session was opened with) and the gate for caller audio on our side.  The gate
@@ -11,9 +13,15 @@ Rule 1: `lift` ends it, once; every later lift changes nothing.
 Rule 2: the order is discard, acknowledged; the real turn detection, acknowledged;
 then what was held of the caller, then the live caller.  Stale audio in the
 provider's buffer would trigger the detection that was just switched on.
-Rule 3: every wait has a limit; then the caller is let in all the same: a deaf
+Rule 3: what was held back is later than the moment it was spoken at.  It may be
+answered after what plays now; it never stops it.  So where the protection ends
+while the message plays (`first_heard`), our own ear judges what is held, see
+_WHILE_IT_PLAYS: who speaks is waited for; what was said is committed as a turn
+while nobody detects turns, or else waits for the end of the message; silence is
+dropped.  Speech that goes on for ``talk_over_s`` is live, and may stop the message.
+Rule 4: every wait has a limit; then the caller is let in all the same: a deaf
 agent is worse than an interrupted one.
-Rule 4: a restore that is refused is asked for once more; so is one whose echo
+Rule 5: a restore that is refused is asked for once more; so is one whose echo
 says otherwise until the limit, because it may take effect late.  After that the
 session is `Deaf` and cannot be used.
 
@@ -24,11 +32,15 @@ Facts: OpenAI Realtime, sections first-message lockout and session.update rules.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import attrs
+from attrs.validators import gt
 
 from voicecore.events import (
     AppendCallerAudio,
+    CommitCallerAudio,
     DiscardCallerAudio,
     Lockout,
     LockState,
@@ -46,10 +58,14 @@ _TRIES = 2  #: how often the real turn detection is asked for
 class ProtectionSettings:
     """Limits of lifting a protection."""
 
-    discard_s: float = 1.0
+    discard_s: float = attrs.field(default=1.0, validator=gt(0))
     """For the provider to say that it has forgotten unused caller audio."""
-    restore_s: float = 2.0
+    commit_s: float = attrs.field(default=1.0, validator=gt(0))
+    """For the provider to say that held words are a turn; beyond, they wait for the end of the message."""
+    restore_s: float = attrs.field(default=2.0, validator=gt(0))
     """For the provider to acknowledge the real turn detection."""
+    talk_over_s: float = attrs.field(default=2.0, validator=gt(0))
+    """How long a caller must go on speaking over a message that can be heard before held speech may stop it."""
 
 
 class ProtectionPhase(enum.Enum):
@@ -58,8 +74,35 @@ class ProtectionPhase(enum.Enum):
     OFF = "off"
     ON = "on"
     LIFT_DUE = "lift due"  #: over, and the session that is to be told is not open yet
+    OFFSET_DUE = "offset due"  #: the message is heard; the caller, who began before that, is still speaking
     DISCARDING = "discarding"
+    COMMITTING = "committing"
     RESTORING = "restoring"
+    CLOSED = "closed"  #: what is held waits for the end of the message
+
+
+class _Message(enum.Enum):
+    """How far the message is."""
+
+    UNHEARD = "unheard"
+    PLAYS = "plays"
+    OVER = "over"
+
+
+class _Held(enum.Enum):
+    """What our own ear makes of the caller, and of the caller audio that is held."""
+
+    NOTHING = "nothing"
+    SAID = "said"  #: speech that is over
+    SPEAKING = "speaking"
+
+
+class _Moment(enum.Enum):
+    """When it is judged."""
+
+    LIFTED = "lifted"  #: the message is heard, or the caller has stopped since
+    DISCARDED = "discarded"
+    RESTORED = "restored"
 
 
 @attrs.frozen
@@ -90,8 +133,11 @@ class Protection:
         self._settings = settings or ProtectionSettings()
         self._gate = gate
         self._trace = trace
+        self._message = _Message.UNHEARD
         self._lockout = Lockout.NONE
         self._rule = CallerAudioRule.HOLD
+        self._held = _Held.NOTHING
+        self._appended = False  # what was held lies in the provider's buffer, where it may not be a turn yet
         self._deadline: float | None = None
         self._unlocks = 0
         self._otherwise: str | None = None  # what was wrong with the last echo of a restore
@@ -112,7 +158,7 @@ class Protection:
         self._trace.note("provider", f"lockout {lockout.value}: {lock.value}", now)
         if self.phase is ProtectionPhase.LIFT_DUE:
             self.phase = ProtectionPhase.ON
-            return self.lift(now)
+            return self._lift(now)
         if self.phase is not ProtectionPhase.ON or self._rule is not CallerAudioRule.FORWARD:
             return []
         if lock is LockState.IN_FORCE:
@@ -120,27 +166,58 @@ class Protection:
         self._trace.note("engine", "caller audio is held instead: the lockout is not in force", now)
         return []
 
+    def first_heard(self, now: float) -> list[ProtectionStep]:
+        """The caller has heard the beginning of the message, and that is all that was to be protected."""
+        if self.phase is not ProtectionPhase.ON or self._message is not _Message.UNHEARD:
+            return []
+        self._message = _Message.PLAYS
+        return self._lift(now)
+
+    def unheard_again(self, now: float) -> None:
+        """What was heard of the message was the beginning of a lost try: protect the next one too."""
+        if self._message is not _Message.PLAYS:
+            return
+        self._message = _Message.UNHEARD
+        if self.phase is ProtectionPhase.OFF:
+            self.begin(self._rule, now)
+        elif self.phase in {ProtectionPhase.OFFSET_DUE, ProtectionPhase.CLOSED}:
+            self.phase, self._deadline = ProtectionPhase.ON, None
+
     def lift(self, now: float) -> list[ProtectionStep]:
-        """End the protection, on whatever path, and the lockout, also where nothing was protected; once."""
-        if self.phase is not ProtectionPhase.ON and not (self.phase is ProtectionPhase.OFF and self.owes_restore):
+        """End the protection: the message is over. Also the lockout, where nothing was protected; once."""
+        self._message = _Message.OVER
+        waits = self.phase in {ProtectionPhase.ON, ProtectionPhase.OFFSET_DUE, ProtectionPhase.CLOSED}
+        if not waits and not (self.phase is ProtectionPhase.OFF and self.owes_restore):
             return []
-        if self.lock is None:
-            self.phase = ProtectionPhase.LIFT_DUE
-            return []
-        self._trace.note("engine", "the protection is lifted", now)
-        if not self.owes_restore:
-            return self._off(now, acknowledged=True)
-        if self._lockout is Lockout.LISTENING:
-            return self._restore(now)  # what the caller said meanwhile is to count
-        self.phase = ProtectionPhase.DISCARDING
-        self._deadline = now + self._settings.discard_s
-        return [DiscardCallerAudio()]
+        return self._lift(now)
+
+    # --- the caller, as our own ear has it --------------------------------------------
+
+    def caller_began(self, now: float) -> None:
+        """The caller began to speak."""
+        self._held = _Held.SPEAKING
+        if self.phase is ProtectionPhase.CLOSED:
+            self._deadline = now + self._settings.talk_over_s
+
+    def caller_stopped(self, now: float) -> list[ProtectionStep]:
+        """The caller has stopped speaking."""
+        self._held = _Held.SAID if self._gate.rule is CallerAudioRule.HOLD else _Held.NOTHING
+        if self.phase is ProtectionPhase.CLOSED:
+            self._deadline = None
+        return self._judge(_Moment.LIFTED, now) if self.phase is ProtectionPhase.OFFSET_DUE else []
 
     # --- the provider answers ------------------------------------------------------
 
     def discarded(self, now: float) -> list[ProtectionStep]:
         """The provider has forgotten what it had heard and not used."""
-        return self._restore(now) if self.phase is ProtectionPhase.DISCARDING else []
+        if self.phase is not ProtectionPhase.DISCARDING:
+            return []
+        return self._restore(now) if self._message is _Message.OVER else self._judge(_Moment.DISCARDED, now)
+
+    def committed(self, now: float) -> list[ProtectionStep]:
+        """The provider has made a turn of what it had heard."""
+        self._appended = False
+        return self._restore(now) if self.phase is ProtectionPhase.COMMITTING else []
 
     def reconfigured(self, event: SessionReconfigured, now: float) -> list[ProtectionStep]:
         """The provider echoed a configuration."""
@@ -149,7 +226,7 @@ class Protection:
         if self.phase is not ProtectionPhase.RESTORING or event.lock is LockState.IN_FORCE:
             return []  # the late echo of the opening is not the answer to the restore
         if event.lock is LockState.LIFTED:
-            return self._off(now, acknowledged=True)
+            return self._restored(now)
         self._otherwise = f"its echo says otherwise: {', '.join(event.differences)}"
         return []
 
@@ -167,18 +244,33 @@ class Protection:
         return self._deadline
 
     def expire(self, now: float) -> list[ProtectionStep]:
-        """Go on without an acknowledgement that did not come in time."""
+        """Go on without what did not come in time: an acknowledgement, or a pause of the caller."""
         if self._deadline is None or now < self._deadline:
             return []
+        if self.phase in {ProtectionPhase.OFFSET_DUE, ProtectionPhase.CLOSED}:
+            self._trace.note("caller", "goes on speaking over the message", now)
+            return self._unlock(now)
         self._trace.note("provider", f"did not answer in time ({self.phase.value})", now)
         if self.phase is ProtectionPhase.DISCARDING:
-            return self._restore(now)
-        return self._off(now, acknowledged=False) if self._otherwise is None else self._again(self._otherwise, now)
+            return self.discarded(now)
+        if self.phase is ProtectionPhase.COMMITTING:
+            return self._restore(now) if self._message is _Message.OVER else self._close(now)
+        if self._otherwise is None:
+            return self._restored(now)
+        return self._again(self._otherwise, now)
 
     @property
     def is_on(self) -> bool:
         """Whether caller speech must not end the message."""
-        return self.phase in {ProtectionPhase.ON, ProtectionPhase.LIFT_DUE}
+        if self.phase in {ProtectionPhase.ON, ProtectionPhase.LIFT_DUE, ProtectionPhase.OFFSET_DUE}:
+            return True
+        shut = self.phase is not ProtectionPhase.OFF and self._gate.rule is not CallerAudioRule.FORWARD
+        return shut and self._message is not _Message.OVER
+
+    @property
+    def bars_keys(self) -> bool:
+        """Whether a key must not end the message either: unlike held speech it is always of this moment."""
+        return self.is_on and self._message is not _Message.PLAYS
 
     @property
     def owes_restore(self) -> bool:
@@ -192,11 +284,74 @@ class Protection:
         forwards = self._gate.rule is CallerAudioRule.FORWARD
         return "the provider's lockout alone" if forwards else "the provider's lockout and the local gate"
 
-    # --- inside --------------------------------------------------------------------
+    # --- inside: what follows from what --------------------------------------------------
 
     @property
     def _request_id(self) -> str:
         return f"unlock-{self._unlocks}"
+
+    @property
+    def _is_deaf(self) -> bool:
+        """Whether the session surely detects no turns: what it is given now, it cannot act on by itself."""
+        return self._lockout is Lockout.DEAF and self.lock is LockState.IN_FORCE
+
+    def _lift(self, now: float) -> list[ProtectionStep]:
+        if self.lock is None:
+            self.phase = ProtectionPhase.LIFT_DUE
+            return []
+        self._trace.note("engine", "the protection is lifted", now)
+        return self._unlock(now) if self._message is _Message.OVER else self._judge(_Moment.LIFTED, now)
+
+    def _judge(self, moment: _Moment, now: float) -> list[ProtectionStep]:
+        return self._WHILE_IT_PLAYS[moment, self._held](self, now)
+
+    def _await_offset(self, now: float) -> list[ProtectionStep]:
+        self.phase = ProtectionPhase.OFFSET_DUE
+        self._deadline = now + self._settings.talk_over_s
+        self._trace.note("engine", "the caller, who began earlier, is waited for", now)
+        return []
+
+    def _unlock_in_silence(self, now: float) -> list[ProtectionStep]:
+        self._gate.drop_silence()
+        return self._unlock(now)
+
+    def _keep_words(self, now: float) -> list[ProtectionStep]:
+        return self._discard(now) if self._is_deaf else self._close(now)
+
+    def _commit(self, now: float) -> list[ProtectionStep]:
+        """Make a turn of what was said while nobody detects turns: it cannot be taken for a barge-in."""
+        if not self._is_deaf:
+            return self._restore(now)
+        self.phase = ProtectionPhase.COMMITTING
+        self._deadline = now + self._settings.commit_s
+        self._appended = True
+        held = self._take()
+        self._trace.note("engine", f"the caller's held words are committed: {len(held)} bytes", now)
+        return [AppendCallerAudio(held), CommitCallerAudio()]
+
+    def _close(self, now: float) -> list[ProtectionStep]:
+        self.phase = ProtectionPhase.CLOSED
+        self._deadline = now + self._settings.talk_over_s if self._held is _Held.SPEAKING else None
+        self._trace.note("engine", "what the caller has said waits for the end of the message", now)
+        return []
+
+    def _open_in_silence(self, now: float) -> list[ProtectionStep]:
+        self._gate.drop_silence()
+        return self._off(now)
+
+    # --- inside: the steps ------------------------------------------------------------------
+
+    def _unlock(self, now: float) -> list[ProtectionStep]:
+        if not self.owes_restore:
+            return self._off(now)
+        if self._lockout is Lockout.LISTENING or self._appended:
+            return self._restore(now)  # what the caller said meanwhile is to count
+        return self._discard(now)
+
+    def _discard(self, now: float) -> list[ProtectionStep]:
+        self.phase = ProtectionPhase.DISCARDING
+        self._deadline = now + self._settings.discard_s
+        return [DiscardCallerAudio()]
 
     def _restore(self, now: float) -> list[ProtectionStep]:
         self._unlocks += 1
@@ -206,19 +361,47 @@ class Protection:
         self._trace.note("engine", "the real turn detection is asked for", now)
         return [Unlock(self._request_id)]
 
+    def _restored(self, now: float) -> list[ProtectionStep]:
+        self._lockout = Lockout.NONE  # nothing more is owed, whatever is still echoed
+        self._deadline = None
+        if self._message is _Message.UNHEARD:
+            self.begin(self._rule, now)
+            return []
+        return self._off(now) if self._message is _Message.OVER else self._judge(_Moment.RESTORED, now)
+
     def _again(self, why: str, now: float) -> list[ProtectionStep]:
         if self._unlocks < _TRIES:
             return self._restore(now)
-        return [*self._off(now, acknowledged=False), Deaf(why)]
+        return [*self._off(now), Deaf(why)]
 
-    def _off(self, now: float, *, acknowledged: bool) -> list[ProtectionStep]:
-        self._lockout = Lockout.NONE  # nothing more is owed, whatever is still echoed
+    def _off(self, now: float) -> list[ProtectionStep]:
+        self._lockout = Lockout.NONE
         self.phase = ProtectionPhase.OFF
         self._deadline = None
-        held = self._gate.set(CallerAudioRule.FORWARD)
+        held = self._take()
+        self._gate.set(CallerAudioRule.FORWARD)
         self._trace.note("engine", f"the caller is heard again; {len(held)} bytes had been held", now)
+        acknowledged = self._unlocks == 0 or self.lock is LockState.LIFTED
         return [*self._released(held), Lifted(acknowledged)]
+
+    def _take(self) -> bytes:
+        if self._held is _Held.SAID:
+            self._held = _Held.NOTHING
+        return self._gate.take()
 
     @staticmethod
     def _released(held: bytes) -> list[ProtectionStep]:
         return [AppendCallerAudio(held)] if held else []
+
+    _WHILE_IT_PLAYS: ClassVar[Mapping[tuple[_Moment, _Held], Callable[[Any, float], list[ProtectionStep]]]] = {
+        (_Moment.LIFTED, _Held.NOTHING): _unlock_in_silence,
+        (_Moment.LIFTED, _Held.SPEAKING): _await_offset,
+        (_Moment.LIFTED, _Held.SAID): _keep_words,
+        (_Moment.DISCARDED, _Held.NOTHING): _restore,
+        (_Moment.DISCARDED, _Held.SPEAKING): _restore,  # began after the lift, or goes on for long: it is live
+        (_Moment.DISCARDED, _Held.SAID): _commit,
+        (_Moment.RESTORED, _Held.NOTHING): _open_in_silence,
+        (_Moment.RESTORED, _Held.SPEAKING): _off,
+        (_Moment.RESTORED, _Held.SAID): _close,
+    }
+    """What becomes of held caller audio when its protection ends before the message does."""

@@ -12,6 +12,10 @@ Rule 3: audio is admitted by response id: never for one that was interrupted or
 given up, whatever arrives later.
 Rule 4: a request that nothing answers and a response that makes no progress
 both have a deadline; late offspring of a request that was given up is cancelled.
+Rule 5: the id that a response gives back is a hint, not a proof: servers leave it
+out.  While our request is out and the session has no reason to begin one by
+itself, the next response is ours, unless a refusal that names the request says
+otherwise.  In a session that has given an id back, one without is its own.
 
 Pure: no Trio, no sockets; time is an argument.  Used by turns/conversation.py.
 Source of the wire's behaviour: OpenAI Realtime sheet, sections 7, 10 and 16.
@@ -21,6 +25,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
+from collections.abc import Collection
 
 import attrs
 
@@ -37,8 +42,10 @@ class ResponseSettings:
 
     start_s: float = 10.0
     """A request that has not started by then is lost."""
+    announced_s: float = 20.0
+    """A response that has begun, and from which nothing has come by then, is cancelled: slow is not lost."""
     progress_s: float = 15.0
-    """A response from which nothing was heard for so long is cancelled."""
+    """A response from which something came, and then nothing for so long, is cancelled."""
     cancel_s: float = 3.0
     """A cancelled response that has not ended by then counts as over."""
     tries: int = 3
@@ -82,6 +89,8 @@ class ResponseOwner:
         self._active_request: str | None = None
         self._waiting: deque[_Pending] = deque()  # bounded by WAITING_LIMIT in `request`
         self._sent: _Pending | None = None
+        self._guessed: _Pending | None = None  # what the active response answers, by Rule 5
+        self._gives_ids_back = False
         self._deadline: float | None = None
         self._silenced: deque[str] = deque(maxlen=_REMEMBERED)
         self._ended: deque[str] = deque(maxlen=_REMEMBERED)
@@ -105,6 +114,11 @@ class ResponseOwner:
         self._deadline = now + self.settings.start_s
         self._sent = _Pending(request, self.settings.tries - 1, self._deadline)
         self.phase = Phase.REQUESTED
+
+    def disown(self, response_ids: Collection[str]) -> None:
+        """Let nothing be heard of responses that nobody asked for, and that were told to stop already."""
+        for response_id in response_ids:
+            self._silence(response_id)
 
     def abandon(self, request_id: str, now: float) -> list[ResponseOrder]:
         """Want this request no more; should it start yet, it is cancelled. Nothing for one that has started."""
@@ -152,17 +166,33 @@ class ResponseOwner:
 
     # --- what the provider says ---------------------------------------------
 
+    def named(self, event: ResponseStarted, *, may_be_own: bool) -> ResponseStarted:
+        """Return a start with the request that it answers, by Rule 5.
+
+        ``may_be_own``: the session has a reason to begin a response by itself.
+        """
+        if event.request_id is not None:
+            self._gives_ids_back = True
+            return event
+        if self._gives_ids_back or may_be_own or not self.admits(event.response_id):
+            return event
+        if self._sent is not None:
+            self._guessed = self._sent
+            return ResponseStarted(event.response_id, self._sent.request.request_id)
+        return ResponseStarted(event.response_id, self._given_up[0]) if self._given_up else event
+
     def started(self, event: ResponseStarted, now: float) -> list[ResponseOrder]:
         """A response began, by our request or by the provider's own decision."""
         if event.response_id in self._ended:
             return []
         if event.request_id is not None and event.request_id in self._given_up:
+            self._given_up.remove(event.request_id)
             self._silence(event.response_id)
             return [CancelResponse(event.response_id)]
         if self._sent is not None and event.request_id == self._sent.request.request_id:
             self._sent = None
         self._waiting = deque(p for p in self._waiting if p.request.request_id != event.request_id)
-        self._activate(event.response_id, now)
+        self._activate(event.response_id, now, self.settings.announced_s)
         self._active_request = event.request_id
         return []
 
@@ -173,7 +203,7 @@ class ResponseOwner:
         if self.phase is Phase.ACTIVE and response_id == self.active_id:
             self._deadline = now + self.settings.progress_s
         elif self.phase in {Phase.IDLE, Phase.REQUESTED} and self.admits(response_id):
-            self._activate(response_id, now)
+            self._activate(response_id, now, self.settings.progress_s)
 
     def ended(self, event: ResponseEnded, now: float) -> list[ResponseOrder]:
         """A response is over; the next request may go. An unknown or repeated end changes nothing."""
@@ -190,6 +220,9 @@ class ResponseOwner:
         if self._given_up and request_id in {None, *self._given_up}:
             self._given_up.remove(request_id or self._given_up[0])
             return []
+        if busy and self._guessed is not None and request_id == self._guessed.request.request_id:
+            self._sent, self._active_request = self._guessed, None  # what was taken for its answer is none
+        self._guessed = None
         pending = self._sent
         if pending is None or request_id not in {None, pending.request.request_id}:
             return []
@@ -222,14 +255,13 @@ class ResponseOwner:
 
     # --- inside -------------------------------------------------------------
 
-    def _activate(self, response_id: str, now: float) -> None:
+    def _activate(self, response_id: str, now: float, wait_s: float) -> None:
         self.active_id, self._active_request = response_id, None
         self.phase = Phase.ACTIVE if self.admits(response_id) else Phase.CANCELLING
-        wait = self.settings.progress_s if self.phase is Phase.ACTIVE else self.settings.cancel_s
-        self._deadline = now + wait
+        self._deadline = now + (wait_s if self.phase is Phase.ACTIVE else self.settings.cancel_s)
 
     def _become_idle(self, now: float) -> list[ResponseOrder]:
-        self.active_id = None
+        self.active_id = self._guessed = None
         self.phase = Phase.IDLE
         self._deadline = None
         if self._sent is not None:  # ours was in doubt behind the provider's own: its answer is still due

@@ -32,3 +32,9 @@ class ConversationSettings:
     turns: CallerTurnSettings = attrs.field(factory=CallerTurnSettings)
     playout: PlayoutSettings = attrs.field(factory=PlayoutSettings)
     responses: ResponseSettings = attrs.field(factory=ResponseSettings)
+
+    @property
+    def response_limits(self) -> ResponseSettings:
+        """The deadlines of responses: none that would end the first message within its own limit."""
+        least_s = 0.0 if self.first_message is None else self.policy.announced_s
+        return attrs.evolve(self.responses, announced_s=max(self.responses.announced_s, least_s))

@@ -68,7 +68,7 @@ class Said:
     heard: facts.HeardPosition | None = None
 
 
-TextEvent = ev.CallerTranscriptPart | ev.AgentItemAdded | ev.AgentTextPart | ev.AgentTextDone
+TextEvent = ev.AgentItemAdded | ev.AgentTextPart | ev.AgentTextDone
 SpeechStep = ev.SessionOrder | RequestLost | FirstHeard | Played | Said | Generated | Done | Unheard
 
 BARGED_IN = "barged in on"
@@ -100,6 +100,7 @@ class AgentSpeech:
         self.sent_bytes = 0
         self.dropped_bytes: Counter[str] = Counter()
         self._after_cut = after_cut
+        self._leg_format = leg_format
         self._requests = 0
         self._speaker_of: dict[str, str] = {}  # item id -> response id
         self._begun: set[str] = set()  # responses whose audio came in
@@ -138,10 +139,7 @@ class AgentSpeech:
     # --- what the session says -------------------------------------------------------
 
     def write(self, event: TextEvent, now: float) -> list[SpeechStep]:
-        """Take words, or an item that will have some."""
-        if isinstance(event, ev.CallerTranscriptPart):
-            self.transcript.extend(facts.Speaker.CALLER, event.item_id, event.text)
-            return []
+        """Take words of the agent, or an item that will have some."""
         self.responses.progressed(event.response_id, now)
         self._speaker_of.setdefault(event.item_id, event.response_id)
         if isinstance(event, ev.AgentItemAdded):
@@ -172,7 +170,7 @@ class AgentSpeech:
         self._unfinished.add(event.response_id)
         self._speaker_of.setdefault(event.item_id, event.response_id)
         self._in_hand[event.item_id] = event.response_id
-        self.transcript.add(facts.Speaker.AGENT, event.item_id)
+        self.transcript.audio(event.item_id, self._leg_format.seconds_in(len(event.audio)))
         refused = self.playout.push(event.response_id, event.item_id, event.audio)
         if not refused:
             return steps

@@ -87,7 +87,10 @@ class MinWords:
 
 @attrs.frozen
 class Murmurs:
-    """Lets the agent talk on over words that only show that the caller listens; asked before the others, it decides."""
+    """Lets the agent talk on over words that only show that the caller listens; asked before the others, it decides.
+
+    However many of them follow each other, in one sound or in several.
+    """
 
     phrases: tuple[str, ...] = attrs.field(
         default=("mm-hm", "uh-huh", "mhm", "hm", "yes", "yeah", "okay", "ok", "right"), validator=min_len(1)
@@ -100,9 +103,22 @@ class Murmurs:
 
     def judge(self, evidence: SpeechEvidence) -> Judgement:
         """See `Strategy`."""
-        said = (evidence.words or "").casefold().strip(" .,!?…")
-        meant = evidence.words_complete and said in {phrase.casefold() for phrase in self.phrases}
-        return Judgement.GO_ON if meant else Judgement.UNDECIDED
+        said = _folded(evidence.words or "")
+        murmured = bool(said) and self._are_murmurs(said, half=not evidence.words_complete)
+        if not murmured:
+            return Judgement.UNDECIDED
+        return Judgement.GO_ON if evidence.words_complete else Judgement.NOT_YET  # the rest may be one more
+
+    def _are_murmurs(self, said: list[str], *, half: bool) -> bool:
+        """Whether the words are phrases of the list, one behind the other; ``half``: the last may be a beginning."""
+        phrases = [words for phrase in self.phrases if (words := _folded(phrase))]
+        reached = {0}  # how many words are accounted for, in every way there is
+        for at in range(len(said)):
+            if at in reached:
+                reached |= {at + len(words) for words in phrases if said[at : at + len(words)] == words}
+                if half and any(_begins(said[at:], words) for words in phrases):
+                    return True
+        return len(said) in reached
 
 
 @attrs.frozen
@@ -135,6 +151,12 @@ def _runs(said: list[str], agents: list[str], *, half: bool = False) -> bool:
     return bool(said) and any(
         row[:-1] == said[:-1] and (row[-1].startswith(said[-1]) if half else row[-1] == said[-1]) for row in rows
     )
+
+
+def _begins(said: list[str], words: list[str]) -> bool:
+    """Whether the words so far, of which the last may be half of one, are how a phrase begins."""
+    whole, last = said[:-1], said[-1]
+    return len(said) <= len(words) and words[: len(whole)] == whole and words[len(whole)].startswith(last)
 
 
 def _folded(text: str) -> list[str]:

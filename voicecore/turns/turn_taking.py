@@ -74,6 +74,7 @@ class TurnTaking:
         self._prompt: str | None = None  # the newest request for a prompt
         self._prompts = 0
         self._entries = 0
+        self._entry_stops = False  # whether keys of the entry under way may stop the agent
         self._clear: _Clear | None = None
 
     # --- the caller speaks ----------------------------------------------------------
@@ -132,9 +133,10 @@ class TurnTaking:
         return steps if waits else steps + self.want_reply(now)
 
     def pressed(self, digit: str, now: float, *, may_stop: bool, later: bool) -> list[Step]:
-        """Take one key."""
+        """Take one key; one that belongs to an entry from before the agent was to be stopped does not stop it."""
         steps: list[Step] = []
-        if may_stop and self._speech.audible_since is not None and self._settings.barge_in.keys_stop_agent:
+        self._entry_stops = may_stop and (self._entry_stops or not self.keypad.is_gathering)
+        if self._entry_stops and self._speech.audible_since is not None and self._settings.barge_in.keys_stop_agent:
             steps += self._stop_agent(now, now, _BY_KEY)
         entry = self.keypad.press(digit, now)
         return steps if entry is None else steps + self._entered(entry, now, later=later)
@@ -157,6 +159,8 @@ class TurnTaking:
         """Nothing is to be said before the caller is answered any more."""
         if not self.turns.release(now) or self.floor.state is Floor.OVER:
             return []
+        if self.turns.speaking_since is not None and self._session_replies:
+            return []  # the session answers the turn that comes of it, and what is open with it
         self.floor.handle(Move.CALLER_DONE)
         return self.want_reply(now, by_us=True)
 
@@ -285,6 +289,11 @@ class TurnTaking:
         return self.capabilities is not None and self.capabilities.replies
 
     @property
+    def session_owes_reply(self) -> bool:
+        """Whether the session has a reason to begin a response by itself: a turn that it is to answer."""
+        return self._session_replies and any(not item_id.startswith(KEYS) for item_id in self.turns.open)
+
+    @property
     def _session_interrupts(self) -> bool:
         return self.capabilities is not None and self.capabilities.interrupts
 
@@ -336,7 +345,8 @@ class TurnTaking:
     def _entered(self, entry: Entry, now: float, *, later: bool) -> list[Step]:
         self._entries += 1
         item_id, count = f"{KEYS}{self._entries}", len(entry.keys)
-        self._speech.transcript.complete(facts.Speaker.CALLER, item_id, f"[{count} keys]")
+        pressed = f"(pressed {count} {'key' if count == 1 else 'keys'})"
+        self._speech.transcript.complete(facts.Speaker.CALLER, item_id, pressed)
         told = Tell(facts.KeysPressed(self._teller.at(now), item_id, count))
         text = ev.AddUserText(f"(The caller pressed these keys on the telephone: {entry.keys})")
         return [told, text, *self.committed(item_id, now, later=later)]

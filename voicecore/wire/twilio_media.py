@@ -10,7 +10,9 @@ illegal one raises; neither changes the state.
 Rule 4: the message that comes 50 times a second is read in one step, wherever it says
 what it is; whatever is unusual about it is read once more, field by field, and named.
 
-Source: Twilio sheet, sections 3 to 5.  Used by carriers/twilio/.
+Rule 5: audio leaves here in whole samples, however it was cut.
+
+Source: Twilio sheet, sections 3 to 5.  Used by carriers/twilio/; the start message is read in twilio_start.py.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from typing import Literal
 import msgspec
 import orjson
 
-from voicecore.audio.formats import PCMA_8K, PCMU_8K, AudioFormat
+from voicecore.audio.convert import Converter, converter
+from voicecore.audio.formats import PCMU_8K
 from voicecore.errors import LocalProtocolError
 from voicecore.events import (
     CallerAudio,
@@ -32,18 +35,14 @@ from voicecore.events import (
     LegEvent,
     LegMessageIgnored,
     LegOrder,
-    LegStarted,
     LegStopped,
     MarkEchoed,
     PlayAudio,
 )
 from voicecore.wire.fields import Fields, fast_reader, parse_object
+from voicecore.wire.twilio_start import read_start
 
 _PEER = "twilio"
-_FORMATS: Mapping[tuple[str, int, int], AudioFormat] = {
-    ("audio/x-mulaw", 8000, 1): PCMU_8K,
-    ("audio/x-alaw", 8000, 1): PCMA_8K,
-}
 _INBOUND = frozenset({"inbound", "inbound_track"})
 _DIGITS = frozenset("0123456789*#ABCDabcd")
 _MEDIA = '"media"'
@@ -79,6 +78,7 @@ class TwilioMedia:
     def __init__(self) -> None:
         self._state = _State.CONNECTING
         self._stream_id = ""
+        self._whole: Converter = converter(PCMU_8K, PCMU_8K)  # to whole samples of the announced format
         self._media_head = self._media_tail = self._clear = ""
 
     # --- from Twilio -----------------------------------------------------------
@@ -106,7 +106,7 @@ class TwilioMedia:
         is_in_place = self._state is _State.STARTED and message.stream_id == self._stream_id
         if not is_in_place or message.media.track not in _USUAL_TRACKS:
             return None
-        return CallerAudio(message.media.payload)
+        return self._audio(message.media.payload)
 
     def _read_connected(self, _message: Fields) -> LegEvent | None:
         if self._state is not _State.CONNECTING:
@@ -117,12 +117,11 @@ class TwilioMedia:
     def _read_start(self, message: Fields) -> LegEvent:
         if self._state is not _State.CONNECTED:
             return LegMessageIgnored("start", f"the stream is {self._state.value}")
-        start = message.child("start")
-        stream_id = message.text("streamSid")
-        started = LegStarted(stream_id, start.text("callSid"), _read_format(start), _read_parameters(start))
+        started = read_start(message)
         self._state = _State.STARTED
-        self._stream_id = stream_id
-        self._prepare(stream_id)
+        self._stream_id = started.stream_id
+        self._whole = converter(started.audio_format, started.audio_format)
+        self._prepare(started.stream_id)
         return started
 
     def _read_media(self, message: Fields) -> LegEvent:
@@ -132,7 +131,11 @@ class TwilioMedia:
         track = media.spare(Fields.text, "track", None)
         if track is not None and track not in _INBOUND:
             return LegMessageIgnored("media", "a track that is not the caller's")
-        return CallerAudio(media.base64("payload"))
+        return self._audio(media.base64("payload"))
+
+    def _audio(self, payload: bytes) -> CallerAudio:
+        """Return audio in whole samples; half of one waits for the next message."""
+        return CallerAudio(self._whole.convert(payload))
 
     def _read_dtmf(self, message: Fields) -> LegEvent:
         if (ignored := self._out_of_place(message, "dtmf")) is not None:
@@ -156,7 +159,8 @@ class TwilioMedia:
     def _out_of_place(self, message: Fields, name: str) -> LegMessageIgnored | None:
         if self._state is not _State.STARTED:
             return LegMessageIgnored(name, f"the stream is {self._state.value}")
-        if message.text("streamSid") != self._stream_id:
+        named = message.raw.get("streamSid", self._stream_id)
+        if isinstance(named, str) and named != self._stream_id:
             return LegMessageIgnored(name, "of another stream")
         return None
 
@@ -186,19 +190,6 @@ class TwilioMedia:
         whole = orjson.dumps(media).decode()
         self._media_head, self._media_tail = whole[: -len('"}}')], '"}}'
         self._clear = orjson.dumps({"event": "clear", "streamSid": stream_id}).decode()
-
-
-def _read_format(start: Fields) -> AudioFormat:
-    announced = start.child("mediaFormat")
-    key = (announced.text("encoding"), announced.count("sampleRate"), announced.count("channels"))
-    if key not in _FORMATS:
-        raise announced.wrong("encoding", f"of a format we do not speak ({key[1]} Hz, {key[2]} channels)")
-    return _FORMATS[key]
-
-
-def _read_parameters(start: Fields) -> Mapping[str, str]:
-    given = start.optional_child("customParameters")
-    return {} if given is None else {name: given.text(name) for name in given.raw}
 
 
 _READERS: Mapping[str, Callable[[TwilioMedia, Fields], LegEvent | None]] = {

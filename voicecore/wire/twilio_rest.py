@@ -4,7 +4,7 @@ Rule 1: what Twilio would refuse is refused here, with what to do.
 Rule 2: an answer is believed only as far as it can be read; its words lose the
 secrets that they repeat, and are cut and made printable, before anybody sees them.
 
-Source: Twilio sheet, sections 7 and 9.  Pure.  Used by carriers/twilio/dialler.py.
+Source: Twilio sheet, sections 7 and 9.  Pure.  Used by carriers/twilio/dialler.py and standing.py.
 """
 
 from __future__ import annotations
@@ -53,6 +53,32 @@ class NewCall:
 def calls_url(api_base_url: str, account_sid: str) -> str:
     """Return where calls are created."""
     return f"{api_base_url.rstrip('/')}/2010-04-01/Accounts/{quote(account_sid, safe='')}/Calls.json"
+
+
+def account_url(api_base_url: str, account_sid: str) -> str:
+    """Return where the account itself is read."""
+    return f"{api_base_url.rstrip('/')}/2010-04-01/Accounts/{quote(account_sid, safe='')}.json"
+
+
+@attrs.frozen
+class AccountState:
+    """How an account stands; None where that is not said."""
+
+    status: str | None
+    """active, suspended or closed."""
+    kind: str | None
+    """Full or Trial."""
+
+
+def read_account(body: bytes) -> AccountState:
+    """Return how an account stands.
+
+    Raises:
+        RemoteProtocolError: The answer is not an object.
+    """
+    fields = _object(body)
+    status, kind = (value if isinstance(value := fields.get(name), str) else None for name in ("status", "type"))
+    return AccountState(status and printable(status), kind and printable(kind))
 
 
 def call_url(api_base_url: str, account_sid: str, call_sid: str) -> str:

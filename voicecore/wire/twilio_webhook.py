@@ -3,6 +3,9 @@
 Rule 1: a form is read strictly and within limits before anything is believed.
 Rule 2: unknown fields are kept for the signature and otherwise ignored: new ones
 appear any day.
+Rule 3: required is what a call cannot be handled without: its id, and of a status
+its word.  Everything else may be missing or odd, and is then left out: a caller
+without a number is "unknown".
 
 Source: Twilio sheet, sections 8 to 10.  Used by carriers/twilio/webhooks.py.
 """
@@ -16,10 +19,14 @@ from urllib.parse import unquote_to_bytes
 import attrs
 
 from voicecore.errors import RemoteProtocolError, printable
-from voicecore.statuses import AnsweredBy, CarrierStatus
+from voicecore.statuses import AnsweredBy, CarrierFailure, CarrierStatus
 
 FIELD_LIMIT = 200  #: fields of one form; Twilio sends some forty
+WORD_LIMIT_CHARS = 40  #: of a status that we do not know
+UNKNOWN_PARTY = "unknown"
 _PEER = "twilio"
+_SIP_SUCCESS = range(200, 300)
+_DIGITS = re.compile(r"[0-9]{1,9}")
 _BAD_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CALL_ID = re.compile(r"CA[0-9a-zA-Z]{1,62}")
 
@@ -29,8 +36,8 @@ class IncomingCall:
     """A call rings and Twilio asks what to do with it."""
 
     carrier_call_id: str
-    account_id: str
     caller: str
+    """As Twilio writes it: a number, "anonymous", a SIP address; UNKNOWN_PARTY where it says nothing."""
     callee: str
 
 
@@ -41,7 +48,8 @@ class CallStatusReport:
     carrier_call_id: str
     status: CarrierStatus
     word: str
-    duration_s: int | None
+    duration_s: int | None = None
+    failure: CarrierFailure | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -87,32 +95,29 @@ def read_incoming_call(form: Form) -> IncomingCall:
     """Read the form of a voice webhook.
 
     Raises:
-        RemoteProtocolError: A field is missing or malformed.
+        RemoteProtocolError: The call's id is missing or malformed.
     """
-    return IncomingCall(
-        carrier_call_id=_call_id(form),
-        account_id=_one(form, "AccountSid"),
-        caller=_one(form, "From"),
-        callee=_one(form, "To"),
-    )
+    return IncomingCall(carrier_call_id=_call_id(form), caller=_party(form, "From"), callee=_party(form, "To"))
+
+
+def says_over(form: Form) -> bool:
+    """Whether a webhook, of whatever kind, calls its call over by a status that we know."""
+    return _status(_optional(form, "CallStatus") or "").is_surely_terminal
 
 
 def read_call_status(form: Form) -> CallStatusReport:
     """Read the form of a status callback; a status word we do not know is UNKNOWN.
 
     Raises:
-        RemoteProtocolError: A field is missing or malformed.
+        RemoteProtocolError: The call's id or its status is missing or malformed.
     """
     word = _one(form, "CallStatus")
-    known = word in CarrierStatus._value2member_map_
-    duration = _optional(form, "CallDuration")
-    if duration is not None and not (duration.isascii() and duration.isdecimal() and len(duration) <= 9):
-        raise RemoteProtocolError("must be whole seconds", peer=_PEER, field="CallDuration", excerpt=duration)
     return CallStatusReport(
         carrier_call_id=_call_id(form),
-        status=CarrierStatus(word) if known else CarrierStatus.UNKNOWN,
-        word=word,
-        duration_s=None if duration is None else int(duration),
+        status=_status(word),
+        word=printable(word, WORD_LIMIT_CHARS),
+        duration_s=_whole(form, "CallDuration"),
+        failure=_failure(form),
     )
 
 
@@ -126,6 +131,31 @@ def read_machine_verdict(form: Form) -> MachineVerdict:
     return MachineVerdict(
         carrier_call_id=_call_id(form), answered_by=_ANSWERED_BY.get(word, AnsweredBy.UNKNOWN), word=printable(word)
     )
+
+
+def _status(word: str) -> CarrierStatus:
+    known = word in CarrierStatus._value2member_map_
+    return CarrierStatus(word) if known else CarrierStatus.UNKNOWN
+
+
+def _failure(form: Form) -> CarrierFailure | None:
+    sip_code, error_code = _whole(form, "SipResponseCode"), _whole(form, "ErrorCode")
+    message = printable(_optional(form, "ErrorMessage") or "")
+    went_well = sip_code is None or sip_code in _SIP_SUCCESS
+    if went_well and not error_code and not message:
+        return None
+    return CarrierFailure(sip_code=sip_code, error_code=error_code or None, message=message)
+
+
+def _party(form: Form, name: str) -> str:
+    return printable(_optional(form, name) or UNKNOWN_PARTY)
+
+
+def _whole(form: Form, name: str) -> int | None:
+    """Return a count, whatever it is written with behind the point; None where it is none."""
+    digits, _, fraction = (_optional(form, name) or "").strip().partition(".")
+    is_count = _DIGITS.fullmatch(digits) is not None and (not fraction or _DIGITS.fullmatch(fraction) is not None)
+    return int(digits) if is_count else None
 
 
 def _call_id(form: Form) -> str:

@@ -64,10 +64,11 @@ def test_h1_no_cut_of_the_bytes_shows_in_the_output(
 
 @pytest.mark.parametrize(("source", "target"), PAIRS, ids=str)
 def test_h6_a_reset_ends_an_utterance(source: AudioFormat, target: AudioFormat) -> None:
-    """The next one begins as the first one did."""
-    conversion, fresh = converter(source, target), converter(source, target)
-    conversion.convert(tone(source)[: source.bytes_in(0.1)])
-    if source.sample_bytes == 2:
-        conversion.convert(b"\x01")
-    conversion.reset()
-    assert conversion.convert(tone(source)) == fresh.convert(tone(source))
+    """The next one begins as the first one did, and so it does after a flush; half a sample goes with its utterance."""
+    for end in ("reset", "flush"):
+        conversion, fresh = converter(source, target), converter(source, target)
+        conversion.convert(tone(source)[: source.bytes_in(0.1)])
+        if source.sample_bytes == 2:
+            conversion.convert(b"\x01")
+        conversion.reset() if end == "reset" else conversion.flush()
+        assert conversion.convert(tone(source)) == fresh.convert(tone(source))

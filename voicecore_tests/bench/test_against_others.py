@@ -17,7 +17,10 @@ import pytest
 from voicecore.bench.controlled import Usage
 from voicecore.bench.conversation import relay_target, run_level
 from voicecore.bench.result import SMALL
+from voicecore_tests.chance import REAL_TIME
 from voicecore_tests.house.rooms import REPOSITORY
+
+pytestmark = REAL_TIME
 
 BENCH = REPOSITORY / "bench"
 RUNNERS = sorted((BENCH / "engines").glob("*.py"))

@@ -11,6 +11,9 @@ import trio
 from voicecore.bench.child import apart_from_children, open_child
 from voicecore.bench.controlled import own_usage
 from voicecore.bench.result import BenchmarkFailed
+from voicecore_tests.chance import REAL_TIME
+
+pytestmark = REAL_TIME
 
 RELAY = "voicecore.bench.relay_process"
 

@@ -15,6 +15,9 @@ from voicecore.bench.conversation_limit import find_limit, limit_table
 from voicecore.bench.conversation_tables import tables
 from voicecore.bench.frames import FRAME_S, Faults
 from voicecore.bench.result import SMALL, BenchmarkFailed, Plan
+from voicecore_tests.chance import REAL_TIME
+
+pytestmark = REAL_TIME
 
 TARGETS = [engine_target(), engine_target(ProviderAudio.PCM), relay_target()]
 

@@ -21,12 +21,22 @@ from voicecore.bench import (
 )
 from voicecore.bench.main import MEASUREMENTS
 from voicecore.bench.pictures import PANELS
-from voicecore.bench.result import SMALL, Measurement, Result, Value
+from voicecore.bench.result import SMALL, BenchmarkFailed, Measurement, Result, Value
+from voicecore_tests.chance import REAL_TIME
+
+pytestmark = REAL_TIME
 
 
-def run(measurement: Measurement) -> Sequence[Result]:
+def run(measurement: Measurement, *, tries: int = 1) -> Sequence[Result]:
+    """Measure; on a machine that stands still for half a second, real calls may need another try."""
     told: list[str] = []
-    results = measurement(SMALL, told.append)
+    for left in reversed(range(tries)):
+        try:
+            results = measurement(SMALL, told.append)
+            break
+        except BenchmarkFailed:
+            if not left:
+                raise
     assert told, "nobody was told what is being done"
     pictures_show(measurement, results)
     return results
@@ -66,7 +76,7 @@ def test_pickup() -> None:
 
 def test_calls_through_engine_and_relay() -> None:
     """Two real calls through a real engine: no frame is missing, and each figure is there."""
-    cost, delay, added = run(calls.measure)
+    cost, delay, added = run(calls.measure, tries=3)
     for table in (cost, delay):
         assert [(row["calls"], row["through"]) for row in table.rows] == [(2, "engine"), (2, "relay")]
     for row in cost.rows:
@@ -86,7 +96,7 @@ def test_calls_through_engine_and_relay() -> None:
 
 def test_barge_in() -> None:
     """Every cut was obeyed, in the provider's eyes, the carrier's and the engine's own; nothing stale was heard."""
-    (table,) = run(barge_in.measure)
+    (table,) = run(barge_in.measure, tries=3)
     (row,) = table.rows
     assert (row["calls"], row["stale"], row["missed"]) == (2, 0, 0)
     assert number(row, "cuts") >= 1

@@ -18,7 +18,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from voicecore.carriers.twilio import DialLimits, TwilioAccount, TwilioDialler
+from voicecore.carriers.twilio import DialLimits, HangUpLimits, TwilioAccount, TwilioControl, TwilioDialler, TwilioRest
 from voicecore.errors import CarrierError, CarrierRefused, CarrierUnavailable, CarrierUncertain
 from voicecore.net.http_client import open_http_client
 from voicecore.net.http_messages import Request, Response, ServerLimits
@@ -119,7 +119,18 @@ async def dialler(
     async with open_service_nursery() as nursery, open_http_client(network) as http:
         nursery.start_soon(rest.run, network, opens_at_s)
         await trio.testing.wait_all_tasks_blocked()
-        yield TwilioDialler(ACCOUNT, "+15550100002", http, DialLimits(**limits))
+        yield TwilioDialler(TwilioRest(ACCOUNT, http), "+15550100002", DialLimits(**limits))
+    assert network.open_streams == 0
+
+
+@asynccontextmanager
+async def control(rest: Rest, *, opens_at_s: float = 0.0) -> AsyncIterator[TwilioControl]:
+    """Run the interface and what ends calls by it; nothing is left open."""
+    network = simulated_world(1).network
+    async with open_service_nursery() as nursery, open_http_client(network) as http:
+        nursery.start_soon(rest.run, network, opens_at_s)
+        await trio.testing.wait_all_tasks_blocked()
+        yield TwilioControl(TwilioRest(ACCOUNT, http))
     assert network.open_streams == 0
 
 
@@ -321,7 +332,7 @@ def test_a_cancellation_at_any_step_of_dialling_leaves_nothing() -> None:
         async with open_service_nursery() as nursery, open_http_client(network) as http:
             nursery.start_soon(rest.run, network)
             await trio.testing.wait_all_tasks_blocked()
-            assert await TwilioDialler(ACCOUNT, "+15550100002", http).dial(ORDER) == SID
+            assert await TwilioDialler(TwilioRest(ACCOUNT, http), "+15550100002").dial(ORDER) == SID
 
     async def nobody(_peer: RawPeer) -> None:
         raise AssertionError("the dialler asks its own server")
@@ -354,7 +365,7 @@ async def test_ending_a_call_may_be_asked_for_again(
 ) -> None:
     """Within its bound; a call that is over already is no error, and a refusal that will not pass is not repeated."""
     rest = Rest(answers)
-    async with dialler(rest) as it:
+    async with control(rest) as it:
         if raises is None:
             await it.hang_up(SID)
         else:
@@ -369,7 +380,7 @@ async def test_ending_a_call_may_be_asked_for_again(
 async def test_an_answer_that_never_comes_leaves_time_for_another_try(autojump_clock: MockClock) -> None:
     """Each try has the same share of the five seconds, less the pauses."""
     rest = Rest([Silence.ENDLESS])
-    async with dialler(rest) as it:
+    async with control(rest) as it:
         with pytest.raises(CarrierUncertain, match="may not have been ended"):
             await it.hang_up(SID)
         assert trio.current_time() == pytest.approx(5.0)
@@ -378,13 +389,13 @@ async def test_an_answer_that_never_comes_leaves_time_for_another_try(autojump_c
 
 def test_the_bounds_agree_with_each_other() -> None:
     """The pauses alone must not use up the time of all tries."""
-    with pytest.raises(ValueError, match="hang_up_s"):
-        DialLimits(hang_up_s=1.0)
+    with pytest.raises(ValueError, match="total_s"):
+        HangUpLimits(total_s=1.0)
 
 
 async def test_a_call_is_ended_once_the_carrier_can_be_reached_again(autojump_clock: MockClock) -> None:
     """The tries that were refused did no harm."""
     rest = Rest([Response(200)])
-    async with dialler(rest, opens_at_s=0.7) as it:
+    async with control(rest, opens_at_s=0.7) as it:
         await it.hang_up(SID)
     assert [asked.at_s for asked in rest.requests] == [pytest.approx(1.0)]

@@ -20,7 +20,7 @@ from voicecore.carriers.twilio import TwilioAccount, TwilioInbound, TwilioLeg, h
 from voicecore.carriers.twilio.webhooks import FORM, QUERY_FIELDS_LIMIT
 from voicecore.net.http_messages import Request, Response, Upgrade
 from voicecore.net.routes import Router
-from voicecore.ports import Leg, MachineReport, MediaPass, RingingCall, StatusReport
+from voicecore.ports import Leg, MachineReport, MediaPass, NotTaken, RingingCall, StatusReport
 from voicecore.secrets import Secret
 from voicecore.simulation.carrier_twin.signing import sign
 from voicecore.simulation.world import simulated_world
@@ -40,15 +40,18 @@ class Desk:
     """A reception that writes down what it is asked."""
 
     full: bool = False
+    over: bool = False
     announced: list[RingingCall] = attrs.field(factory=list)
     reports: list[StatusReport] = attrs.field(factory=list)
     verdicts: list[MachineReport] = attrs.field(factory=list)
     connected: list[MachineReport] = attrs.field(factory=list)
     claimed: list[str] = attrs.field(factory=list)
 
-    def announce(self, ringing: RingingCall) -> str | None:
+    def announce(self, ringing: RingingCall) -> str | NotTaken:
         self.announced.append(ringing)
-        return None if self.full else "token-1"
+        if self.over:
+            return NotTaken.OVER
+        return NotTaken.BUSY if self.full else "token-1"
 
     def admits(self, token: str) -> bool:
         return token == "token-1" and token not in self.claimed
@@ -74,15 +77,17 @@ class Desk:
 class Pass:
     """A claimed token of call CA1, and what became of it."""
 
+    is_content: bool = True
     held: list[Leg] = attrs.field(factory=list)
     never_came: list[str] = attrs.field(factory=list)
 
     def accepts(self, carrier_call_id: str) -> bool:
         return carrier_call_id == "CA1"
 
-    async def hold_call(self, leg: Leg) -> None:
+    async def hold_call(self, leg: Leg) -> bool:
         await trio.lowlevel.checkpoint()
         self.held.append(leg)
+        return self.is_content
 
     def media_never_came(self, detail: str) -> None:
         self.never_came.append(detail)
@@ -125,6 +130,33 @@ async def test_a_full_house_rejects_as_busy() -> None:
     """The caller hears it at once."""
     response = await answer(Desk(full=True), webhook("/twilio/voice", CALL))
     assert b'<Reject reason="busy" />' in response.body
+
+
+async def test_a_webhook_of_a_call_that_is_over_is_answered_and_begins_nothing() -> None:
+    """By the reception's word, or by its own."""
+    response = await answer(Desk(over=True), webhook("/twilio/voice", CALL))
+    assert (response.status, b"<Hangup />" in response.body) == (200, True)
+
+
+@pytest.mark.parametrize("query", ["", "?call=call_1"])
+@pytest.mark.parametrize("status", ["completed", "busy", "failed", "no-answer", "canceled"])
+async def test_a_terminal_status_at_the_voice_address_is_taken_as_a_status(status: str, query: str) -> None:
+    """Nothing is announced, nothing connected."""
+    desk = Desk()
+    response = await answer(desk, webhook(f"/twilio/voice{query}", {**CALL, "CallStatus": status}))
+    assert (response.status, b"<Hangup />" in response.body) == (200, True)
+    assert (desk.announced, desk.connected) == ([], [])
+    assert [(report.carrier_call_id, report.word) for report in desk.reports] == [("CA1", status)]
+
+
+@pytest.mark.parametrize("status", ["ringing", "in-progress", "a-new-word", "", None])
+async def test_any_other_status_at_the_voice_address_announces_a_call(status: str | None) -> None:
+    """A word that we do not know costs no call."""
+    desk, fields = Desk(), {name: value for name, value in CALL.items() if name != "CallStatus"}
+    response = await answer(
+        desk, webhook("/twilio/voice", fields if status is None else fields | {"CallStatus": status})
+    )
+    assert (response.status, len(desk.announced), desk.reports) == (200, 1, [])
 
 
 async def test_a_status_callback_is_handed_on() -> None:
@@ -352,3 +384,17 @@ async def test_a_stream_of_another_call_than_its_pass_is_for_is_closed(autojump_
     await hold_stream(socket, media_pass, simulated_world().world)
     assert (media_pass.held, socket.closed_with) == ([], [1008])
     assert media_pass.never_came == ["the stream named another call than its token"]
+
+
+async def test_a_stream_that_broke_its_rules_is_closed_for_that(autojump_clock: MockClock) -> None:
+    """1008: whoever runs the call has had enough of it."""
+    socket = Ends(start("CA1"))
+    await hold_stream(socket, Pass(is_content=False), simulated_world().world)
+    assert socket.closed_with == [1008]
+
+
+async def test_nonsense_before_the_start_is_borne_up_to_a_bound(autojump_clock: MockClock) -> None:
+    """Then the stream is closed, the pass given back, and nothing raised."""
+    media_pass, socket = Pass(), Ends([start("CA1")[0], *["{"] * 60])
+    await hold_stream(socket, media_pass, simulated_world().world)
+    assert (media_pass.held, socket.closed_with, len(media_pass.never_came)) == ([], [1008], 1)

@@ -8,8 +8,9 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import wave
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -20,8 +21,13 @@ import trio
 
 from voicecore.assembly import real_world
 from voicecore.secrets import Secret
-from voicecore.simulation.carrier_twin import Account, AfterAgent, DialPlan, HangUp, Pickup, open_carrier
+from voicecore.simulation.carrier_twin import Account, AfterAgent, DialPlan, HangUp, Pickup, Refusal, open_carrier
+from voicecore.simulation.carrier_twin.signing import sign
 from voicecore.simulation.provider_twin import ProviderTwin, Recorded, Reply, Script
+from voicecore_tests.chance import REAL_TIME
+from voicecore_tests.house.rooms import REPOSITORY
+
+pytestmark = REAL_TIME
 
 ACCOUNT = "AC00000000000000000000000000000001"
 TOKEN = "planted-carrier-token-5b1f"
@@ -39,13 +45,16 @@ SECRETS = {"TWILIO_AUTH_TOKEN": TOKEN, "OPENAI_API_KEY": KEY}
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI", "TWILIO"))} | {**extra}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OPENAI", "TWILIO"))}
+    return inherited | {"PYTHONPATH": str(REPOSITORY), **extra}
 
 
-def run(*arguments: str, extra: Mapping[str, str] = SECRETS, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, extra: Mapping[str, str] = SECRETS, timeout_s: float = 60, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "voicecore", *arguments]
     return subprocess.run(
-        command, env=environment(extra), capture_output=True, text=True, timeout=timeout_s, check=False
+        command, env=environment(extra), capture_output=True, text=True, timeout=timeout_s, check=False, cwd=cwd
     )
 
 
@@ -76,6 +85,55 @@ def test_without_a_command_the_usage_is_shown() -> None:
     done = run()
     assert done.returncode == 2
     assert "COMMAND" in done.stderr
+
+
+def test_the_help_names_every_command_and_both_directions() -> None:
+    """What the program is for, in its first line."""
+    done = run("--help")
+    assert done.returncode == 0
+    assert "answers and places" in done.stdout
+    assert all(f"\n    {command} " in done.stdout for command in ("demo", "serve", "call", "check"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "codes"),
+    [
+        (("voicecore", "--help"), {0, 1}),  # argparse swallows the error where output is not buffered
+        (("voicecore", "demo", "--out", "OUT"), {1}),
+    ],
+    ids=["help", "demo"],
+)
+def test_a_reader_that_leaves_ends_a_command_quietly(arguments: Sequence[str], codes: set[int], tmp_path: Path) -> None:
+    """`voicecore demo | head`: no traceback, neither from the call that is shown nor from Python's own end."""
+    command = [sys.executable, "-m", *(str(tmp_path) if word == "OUT" else word for word in arguments)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment({}), stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=20) in codes
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("voicecore", "demo", "--out", "OUT"),
+        ("voicecore.simulation.provider_twin",),
+        ("voicecore.bench", "calls", "--size", "small", "--seconds", "20"),
+    ],
+    ids=["demo", "twin", "bench"],
+)
+def test_ctrl_c_prints_no_traceback(arguments: Sequence[str], tmp_path: Path) -> None:
+    """Once the program has begun to print, SIGINT ends it with exit 1 and nothing on stderr but its progress."""
+    command = [sys.executable, "-m", *(str(tmp_path) if word == "OUT" else word for word in arguments)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment({}), stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, "Traceback" in err, "KeyboardInterrupt" in err) == (1, False, False), err
 
 
 @pytest.mark.parametrize(
@@ -126,7 +184,36 @@ def test_check_says_what_cannot_be_reached(tmp_path: Path) -> None:
     assert "not reachable" in problems["providers.openai_realtime.base_url"]
     assert "not reachable" in problems["carriers.twilio.api_base_url"]
     offline = run("check", "--config", path, "--offline")
-    assert (offline.returncode, offline.stdout) == (0, "the configuration is complete\n")
+    assert offline.returncode == 0
+    assert offline.stdout.splitlines() == [
+        f"configuration: read from {path} and the environment",
+        "the configuration is complete",
+    ]
+
+
+def test_check_and_serve_find_the_file_of_the_folder_they_run_in(tmp_path: Path) -> None:
+    """The file that the messages speak of, and it is said which one was read; --config beats it."""
+    config(tmp_path)
+    found = run("check", "--offline", cwd=tmp_path)
+    assert (found.returncode, f"read from {tmp_path / 'voicecore.toml'}" in found.stdout) == (0, True)
+    other = tmp_path / "other.toml"
+    other.write_text("[agent]\n")
+    assert run("check", "--offline", "--config", str(other), cwd=tmp_path).returncode == 2
+    (tmp_path / "voicecore.toml").unlink()
+    missing = run("serve", cwd=tmp_path)
+    assert missing.returncode == 2
+    assert "agent.instructions: missing" in missing.stderr
+    assert "there is no voicecore.toml in this folder" in missing.stderr
+
+
+def test_check_tries_to_write_where_records_are_kept(tmp_path: Path) -> None:
+    """A data folder that cannot be written is no complete configuration: exit 1, with path and reason."""
+    (tmp_path / "file").write_text("")
+    data = tmp_path / "file" / "data"
+    done = run("check", "--offline", "--config", config(tmp_path, f'[server]\ndata_dir = "{data}"\n' + GOOD))
+    assert done.returncode == 1
+    assert f"server.data_dir: {data}: cannot be written: Not a directory" in done.stdout
+    assert "complete" not in done.stdout
 
 
 def test_a_server_answers_for_its_health_and_refuses_strangers(tmp_path: Path) -> None:
@@ -139,7 +226,7 @@ def test_a_server_answers_for_its_health_and_refuses_strangers(tmp_path: Path) -
         form = {"CallSid": "CA1", "AccountSid": ACCOUNT, "From": "+1", "To": "+2"}
         assert httpx.post(f"{url}/twilio/voice", data=form).status_code == 403
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=5) == 0
+        assert process.wait(timeout=30) == 0
 
 
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
@@ -149,7 +236,36 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
         done = run("serve", "--config", path, "--port", url.rpartition(":")[2])
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
-        assert "in use" in done.stderr
+        line = done.stderr.splitlines()[-1]
+        assert line.startswith(f"voicecore: cannot listen on 127.0.0.1 port {url.rpartition(':')[2]}: address already")
+        assert "another voicecore" in line
+
+
+def test_a_closed_terminal_leaves_a_record_of_the_call_that_rings(tmp_path: Path) -> None:
+    """SIGHUP stops as SIGTERM does; and a call that is only announced holds it up for seconds, not for a minute."""
+    data = tmp_path / "data"
+    text = f'[server]\ndata_dir = "{data}"\n' + GOOD
+    with serving("--config", config(tmp_path, text)) as (process, url):
+        form = {"CallSid": "CA1", "AccountSid": ACCOUNT, "From": "+15550100001", "To": "+15550100002"}
+        headers = {"X-Twilio-Signature": sign(TOKEN, f"{url}/twilio/voice", form)}
+        assert httpx.post(f"{url}/twilio/voice", data=form, headers=headers).status_code == 200
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=10) == 0
+    (record,) = data.glob("*/record.json")
+    assert json.loads(record.read_text())["outcome"] == "shut_down"
+
+
+def test_a_hang_up_that_is_to_be_ignored_is(tmp_path: Path) -> None:
+    """nohup: the process was started so as to survive its terminal."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited by the child
+    try:
+        with serving("--config", config(tmp_path)) as (process, url):
+            process.send_signal(signal.SIGHUP)
+            assert httpx.get(f"{url}/ready").status_code == 200
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=5) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 async def test_a_served_call_goes_through_and_no_secret_is_seen(tmp_path: Path) -> None:
@@ -174,6 +290,30 @@ async def test_a_served_call_goes_through_and_no_secret_is_seen(tmp_path: Path) 
     assert TOKEN not in seen
     assert KEY not in seen
     assert line.playout.violations == []
+
+
+async def test_check_live_tries_the_keys(tmp_path: Path) -> None:
+    """One read of the account, one session opened and closed, each told in a line; a wrong key is exit 1."""
+    world = real_world()
+    account = Account(auth_token=Secret(TOKEN))
+    with trio.fail_after(40):
+        async with (
+            ProviderTwin(world, api_key=Secret(KEY)).serve() as base_url,
+            open_carrier(world, account) as carrier,
+            carrier.serve_rest() as api,
+        ):
+            text = GOOD.replace("[providers", f'api_base_url = "{api}"\n[providers')
+            path = config(tmp_path, text, base_url)
+            good = await trio.to_thread.run_sync(lambda: run("check", "--live", "--config", path))
+            wrong = {"TWILIO_AUTH_TOKEN": "another", "OPENAI_API_KEY": "sk-another"}
+            bad = await trio.to_thread.run_sync(lambda: run("check", "--live", "--config", path, extra=wrong))
+    assert good.returncode == 0, good.stdout
+    assert "carriers.twilio: the account was read: active, Full" in good.stdout
+    assert "providers.openai_realtime: a session with gpt-realtime-2.1 was opened" in good.stdout
+    assert bad.returncode == 1
+    assert "check carriers.twilio.account_sid and carriers.twilio.auth_token" in bad.stdout
+    assert "HTTP status 401: check the API key" in bad.stdout
+    assert "another" not in bad.stdout
 
 
 async def place_call(tmp_path: Path, plan: DialPlan, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -212,6 +352,31 @@ async def test_a_call_that_is_not_answered_is_a_failure(tmp_path: Path) -> None:
     assert done.stderr.strip() == "voicecore: the call failed: busy (the carrier reported busy)"
 
 
+async def test_a_call_whose_public_url_leads_to_another_process_is_not_placed(tmp_path: Path) -> None:
+    """Beside a running `serve`: nobody's phone rings; who answers there is said, and how to call all the same."""
+    with serving("--config", config(tmp_path)) as (_, url):
+        began_at = time.monotonic()
+        plan = DialPlan(refuse=Refusal(status=400, code=21219))
+        done = await place_call(tmp_path, plan, "--public-url", url)
+        assert time.monotonic() - began_at < 10
+        forced = await place_call(tmp_path, plan, "--public-url", url, "--no-url-check")
+    assert done.returncode == 1
+    first, second = done.stderr.splitlines()
+    assert first == f"voicecore: nobody was called: {url} leads to another voicecore process, not to this one"
+    assert "--no-url-check" in second
+    assert "dialling" not in done.stdout
+    assert "dialling" in forced.stdout
+
+
+def test_a_carrier_cannot_reach_a_loopback_address(tmp_path: Path) -> None:
+    """Without a public URL, the real carrier is not even asked."""
+    text = GOOD.replace("[providers", 'phone_number = "+15550100002"\n[providers')
+    done = run("call", "+15550100077", "--config", config(tmp_path, text), "--port", "0")
+    assert done.returncode == 1
+    assert "which the carrier cannot reach" in done.stderr
+    assert "server.public_url" in done.stderr
+
+
 def test_a_number_that_is_none_is_wrong_usage(tmp_path: Path) -> None:
     """Exit 2, and what a number looks like."""
     text = GOOD.replace("[providers", 'phone_number = "+15550100002"\n[providers')
@@ -230,7 +395,15 @@ def test_the_demo_is_a_whole_call_that_one_can_listen_to(tmp_path: Path) -> None
     done = run("demo", "--out", str(tmp_path), extra={}, timeout_s=90)
     assert done.returncode == 0, done.stderr
     shown_in_the_call = ("it rings", "parked", "adopted", "its protection is over", "the caller spoke 0.")
-    for shown in (*shown_in_the_call, "barge-in", "flushed by the clear", "cut there", "over: caller hung up"):
+    shown_of_the_hello = ("speaks over the message: kept for afterwards", "] “(a greeting, in Italian)”", " is a turn")
+    for shown in (
+        *shown_in_the_call,
+        *shown_of_the_hello,
+        "barge-in",
+        "flushed by the clear",
+        "cut there",
+        "over: caller hung up",
+    ):
         assert shown in done.stdout
     (folder,) = tmp_path.iterdir()
     record = json.loads((folder / "record.json").read_text())

@@ -10,6 +10,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 from sybil import Document, Example
@@ -46,13 +47,15 @@ def blocks(language: str) -> list[Block]:
     ]
 
 
-async def run_python(block: Block) -> None:
-    """Run a block as if it stood in a module, `await` at its top level included."""
+async def run_python(block: Block) -> dict[str, Any]:
+    """Run a block as if it stood in a module, `await` at its top level included; return what it defines."""
     source = "\n" * block.line + block.text  # so that a traceback names the document's own line
     code = compile(source, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    running = eval(code, {"__name__": "documentation"})  # noqa: S307
+    defined: dict[str, Any] = {"__name__": "documentation"}
+    running = eval(code, defined)  # noqa: S307
     if inspect.iscoroutine(running):
         await running
+    return defined
 
 
 def public_names(text: str) -> set[str]:

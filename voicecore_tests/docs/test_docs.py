@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
 
 import pytest
 
 import voicecore
 from voicecore.config import Settings
+from voicecore.turns.barge_in import StrategyFailed, judge
 from voicecore_tests.docs.blocks import (
     DOCUMENTS,
     Block,
@@ -35,10 +37,23 @@ async def test_python_blocks_run(block: Block) -> None:
     assert public_names(block.text) <= set(dir(voicecore))
 
 
+async def test_the_strategy_that_is_printed_decides() -> None:
+    """On every piece of evidence, that without words too."""
+    (block,) = [block for block in blocks("python") if "BargeInPolicy(strategies=" in block.text]
+    policy = (await run_python(block))["policy"]
+    evidence = [
+        voicecore.SpeechEvidence(waited_s=0.0, speech_s=0.0, speaking=True),
+        voicecore.SpeechEvidence(waited_s=1.0, speech_s=0.5, speaking=False, words="please Stop", words_complete=True),
+    ]
+    failures: deque[StrategyFailed] = deque()
+    decided = [judge(policy, each, failures) for each in evidence]
+    assert (list(failures), decided) == ([], [None, (voicecore.Outcome.CONFIRMED, "says stop")])
+
+
 @pytest.mark.parametrize("block", blocks("toml"), ids=str)
 def test_configuration_blocks_load(block: Block) -> None:
     """Every example of a configuration is one, or a part of one."""
-    beside = FROM_THE_SHELL if "[agent]" in block.text else BESIDE_A_PART
+    beside = FROM_THE_SHELL if "[carriers.twilio]" in block.text else BESIDE_A_PART
     assert Settings.problems(block.text, beside) == []
 
 

@@ -9,7 +9,7 @@ from voicecore.errors import HandshakeRefused
 from voicecore.facts import EndCause, ParkingFate
 from voicecore.simulation.carrier_twin import AfterAgent, At, HangUp, LineFaults, Press, Say, StatusFaults
 from voicecore.simulation.provider_twin import Behaviour, Recorded, Reply, ResponseFault, Script, Transcribing
-from voicecore_tests.kit import house, ulaw
+from voicecore_tests.kit import house, nothing_is_left, ulaw
 
 HELLO = Script(
     replies=(Reply("Hello.", speech=Recorded("agent-hello")), Reply("Next.", speech=Recorded("agent-one-moment"))),
@@ -41,7 +41,7 @@ async def test_fault_cw_bad_messages_of_the_carrier_change_nothing(
     assert [entry.text for entry in it.report.transcript] == WHOLE
     assert it.report.outcome is EndCause.CALLER_HUNG_UP
     assert (it.report.media.leg_messages_ignored > 0) is ignored
-    assert bytes(line.sent_audio).startswith(bytes(it.session.session.caller_audio))
+    assert bytes(it.session.session.caller_audio) in bytes(line.sent_audio)  # held silence before it may be dropped
 
 
 async def test_fault_cw_a_carrier_that_sends_nothing_but_nonsense_ends_its_call(autojump_clock: MockClock) -> None:
@@ -51,6 +51,49 @@ async def test_fault_cw_a_carrier_that_sends_nothing_but_nonsense_ends_its_call(
         await it.engine.drain()
     assert it.report.outcome is EndCause.LEG_MISBEHAVED
     assert it.report.duration_s < 2.0
+
+
+@pytest.mark.parametrize("flood", [2.0, 10.0])
+async def test_fault_cw_a_flood_is_cut_to_the_pace_of_speech_and_then_closed(
+    autojump_clock: MockClock, flood: float
+) -> None:
+    """The oldest is dropped and counted; after five seconds of it the stream is closed with 1008."""
+    async with house(HELLO, agent__first_message="Hello.") as it:
+        line = await it.carrier.call(it.engine.url, [HangUp(At(60.0))], faults=LineFaults(flood=flood))
+        await it.engine.drain()
+        nothing_is_left(it)
+    assert line is not None
+    media = it.report.media
+    assert (it.report.outcome, line.closed_with, line.said_after != "") == (EndCause.LEG_MISBEHAVED, 1008, True)
+    assert it.report.duration_s == pytest.approx(5.0 / (flood - 1.05) + 5.0, abs=0.3)
+    assert media.caller_dropped_bytes["flood"] > 0
+    assert media.caller_received_bytes == media.caller_forwarded_bytes + sum(media.caller_dropped_bytes.values())
+    assert media.caller_forwarded_bytes <= 8000 * (5.0 + 1.05 * it.report.duration_s)
+    assert it.report.problems["caller_flood"] == 1
+
+
+async def test_fault_cw_a_flood_that_passes_costs_its_own_audio_only(autojump_clock: MockClock) -> None:
+    """The talk goes on behind it."""
+    faults = LineFaults(flood=10.0, flood_between_s=(1.0, 4.0))
+    steps = (HangUp(At(12.0)),)
+    async with house(HELLO, agent__first_message="Hello.") as it:
+        line = await it.carrier.call(it.engine.url, steps, faults=faults)
+        await it.engine.drain()
+    assert line is not None
+    assert (it.report.outcome, it.report.problems["caller_flood"]) == (EndCause.CALLER_HUNG_UP, 1)
+    assert it.report.media.caller_dropped_bytes["flood"] > 8000 * 15
+
+
+@pytest.mark.parametrize("stall_s", [0.1, 1.0, 2.0, 4.5])
+async def test_fault_cw_a_stall_of_the_network_loses_nothing(autojump_clock: MockClock, stall_s: float) -> None:
+    """All that was held back comes at once, and all of it is heard."""
+    faults = LineFaults(stalls_between_s=(2.0, 2.0 + stall_s))
+    async with house(HELLO, agent__first_message="Hello.") as it:
+        line = await it.carrier.call(it.engine.url, [HangUp(At(9.0))], faults=faults)
+        await it.engine.drain()
+    assert line is not None
+    assert "flood" not in it.report.media.caller_dropped_bytes
+    assert it.report.media.caller_received_bytes == len(line.sent_audio)
 
 
 async def test_fault_cw_a_stream_that_never_starts_is_closed(autojump_clock: MockClock) -> None:

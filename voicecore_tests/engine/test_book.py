@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from voicecore.engine.agent import Agent
 from voicecore.engine.book import CallBook
 from voicecore.engine.entry import CallEntry
+from voicecore.engine.past_calls import KEPT_S, NAMES_LIMIT, PastCalls
 from voicecore.engine.ringing import Ringing
+from voicecore.facts import EndCause
 from voicecore.ports import StatusReport
 from voicecore.statuses import CarrierStatus
 
@@ -110,17 +112,56 @@ def test_more_calls_than_the_limit_are_not_taken() -> None:
 
 
 def test_a_filed_call_is_forgotten() -> None:
-    """A13: no set of used ids is kept."""
+    """But for its carrier's names, which are remembered as those of a call that is over, for an hour."""
     it = Book()
     entry = it.ring("CA1")
+    it.book.alias(entry, "CA2")
     it.book.over(entry)
-    it.book.remove(entry)
+    it.book.remove(entry, 5.0)
     assert (it.book.entries(), it.book.find("CA1"), it.book.find("?", entry.call_id)) == ([], None, None)
+    moments = [5.0, 5.0 + KEPT_S - 0.001, 5.0 + KEPT_S]
+    assert [[it.book.is_over(name, now) for now in moments] for name in ("CA1", "CA2", "CA3")] == [
+        [True, True, False],
+        [True, True, False],
+        [False, False, False],
+    ]
+
+
+def test_a13_the_names_of_past_calls_are_bounded() -> None:
+    """The newest ten thousand, however many calls end within the hour; those that are too old go first."""
+    past = PastCalls()
+    for number in range(NAMES_LIMIT + 500):
+        past.add([f"CA{number}"], number * 0.01)
+    now = (NAMES_LIMIT + 500) * 0.01
+    assert len(past) == NAMES_LIMIT
+    assert not past.knows("CA499", now)
+    assert past.knows("CA500", now)
+    past.add(["CA500", "CA0"], now + KEPT_S)
+    assert len(past) == 2
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_call_that_has_ended_is_over_before_it_is_filed(ended: bool) -> None:
+    """Whatever of it still has to be released."""
+    it = Book()
+    entry = it.ring("CA1")
+    if ended:
+        entry.end(EndCause.MEDIA_NEVER_CAME, "", 1.0)
+    assert it.book.is_over("CA1", 1.0) is ended
+
+
+def test_f1_a_terminal_status_that_overtakes_its_call_is_remembered() -> None:
+    """By a word that we know; a new word may mean anything."""
+    it = Book()
+    it.book.status(status("CA1", CarrierStatus.COMPLETED), 0.0)
+    it.book.status(status("CA2", CarrierStatus.UNKNOWN, "a-new-word"), 0.0)
+    it.book.status(status("CA3", CarrierStatus.RINGING), 0.0)
+    assert [it.book.is_over(name, 1.0) for name in ("CA1", "CA2", "CA3")] == [True, False, False]
 
 
 def test_a_status_of_an_unknown_call_is_ignored() -> None:
     """Late by minutes, or a stranger's."""
-    assert Book().book.status(status("CA9", CarrierStatus.COMPLETED)) is None
+    assert Book().book.status(status("CA9", CarrierStatus.COMPLETED), 0.0) is None
 
 
 def test_i14_every_order_of_statuses_leaves_the_same() -> None:
@@ -130,7 +171,7 @@ def test_i14_every_order_of_statuses_leaves_the_same() -> None:
         it = Book()
         entry = it.ring("CA1")
         for value in order:
-            it.book.status(status("CA1", value))
+            it.book.status(status("CA1", value), 0.0)
         assert entry.status is not None
         seen.add((entry.status.status, entry.final_status.is_set()))
     assert seen == {(CarrierStatus.COMPLETED, True)}
@@ -143,7 +184,7 @@ def test_the_rank_of_a_call_never_falls_and_the_first_terminal_status_stands(ord
     entry = it.ring("CA1")
     ranks = [-1]
     for value in order:
-        it.book.status(status("CA1", value))
+        it.book.status(status("CA1", value), 0.0)
         assert entry.status is not None
         ranks.append(entry.status.status.rank())
     assert ranks == sorted(ranks)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import attrs
 import pytest
 from hypothesis import Phase, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from voicecore.audio.convert import from_samples, to_samples
@@ -23,6 +22,7 @@ from voicecore.simulation.numbered_audio import numbered_audio
 from voicecore.simulation.provider_twin import Behaviour, NumberedFrames, Pace, Reply, Script, ScriptedVad
 from voicecore.turns import speech
 from voicecore.turns.playout import Interrupted, PlayoutLedger
+from voicecore_tests.chance import examples
 from voicecore_tests.engine.truth import (
     BYTES_PER_S,
     FRAME_BYTES,
@@ -210,11 +210,11 @@ def check_transcript(course: Course, it: House, ear: Sequence[AtEar]) -> None:
         whole = len(numbered_audio(1, 1, reply.speech.seconds))
         heard = played_bytes(ear, responses[line.item_id])
         assert line.interrupted is item.truncated
-        assert line.text is not None
-        assert reply.text.startswith(line.text)
+        text = line.text or ""  # None where no whole word was surely heard
+        assert reply.text.startswith(text)
         if not line.interrupted:
-            assert (line.text, heard, len(item.audio)) == (reply.text, whole, whole)
-        assert len(line.text) / len(reply.text) <= heard / whole
+            assert (text, heard, len(item.audio)) == (reply.text, whole, whole)
+        assert len(text) / len(reply.text) <= heard / whole
     silenced = set(responses) - {line.item_id for line in agent}
     assert silenced == {each["item_id"] for each in it.session.requests if each["type"] == "conversation.item.delete"}
 
@@ -273,7 +273,7 @@ COURSES = st.builds(
 )
 
 
-@hypothesis_settings(max_examples=30, deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate))
+@examples(30, phases=(Phase.explicit, Phase.generate))
 @given(course=COURSES)
 def test_everybody_agrees_on_what_was_heard(course: Course) -> None:
     """Whatever the line, the lengths and the moments are."""

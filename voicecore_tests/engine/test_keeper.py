@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import attrs
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -22,6 +22,7 @@ from voicecore.facts import ParkingFate
 from voicecore.ports import Brief
 from voicecore.simulation.world import simulated_world
 from voicecore.world import World
+from voicecore_tests.chance import examples
 from voicecore_tests.engine.puppets import PuppetProvider
 from voicecore_tests.kit import run_seeded
 
@@ -223,7 +224,7 @@ async def test_a15_what_was_sent_before_pick_up_travels_with_the_session(autojum
 async def test_speech_before_pick_up_is_bounded(autojump_clock: MockClock) -> None:
     """A session that says more than there is room for is given up."""
     async with lot(prepared_limit_s=2.0) as it:
-        parked = it.park()
+        parked = it.park(first=RequestResponse(request_id="first"))
         await settled()
         it.provider.sessions[0].says(AgentAudio("r1", "i1", bytes(8000 * 3)))
         await settled()
@@ -361,7 +362,7 @@ def test_a8_every_order_of_everything_that_can_happen_to_one_session() -> None:
     st.sampled_from([0.0, 0.01, 1.0]),
     st.integers(0, 2**16),
 )
-@settings(deadline=None, max_examples=150)
+@examples(150)
 def test_a8_two_calls_and_every_interleaving(steps: list[tuple[int, str]], between_s: float, seed: int) -> None:
     """One fate each; nothing left; never two handshakes for one call."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -148,6 +149,37 @@ async def test_a7_a_session_that_dies_while_it_rings_is_parked_again(autojump_cl
         sockets_closed_once(it)
     assert source(report) == "adopted"
     assert fates(report) == [ParkingFate.DIED, ParkingFate.DIED, ParkingFate.ADOPTED]
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+async def test_what_parking_wasted_is_one_line_of_the_log(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, prepared: bool
+) -> None:
+    """A session that was open and not used: for which call, why, how long, and what it had generated."""
+    caplog.set_level(logging.INFO, "voicecore.engine")
+    overrides = {"agent__first_message": GREETING, "agent__prepare_first_message": prepared}
+    async with house(TALK, **overrides) as it:  # type: ignore[arg-type]
+        await it.dial(DialPlan(ring_s=8.0, end=Pickup.BUSY))
+        await it.dial(DialPlan(ring_s=1.0, script=CALLER))
+        unused, used = (each.call_id for each in it.reports)
+    (line,) = [record for record in caplog.records if "parked" in record.getMessage()]
+    said = line.getMessage()
+    assert line.levelno == logging.INFO
+    assert f"call {unused}: a parked session was not used: hung up (its call ended first); open for 8.0 s" in said
+    assert ("0.0 s of speech prepared, 0 tokens" in said) is not prepared
+    assert used not in said
+
+
+async def test_a_session_that_cannot_be_parked_says_why(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A key that is refused is read in the log while the phone still rings."""
+    async with house(TALK, Behaviour(handshake=Handshake(refuse_status=401))) as it:
+        await it.dial(DialPlan(ring_s=1.0, end=Pickup.BUSY))
+    lines = [record.getMessage() for record in caplog.records if "no session could be parked" in record.getMessage()]
+    assert len(lines) == 1
+    assert "401" in lines[0]
+    assert "API key" in lines[0]
 
 
 @pytest.mark.parametrize("ring_s", [0.0, 0.1, 0.15, 0.2, 0.3])

@@ -144,7 +144,7 @@ async def test_e6_no_time_at_all_is_a_sample_like_others(autojump_clock: MockClo
 
 async def test_e6_a_minute_is_a_latency_too(autojump_clock: MockClock) -> None:
     """A model that thinks for 61 s, in a call whose limits allow it."""
-    patient = CallSettings(responses=ResponseSettings(progress_s=90.0), turns=CallerTurnSettings(reply_s=90.0))
+    patient = CallSettings(responses=ResponseSettings(announced_s=90.0), turns=CallerTurnSettings(reply_s=90.0))
     thinks = script(replies=(Reply("Yes.", speech=Tone(0.5), after_s=61.0),))
     seen = await talk(thinks, HELLO, hangs_up_at=64.0, call=patient)
     assert seen.report.latencies["generation"].p50_s == pytest.approx(61.25)
@@ -232,7 +232,7 @@ async def test_e9_the_providers_history_is_the_committed_turns_in_their_order(au
     items = [item.item_id for item in seen.it.session.session.conversation.items if item.body["role"] == "user"]
     assert items[:3] == seen.committed()
     assert [turn.end for turn in seen.report.turns if seen.committed()[2] in turn.items] == [TurnEnd.DROPPED]
-    assert [line.text for line in seen.report.transcript][4:6] == ["mm-hm", "[2 keys]"]
+    assert [line.text for line in seen.report.transcript][4:6] == ["mm-hm", "(pressed 2 keys)"]
     assert asked(seen.it.session) == [""] * 3
 
 

@@ -15,13 +15,14 @@ from voicecore.facts import (
     EndCause,
     IdlePrompted,
     KeysPressed,
+    MessageFate,
     Outcome,
     Speaker,
     TurnEnd,
 )
 from voicecore.simulation.carrier_twin import AfterAgent, At, HangUp, Press, Say, Step, WhileAgentSpeaks
 from voicecore.simulation.carrier_twin.line import Line
-from voicecore.simulation.provider_twin import Reply, Script, Tone
+from voicecore.simulation.provider_twin import Behaviour, Reply, Script, Tone, Transcribing
 from voicecore_tests.kit import House, asked, house, ulaw
 
 HELLO = ulaw("caller-hello-it")
@@ -109,6 +110,22 @@ async def test_murmurs_pass_and_other_speech_stops(autojump_clock: MockClock) ->
     assert (decision.outcome, decision.decided_by) == (Outcome.DECLINED, "murmurs")
 
 
+async def test_d24_two_murmurs_in_a_row_do_not_stop_an_agent_that_one_word_stops(autojump_clock: MockClock) -> None:
+    """The second begins before the words of the first are known."""
+    one_word: dict[str, Any] = {
+        "barge_in__stops_at": "words",
+        "barge_in__min_words": 1,
+        "barge_in__murmurs_pass": True,
+    }
+    slow_words = Behaviour(transcribing=Transcribing(delay_s=1.2))
+    async with house(script("Mm-hm.", "Yes."), slow_words, **one_word) as it:
+        await call(it, OVER, Say(WhileAgentSpeaks(0.7), HELLO), END)
+    assert [len(each.items) for each in it.report.decisions] == [2]
+    assert it.report.barge_ins == 0
+    assert {(each.outcome, each.decided_by) for each in it.report.decisions} == {(Outcome.DECLINED, "murmurs")}
+    assert it.report.turns[-1].end is not TurnEnd.INTERRUPTED
+
+
 @pytest.mark.parametrize(
     ("setting", "after_s", "stops"),
     [
@@ -167,7 +184,7 @@ async def test_keys_stop_the_agent_and_are_a_turn_that_it_answers(autojump_clock
     assert "1234" in texts[0]
     assert len(asked(it.session)) == 1
     assert [(line.speaker, line.text) for line in it.report.transcript][-2:] == [
-        (Speaker.CALLER, "[4 keys]"),
+        (Speaker.CALLER, "(pressed 4 keys)"),
         (Speaker.AGENT, SHORT.text),
     ]
     assert "1234" not in repr(it.facts)
@@ -196,6 +213,21 @@ async def test_keys_are_gathered_as_the_keypad_is_set(
     assert [fact.count for fact in it.told(KeysPressed)] == entries
     if "keypad__pause_ms" in setting:
         assert it.told(KeysPressed)[0].at_s == pytest.approx(1.0, abs=0.05)
+
+
+async def test_keys_from_before_the_greeting_do_not_stop_it(autojump_clock: MockClock) -> None:
+    """An entry that began while the greeting was protected ends over it, is told once, and is answered behind it."""
+    greeting = Reply("Welcome to the clinic.", speech=Tone(3.0))
+    async with house(Script(replies=(greeting, SHORT)), agent__first_message="Welcome to the clinic.") as it:
+        keys = [Press(At(0.1), "7"), Press(At(0.2), "3"), Press(WhileAgentSpeaks(0.5), "#")]
+        line = await it.carrier.call(it.engine.url, [*keys, HangUp(AfterAgent(1.5))])
+        await it.engine.drain()
+    assert line is not None
+    assert it.report.barge_ins == 0
+    assert it.report.first_message is not None
+    assert it.report.first_message.fate is MessageFate.HEARD
+    assert [fact.count for fact in it.told(KeysPressed)] == [2]
+    assert [line.text for line in it.report.transcript if line.speaker is Speaker.AGENT][-1] == SHORT.text
 
 
 async def test_keys_may_leave_the_agent_alone(autojump_clock: MockClock) -> None:

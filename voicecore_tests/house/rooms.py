@@ -102,7 +102,7 @@ ROOMS = (
         6,
         "the benchmarks",
         _ALL,
-        _TASKS | {"orjson", "selectors", "socket", "ssl", "subprocess", "trio_websocket"},
+        _TASKS | _JSON | {"selectors", "socket", "ssl", "subprocess", "trio_websocket"},
     ),
     Room("__init__", 7, "the public names", _BUILT, _VALUES),
     Room("__main__", 7, "`python -m voicecore`", frozenset({"cli"})),

@@ -26,10 +26,11 @@ FUNCTION_LIMIT_LINES = 70
 # Paths, or folders of paths, below voicecore/ where a thing is at home.
 CLOCK_PLACES = ("world.py", "net/", "assembly.py", "simulation/", "bench/")
 CHANCE_PLACES = ("world.py", "net/", "assembly.py", "simulation/", "bench/")
-FILE_PLACES = ("net/", "sessions.py", "cli/", "bench/", "simulation/")
+FILE_PLACES = ("net/", "config/reading.py", "sessions.py", "cli/", "bench/", "simulation/")
 PRINT_PLACES = ("cli/", "bench/", "simulation/provider_twin/__main__.py")
 WIDE_CATCH_PLACES = ("net/server.py", "engine/host.py", "engine/life.py", "engine/keeper.py", "turns/barge_in.py")
-INTERRUPT_PLACES = ("cli/main.py", "bench/main.py")  # where a program ends
+INTERRUPT_PLACES = ("cli/main.py", "bench/main.py", "simulation/provider_twin/__main__.py")  # where a program ends
+LUCK_PLACES = ("voicecore_tests/chance.py",)
 
 _CLOCK = {"time", "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "trio.current_time"}
 _CHANCE = {"random", "secrets", "uuid"}
@@ -53,6 +54,7 @@ _NOT_SECRET = {
     "LogProb.token",  # a piece of a word
     "ResponseCreate.request_token",  # names one of our requests to a provider; it opens nothing
 }
+_OF_HYPOTHESIS = {"database", "deadline", "derandomize", "max_examples", "stateful_step_count"}
 _PLAIN_TYPES = {"str", "bytes", "object", "Any"}
 _MARKERS = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X]|HA[C]K)\b")  # written so that a search for them does not end here
 _MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|work|Users)/\w|[A-Z]:\\Users")
@@ -81,21 +83,26 @@ class Source:
         return ast.parse(self.text)
 
     @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of the tree: many rules walk it."""
+        return list(ast.walk(self.tree))
+
+    @cached_property
     def lines(self) -> list[str]:
         """The lines, the first at 0."""
         return self.text.splitlines()
 
     def calls(self) -> Iterator[tuple[ast.Call, str]]:
         """Yield each call with the dotted name of what it calls ("" when that is no name)."""
-        return ((node, dotted(node.func)) for node in ast.walk(self.tree) if isinstance(node, ast.Call))
+        return ((node, dotted(node.func)) for node in self.nodes if isinstance(node, ast.Call))
 
     def functions(self) -> Iterator[_Function]:
         """Yield every function and method."""
-        return (node for node in ast.walk(self.tree) if isinstance(node, _Function))
+        return (node for node in self.nodes if isinstance(node, _Function))
 
     def classes(self) -> Iterator[ast.ClassDef]:
         """Yield every class."""
-        return (node for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef))
+        return (node for node in self.nodes if isinstance(node, ast.ClassDef))
 
     def stands_in(self, places: Iterable[str]) -> bool:
         """Whether the file is one of the places, or lies in one of their folders."""
@@ -152,7 +159,7 @@ def print_only_in_its_places(source: Source) -> Iterator[Finding]:
 
 def _outside(source: Source, names: set[str], what: str) -> Iterator[Finding]:
     """Find imports of a module, and calls of a dotted name or of anything in a module."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names if alias.name.partition(".")[0] in names]
         elif isinstance(node, ast.ImportFrom):
@@ -267,7 +274,7 @@ def no_wide_catch(source: Source) -> Iterator[Finding]:
     A handler that ends by raising keeps nothing.
     """
     wide = {"Exception", "BaseException", "ExceptionGroup", "BaseExceptionGroup"}
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.ExceptHandler) and not _raises_on(node):
             caught = {"BaseException"} if node.type is None else _caught(node.type)
         elif isinstance(node, ast.Call) and dotted(node.func).endswith("suppress"):
@@ -369,7 +376,7 @@ def nothing_is_left_for_later(source: Source) -> Iterator[Finding]:
             yield Finding(token.start[0], token.string)
     unwanted = {"NotImplementedError", "pytest.skip", "pytest.xfail", "pytest.mark.skip", "pytest.mark.skipif"}
     unwanted |= {"pytest.mark.xfail", "time.sleep"}
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Name | ast.Attribute) and dotted(node) in unwanted:
             yield Finding(node.lineno, dotted(node))
 
@@ -397,6 +404,18 @@ def _judges(node: ast.AST) -> bool:
     )
 
 
+def nothing_is_left_to_luck(source: Source) -> Iterator[Finding]:
+    """A test draws from a generator with a seed, and says how many examples it wants by `chance.examples`."""
+    if source.stands_in(LUCK_PLACES):
+        return
+    for call, name in source.calls():
+        seeded = name == "random.Random" and (call.args or call.keywords)
+        if name.partition(".")[0] in _CHANCE and not seeded:
+            yield Finding(call.lineno, f"{name}: draw from random.Random(seed)")
+        elif name.endswith("settings") and {keyword.arg for keyword in call.keywords} & _OF_HYPOTHESIS:
+            yield Finding(call.lineno, f"{name}: say it by examples(), so that `make fuzz` can try more")
+
+
 PACKAGE_RULES: tuple[Rule, ...] = (
     clock_only_in_its_places,
     chance_only_in_its_places,
@@ -409,6 +428,6 @@ PACKAGE_RULES: tuple[Rule, ...] = (
     at_most_one_changing_boolean,
     secrets_are_hidden,
 )
-TEST_RULES: tuple[Rule, ...] = (every_test_can_fail,)
+TEST_RULES: tuple[Rule, ...] = (every_test_can_fail, nothing_is_left_to_luck)
 PYTHON_RULES: tuple[Rule, ...] = (opens_with_a_docstring, stays_small, nothing_is_left_for_later)
 TEXT_RULES: tuple[Rule, ...] = (names_no_machine,)

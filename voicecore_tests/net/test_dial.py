@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -262,20 +264,39 @@ async def test_a_fault_and_our_close_at_the_same_time(
     assert told in ([1000], [1002])
 
 
-async def test_a_binary_message_is_refused(network: MemoryNetwork, autojump_clock: MockClock) -> None:
-    """Text is spoken here: 1003; what came before is received."""
+@pytest.mark.parametrize("pieces", [1, 3])
+async def test_text_in_binary_messages_is_text(pieces: int, network: MemoryNetwork, autojump_clock: MockClock) -> None:
+    """As some gateways relay a provider's JSON: in one frame or in several, between text messages or alone."""
+    whole = '{"type": "session.created", "é": 1}'.encode()
+    cuts = [len(whole) * n // pieces for n in range(pieces + 1)]
+
+    async def talk(peer: RawPeer) -> None:
+        await peer.accept()
+        await peer.send(TextMessage("before"))
+        for begin, end in pairwise(cuts):
+            await peer.send(BytesMessage(whole[begin:end], message_finished=end == len(whole)))
+        await peer.send(TextMessage("after"))
+        await peer.wait_closed()
+
+    async with raw_server(network, talk) as url, dial(network, url) as socket:
+        await trio.sleep(1)
+        assert await socket.receive() == ["before", whole.decode(), "after"]
+
+
+async def test_a_binary_message_that_is_no_text_is_refused(network: MemoryNetwork, autojump_clock: MockClock) -> None:
+    """1007, as for text that is not UTF-8; what came before is received."""
     told: list[int] = []
 
     async def talk(peer: RawPeer) -> None:
         await peer.accept()
-        await peer.send(TextMessage("before"), BytesMessage(b"x"), TextMessage("after"))
+        await peer.send(TextMessage("before"), BytesMessage(b"\xff"), TextMessage("after"))
         told.append((await peer.answer_close()).code)
 
     async with raw_server(network, talk) as url, dial(network, url) as socket:
         await trio.sleep(1)
         assert await socket.receive() == ["before"]
-        assert (await lost(socket)).code == 1003
-    assert told == [1003]
+        assert (await lost(socket)).code == 1007
+    assert told == [1007]
 
 
 @pytest.mark.parametrize("pieces", [1, 3])

@@ -192,8 +192,8 @@ def test_s19_frames_that_the_standard_forbids(data: bytes) -> None:
     assert fault_of(data) == 1002
 
 
-def test_a_binary_message_is_not_spoken_here() -> None:
-    """1003."""
+def test_a_binary_message_from_whoever_dialled_us_is_refused() -> None:
+    """1003: carriers send text, and strangers get no second way in."""
     assert fault_of(frame(BINARY, b"x")) == 1003
 
 

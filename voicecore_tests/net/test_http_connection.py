@@ -49,6 +49,25 @@ async def test_a_request_reaches_the_application_whole(autojump_clock: MockClock
     assert (answer.headers["content-type"], answer.headers["x-more"]) == ("text/x-made", "1")
 
 
+@pytest.mark.parametrize("host", ["port", "elsewhere.example.test"])
+async def test_a_target_may_be_a_whole_url(autojump_clock: MockClock, host: str) -> None:
+    """As a proxy passes it on: its path counts, and no host that it names."""
+    seen: list[Request] = []
+
+    async def app(given: Request) -> Response:
+        await trio.lowlevel.checkpoint()
+        seen.append(given)
+        return Response(200)
+
+    async with open_port(app) as port:
+        for target in (f"http://{host}/hook?a=b", f"http://{host}", f"http://user@{host}/hook"):
+            await port.ask(request("GET", target))
+    assert [(given.path, given.query, given.headers) for given in seen] == [
+        ("/hook", "a=b", {"host": "port"}),
+        ("/", "", {"host": "port"}),
+    ]
+
+
 def test_a_printed_request_shows_no_secret() -> None:
     """A token may stand in path and query, a signature in a header, a number in the body."""
     shown = repr(Request(method="GET", path="/PLANTED", query="PLANTED", headers={"a": "PLANTED"}, body=b"PLANTED"))

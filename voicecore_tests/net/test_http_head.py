@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicecore.net.http_head import HeadLines
+from voicecore.net.http_head import HeadLines, path_and_query
 from voicecore.net.http_messages import BadRequest, ServerLimits
 
 LIMITS = ServerLimits(line_bytes=40, head_bytes=100, max_headers=3)
@@ -118,3 +118,53 @@ def test_how_bytes_are_cut_decides_nothing(data: bytes, cuts: list[int]) -> None
     assert status_of(*pieces) == status_of(data)
     if status_of(data) is None:
         assert read(*pieces)[0] == read(data)[0]
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("/twilio/voice", "/twilio/voice", ""),
+        ("/a?b=http://c/d?e", "/a", "b=http://c/d?e"),
+        ("http://127.0.0.1:8000/twilio/voice", "/twilio/voice", ""),
+        ("HTTPS://voice.example.test/twilio/status?call=1", "/twilio/status", "call=1"),
+        ("http://[::1]:8000/a", "/a", ""),
+        ("http://voice.example.test", "/", ""),
+        ("http://voice.example.test?a=b", "/", "a=b"),
+        ("http://voice.example.test//a", "//a", ""),
+        ("//voice.example.test/a", "//voice.example.test/a", ""),
+        ("*", "*", ""),
+        ("voice.example.test:443", "voice.example.test:443", ""),
+        ("ftp://voice.example.test/a", "ftp://voice.example.test/a", ""),
+    ],
+)
+def test_a_target_is_a_path_or_a_whole_url(target: str, path: str, query: str) -> None:
+    """The host decides nothing; what is neither is a path that nobody has."""
+    assert path_and_query(target) == (path, query)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http:///a",
+        "http://",
+        "http://user@host/a",
+        "http://a b/c",
+        "http://host:x/",
+        "http://host/a#b",
+        "http://a\\b/c",
+    ],
+)
+def test_j5_a_url_of_another_shape_is_refused(target: str) -> None:
+    """Two readers might see two hosts in it."""
+    with pytest.raises(BadRequest):
+        path_and_query(target)
+
+
+@given(st.text(alphabet="htps:/?#@[]a.1 \\\x00é", max_size=24))
+def test_any_target_is_read_or_refused(target: str) -> None:
+    """And a path never begins with a scheme that we know."""
+    try:
+        path, _ = path_and_query(target)
+    except BadRequest:
+        return
+    assert not path.lower().startswith(("http://", "https://"))

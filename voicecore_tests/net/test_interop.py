@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 import trio_websocket
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -21,6 +21,7 @@ from voicecore.net.http_messages import Request, Upgrade
 from voicecore.net.server import serve
 from voicecore.net.websocket import WebSocket
 from voicecore.simulation.memory_network import LinkSettings
+from voicecore_tests.chance import examples
 from voicecore_tests.net.dialling import network_of
 
 Other = trio_websocket.WebSocketConnection
@@ -105,7 +106,7 @@ def in_virtual_time(connect: Connect, link: LinkSettings, use: Use) -> None:
 
 
 @both
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(link=links, say=st.lists(sizes, max_size=4), hear=st.lists(sizes, max_size=4))
 def test_both_sides_hear_what_the_other_says(
     connect: Connect, link: LinkSettings, say: list[int], hear: list[int]
@@ -144,7 +145,7 @@ def test_both_sides_hear_what_the_other_says(
 
 
 @both
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(link=links, size=sizes, code=st.sampled_from([1000, 1001, 3000, 4999]))
 def test_their_close_is_understood(connect: Connect, link: LinkSettings, size: int, code: int) -> None:
     """What came before it is heard first; both sides know its code."""

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import attrs
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -19,6 +19,7 @@ from voicecore.net.http_messages import Request, Upgrade
 from voicecore.net.server import serve
 from voicecore.net.websocket import WebSocket
 from voicecore.simulation.memory_network import LinkSettings
+from voicecore_tests.chance import examples
 from voicecore_tests.net.dialling import collect, lost, network_of
 
 BUFFER_BYTES = 2_000
@@ -159,7 +160,7 @@ async def test_a_peer_that_has_gone_is_found_gone_by_receiving(autojump_clock: M
         assert (await lost(ends.tested)).code == 4002
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     sizes=st.lists(st.tuples(st.booleans(), st.integers(0, 1_900)), max_size=25),
     split=st.integers(1, 700),

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 import trio_websocket
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -18,6 +18,7 @@ from voicecore.net.server import serve
 from voicecore.net.sockets import RealNetwork
 from voicecore.net.websocket import WebSocket
 from voicecore.simulation.memory_network import LinkSettings
+from voicecore_tests.chance import examples
 from voicecore_tests.net.port_peer import (
     CONTINUATION,
     PING,
@@ -322,7 +323,7 @@ async def test_a_handler_that_fails_while_it_is_shut_down_reaches_nobody(
 async def on_loopback(app: App, use: Callable[[int], Awaitable[None]]) -> None:
     """Run a port on a real socket while it is used."""
     listening = await RealNetwork().listen("127.0.0.1", 0)
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             await nursery.start(serve, listening.listeners, app)
             await use(listening.port)
@@ -443,14 +444,14 @@ frame_bytes = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(http_bytes, max_size=8))
 def test_s37_any_bytes_as_http(pieces: list[bytes]) -> None:
     """Answered or closed; a plain request and a plain message work afterwards."""
     check_survives(pieces)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(frame_bytes, max_size=8))
 def test_s37_any_bytes_as_frames(pieces: list[bytes]) -> None:
     """Answered or closed; a plain request and a plain message work afterwards."""

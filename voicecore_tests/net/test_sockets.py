@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import socket as stdlib_socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -87,17 +90,40 @@ async def test_a_name_with_several_addresses_is_served_on_one_port() -> None:
 
 
 async def test_a_port_that_is_taken() -> None:
-    """OSError, as the world's contract says."""
+    """OSError, as the world's contract says: host, port, reason, and what to do."""
     listening = await RealNetwork().listen(HOST, 0)
-    with pytest.raises(OSError, match="Address already in use"):
+    with pytest.raises(OSError, match="already in use") as caught:
         await RealNetwork().listen(HOST, listening.port)
+    assert caught.value.errno == errno.EADDRINUSE
+    assert f"cannot listen on {HOST} port {listening.port}" in str(caught.value)
+    assert "another voicecore" in str(caught.value)
+    assert "--port" in str(caught.value)
     await listening.listeners[0].aclose()
 
 
-@pytest.mark.parametrize("host", [HOST, "x" * 64 + ".test"])
-async def test_who_cannot_be_reached_is_a_lost_connection(host: str) -> None:
-    """Nobody listens; or the name cannot even be looked up."""
-    with pytest.raises(ConnectionLost, match="could not be reached") as caught:
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [("203.0.113.7", "no network interface"), ("nobody.invalid", "cannot be looked up")],
+)
+async def test_an_address_that_is_not_ours(host: str, says: str) -> None:
+    """The setting to look at is named."""
+    with pytest.raises(OSError, match=says) as caught:
+        await RealNetwork().listen(host, 0)
+    assert "server.host" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        (HOST, "connection refused: nothing listens there"),
+        ("localhost", "connection refused"),
+        ("nobody.invalid", "the host name 'nobody.invalid' cannot be looked up (DNS: "),
+        ("x" * 64 + ".test", "is not a host name"),
+    ],
+)
+async def test_who_cannot_be_reached_is_a_lost_connection_with_its_reason(host: str, says: str) -> None:
+    """Nobody listens, at one address or at several; or the name cannot be looked up."""
+    with pytest.raises(ConnectionLost, match=re.escape(says)) as caught:
         await RealNetwork().open_stream(host, 1, tls=False)
     assert caught.value.peer == f"{host}:1"
     assert caught.value.__cause__ is not None
@@ -113,17 +139,33 @@ async def test_tls_is_done_when_the_stream_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "host"),
-    [(RealNetwork(), "localhost"), (trusting(), HOST)],
+    ("network", "host", "says"),
+    [
+        (RealNetwork(), "localhost", "TLS: its certificate was not accepted: self-signed certificate"),
+        (trusting(), HOST, "TLS: its certificate was not accepted: IP address mismatch"),
+    ],
     ids=["unknown authority", "another name"],
 )
-async def test_a_peer_that_is_not_who_it_says_is_refused(network: RealNetwork, host: str) -> None:
-    """No stream, no socket left."""
+async def test_a_peer_that_is_not_who_it_says_is_refused(network: RealNetwork, host: str, says: str) -> None:
+    """No stream, no socket left; the reason is the certificate's."""
     async with tls_port() as port:
         before = open_descriptors()
-        with pytest.raises(ConnectionLost, match="refused TLS, or is not who it says"):
+        with pytest.raises(ConnectionLost, match=says):
             await network.open_stream(host, port, tls=True)
         assert open_descriptors() <= before + 1  # the server's end may not have closed yet
+
+
+async def test_a_port_without_tls_is_named_as_such() -> None:
+    """What speaks HTTP where TLS was expected."""
+
+    async def answer(peer: RawPeer) -> None:
+        await peer.stream.receive_some()
+        await peer.raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with raw_server(RealNetwork(), answer, "http") as url:
+        port = urlsplit(url).port or 0
+        with pytest.raises(ConnectionLost, match=r"TLS: .*is this a port that speaks TLS"):
+            await trusting().open_stream("localhost", port, tls=True)
 
 
 async def test_a_cancelled_connect_leaves_no_socket() -> None:

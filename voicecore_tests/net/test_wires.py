@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, check_half_closeable_stream
 
@@ -21,6 +21,7 @@ from voicecore.net.sockets import RealNetwork
 from voicecore.net.tls_wire import TlsWire
 from voicecore.simulation.memory_network import LinkSettings
 from voicecore.world import ByteWire
+from voicecore_tests.chance import examples
 from voicecore_tests.net.dialling import network_of
 
 SIOCOUTQNSD = 0x894B
@@ -201,7 +202,7 @@ async def tls_pair(link: LinkSettings) -> AsyncIterator[tuple[TlsWire, trio.SSLS
     assert network.open_streams == 0
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     sizes=st.lists(st.sampled_from([0, 1, 400, 16_384, 16_385, 50_000]), min_size=1, max_size=8),
     split=st.one_of(st.none(), st.integers(20, 3_000)),

@@ -35,6 +35,7 @@ from voicecore.facts import (
 )
 from voicecore.observe.store import RECORD_VERSION, FolderStore, record_json, transcript_jsonl
 from voicecore.simulation.world import simulated_world
+from voicecore.statuses import CarrierFailure
 
 SECONDS = st.floats(0, 1e5, allow_nan=False)
 COUNTS = st.integers(0, 2**40)
@@ -85,6 +86,7 @@ REPORTS = st.builds(
     outcome_detail=st.text(max_size=20),
     carrier_status=st.none() | st.text(max_size=8),
     carrier_duration_s=st.none() | COUNTS,
+    carrier_failure=st.none() | st.builds(CarrierFailure, sip_code=COUNTS, message=st.text(max_size=8)),
     session_id=st.none() | st.text(max_size=8),
     session_open_s=st.none() | SECONDS,
     session_attempts=COUNTS,

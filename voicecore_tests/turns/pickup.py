@@ -62,6 +62,8 @@ class Pickup:
             self.orders.append((self.now, order))
             if self.answers and isinstance(order, ev.DiscardCallerAudio):
                 self.hears(ev.CallerAudioDiscarded())
+            elif self.answers and isinstance(order, ev.CommitCallerAudio):
+                self.hears(ev.CallerTurnCommitted(f"held-{len(self.orders)}"))
             elif self.answers and isinstance(order, ev.Unlock):
                 self.hears(ev.SessionReconfigured(capabilities=DOES_ALL, lock=ev.LockState.LIFTED))
 
@@ -110,7 +112,7 @@ class Pickup:
 
     # --- what came of it -----------------------------------------------------------
 
-    def ordered(self, kind: type) -> list[Order]:
+    def ordered(self, kind: type | tuple[type, ...]) -> list[Order]:
         return [order for _, order in self.orders if isinstance(order, kind)]
 
     @property

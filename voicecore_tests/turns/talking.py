@@ -32,6 +32,7 @@ class Talk:
         self.facts: list[facts.Fact] = []
         self.wire: list[ev.LegOrder] = []
         self.requests: dict[str, float] = {}  # at the provider: neither begun nor refused
+        self.ids_given = False  # whether a response has named its request
         self.collisions: list[str] = []
         self.echo_after_s = echo_after_s  # from the end of the audio before it; None: never
         self._echoes: list[tuple[float, str]] = []
@@ -46,6 +47,7 @@ class Talk:
         for event in events:
             if isinstance(event, ev.ResponseStarted) and event.request_id is not None:
                 self.requests.pop(event.request_id, None)
+                self.ids_given = True
             self.take(self.machine.handle_session(event, self.now))
 
     def leg(self, event: ev.LegEvent) -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import attrs
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from voicecore.facts import Decision
 from voicecore.turns.barge_in import BargeIn, BargeInPolicy, LineEcho, decide_again
 from voicecore.turns.strategies import Judgement, MinSpeech, MinWords, Murmurs, OwnWords
+from voicecore_tests.chance import examples
 from voicecore_tests.turns.test_barge_in import AUDIBLE_AT, SLACK_S, Breaks, Says, outcome
 
 STRATEGIES = st.one_of(
@@ -209,5 +209,5 @@ class BargeInMachine(RuleBasedStateMachine):
             assert all(-SLACK_S <= each.speech_s <= each.waited_s + SLACK_S for each in decision.evidence)
 
 
-BargeInMachine.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)
+BargeInMachine.TestCase.settings = examples(150, steps=40)
 TestBargeInMachine = BargeInMachine.TestCase

@@ -55,13 +55,9 @@ def test_c9_heard_text_is_a_prefix_and_a_function_of_text_and_played_audio(
         heard_text(text, heard_s, generated_s, each, cut_first=first) for each in (1, pieces) for first in (True, False)
     }
     (heard,) = found
-    if heard_s == 0.0:
-        assert heard is None
-        return
-    assert heard is not None
-    assert text.startswith(heard)
+    assert heard is None or (heard != "" and heard_s > 0.0 and text.startswith(heard))
     if generated_s:
-        assert len(heard) <= len(text) * heard_s / generated_s + 1e-9
+        assert len(heard or "") <= len(text) * heard_s / generated_s + 1e-9
 
 
 @given(text=TEXTS, one=st.floats(0.0, 1.0), other=st.floats(0.0, 1.0))
@@ -98,7 +94,7 @@ def test_c9_words_that_got_no_audio_are_not_heard(status: ev.ResponseStatus) -> 
     speech.ended(ev.ResponseEnded(response_id="r", status=status), 0.0)
     speech.echoed(mark.name, 0.06)
     speech.cut(0.8, "barged in on", provider_cancels=True)
-    assert speech.transcript.text("i") == ""  # of 0.18 s at ten characters a second
+    assert speech.transcript.text("i") is None  # of 0.18 s at ten letters a second
 
 
 # --- C8: what nobody heard ------------------------------------------------------------------------

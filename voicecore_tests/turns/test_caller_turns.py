@@ -9,11 +9,11 @@ from collections import Counter
 
 import attrs
 import pytest
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from voicecore.turns.caller_turns import CallerTurns, CallerTurnSettings
+from voicecore_tests.chance import examples
 
 TICK_S = 0.001
 SETTINGS = CallerTurnSettings(reply_s=10.0, patience_s=30.0, hold_s=5.0)
@@ -406,5 +406,5 @@ class CallerTurnsMachine(RuleBasedStateMachine):
         assert (self.turns.unsettled, {turn.ends for turn in self.known.values()} <= {1}) == (0, True)
 
 
-CallerTurnsMachine.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)
+CallerTurnsMachine.TestCase.settings = examples(150, steps=40)
 TestCallerTurnsMachine = CallerTurnsMachine.TestCase

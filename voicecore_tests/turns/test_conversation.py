@@ -6,7 +6,6 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -21,6 +20,7 @@ from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.turns.responses import Phase
 from voicecore.turns.settings import ConversationSettings
 from voicecore.turns.strategies import MinWords
+from voicecore_tests.chance import examples
 
 DOES_ALL = ev.Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_caller=True)
 ASKED = attrs.evolve(DOES_ALL, replies=False, interrupts=False)
@@ -491,5 +491,5 @@ class ConversationMachine(RuleBasedStateMachine):
         assert not self.talk.machine.speech.playout.speaking
 
 
-ConversationMachine.TestCase.settings = hypothesis_settings(max_examples=50, stateful_step_count=25, deadline=None)
+ConversationMachine.TestCase.settings = examples(50, steps=25)
 TestConversationMachine = ConversationMachine.TestCase

@@ -164,7 +164,7 @@ def a_call_with(keys: str) -> list[Order]:
         orders += talk.handle_leg(ev.DigitPressed(key), number * 0.5)
     orders += talk.expire(len(keys) * 0.5 + 9.0)
     lines = talk.speech.transcript.lines()
-    assert [line.text for line in lines] == [f"[{len(keys)} keys]"]
+    assert [line.text for line in lines] == [f"(pressed {len(keys)} {'key' if len(keys) == 1 else 'keys'})"]
     return orders
 
 

@@ -12,7 +12,7 @@ from voicecore.turns.floor import Floor
 from voicecore.turns.gate import CallerAudioRule
 from voicecore.turns.opening import lockout_for, prepared_request
 from voicecore.turns.orders import EndCall
-from voicecore_tests.turns.pickup import DOES_ALL, HELLO, RECORDED, WELCOME, Pickup, onset
+from voicecore_tests.turns.pickup import DOES_ALL, HELLO, RECORDED, SILENCE, WELCOME, Pickup, onset
 
 
 def test_b1_a_hello_before_and_over_the_message_does_not_end_it() -> None:
@@ -74,6 +74,150 @@ def test_first_audio_protects_until_the_caller_hears_the_beginning() -> None:
     it.hears(onset())
     assert (it.machine.taking.barge_ins, it.report.fate) == (1, MessageFate.INTERRUPTED)
     assert it.report.heard_s is None
+
+
+FIRST_AUDIO = FirstMessagePolicy(protection=ProtectionRule.FIRST_AUDIO)
+
+
+def test_a_hello_that_was_held_is_a_turn_of_its_own_and_answered_behind_the_message() -> None:
+    """Committed before the session detects turns again, and asked for by us once the message is over."""
+    it = Pickup(FIRST_AUDIO)
+    it.ready()
+    it.speech = HELLO
+    it.passes(1.8)
+    it.says(seconds=3.0)
+    it.passes(0.5)
+    kinds = [type(order) for order in it.ordered((ev.DiscardCallerAudio, ev.CommitCallerAudio, ev.Unlock))]
+    assert kinds == [ev.DiscardCallerAudio, ev.CommitCallerAudio, ev.Unlock]
+    it.passes(1.0)
+    assert it.asked == ["first-message-1"]
+    it.passes(3.0)
+    assert (it.report.fate, it.asked) == (MessageFate.HEARD, ["first-message-1", "request-1"])
+    assert it.passed_bytes + it.machine.openings[0].gate.dropped_bytes.total() == it.caller_bytes
+
+
+def test_a_key_ends_a_message_that_is_heard_though_held_speech_must_not() -> None:
+    """A key is always of this moment."""
+    it = Pickup(FIRST_AUDIO, lock=ev.LockState.REFUSED)
+    it.ready()
+    it.speech = HELLO
+    it.passes(1.8)
+    it.says(seconds=3.0)
+    it.passes(0.5)
+    it.hears(onset())
+    assert it.machine.taking.barge_ins == 0
+    it.take(it.machine.handle_leg(ev.DigitPressed("1"), it.now))
+    assert (it.machine.taking.barge_ins, it.report.fate) == (1, MessageFate.INTERRUPTED)
+
+
+def test_leading_silence_is_not_the_beginning_of_a_message() -> None:
+    """The mark behind it comes back; protected until there is something to hear."""
+    it = Pickup(FIRST_AUDIO)
+    it.ready()
+    it.hears(ev.ResponseStarted("r1", it.asked[0]), ev.AgentAudio("r1", "a1", SILENCE * 20))
+    it.passes(0.6)
+    assert it.told(facts.ProtectionEnded) == 0
+    it.hears(ev.AgentAudio("r1", "a1", b"\x33" * 8000))
+    it.passes(0.1)
+    assert it.told(facts.ProtectionEnded) == 1
+
+
+def test_a_silent_message_is_not_heard_but_asked_for_again() -> None:
+    """Twice: then it is undelivered, and its reason says so."""
+    it = Pickup()
+    it.ready()
+    for number in (1, 2):
+        it.hears(ev.ResponseStarted(f"r{number}", it.asked[-1]))
+        it.hears(
+            ev.AgentAudio(f"r{number}", f"a{number}", SILENCE * 50), ev.AgentAudioEnded(f"r{number}", f"a{number}")
+        )
+        it.ends(f"r{number}")
+    it.passes(2.0)
+    assert (it.report.fate, it.report.detail) == (MessageFate.UNDELIVERED, "its audio was silent")
+    assert it.asked == ["first-message-1", "first-message-2"]
+
+
+def test_a_silent_recording_is_spoken_by_the_session() -> None:
+    """Its words are known."""
+    it = Pickup(message=Message("Welcome to the clinic.", SILENCE * 50))
+    it.ready()
+    assert it.asked == ["first-message-1"]
+    it.says()
+    it.passes(3.0)
+    assert it.report.fate is MessageFate.HEARD
+    assert "a try was lost (its audio was silent)" in it.report.verdict
+
+
+def test_a_slow_provider_is_not_a_lost_one() -> None:
+    """A response that was announced is under way, up to a limit of its own; who waits for it can be seen."""
+    it = Pickup(FirstMessagePolicy(announced_s=18.0))
+    it.ready()
+    it.passes(1.0)
+    it.hears(ev.ResponseStarted("r1", it.asked[0]))
+    it.passes(17.0)
+    assert (it.asked, it.ordered(ev.CancelResponse)) == (["first-message-1"], [])
+    waited_for = [it.machine.message_waited_for_since]
+    it.says("r1", request=it.asked[0])
+    it.passes(0.1)
+    assert [*waited_for, it.machine.message_waited_for_since] == [0.0, None]
+    it.passes(3.0)
+    assert it.report.fate is MessageFate.HEARD
+
+
+def test_an_announced_response_without_audio_is_lost_at_its_limit() -> None:
+    """Also where the limit is longer than other responses have."""
+    it = Pickup(FirstMessagePolicy(announced_s=40.0, tries=1))
+    it.ready()
+    it.hears(ev.ResponseStarted("r1", it.asked[0]))
+    it.passes(39.0)
+    assert it.ordered(ev.CancelResponse) == []
+    it.passes(1.5)
+    assert it.ordered(ev.CancelResponse) == [ev.CancelResponse("r1")]
+    assert (it.report.fate, it.report.detail) == (MessageFate.UNDELIVERED, "no audio in time")
+
+
+def test_a_session_that_can_give_no_response_is_not_asked_again() -> None:
+    """Out of quota: undelivered, by its code."""
+    it = Pickup()
+    it.ready()
+    failed = ev.ResponseEnded(
+        response_id="r1",
+        status=ev.ResponseStatus.FAILED,
+        error_code="insufficient_quota",
+        severity=ev.Severity.FATAL,
+    )
+    it.hears(ev.ResponseStarted("r1", it.asked[0]), failed)
+    assert (it.report.fate, it.report.detail) == (MessageFate.UNDELIVERED, "insufficient_quota")
+    assert it.asked == ["first-message-1"]
+
+
+@pytest.mark.parametrize(
+    "policy", [FirstMessagePolicy(), FIRST_AUDIO, FirstMessagePolicy(protection=ProtectionRule.OFF)]
+)
+def test_a_server_that_gives_no_ids_back_speaks_the_message_all_the_same(policy: FirstMessagePolicy) -> None:
+    """Ours is out, and the session has nothing to answer: the next response is ours."""
+    it = Pickup(policy)
+    it.ready()
+    it.hears(ev.ResponseStarted("r1"), ev.AgentAudio("r1", "a1", b"\x33" * 8000), ev.AgentAudioEnded("r1", "a1"))
+    it.ends("r1")
+    it.passes(2.0)
+    assert (it.report.fate, it.asked, it.ordered(ev.CancelResponse)) == (MessageFate.HEARD, ["first-message-1"], [])
+
+
+def test_a_try_that_is_lost_behind_its_beginning_is_protected_like_the_first() -> None:
+    """The caller says "hello?" into the silence; it does not stop the second try."""
+    it = Pickup(FIRST_AUDIO)
+    it.ready()
+    it.hears(ev.ResponseStarted("r1", it.asked[0]), ev.AgentAudio("r1", "a1", b"\x33" * 4000))
+    it.passes(0.6)
+    it.ends("r1", ev.ResponseStatus.FAILED)
+    it.speech = HELLO
+    it.passes(1.8)
+    it.says("r2", "a2", seconds=2.0)
+    it.passes(0.5)
+    it.hears(onset())
+    it.passes(3.0)
+    assert (it.machine.taking.barge_ins, it.report.fate) == (0, MessageFate.HEARD)
 
 
 def test_b10_noise_before_any_audio_was_sent_cuts_nothing() -> None:

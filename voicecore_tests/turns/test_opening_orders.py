@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -13,6 +12,7 @@ from voicecore.turns.first_message import FirstMessagePolicy, Message, Protectio
 from voicecore.turns.gate import CallerAudioRule
 from voicecore.turns.opening import Purpose
 from voicecore.turns.orders import EndCall
+from voicecore_tests.chance import examples
 from voicecore_tests.turns.pickup import DOES_ALL, HELLO, RECORDED, WELCOME, Pickup, onset
 
 POLICIES = st.builds(
@@ -134,4 +134,4 @@ class OpeningMachine(RuleBasedStateMachine):
 
 
 TestOpening = OpeningMachine.TestCase
-TestOpening.settings = hypothesis_settings(max_examples=150, stateful_step_count=25, deadline=None)
+TestOpening.settings = examples(150, steps=25)

@@ -299,6 +299,19 @@ def test_c6_the_tail_of_a_finished_response_is_cut_like_any_other() -> None:
     assert cut.generated_s == 10.0
 
 
+def test_c7_what_was_sent_after_a_gap_is_not_heard_before_it_can_be() -> None:
+    """A provider that pauses in an item: the time since the last echo went by in silence, and is not counted."""
+    playout = ledger()
+    playout.push("r", "i", speech(3))
+    (first,) = marks(playout.due(0.0))
+    playout.echoed(first, 0.06)
+    playout.push("r", "i", speech(50))
+    playout.due(5.0)
+    assert playout.heard_s("i", 5.0) == pytest.approx(0.06)
+    assert playout.heard_s("i", 5.02) == pytest.approx(0.08)
+    assert playout.unplayed(5.02)[0].heard_s == pytest.approx(0.08)
+
+
 def test_c7_heard_starts_from_zero_for_each_item() -> None:
     """The position in turn two knows nothing of turn one."""
     playout = ledger()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 
 import attrs
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -18,6 +17,7 @@ from voicecore.audio.formats import PCMU_8K
 from voicecore.events import ClearPlayout, LegOrder, PlaceMark, PlayAudio
 from voicecore.facts import ConfirmedBy, HeardBy, HeardPosition
 from voicecore.turns.playout import Echoes, FirstHeard, Played, PlayoutLedger, PlayoutSettings
+from voicecore_tests.chance import examples
 
 FRAME_BYTES = 160
 BYTES_PER_S = 8000
@@ -64,6 +64,7 @@ class PlayoutMachine(RuleBasedStateMachine):
         self.settings = attrs.evolve(SETTINGS, echoes=echoes, lead_limit_s=lead_limit_s)
         self.playout = PlayoutLedger(PCMU_8K, self.settings)
         self.carrier = Carrier()
+        self.clock = Carrier()  # one that is reached at once: what the clock alone would say
         self.now = 0.0
         self.there_s = self.back_s = self.jitter_s = 0.0
         self.on_the_way: list[tuple[float, LegOrder]] = []  # (arrives at the carrier, order)
@@ -120,6 +121,7 @@ class PlayoutMachine(RuleBasedStateMachine):
             assert order.generation >= self.generation_seen
             self.generation_seen = order.generation
             self.take_note(order)
+            self.clock.take(order, self.now)
             arrives_at = self.now + self.there_s + late * self.jitter_s
             self.on_the_way.append((max([arrives_at, *(at for at, _ in self.on_the_way[-1:])]), order))
         if any(isinstance(order, PlayAudio) for order in orders):
@@ -204,6 +206,7 @@ class PlayoutMachine(RuleBasedStateMachine):
         assert 0.0 <= claim.lower_s <= claim.best_s <= claim.upper_s <= most_s + SLACK_S
         played_s = min(self.carrier.played_s(item, self.now), len(self.pushed[item]) / BYTES_PER_S)
         assert played_s <= claim.upper_s + SLACK_S
+        assert claim.best_s <= max(claim.lower_s, self.clock.played_s(item, self.now)) + SLACK_S
         if claim.source is not HeardBy.ESTIMATE:
             assert claim.lower_s <= played_s + SLACK_S
 
@@ -239,5 +242,5 @@ class PlayoutMachine(RuleBasedStateMachine):
         assert (self.playout.deadline(), self.playout.next_due()) == (None, None)
 
 
-PlayoutMachine.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)
+PlayoutMachine.TestCase.settings = examples(150, steps=40)
 TestPlayoutMachine = PlayoutMachine.TestCase

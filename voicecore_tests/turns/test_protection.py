@@ -9,6 +9,7 @@ import pytest
 from voicecore.events import (
     AppendCallerAudio,
     Capabilities,
+    CommitCallerAudio,
     DiscardCallerAudio,
     Lockout,
     LockState,
@@ -21,6 +22,7 @@ from voicecore.turns.trace import LIMIT, Trace
 
 ALL = Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_caller=True)
 HELLO = b"\x22" * 800
+SILENCE = b"\xff" * 800
 
 
 def echo(lock: LockState, *differences: str) -> SessionReconfigured:
@@ -43,6 +45,12 @@ class Guarded:
         self.steps: list[ProtectionStep] = []
         if lock is not None:
             self.steps += self.protection.session_ready(lockout, lock, 0.0)
+
+    def says(self, audio: bytes) -> None:
+        """The caller says something, and is done."""
+        self.protection.caller_began(0.5)
+        self.gate.admit(audio)
+        self.protection.caller_stopped(0.9)
 
 
 def test_the_order_is_discard_then_the_real_turn_detection_then_the_caller() -> None:
@@ -165,8 +173,10 @@ def test_the_late_echo_of_the_lockout_is_not_taken_for_the_restore() -> None:
 def test_every_order_of_answers_ends_with_the_caller_let_in(rule: CallerAudioRule) -> None:
     """Exhaustive: every order of everything that can come, then time; lifted once, every byte in one outcome."""
     answers = ["lift", "discarded", "in force", "lifted", "otherwise", "refused 1", "refused 2"]
-    for order in itertools.permutations(answers):
+    heard = ["heard", "stopped", "discarded", "committed", "lifted", "began"]
+    for order in [*itertools.permutations(answers), *itertools.permutations(heard)]:
         it = Guarded(Lockout.DEAF, LockState.UNPROVEN, rule)
+        it.protection.caller_began(0.0)
         passed, now = len(it.gate.admit(HELLO)), 0.0
         for name in [*order, "lift"]:
             now += 0.1
@@ -183,12 +193,177 @@ def answer(it: Guarded, name: str, now: float) -> list[ProtectionStep]:
     protection = it.protection
     if name == "lift":
         return protection.lift(now)
-    if name == "discarded":
-        return protection.discarded(now)
+    if name == "began":
+        protection.caller_began(now)
+        return []
+    timed = {
+        "heard": protection.first_heard,
+        "stopped": protection.caller_stopped,
+        "discarded": protection.discarded,
+        "committed": protection.committed,
+    }
+    if name in timed:
+        return timed[name](now)
     if name.startswith("refused"):
         return protection.refused(f"unlock-{name[-1]}", "no", now)
     lock = {"in force": LockState.IN_FORCE, "lifted": LockState.LIFTED, "otherwise": LockState.UNPROVEN}[name]
     return protection.reconfigured(echo(lock), now)
+
+
+# --- the message plays on ------------------------------------------------------------------
+
+
+def test_what_was_said_is_committed_while_nobody_detects_turns_and_then_detection_comes_back() -> None:
+    """A turn of its own, which no detection has heard: it cannot be taken for a barge-in."""
+    it = Guarded()
+    it.says(HELLO)
+    assert it.protection.first_heard(1.0) == [DiscardCallerAudio()]
+    assert it.protection.discarded(1.1) == [AppendCallerAudio(HELLO), CommitCallerAudio()]
+    assert it.protection.is_on
+    assert it.protection.committed(1.2) == [Unlock("unlock-1")]
+    it.gate.admit(SILENCE)
+    assert it.protection.reconfigured(echo(LockState.LIFTED), 1.3) == [Lifted(True)]
+    assert it.gate.dropped_bytes == {"held_silence": len(SILENCE)}
+
+
+def test_who_is_still_speaking_is_waited_for() -> None:
+    """Until the offset; then it is speech that is over, like any other."""
+    it = Guarded()
+    it.protection.caller_began(0.9)
+    it.gate.admit(HELLO)
+    assert it.protection.first_heard(1.0) == []
+    assert it.protection.is_on
+    assert it.protection.caller_stopped(1.8) == [DiscardCallerAudio()]
+    assert it.protection.discarded(1.9) == [AppendCallerAudio(HELLO), CommitCallerAudio()]
+
+
+def test_who_goes_on_speaking_over_the_message_is_let_in_and_may_stop_it() -> None:
+    """It is live speech by then, over a message that can be heard."""
+    it = Guarded()
+    it.protection.caller_began(0.9)
+    it.gate.admit(HELLO)
+    it.protection.first_heard(1.0)
+    assert it.protection.expire(2.99) == []
+    assert it.protection.expire(3.0) == [DiscardCallerAudio()]
+    assert it.protection.discarded(3.1) == [Unlock("unlock-1")]
+    assert it.protection.reconfigured(echo(LockState.LIFTED), 3.2) == [AppendCallerAudio(HELLO), Lifted(True)]
+    assert not it.protection.is_on
+
+
+@pytest.mark.parametrize(
+    ("lockout", "lock"),
+    [
+        (Lockout.LISTENING, LockState.IN_FORCE),
+        (Lockout.DEAF, LockState.UNPROVEN),
+        (Lockout.DEAF, LockState.REFUSED),
+        (Lockout.NONE, LockState.NOT_ASKED),
+    ],
+)
+def test_where_the_session_may_hear_it_what_was_said_waits_for_the_end_of_the_message(
+    lockout: Lockout, lock: LockState
+) -> None:
+    """Nothing of it goes to a session that might act on it."""
+    it = Guarded(lockout, lock)
+    it.says(HELLO)
+    assert (it.protection.first_heard(1.0), it.protection.phase) == ([], ProtectionPhase.CLOSED)
+    assert (it.protection.is_on, it.protection.bars_keys) == (True, False)
+    steps = it.protection.lift(5.0)
+    if lockout is Lockout.DEAF and lock is LockState.UNPROVEN:
+        steps += it.protection.discarded(5.0)
+    steps += it.protection.reconfigured(echo(LockState.LIFTED), 5.1)
+    assert AppendCallerAudio(HELLO) in steps
+    assert steps[-1] == Lifted(True)
+
+
+def test_and_so_does_what_was_said_while_detection_came_back() -> None:
+    """A short word in the round trip of the restore is over when it is acknowledged."""
+    it = Guarded()
+    it.protection.first_heard(1.0)
+    it.protection.discarded(1.1)
+    it.says(HELLO)
+    assert it.protection.reconfigured(echo(LockState.LIFTED), 1.9) == []
+    assert it.protection.phase is ProtectionPhase.CLOSED
+    assert it.protection.lift(5.0) == [AppendCallerAudio(HELLO), Lifted(True)]
+
+
+def test_who_speaks_at_the_acknowledgement_is_live() -> None:
+    """It began after the first audio was heard; a barge-in is right."""
+    it = Guarded()
+    it.protection.first_heard(1.0)
+    it.protection.discarded(1.1)
+    it.protection.caller_began(1.2)
+    it.gate.admit(HELLO)
+    assert it.protection.reconfigured(echo(LockState.LIFTED), 1.3) == [AppendCallerAudio(HELLO), Lifted(True)]
+
+
+def test_a_closed_gate_opens_for_who_goes_on_speaking() -> None:
+    """And not for a second short word."""
+    it = Guarded(Lockout.NONE, LockState.NOT_ASKED)
+    it.says(HELLO)
+    it.protection.first_heard(1.0)
+    it.protection.caller_began(2.0)
+    it.protection.caller_stopped(2.9)
+    assert it.protection.deadline() is None
+    it.protection.caller_began(3.0)
+    assert it.protection.expire(5.0) == [AppendCallerAudio(HELLO), Lifted(True)]
+
+
+def test_held_silence_is_dropped_but_for_its_end() -> None:
+    """Nobody is to make speech of it; in its last moments somebody may have begun."""
+    gate = CallerGate(8000, unjudged_bytes=400)
+    gate.set(CallerAudioRule.HOLD)
+    gate.admit(SILENCE)
+    gate.drop_silence()
+    assert (gate.held_bytes, gate.dropped_bytes) == (400, {"held_silence": len(SILENCE) - 400})
+
+
+def test_a_commit_that_is_not_confirmed_leaves_the_words_to_the_end_of_the_message() -> None:
+    """They lie in the provider's buffer: that is not discarded any more, detection will find them."""
+    it = Guarded()
+    it.says(HELLO)
+    it.protection.first_heard(1.0)
+    it.protection.discarded(1.1)
+    assert it.protection.expire(2.1) == []
+    assert it.protection.phase is ProtectionPhase.CLOSED
+    assert it.protection.lift(5.0) == [Unlock("unlock-1")]
+
+
+def test_the_end_of_the_message_meanwhile_ends_every_wait_for_it() -> None:
+    """From then on everything is as after a message that was protected whole."""
+    for at in ("offset due", "discarding", "committing", "restoring", "closed"):
+        it = Guarded(*((Lockout.NONE, LockState.NOT_ASKED) if at == "closed" else (Lockout.DEAF, LockState.IN_FORCE)))
+        it.says(HELLO)
+        if at == "offset due":
+            it.protection.caller_began(0.9)
+        it.steps += it.protection.first_heard(1.0)
+        if at in {"committing", "restoring"}:
+            it.steps += it.protection.discarded(1.1)
+        if at == "restoring":
+            it.steps += it.protection.committed(1.2)
+        assert it.protection.phase.value == at
+        it.steps += it.protection.lift(1.3)
+        it.steps += it.protection.discarded(1.4)
+        it.steps += it.protection.committed(1.5)
+        it.steps += it.protection.reconfigured(echo(LockState.LIFTED), 1.6)
+        assert it.protection.phase is ProtectionPhase.OFF
+        assert sum(step == AppendCallerAudio(HELLO) for step in it.steps) == 1
+        assert it.steps[-1] == Lifted(True)
+
+
+@pytest.mark.parametrize("rule", list(CallerAudioRule))
+def test_a_try_that_is_lost_behind_its_beginning_is_protected_again(rule: CallerAudioRule) -> None:
+    """By the gate alone: the provider detects turns by then, or will."""
+    it = Guarded(rule=rule)
+    it.protection.first_heard(1.0)
+    it.protection.unheard_again(1.05)
+    it.protection.discarded(1.1)
+    it.steps += it.protection.reconfigured(echo(LockState.LIFTED), 1.2)
+    assert (it.protection.phase, it.protection.is_on) == (ProtectionPhase.ON, True)
+    assert it.gate.admit(HELLO) == b""
+    it.steps += it.protection.first_heard(2.0)
+    it.protection.unheard_again(2.5)
+    assert it.gate.admit(HELLO) == b""
+    assert it.protection.is_on
 
 
 # --- the gate and the trace --------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -17,6 +16,7 @@ from voicecore.turns.responses import (
     ResponseOwner,
     ResponseSettings,
 )
+from voicecore_tests.chance import examples
 
 
 def asked(number: int) -> RequestResponse:
@@ -172,6 +172,69 @@ def test_waiting_requests_are_bounded() -> None:
         owner.request(asked(99), 0.0)
 
 
+def test_a_response_without_an_id_answers_the_request_that_is_out() -> None:
+    """The id is a hint: servers leave it out."""
+    owner = ResponseOwner()
+    owner.request(asked(1), 0.0)
+    start = owner.named(ResponseStarted("r1"), may_be_own=False)
+    assert start.request_id == "q1"
+    owner.started(start, 0.1)
+    assert owner.ended(ended("r1"), 0.2) == []
+    assert (owner.phase, owner.requested()) == (Phase.IDLE, [])
+
+
+def test_it_is_the_sessions_own_where_that_has_a_turn_to_answer_or_gives_ids_back() -> None:
+    """Another explanation is more likely."""
+    owner = ResponseOwner()
+    owner.request(asked(1), 0.0)
+    assert owner.named(ResponseStarted("auto"), may_be_own=True).request_id is None
+    owner.started(owner.named(ResponseStarted("r1", "q1"), may_be_own=False), 0.1)
+    owner.ended(ended("r1"), 0.2)
+    owner.request(asked(2), 0.3)
+    assert owner.named(ResponseStarted("auto2"), may_be_own=False).request_id is None
+
+
+def test_a_refusal_that_names_the_request_is_proof_that_the_response_was_another() -> None:
+    """It is asked for again when that one is over."""
+    owner = ResponseOwner()
+    owner.request(asked(1), 0.0)
+    owner.started(owner.named(ResponseStarted("auto"), may_be_own=False), 0.1)
+    assert owner.refused("q1", 0.2, busy=True) == []
+    assert owner.request_of("auto") is None
+    assert owner.ended(ended("auto"), 1.0) == [asked(1)]
+
+
+def test_a_nameless_response_behind_a_request_that_was_given_up_is_its_late_offspring() -> None:
+    """Cancelled, once."""
+    owner = ResponseOwner(ResponseSettings(start_s=5.0))
+    owner.request(asked(1), 0.0)
+    owner.expire(5.0)
+    late = owner.named(ResponseStarted("late"), may_be_own=False)
+    assert owner.started(late, 7.0) == [CancelResponse("late")]
+    assert owner.named(ResponseStarted("r2"), may_be_own=False).request_id is None
+
+
+def test_what_was_disowned_is_never_ours_and_never_heard() -> None:
+    """It was begun before pick-up, and told to stop."""
+    owner = ResponseOwner()
+    owner.disown(["early"])
+    owner.request(asked(1), 0.0)
+    assert owner.named(ResponseStarted("early"), may_be_own=False).request_id is None
+    owner.started(ResponseStarted("early"), 0.1)
+    assert not owner.admits("early")
+    owner.ended(ended("early"), 0.2)
+    assert owner.phase is Phase.REQUESTED
+
+
+def test_a_response_that_has_begun_may_take_longer_than_one_that_stalls() -> None:
+    """Slow is not lost."""
+    owner = ResponseOwner(ResponseSettings(announced_s=30.0, progress_s=8.0))
+    owner.started(ResponseStarted("r0"), 0.0)
+    assert owner.deadline() == 30.0
+    owner.progressed("r0", 25.0)
+    assert owner.deadline() == 33.0
+
+
 class ResponseOwnerMachine(RuleBasedStateMachine):
     """The owner against a provider that starts by itself, refuses, forgets and repeats itself."""
 
@@ -288,5 +351,5 @@ class ResponseOwnerMachine(RuleBasedStateMachine):
         assert self.answered >= {f"q{number}" for number in range(1, self.asked + 1)}
 
 
-ResponseOwnerMachine.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)
+ResponseOwnerMachine.TestCase.settings = examples(150, steps=40)
 TestResponseOwnerMachine = ResponseOwnerMachine.TestCase

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from voicecore.facts import SpeechEvidence
 from voicecore.turns.strategies import Judgement, MinSpeech, MinWords, Murmurs, OwnWords, Strategy
 
-STOP, GO_ON, UNDECIDED = Judgement.STOP, Judgement.GO_ON, Judgement.UNDECIDED
+STOP, GO_ON, UNDECIDED, NOT_YET = Judgement
 TICK_S = 0.001
 AGENTS = "Your table is booked for eight, is that right? Yes or no."
 
@@ -108,15 +108,38 @@ def test_d24_a_murmur_lets_the_agent_talk_on(words: str) -> None:
     assert Murmurs().judge(said(words)) is GO_ON
 
 
-@pytest.mark.parametrize("words", ["", "...", "yes please stop", "no", "yesterday", "okay yes"])
+@pytest.mark.parametrize("words", ["", "...", "yes please stop", "no", "yesterday", "okay yes but"])
 def test_words_that_mean_more_are_left_to_the_others(words: str) -> None:
     """Only a phrase of the list and nothing else is a murmur; no words are none."""
     assert Murmurs().judge(said(words)) is UNDECIDED
 
 
+@pytest.mark.parametrize("words", ["mm-hm yes", "Yes, yes. Okay!", "ok ok ok ok", "of course yes of course"])
+def test_d24_murmurs_in_a_row_are_murmurs(words: str) -> None:
+    """In one sound or in several, which the evidence joins."""
+    murmurs = Murmurs((*Murmurs().phrases, "of course", "of"))
+    assert murmurs.judge(said(words)) is GO_ON
+    assert murmurs.judge(said(f"{words} but wait")) is UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("yes", NOT_YET),
+        ("mm-hm ye", NOT_YET),
+        ("mm-hm of", NOT_YET),
+        ("mm-hm yesterday", UNDECIDED),
+        ("wait", UNDECIDED),
+    ],
+)
+def test_words_that_may_become_murmurs_keep_others_from_deciding(words: str, expected: Judgement) -> None:
+    """The second "yes" is on its way while the first "mm-hm" is known: one word must not stop the agent meanwhile."""
+    assert Murmurs((*Murmurs().phrases, "of course")).judge(said(words, complete=False)) is expected
+
+
 def test_a_murmur_that_may_still_go_on_is_none() -> None:
     """ "Yes" may become "yes but wait"."""
-    assert Murmurs().judge(said("yes", complete=False)) is UNDECIDED
+    assert Murmurs().judge(said("yes", complete=False)) is NOT_YET
 
 
 def test_the_list_of_murmurs_is_the_program_s() -> None:

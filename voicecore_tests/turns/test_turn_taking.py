@@ -6,7 +6,6 @@ from collections import Counter
 
 import attrs
 import pytest
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -22,6 +21,7 @@ from voicecore.turns.responses import Phase
 from voicecore.turns.settings import ConversationSettings
 from voicecore.turns.strategies import Judgement, MinSpeech, MinWords, Murmurs
 from voicecore.turns.turn_times import turn_times
+from voicecore_tests.chance import examples
 from voicecore_tests.turns.talking import START_S, Provider, Talk
 
 TURNS = CallerTurnSettings()
@@ -168,13 +168,17 @@ class TurnTakingMachine(RuleBasedStateMachine):
     @rule(by=st.sampled_from(["request", "itself", "unannounced"]))
     @precondition(lambda self: self.running is None)
     def response_starts(self, by: str) -> None:
+        """By itself a session has to have a reason: otherwise it is a server that gives no ids back."""
         self.responses += 1
         self.running = f"r{self.responses}"
-        request = next(iter(self.talk.requests), None)
+        request = next(iter(self.talk.requests), "")
+        is_answer = not self.talk.ids_given and not self.talk.machine.taking.session_owes_reply
         if by == "unannounced":
             self.audio_comes(3)
         else:
-            self.talk.hears(ev.ResponseStarted(self.running, request if by == "request" else None))
+            self.talk.hears(ev.ResponseStarted(self.running, (request or None) if by == "request" else None))
+            if by == "itself" and is_answer:
+                self.talk.requests.pop(next(reversed(self.talk.requests), ""), None)
 
     @rule(by=st.sampled_from(["request", "itself", "unannounced"]), frames=st.sampled_from([10, 50, 150]))
     @precondition(lambda self: self.running is None)
@@ -320,5 +324,5 @@ def _quiet_within_s(audio_bytes: int) -> float:
     return TURNS.patience_s + 4 * (TURNS.reply_s + START_S) + audio_bytes / 8000
 
 
-TurnTakingMachine.TestCase.settings = hypothesis_settings(max_examples=150, stateful_step_count=40, deadline=None)
+TurnTakingMachine.TestCase.settings = examples(150, steps=40)
 TestTurnTakingMachine = TurnTakingMachine.TestCase

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicecore.audio.formats import PCMA_8K, PCMU_8K
+from voicecore.audio.formats import PCM16_16K, PCM16_24K, PCMU_8K, AudioFormat, Encoding
 from voicecore.errors import LocalProtocolError, RemoteProtocolError
 from voicecore.events import (
     CallerAudio,
@@ -88,34 +88,109 @@ def test_a_stream_from_connected_to_stop() -> None:
     ]
 
 
-@pytest.mark.parametrize("rate", [8000, "8000"])
-def test_numbers_come_as_numbers_or_as_texts(rate: object) -> None:
-    """Both are seen."""
+def start_with(path: str, value: object) -> LegStarted:
     codec = TwilioMedia()
     codec.receive(json.dumps(CONNECTED))
-    event = codec.receive(changed(START, "start.mediaFormat.sampleRate", rate))
+    event = codec.receive(changed(START, path, value))
     assert isinstance(event, LegStarted)
+    return event
 
 
-def test_h9_an_announced_a_law_is_taken_for_what_it_is() -> None:
-    """The format travels with the stream."""
-    codec = TwilioMedia()
+@pytest.mark.parametrize(("path", "odd"), [("streamSid", None), ("streamSid", 5), ("start.streamSid", None)])
+def test_a_stream_is_named_in_one_of_two_places(path: str, odd: object) -> None:
+    """Beside the start, and in it."""
+    assert start_with(path, odd).stream_id == "MZ1"
+
+
+@pytest.mark.parametrize("encoding", ["audio/x-mulaw", "audio/x-alaw", "audio/l16", "audio/x-l16", "audio/L16"])
+@pytest.mark.parametrize("rate", [8000, "8000", 8000.0, 16000, "16000", 24000])
+def test_h9_an_announced_format_is_taken_for_what_it_is(encoding: str, rate: object) -> None:
+    """The format travels with the stream: narrow, and wide as newer TwiML has it; numbers are written in any way."""
+    laws = {"audio/x-mulaw": Encoding.PCMU, "audio/x-alaw": Encoding.PCMA}
+    event = start_with("start.mediaFormat", {"encoding": encoding, "sampleRate": rate, "channels": "1"})
+    assert event.audio_format == AudioFormat(laws.get(encoding, Encoding.PCM16), int(float(str(rate))))
+
+
+@pytest.mark.parametrize(
+    ("announced", "audio_format"),
+    [
+        (None, PCMU_8K),
+        ({}, PCMU_8K),
+        ("mulaw", PCMU_8K),
+        ({"encoding": None, "sampleRate": None, "channels": None}, PCMU_8K),
+        ({"encoding": "audio/x-mulaw", "sampleRate": "x", "channels": True}, PCMU_8K),
+        ({"encoding": "audio/l16;rate=16000"}, PCM16_16K),
+        ({"encoding": "audio/l16; rate=24000", "channels": 1}, PCM16_24K),
+        ({"encoding": "audio/l16;rate=8000", "sampleRate": 16000}, PCM16_16K),
+    ],
+)
+def test_h9_a_format_that_is_left_out_is_the_usual_one(announced: object, audio_format: AudioFormat) -> None:
+    """µ-law at 8 kHz, which everybody gets."""
+    assert start_with("start.mediaFormat", announced).audio_format == audio_format
+
+
+@pytest.mark.parametrize("given", [None, "text", ["a"], 5])
+def test_parameters_of_another_shape_are_none(given: object) -> None:
+    """They cost no call."""
+    assert start_with("start.customParameters", given).parameters == {}
+
+
+def test_a_parameter_that_is_no_text_is_left_out() -> None:
+    """The others are kept."""
+    given = {"a": 1, "b": None, "c": ["x"], "d": "y"}
+    assert start_with("start.customParameters", given).parameters == {"d": "y"}
+
+
+@pytest.mark.parametrize("name", ["accountSid", "tracks", "customParameters", "mediaFormat", "streamSid"])
+@pytest.mark.parametrize("value", [None, 5, {"a": 1}])
+def test_a_field_of_the_start_that_nobody_needs_may_be_odd(name: str, value: object) -> None:
+    """Or not there at all."""
+    assert start_with(f"start.{name}", value).carrier_call_id == "CA1"
+
+
+@pytest.mark.parametrize("cuts", [[640], [1, 639], [3, 5, 632], [639, 1]])
+def test_h2_audio_of_two_bytes_leaves_in_whole_samples(cuts: list[int]) -> None:
+    """However it was cut into messages."""
+    codec, audio = TwilioMedia(), bytes(range(256)) * 3
     codec.receive(json.dumps(CONNECTED))
-    event = codec.receive(changed(START, "start.mediaFormat.encoding", "audio/x-alaw"))
-    assert isinstance(event, LegStarted)
-    assert event.audio_format == PCMA_8K
+    codec.receive(changed(START, "start.mediaFormat", {"encoding": "audio/l16", "sampleRate": 16000}))
+    heard, begin = b"", 0
+    for size in cuts:
+        payload = base64.b64encode(audio[begin : begin + size]).decode()
+        event = codec.receive(changed(MEDIA, "media.payload", payload))
+        assert isinstance(event, CallerAudio)
+        assert len(event.audio) % 2 == 0
+        heard, begin = heard + event.audio, begin + size
+    assert heard == audio[:640]
+
+
+@pytest.mark.parametrize(("path", "value"), [("streamSid", None), ("streamSid", 5), ("media.track", 5)])
+def test_a_media_message_needs_its_payload_alone(path: str, value: object) -> None:
+    """One socket has one stream."""
+    assert started().receive(changed(MEDIA, path, value)) == CallerAudio(b"\xff" * 160)
+
+
+@pytest.mark.parametrize("depth", [100, 1023, 1024, 1025, 5000, 100_000])
+@pytest.mark.parametrize("place", ["event", "media", "more"])
+def test_json_of_any_depth_gives_an_event_or_the_error(depth: int, place: str) -> None:
+    """In the quick reader and in the thorough one."""
+    nested = "[" * depth + "]" * depth
+    text = compact(MEDIA)[:-1] + f',"more":{nested}}}'
+    if place != "more":
+        text = f'{{"{place}":{nested},{compact(MEDIA)[1:]}'
+    with suppress(RemoteProtocolError):
+        assert attrs.has(type(started().receive(text)))
 
 
 @pytest.mark.parametrize(
     ("message", "path", "value", "field"),
     [
-        (START, "streamSid", None, "streamSid"),
         (START, "start", None, "start"),
         (START, "start.callSid", 5, "start.callSid"),
+        (START, "start.callSid", None, "start.callSid"),
         (START, "start.mediaFormat.encoding", "audio/opus", "start.mediaFormat.encoding"),
-        (START, "start.mediaFormat.sampleRate", 16000, "start.mediaFormat.encoding"),
-        (START, "start.mediaFormat.channels", "x", "start.mediaFormat.channels"),
-        (START, "start.customParameters", {"a": 1}, "start.customParameters.a"),
+        (START, "start.mediaFormat.sampleRate", 48000, "start.mediaFormat.encoding"),
+        (START, "start.mediaFormat.channels", 2, "start.mediaFormat.encoding"),
     ],
 )
 def test_a_malformed_start_names_its_field(message: dict[str, Any], path: str, value: object, field: str) -> None:
@@ -134,7 +209,6 @@ def test_a_malformed_start_names_its_field(message: dict[str, Any], path: str, v
     [
         (MEDIA, "media.payload", "***", "media.payload"),
         (MEDIA, "media.payload", None, "media.payload"),
-        (MEDIA, "streamSid", None, "streamSid"),
         (DTMF, "dtmf.digit", "12", "dtmf.digit"),
         (DTMF, "dtmf.digit", "x", "dtmf.digit"),
         (MARK, "mark.name", None, "mark.name"),

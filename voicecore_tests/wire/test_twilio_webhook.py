@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from urllib.parse import parse_qs, urlencode
 
@@ -10,16 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicecore.errors import RemoteProtocolError
-from voicecore.statuses import AnsweredBy, CarrierStatus
+from voicecore.statuses import AnsweredBy, CarrierFailure, CarrierStatus
 from voicecore.wire.twilio_webhook import (
     FIELD_LIMIT,
+    UNKNOWN_PARTY,
     CallStatusReport,
+    Form,
     IncomingCall,
     MachineVerdict,
     parse_form,
     read_call_status,
     read_incoming_call,
     read_machine_verdict,
+    says_over,
 )
 
 CALL = {"CallSid": "CA1", "AccountSid": "AC1", "From": "+1555", "To": "+1666", "CallStatus": "ringing"}
@@ -56,20 +60,50 @@ def test_any_bytes_give_a_form_or_the_error(body: bytes) -> None:
             assert read(parse_form(body)).carrier_call_id.startswith("CA")
 
 
+def form_of(fields: Mapping[str, str]) -> Form:
+    return parse_form(urlencode(fields).encode())
+
+
 def test_an_incoming_call_is_who_calls_whom() -> None:
     """Fields that nobody knows are ignored."""
-    form = parse_form(urlencode({**CALL, "FromCity": "X", "Future": "1"}).encode())
-    assert read_incoming_call(form) == IncomingCall(
-        carrier_call_id="CA1", account_id="AC1", caller="+1555", callee="+1666"
-    )
+    call = read_incoming_call(form_of({**CALL, "FromCity": "X", "Future": "1"}))
+    assert call == IncomingCall(carrier_call_id="CA1", caller="+1555", callee="+1666")
 
 
-@pytest.mark.parametrize("name", ["CallSid", "AccountSid", "From", "To"])
-def test_a_missing_field_is_named(name: str) -> None:
+@pytest.mark.parametrize(
+    ("given", "caller"),
+    [
+        ("anonymous", "anonymous"),
+        ("+266696687", "+266696687"),
+        ("sip:alice@sip.example.test:5061;transport=tls", "sip:alice@sip.example.test:5061;transport=tls"),
+        ("client:browser user", "client:browser user"),
+        ("", UNKNOWN_PARTY),
+        ("a\nb", "a\\nb"),
+    ],
+)
+def test_a_caller_is_whoever_twilio_says(given: str, caller: str) -> None:
+    """Fit for a record; one who is not named is unknown."""
+    call = read_incoming_call(form_of({**CALL, "From": given, "To": given}))
+    assert (call.caller, call.callee) == (caller, caller)
+
+
+@pytest.mark.parametrize("name", ["AccountSid", "From", "To", "CallStatus"])
+def test_a_field_that_nobody_needs_may_be_missing(name: str) -> None:
+    """It costs no call."""
+    call = read_incoming_call(form_of({key: value for key, value in CALL.items() if key != name}))
+    parties = {"From": call.caller, "To": call.callee}
+    assert call.carrier_call_id == "CA1"
+    assert parties.get(name, UNKNOWN_PARTY) == UNKNOWN_PARTY
+
+
+@pytest.mark.parametrize(
+    ("read", "name"),
+    [(read_incoming_call, "CallSid"), (read_call_status, "CallSid"), (read_call_status, "CallStatus")],
+)
+def test_a_field_that_is_needed_is_named_where_it_is_missing(read: Callable[[Form], object], name: str) -> None:
     """Clear enough to act on."""
-    form = parse_form(urlencode({key: value for key, value in CALL.items() if key != name}).encode())
     with pytest.raises(RemoteProtocolError, match=name):
-        read_incoming_call(form)
+        read(form_of({key: value for key, value in CALL.items() if key != name}))
 
 
 @pytest.mark.parametrize("call_id", ["../../x", "CA1/..", "XX1", "CA", "CA" + "1" * 63, "CA1\n"])
@@ -92,11 +126,50 @@ def test_f3_an_unknown_status_is_kept_and_terminal() -> None:
     assert (report.status, report.word, report.status.is_terminal) == (CarrierStatus.UNKNOWN, "vaporised", True)
 
 
-@pytest.mark.parametrize("duration", ["x", "-1", "1.5", "９", "1" * 10])
-def test_a_bad_duration_is_named(duration: str) -> None:
-    """Whole seconds, or nothing."""
-    with pytest.raises(RemoteProtocolError, match="CallDuration"):
-        read_call_status(parse_form(urlencode({**CALL, "CallDuration": duration}).encode()))
+@pytest.mark.parametrize(
+    ("given", "duration_s"),
+    [("7", 7), ("5.0", 5), ("1.9", 1), ("0", 0), (" 3 ", 3)]
+    + [(odd, None) for odd in ("", "x", "-1", "９", "1" * 10, "1e3", "nan", ".5", "5.x", "0x5")],
+)
+def test_a_duration_is_whole_seconds_or_not_known(given: str, duration_s: int | None) -> None:
+    """Never a reason to lose the status."""
+    report = read_call_status(form_of({**CALL, "CallStatus": "completed", "CallDuration": given}))
+    assert (report.status, report.duration_s) == (CarrierStatus.COMPLETED, duration_s)
+
+
+@pytest.mark.parametrize(
+    ("fields", "failure", "words"),
+    [
+        ({"SipResponseCode": "486"}, CarrierFailure(sip_code=486), "SIP 486"),
+        (
+            {"SipResponseCode": "404", "ErrorCode": "13224", "ErrorMessage": "Invalid number"},
+            CarrierFailure(sip_code=404, error_code=13224, message="Invalid number"),
+            "SIP 404, error 13224: Invalid number",
+        ),
+        ({"ErrorMessage": "a\nb"}, CarrierFailure(message="a\\nb"), "a\\nb"),
+        ({"ErrorCode": "E-7", "SipResponseCode": "", "ErrorMessage": ""}, None, ""),
+        ({"SipResponseCode": "200", "ErrorCode": "0"}, None, ""),
+        ({}, None, ""),
+    ],
+)
+def test_why_a_call_failed_is_kept(fields: dict[str, str], failure: CarrierFailure | None, words: str) -> None:
+    """Codes and words, as far as they can be read; a call that went well has no reason."""
+    report = read_call_status(form_of({**CALL, "CallStatus": "failed", **fields}))
+    assert (report.failure, str(report.failure or "")) == (failure, words)
+
+
+def test_a_status_word_can_be_shown() -> None:
+    """Cut, and without what would break a line of a log."""
+    report = read_call_status(form_of({**CALL, "CallStatus": "a\nb" + "c" * 999}))
+    assert report.word.startswith("a\\nbccc")
+    assert len(report.word) < 50
+
+
+@pytest.mark.parametrize("word", ["completed", "busy", "failed", "no-answer", "canceled", "ringing", "vaporised", ""])
+def test_a_webhook_calls_its_call_over_by_a_word_that_we_know(word: str) -> None:
+    """A new word may mean anything."""
+    over = word in {"completed", "busy", "failed", "no-answer", "canceled"}
+    assert says_over(form_of({**CALL, "CallStatus": word})) is over
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Twilio as a carrier: calls that come in, calls that we place, and the media stream of both.
 
-Read account.py first, then webhooks.py (what Twilio tells us), dialler.py (what
-we tell Twilio) and media.py (the stream as a `Leg`).
+Read account.py first, then webhooks.py (what Twilio tells us), rest.py and
+dialler.py (what we tell Twilio) and media.py (the stream as a `Leg`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,19 @@ from __future__ import annotations
 from voicecore.carriers.twilio.account import TwilioAccount
 from voicecore.carriers.twilio.dialler import DialLimits, TwilioDialler
 from voicecore.carriers.twilio.media import TwilioLeg, hold_stream
+from voicecore.carriers.twilio.rest import HangUpLimits, TwilioControl, TwilioRest
+from voicecore.carriers.twilio.standing import read_standing
 from voicecore.carriers.twilio.webhooks import TwilioInbound
 
-__all__ = ["DialLimits", "TwilioAccount", "TwilioDialler", "TwilioInbound", "TwilioLeg", "hold_stream"]
+__all__ = [
+    "DialLimits",
+    "HangUpLimits",
+    "TwilioAccount",
+    "TwilioControl",
+    "TwilioDialler",
+    "TwilioInbound",
+    "TwilioLeg",
+    "TwilioRest",
+    "hold_stream",
+    "read_standing",
+]

@@ -2,13 +2,15 @@
 
 Rule 1: a stream must name a call that its token was made for.
 Rule 2: whatever happens, the media pass is used or given back exactly once.
-Rule 3: malformed messages are told and skipped; too many of them end the call.
+Rule 3: malformed messages are told and skipped; too many of them end the call,
+and so does a start message that cannot be used: nothing else can become of it.
 
 Facts: Twilio sheet, sections 3 to 6.  Used by webhooks.py.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import trio
@@ -25,7 +27,7 @@ BAD_MESSAGES_LIMIT = 50  #: malformed messages within BAD_MESSAGES_S that end a 
 BAD_MESSAGES_S = 10.0
 
 _FRAME_S = 0.020  #: in one media message
-_MESSAGE_BYTES = 380  #: of one, its WebSocket frame's head included: 360 to 400
+_ENVELOPE_BYTES = 164  #: of one, its WebSocket frame's head included and its audio not: 144 to 184
 
 
 async def hold_stream(socket: WebSocket, media_pass: MediaPass, world: World) -> None:
@@ -39,16 +41,15 @@ async def hold_stream(socket: WebSocket, media_pass: MediaPass, world: World) ->
             problem = f"no start message came within {START_S} s"
         elif not media_pass.accepts(leg.started.carrier_call_id):
             leg, problem = None, "the stream named another call than its token"
-    except ConnectionLost as lost:
-        problem = str(lost)
+    except (ConnectionLost, RemoteProtocolError) as unusable:
+        problem = str(unusable)
     finally:
         if leg is None:
             media_pass.media_never_came(problem)
     if leg is None:
         await socket.close(POLICY_VIOLATION)
         return
-    await media_pass.hold_call(leg)
-    if leg.misbehaved:
+    if not await media_pass.hold_call(leg):
         await socket.close(POLICY_VIOLATION)
 
 
@@ -73,11 +74,6 @@ class TwilioLeg:
     def started(self) -> LegStarted:
         return self._started
 
-    @property
-    def misbehaved(self) -> bool:
-        """Whether the stream was given up for its malformed messages."""
-        return self._stream.misbehaved
-
     async def receive(self) -> list[LegEvent]:
         """See `voicecore.ports.Leg`."""
         if self._waiting:
@@ -91,7 +87,9 @@ class TwilioLeg:
     def gather(self, piece_s: float) -> None:
         """See `voicecore.ports.Leg`."""
         if (messages := round(piece_s / _FRAME_S)) > 1:
-            self._stream.gather(int((messages - 0.5) * _MESSAGE_BYTES))
+            audio_bytes = self._started.audio_format.bytes_in(_FRAME_S)
+            message_bytes = _ENVELOPE_BYTES + 4 * math.ceil(audio_bytes / 3)
+            self._stream.gather(int((messages - 0.5) * message_bytes))
 
     async def send(self, order: LegOrder) -> None:
         """See `voicecore.ports.Leg`."""
@@ -124,7 +122,7 @@ class _Stream:
         self._bad_at: deque[float] = deque(maxlen=BAD_MESSAGES_LIMIT + 1)
 
     @property
-    def misbehaved(self) -> bool:
+    def _is_hopeless(self) -> bool:
         full = len(self._bad_at) == self._bad_at.maxlen
         return full and self._bad_at[-1] - self._bad_at[0] <= BAD_MESSAGES_S
 
@@ -154,7 +152,9 @@ class _Stream:
         try:
             return self._codec.receive(text)
         except RemoteProtocolError as malformed:
+            if malformed.field.partition(".")[0] == "start":
+                raise
             self._bad_at.append(self._world.now())
-            if self.misbehaved:
+            if self._is_hopeless:
                 raise
             return LegMessageIgnored(malformed.field, malformed.problem)

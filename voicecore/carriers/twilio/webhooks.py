@@ -11,6 +11,7 @@ Rule 2: signatures are made over the configured public URL; headers of the
 request never change it.
 Rule 3: a webhook answers at once; it never waits for a call.
 Rule 4: a stream must name the call that its token was made for.
+Rule 5: what is said of a call that is over is answered, and begins nothing.
 
 Facts: Twilio sheet, sections 1, 2 and 8 to 11.  Put together in assembly.py.
 """
@@ -25,11 +26,12 @@ import trio
 
 from voicecore.carriers.twilio.account import TwilioAccount
 from voicecore.carriers.twilio.media import hold_stream
+from voicecore.carriers.twilio.refusals import Refusals
 from voicecore.errors import RemoteProtocolError
 from voicecore.net.http_messages import Request, Response, Upgrade
 from voicecore.net.routes import Handler, Parameters
 from voicecore.net.websocket import POLICY_VIOLATION, WebSocket
-from voicecore.ports import MachineReport, Reception, RingingCall, StatusReport
+from voicecore.ports import MachineReport, NotTaken, Reception, RingingCall, StatusReport
 from voicecore.wire import twilio_webhook, twiml
 from voicecore.wire.twilio_signature import SIGNATURE_HEADER, is_signed
 from voicecore.world import World
@@ -45,6 +47,11 @@ class TwilioInbound:
         self._world = world
         self._account = account
         self._reception = reception
+        self._refusals = Refusals(world.now, account)
+
+    def unrouted(self, request: Request, status: int) -> None:
+        """Say why a request that looks like Twilio's was not served: see `Refusals`."""
+        self._refusals.unrouted(request, status)
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
         """Return what is to be answered on the server's port."""
@@ -60,7 +67,9 @@ class TwilioInbound:
     def _form_handler(self, handle: Callable[[twilio_webhook.Form, str | None], Response]) -> Handler:
         async def handler(request: Request, _parameters: Parameters) -> Response:
             await trio.lowlevel.checkpoint()
-            if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind != FORM:
+                self._refusals.form(request, f"its body is {kind or 'of no type'}; Twilio sends {FORM}")
                 return Response(415)
             try:
                 form = twilio_webhook.parse_form(request.body)
@@ -68,19 +77,25 @@ class TwilioInbound:
                     return Response(403)
                 return handle(form, _call_id(request))
             except RemoteProtocolError as malformed:
+                self._refusals.form(request, str(malformed))
                 return Response(400, str(malformed).encode())
 
         return handler
 
     def _voice(self, form: twilio_webhook.Form, call_id: str | None) -> Response:
+        if twilio_webhook.says_over(form):  # late, or the number's status callback has this address too
+            self._status(form, call_id)
+            return self._twiml(twiml.hang_up())
         if call_id is not None:
             token = self._reception.connect(_machine_report(form, call_id))
             return self._twiml(twiml.hang_up() if token is None else self._connect(token))
         call = twilio_webhook.read_incoming_call(form)
-        token = self._reception.announce(
+        answer = self._reception.announce(
             RingingCall(carrier_call_id=call.carrier_call_id, caller=call.caller, callee=call.callee)
         )
-        return self._twiml(twiml.reject("busy") if token is None else self._connect(token))
+        if isinstance(answer, NotTaken):
+            return self._twiml(twiml.reject("busy") if answer is NotTaken.BUSY else twiml.hang_up())
+        return self._twiml(self._connect(answer))
 
     def _status(self, form: twilio_webhook.Form, call_id: str | None) -> Response:
         report = twilio_webhook.read_call_status(form)
@@ -91,6 +106,7 @@ class TwilioInbound:
                 status=report.status,
                 word=report.word,
                 duration_s=report.duration_s,
+                failure=report.failure,
             )
         )
         return Response(204)
@@ -115,7 +131,10 @@ class TwilioInbound:
         if not request.is_upgrade:
             return Response(426, headers=[("upgrade", "websocket")])
         token = parameters["token"]
-        if not self._is_signed(request, "ws") or not self._reception.admits(token):
+        if not self._is_signed(request, "ws"):
+            return Response(403)
+        if not self._reception.admits(token):
+            self._refusals.stream(request)
             return Response(403)
 
         async def run(socket: WebSocket) -> None:
@@ -133,11 +152,16 @@ class TwilioInbound:
     def _is_signed(
         self, request: Request, scheme: Literal["http", "ws"], form: twilio_webhook.Form | None = None
     ) -> bool:
+        """Whether Twilio made a request; one that it did not make is spoken of."""
         if not self._account.verify_signatures:
             return True
         query = f"?{request.query}" if request.query else ""
         url = f"{self._account.url(scheme)}{request.path}{query}"
-        return is_signed(self._account.auth_token.reveal(), url, request.headers.get(SIGNATURE_HEADER), form=form)
+        token, given = self._account.auth_token.reveal(), request.headers.get(SIGNATURE_HEADER)
+        signed = is_signed(token, url, given, form=form)
+        if not signed:
+            self._refusals.signature(request, scheme, url, form)
+        return signed
 
 
 def _call_id(request: Request) -> str | None:

@@ -28,10 +28,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import attrs
 import trio
 
-from voicecore.errors import ConnectionLost, HandshakeRefused, ProviderRefused, ProviderUnavailable, printable
+from voicecore.errors import ConnectionLost, HandshakeRefused, ProviderRefused, ProviderUnavailable
 from voicecore.events import Lockout
 from voicecore.net.dial import DialLimits, dial
 from voicecore.net.websocket import DialledWebSocket
+from voicecore.providers.openai_realtime.refusals import refusal_words, said
 from voicecore.providers.openai_realtime.session import (
     FORMATS,
     PEER,
@@ -105,11 +106,12 @@ async def open_session(world: World, plan: SessionPlan, limits: OpenLimits) -> A
         headers = [("Authorization", f"Bearer {plan.api_key.reveal()}")]
         try:
             socket = await stack.enter_async_context(dial(world.network, plan.url, headers=headers, limits=limits.dial))
-            session = await _Opening(socket, limits, world.now).configure(plan)
+            session = await _Opening(socket, limits, world.now, plan.api_key).configure(plan)
         except HandshakeRefused as refusal:
             retryable = classify_status(refusal.status) is not Outlook.REFUSED
             raise ProviderRefused(
-                f"{PEER} refused the connection with HTTP status {refusal.status}{_advice(refusal.status)}",
+                f"{PEER} refused the connection with HTTP status {refusal.status}"
+                f"{refusal_words(refusal, plan.api_key)}",
                 status=refusal.status,
                 retryable=retryable,
             ) from refusal
@@ -125,8 +127,9 @@ class _UpdateRefused(ProviderRefused):
 class _Opening:
     """Reads a socket until the session is as it should be."""
 
-    def __init__(self, socket: DialledWebSocket, limits: OpenLimits, now: Callable[[], float]) -> None:
+    def __init__(self, socket: DialledWebSocket, limits: OpenLimits, now: Callable[[], float], key: Secret) -> None:
         self._now = now
+        self._key = key
         self._socket = socket
         self._limits = limits
         self._codec = RealtimeCodec()
@@ -195,8 +198,9 @@ class _Opening:
         """Raise for what ends the opening; an error without an id, while one update is out, is that update's."""
         error = event.error
         where = f" ({error.param})" if error.param else ""
-        said = error.code or error.type or printable(error.message) or "it gave no reason"
-        words = f"{PEER} refused the session: {said}{where}"
+        words = said(error.message, self._key)
+        named = ": ".join(part for part in (f"{error.code or error.type or ''}{where}".strip(), words) if part)
+        words = f"{PEER} refused the session: {named or 'it gave no reason'}"
         if classify_error(error.code, error.type, error.message) is ErrorClass.FATAL:
             raise ProviderRefused(words, code=error.code)
         if event_id and error.event_id in {None, event_id}:
@@ -214,9 +218,3 @@ def _not_opened(lost: ConnectionLost) -> ProviderRefused | ProviderUnavailable:
     if lost.code is not None and classify_close(lost.code) is Outlook.REFUSED:
         return ProviderRefused(f"{PEER} closed the connection with code {lost.code}: {lost.reason}")
     return ProviderUnavailable(f"{PEER} could not be reached: {lost}")
-
-
-def _advice(status: int) -> str:
-    return {401: ": check the API key", 404: ": check the base URL and the model", 429: ": over quota or limit"}.get(
-        status, ""
-    )

@@ -21,10 +21,18 @@ from voicecore.simulation.carrier_twin.caller import (
 )
 from voicecore.simulation.carrier_twin.dial_request import Detection, DialRequest
 from voicecore.simulation.carrier_twin.exchange import Account
-from voicecore.simulation.carrier_twin.faults import EchoOrder, Goodbye, LineFaults, StatusFaults
+from voicecore.simulation.carrier_twin.faults import (
+    EchoOrder,
+    Goodbye,
+    LineFaults,
+    MediaFormat,
+    StatusFaults,
+    WebhookFaults,
+)
+from voicecore.simulation.carrier_twin.inbound import InboundCall
 from voicecore.simulation.carrier_twin.line import LedgerLine, Line
 from voicecore.simulation.carrier_twin.phone import Dialled
-from voicecore.simulation.carrier_twin.plan import DialPlan, DialPlans, MachineVerdict, Pickup, Refusal
+from voicecore.simulation.carrier_twin.plan import DialPlan, DialPlans, MachineVerdict, Pickup, Refusal, UpdateFaults
 from voicecore.simulation.carrier_twin.playout import Heard, LinePlayout, MarkReturn
 from voicecore.simulation.carrier_twin.rest import RestRequest
 from voicecore.simulation.carrier_twin.twin import CarrierTwin, open_carrier
@@ -43,12 +51,14 @@ __all__ = [
     "Goodbye",
     "HangUp",
     "Heard",
+    "InboundCall",
     "LedgerLine",
     "Line",
     "LineFaults",
     "LinePlayout",
     "MachineVerdict",
     "MarkReturn",
+    "MediaFormat",
     "Pickup",
     "Press",
     "Refusal",
@@ -56,6 +66,8 @@ __all__ = [
     "Say",
     "StatusFaults",
     "Step",
+    "UpdateFaults",
+    "WebhookFaults",
     "WhileAgentSpeaks",
     "open_carrier",
 ]

@@ -1,7 +1,7 @@
 """The course of one answered call: its TwiML verb by verb, with a line for each media stream.
 
-Rule 1: TwiML goes on behind a stream only when the application closed it; when
-the far end, the REST interface or a fault ended it, the call is over.
+Rule 1: TwiML goes on behind a stream when the application closed it, or when its
+connection broke; when the far end or the REST interface ended it, the call is over.
 Rule 2: a text that is spoken behind a stream is kept with its line.
 
 Facts: Twilio sheet, sections 1 and 6.  Used by phone.py and twin.py.
@@ -16,11 +16,13 @@ import attrs
 import trio
 
 from voicecore.simulation.carrier_twin.caller import Step
-from voicecore.simulation.carrier_twin.exchange import Exchange
+from voicecore.simulation.carrier_twin.exchange import Exchange, Goodbyes
 from voicecore.simulation.carrier_twin.faults import LineFaults
 from voicecore.simulation.carrier_twin.line import Line
 from voicecore.simulation.carrier_twin.progress import CallProgress
 from voicecore.simulation.carrier_twin.twiml import ConnectStream, SpeakText, Verb
+
+_CHARACTER_S = 0.06  #: of a text that the carrier speaks
 
 
 @attrs.frozen(kw_only=True)
@@ -33,6 +35,8 @@ class FarEnd:
     """From the verb until the stream is opened."""
     completed_before_stop_s: float | None = None
     """The terminal callback comes so long before the stream's stop."""
+    completed_before_close_s: float | None = None
+    """It comes behind the stop, so long before the socket closes."""
     on_line: Callable[[Line], None] = lambda _: None
     """Told of the line before its stream is opened."""
 
@@ -73,7 +77,7 @@ class Course:
             if isinstance(verb, ConnectStream):
                 await self._connect(verb)
             elif isinstance(verb, SpeakText):
-                self._speak(verb.text)
+                await self._speak(verb.text)
             else:
                 self.stop()
 
@@ -82,19 +86,27 @@ class Course:
         line = self.line = self._exchange.new_line(self._call_sid, self._far_end.script, self._far_end.faults)
         self._far_end.on_line(line)
         try:
-            await self._exchange.hold(line, stream, self._far_end.faults, self._report_early)
+            goodbye = Goodbyes(self._report_before_stop, self._report_before_close)
+            await self._exchange.hold(line, stream, self._far_end.faults, goodbye)
         finally:
             line.over.set()
-        if line.ended_by != "application":
+        if line.ended_by not in {"application", "fault"}:
             self.stop()
 
-    def _speak(self, text: str) -> None:
+    async def _speak(self, text: str) -> None:
         if self.line is not None:
             self.line.said_after += text
+        await trio.sleep(len(text) * _CHARACTER_S)
 
-    async def _report_early(self) -> None:
+    async def _report_before_stop(self) -> None:
+        await self._report_early(self._far_end.completed_before_stop_s)
+
+    async def _report_before_close(self) -> None:
+        await self._report_early(self._far_end.completed_before_close_s)
+
+    async def _report_early(self, ahead_s: float | None) -> None:
         """Report the end before the stream says so, where the faults want that."""
-        if self._far_end.completed_before_stop_s is not None:
+        if ahead_s is not None and self.line is not None and self.line.ended_by not in {"application", "fault"}:
             self._progress.reach("completed")
             await self._progress.wait_told()
-            await trio.sleep(self._far_end.completed_before_stop_s)
+            await trio.sleep(ahead_s)

@@ -37,6 +37,18 @@ class Account:
     auth_token: Secret = attrs.field(factory=lambda: Secret("voicecore-test-token"))
     caller: str = "+15550100001"
     callee: str = "+15550100002"
+    status: str = "active"
+    """Or suspended, or closed."""
+    kind: str = "Full"
+    """Or Trial."""
+
+
+@attrs.frozen
+class Goodbyes:
+    """What is done on the way to the end of a stream."""
+
+    before_stop: Callable[[], Awaitable[None]]
+    before_close: Callable[[], Awaitable[None]]
 
 
 class Exchange:
@@ -93,7 +105,7 @@ class Exchange:
     def new_line(self, call_sid: str, script: Sequence[Step], faults: LineFaults) -> Line:
         """Return the line of a stream that is about to be opened."""
         stream_sid = self.new_sid("MZ")
-        writer = StreamWriter(self.account.account_sid, call_sid, stream_sid)
+        writer = StreamWriter(self.account.account_sid, call_sid, stream_sid, faults.media_format)
         line = Line(
             call_sid=call_sid,
             stream_sid=stream_sid,
@@ -105,9 +117,7 @@ class Exchange:
         self.lines.append(line)
         return line
 
-    async def hold(
-        self, line: Line, stream: ConnectStream, faults: LineFaults, before_goodbye: Callable[[], Awaitable[None]]
-    ) -> None:
+    async def hold(self, line: Line, stream: ConnectStream, faults: LineFaults, goodbyes: Goodbyes) -> None:
         """Open a stream and hold it to its end.
 
         Raises:
@@ -118,8 +128,10 @@ class Exchange:
         signature = faults.signature or sign(self.account.auth_token.reveal(), url)
         tap = _Tap(self.world.network)
         async with dial(tap, url, headers=[("X-Twilio-Signature", signature)]) as socket:
-            await line.run(socket, stream.parameters, before_goodbye)
-            if faults.goodbye is Goodbye.CUT and tap.stream is not None:
+            await line.run(socket, stream.parameters, goodbyes.before_stop)
+            await goodbyes.before_close()
+            is_cut = faults.goodbye is Goodbye.CUT or line.ended_by == "fault"
+            if is_cut and tap.stream is not None:
                 await trio.aclose_forcefully(tap.stream)
 
 

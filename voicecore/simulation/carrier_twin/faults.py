@@ -6,8 +6,12 @@ Frozen settings; the default is a healthy line.  Used by line.py, exchange.py an
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
+
+from voicecore.audio.formats import AudioFormat, Encoding
 
 
 class EchoOrder(enum.Enum):
@@ -26,6 +30,20 @@ class Goodbye(enum.Enum):
     CLOSE = "close"  #: the socket closes without a stop
     CUT = "cut"  #: the connection ends without a close frame
     HANG = "hang"  #: nothing more is said or read, and the socket stays open
+
+
+@attrs.frozen(kw_only=True)
+class MediaFormat:
+    """What a start message announces, and how the stream's audio is written both ways; one channel."""
+
+    encoding: str = "audio/x-mulaw"
+    sample_rate: int = 8000
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        """The format as our own audio room knows it; two bytes of a sample come little end first."""
+        wide = self.encoding.lower().endswith("l16")
+        return AudioFormat(Encoding.PCM16 if wide else Encoding.PCMU, self.sample_rate)
 
 
 @attrs.frozen(kw_only=True)
@@ -63,8 +81,19 @@ class LineFaults:
     goodbye: Goodbye = Goodbye.STOP
     ends_at_s: float | None = None
     """The call ends at this moment, whatever the caller does."""
+    breaks_at_s: float | None = None
+    """The connection is cut at this moment, and the call goes on: TwiML behind the stream is followed."""
     seed: int = 1
     """Of what is drawn: jitter and losses."""
+    media_format: MediaFormat = MediaFormat()
+    start_fields: Mapping[str, Any] = attrs.field(factory=dict)
+    """Of the start message's inner object: more fields, other values, None for left out."""
+    flood: float = 1.0
+    """Caller audio comes so many times as fast as it is spoken."""
+    flood_between_s: tuple[float, float] = (0.0, float("inf"))
+    """From when to when of the stream."""
+    stalls_between_s: tuple[float, float] | None = None
+    """Between these two moments nothing leaves; then all of it does at once."""
 
 
 @attrs.frozen(kw_only=True)
@@ -79,3 +108,17 @@ class StatusFaults:
     completed_before_stop_s: float | None = None
     """The terminal callback comes so long before the stream's stop."""
     signature: str | None = None
+    completed_before_close_s: float | None = None
+    """The terminal callback comes behind the stream's stop, so long before its socket closes."""
+    final_fields: Mapping[str, str | None] = attrs.field(factory=dict)
+    """Fields of the terminal callback: more of them, other values, None for left out."""
+
+
+@attrs.frozen(kw_only=True)
+class WebhookFaults:
+    """What is unusual about the webhooks of one inbound call."""
+
+    voice_times: int = 1
+    """The voice webhook is delivered so often, all at the same moment."""
+    fields: Mapping[str, str | None] = attrs.field(factory=dict)
+    """Fields of every webhook: more of them, other values, None for left out."""

@@ -27,9 +27,10 @@ from voicecore.simulation.carrier_twin.caller import FRAME_S, Caller, Step
 from voicecore.simulation.carrier_twin.faults import EchoOrder, Goodbye, LineFaults
 from voicecore.simulation.carrier_twin.messages import FromApplication, StreamWriter, read_application
 from voicecore.simulation.carrier_twin.playout import LinePlayout, MarkReturn
+from voicecore.simulation.carrier_twin.voice import Voice
 
 LineEnd = Literal["caller", "application", "rest", "fault"]
-"""Who ended a line: "caller" is the person on it, "rest" the application by REST."""
+"""Who ended a line: "caller" is the person on it, "rest" the application by REST, "fault" a connection that broke."""
 
 
 @attrs.frozen
@@ -62,7 +63,7 @@ class Line:
         self.stream_sid = stream_sid
         self.ledger: list[LedgerLine] = []
         self.began_at = now
-        self.playout = LinePlayout(now)
+        self.playout = LinePlayout(now, faults.media_format.audio_format)
         self.sent_audio = bytearray()
         """Every byte of caller audio that left, in order."""
         self.sent_at: list[tuple[float, int]] = []
@@ -72,12 +73,15 @@ class Line:
         self.said_after = ""
         """What the carrier itself spoke when the application had closed the stream."""
         self.ended_by: LineEnd | None = None
+        self.closed_with: int | None = None
+        """The code with which the application closed the stream."""
         self.over = trio.Event()
         """The call is over, and its stream with it."""
         self._script = script
         self._faults = faults
         self._writer = writer
         self._caller = Caller(script, now)
+        self._voice = Voice(faults.media_format.audio_format)
         self._hang_up = trio.Event()
         self._echoes: list[tuple[float, str]] = []  # (leaves at, name), in this order
         self._pulse = trio.Event()
@@ -117,7 +121,7 @@ class Line:
         await before_goodbye()
         if self._faults.goodbye is Goodbye.HANG:
             await trio.sleep_forever()
-        if self._faults.goodbye is Goodbye.STOP and self.ended_by != "application":
+        if self._faults.goodbye is Goodbye.STOP and self.ended_by not in {"application", "fault"}:
             await self._send(socket, self._writer.stop(), "stop")
 
     async def _open(self, socket: WebSocket, parameters: Mapping[str, str]) -> None:
@@ -129,7 +133,7 @@ class Line:
             await self._read(socket)  # until the application has had enough
             return
         named = "CAffffffffffffffffffffffffffffffff" if faults.other_call_id else None
-        await self._send(socket, self._writer.start(parameters, named), "start")
+        await self._send(socket, self._writer.start(parameters, named, faults.start_fields), "start")
         if faults.second_start:
             await self._send(socket, self._writer.start(parameters), "start")
 
@@ -145,11 +149,16 @@ class Line:
             if self._caller.hung_up or self._is_time_up(now - began_at):
                 self.end("caller")
                 return
-            held.append(self._writer.media(frame, round(frames * FRAME_S * 1000)))
-            self.sent_audio += frame
+            if self._faults.breaks_at_s is not None and now - began_at >= self._faults.breaks_at_s:
+                self.end("fault")
+                return
+            frame = self._voice.frame(frame)
+            for _ in range(self._copies(now - began_at)):
+                held.append(self._writer.media(frame, round(frames * FRAME_S * 1000)))
+                self.sent_audio += frame
             self.sent_at.append((now, len(self.sent_audio)))
             frames += 1
-            if len(held) >= self._faults.frames_in_burst:
+            if len(held) >= self._faults.frames_in_burst and not self._is_stalled(now - began_at):
                 await self._send_frames(socket, held, frames)
                 held.clear()
             await trio.sleep_until(began_at + frames * FRAME_S)
@@ -167,7 +176,8 @@ class Line:
             await self._until_it_reads()
             try:
                 texts = await socket.receive()
-            except ConnectionLost:
+            except ConnectionLost as lost:
+                self.closed_with = lost.code
                 self.end("application")
                 return
             for text in texts:
@@ -264,6 +274,15 @@ class Line:
                 await self._pulse.wait()
 
     # --- inside ------------------------------------------------------------------------
+
+    def _copies(self, seconds: float) -> int:
+        """Return how often the frame of this moment leaves."""
+        begin, end = self._faults.flood_between_s
+        return round(self._faults.flood) if begin <= seconds < end else 1
+
+    def _is_stalled(self, seconds: float) -> bool:
+        stall = self._faults.stalls_between_s
+        return stall is not None and stall[0] <= seconds < stall[1]
 
     def _is_time_up(self, seconds: float) -> bool:
         return self._faults.ends_at_s is not None and seconds >= self._faults.ends_at_s

@@ -17,6 +17,8 @@ from typing import Any
 
 import attrs
 
+from voicecore.simulation.carrier_twin.faults import MediaFormat
+
 _KEYS: Mapping[str, frozenset[str]] = {
     "media": frozenset({"event", "streamSid", "media"}),
     "mark": frozenset({"event", "streamSid", "mark"}),
@@ -37,26 +39,36 @@ class FromApplication:
 class StreamWriter:
     """Writes one stream's messages."""
 
-    def __init__(self, account_sid: str, call_sid: str, stream_sid: str) -> None:
+    def __init__(
+        self, account_sid: str, call_sid: str, stream_sid: str, media_format: MediaFormat | None = None
+    ) -> None:
         self._account_sid = account_sid
         self._call_sid = call_sid
         self._stream_sid = stream_sid
+        self._media_format = media_format or MediaFormat()
         self._sequence = 0
         self._chunk = 0
 
     def connected(self) -> str:
         return json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"})
 
-    def start(self, parameters: Mapping[str, str], call_sid: str | None = None) -> str:
-        start = {
+    def start(
+        self,
+        parameters: Mapping[str, str],
+        call_sid: str | None = None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> str:
+        announced = self._media_format
+        start: dict[str, Any] = {
             "accountSid": self._account_sid,
             "streamSid": self._stream_sid,
             "callSid": call_sid or self._call_sid,
             "tracks": ["inbound"],
             "customParameters": dict(parameters),
-            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+            "mediaFormat": {"encoding": announced.encoding, "sampleRate": announced.sample_rate, "channels": 1},
+            **(changes or {}),
         }
-        return self._message("start", start=start)
+        return self._message("start", start={name: value for name, value in start.items() if value is not None})
 
     def media(self, frame: bytes, timestamp_ms: int) -> str:
         self._chunk += 1

@@ -60,6 +60,11 @@ class Dialled:
         self._course = self._new_course()
 
     @property
+    def identity(self) -> Mapping[str, str]:
+        """The fields that all webhooks of the call have in common."""
+        return self._progress.identity
+
+    @property
     def status(self) -> str:
         """The status as a fetch shows it."""
         return self._progress.status
@@ -83,6 +88,10 @@ class Dialled:
     def rang(self) -> int:
         """How often a phone rang for this number, by this call or another."""
         return self._rung[self.request.to]
+
+    def is_named(self, call_sid: str) -> bool:
+        """Whether one of its CallSids is this."""
+        return call_sid in {self.call_sid, self.answered_sid}
 
     # --- by REST -----------------------------------------------------------------------
 
@@ -230,6 +239,7 @@ class Dialled:
             faults=plan.line,
             stream_after_s=plan.stream_after_s,
             completed_before_stop_s=plan.statuses.completed_before_stop_s,
+            completed_before_close_s=plan.statuses.completed_before_close_s,
         )
         return Course(self._exchange, self.call_sid, self._progress, far_end)
 

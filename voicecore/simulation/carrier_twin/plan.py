@@ -60,6 +60,16 @@ class Refusal:
 
 
 @attrs.frozen(kw_only=True)
+class UpdateFaults:
+    """What goes wrong with requests that change a call that exists."""
+
+    refuse: Refusal | None = None
+    """Every request is answered with this; its ``times`` say nothing here."""
+    answer_s: float = 0.0
+    """How late a request is answered, and carried out."""
+
+
+@attrs.frozen(kw_only=True)
 class DialPlan:
     """One call's fate; seconds."""
 

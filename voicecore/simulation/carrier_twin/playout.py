@@ -16,9 +16,9 @@ from collections import deque
 
 import attrs
 
-BYTES_PER_S = 8000
+from voicecore.audio.formats import PCMU_8K, AudioFormat
+
 BUFFER_LIMIT_S = 600.0
-_SILENCE = b"\xff"
 
 
 @attrs.frozen
@@ -40,13 +40,14 @@ class MarkReturn:
 class LinePlayout:
     """The buffer of one stream."""
 
-    def __init__(self, began_at: float) -> None:
+    def __init__(self, began_at: float, audio_format: AudioFormat = PCMU_8K) -> None:
         self.heard: list[Heard] = []
         """Everything that was played so far, in order."""
         self.violations: list[str] = []
         """What Twilio would have complained about."""
         self.gaps = 0
         """How often audio came after the buffer had run dry."""
+        self._format = audio_format
         self._began_at = began_at
         self._waiting: deque[tuple[float, bytes, str | None]] = deque()  # (begins at, audio, mark); bounded in seconds
         self._end = began_at  # when everything that waits will have been played
@@ -63,7 +64,7 @@ class LinePlayout:
             self.gaps += 1
         begin = max(self._end, now)
         self._waiting.append((begin, audio, None))
-        self._end = begin + len(audio) / BYTES_PER_S
+        self._end = begin + self._format.seconds_in(len(audio))
 
     def mark(self, name: str, now: float) -> None:
         """Ask for an echo behind what waits."""
@@ -76,7 +77,7 @@ class LinePlayout:
             if mark is not None:
                 returns.append(MarkReturn(mark, played=False))
             elif begin < now:
-                played = round((now - begin) * BYTES_PER_S)
+                played = self._format.bytes_in(now - begin)
                 self.heard.append(Heard(begin, audio[:played]))
         self._waiting.clear()
         self._end = min(self._end, now)
@@ -89,7 +90,7 @@ class LinePlayout:
         returns = []
         while self._waiting:
             begin, audio, mark = self._waiting[0]
-            if begin + len(audio) / BYTES_PER_S > now + 1e-9:
+            if begin + self._format.seconds_in(len(audio)) > now + 1e-9:
                 break
             self._waiting.popleft()
             if mark is None:
@@ -121,7 +122,7 @@ class LinePlayout:
         """Return what the ear got from the start of the stream until a moment, silence included."""
         track = bytearray()
         for piece in self.heard:
-            missing = round((piece.began_at - self._began_at) * BYTES_PER_S) - len(track)
-            track += _SILENCE * max(0, missing) + piece.audio
-        whole = round((until - self._began_at) * BYTES_PER_S)
-        return bytes(track[:whole].ljust(whole, _SILENCE))
+            missing = self._format.bytes_in(piece.began_at - self._began_at) - len(track)
+            track += self._format.silence(max(0, missing)) + piece.audio
+        whole = self._format.bytes_in(until - self._began_at)
+        return bytes(track[:whole]) + self._format.silence(max(0, whole - len(track)))

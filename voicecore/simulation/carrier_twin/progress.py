@@ -52,8 +52,8 @@ class CallProgress:
         self.answered_at: float | None = None
         self.duration_s: int | None = None
         """Of an answered call that is completed."""
+        self.identity = identity
         self._exchange = exchange
-        self._identity = identity
         self._url = callback_url
         self._faults = faults
         self._events = events
@@ -76,7 +76,7 @@ class CallProgress:
 
     def fields(self, status: str | None = None) -> dict[str, str]:
         """Return the fields of a webhook about the call as it is now."""
-        return {**self._identity, "CallStatus": status or self.status, "ApiVersion": "2010-04-01"}
+        return {**self.identity, "CallStatus": status or self.status, "ApiVersion": "2010-04-01"}
 
     def reach(self, status: str) -> None:
         """Take a step, and have it told where that is wanted."""
@@ -123,6 +123,8 @@ class CallProgress:
         }
         if self.duration_s is not None:
             fields |= {"CallDuration": str(self.duration_s), "Duration": str(max(1, math.ceil(self.duration_s / 60)))}
+        if status in FINAL:
+            fields = changed(fields, self._faults.final_fields)
         self._sequence += 1
         self._held.append((now + self._faults.late_s, fields))
         if not self._faults.reversed:
@@ -137,3 +139,8 @@ class CallProgress:
         if self._idle.is_set():
             self._idle = trio.Event()
         self._changed.set()
+
+
+def changed(fields: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    """Return fields with other values for some, and without those that are None."""
+    return {name: value for name, value in {**fields, **changes}.items() if value is not None}

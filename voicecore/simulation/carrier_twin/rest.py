@@ -37,8 +37,9 @@ from voicecore.simulation.carrier_twin.dial_request import (
     single_values,
 )
 from voicecore.simulation.carrier_twin.exchange import Exchange
+from voicecore.simulation.carrier_twin.inbound import InboundCall
 from voicecore.simulation.carrier_twin.phone import Dialled
-from voicecore.simulation.carrier_twin.plan import DialPlan, PlanBook, Refusal
+from voicecore.simulation.carrier_twin.plan import DialPlan, PlanBook, Refusal, UpdateFaults
 from voicecore.simulation.carrier_twin.progress import FINAL
 from voicecore.simulation.provider_twin.line import KnownStreams, current_stream
 
@@ -46,7 +47,8 @@ NOT_FOUND = 20404
 NOT_AUTHENTICATED = 20003
 NOT_IN_PROGRESS = 21220
 
-_CALLS = "/2010-04-01/Accounts/{account}/Calls"
+_ACCOUNT = "/2010-04-01/Accounts/{account}"
+_CALLS = f"{_ACCOUNT}/Calls"
 _FORM = "application/x-www-form-urlencoded"
 _UPDATES = frozenset({"Status"})
 _LIMITS = ServerLimits(answer_s=math.inf)  # how late a request is answered is the plan's business
@@ -70,15 +72,19 @@ class Switchboard:
     def __init__(self) -> None:
         self.dials: list[Dialled] = []
         """Every call that was placed, in order."""
+        self.inbound: list[InboundCall] = []
+        """Every call that came in at the application, in order."""
         self.requests: list[RestRequest] = []
         """Every request, in order."""
         self.plans = PlanBook(DialPlan())
+        self.updates = UpdateFaults()
         self.rung: Counter[str] = Counter()
         """How often a phone rang, by number."""
 
-    def find(self, call_sid: str) -> Dialled | None:
+    def find(self, call_sid: str) -> Dialled | InboundCall | None:
         """Return the call that has a CallSid."""
-        return next((each for each in self.dials if call_sid in {each.call_sid, each.answered_sid}), None)
+        calls: list[Dialled | InboundCall] = [*self.dials, *self.inbound]
+        return next((call for call in calls if call.is_named(call_sid)), None)
 
 
 @asynccontextmanager
@@ -92,7 +98,7 @@ async def serve_rest(exchange: Exchange, board: Switchboard, host: str, port: in
 
 
 class _RestInterface:
-    """Twilio's Calls resource of one account."""
+    """Twilio's Calls resource of one account, and the account itself."""
 
     def __init__(self, exchange: Exchange, board: Switchboard, calls: trio.Nursery) -> None:
         """Answer for a switchboard; each call that is placed runs in ``calls`` until it is over."""
@@ -101,6 +107,7 @@ class _RestInterface:
         self._calls = calls
         self._route = Router(
             {
+                ("GET", f"{_ACCOUNT}.json"): self._fetch_account,
                 ("POST", f"{_CALLS}.json"): self._create,
                 ("POST", f"{_CALLS}/{{call}}.json"): self._update,
                 ("GET", f"{_CALLS}/{{call}}.json"): self._fetch,
@@ -140,20 +147,27 @@ class _RestInterface:
         return answer
 
     async def _update(self, request: Request, parameters: Parameters) -> Response:
-        dialled = self._find(parameters)
+        call = self._find(parameters)
+        await self._fail_update()
         given = single_values(_form_of(request), _UPDATES)
         if given.get("Status") not in {"completed", "canceled"}:
             raise RestRefusal(400, WRONG_REQUEST, "Status is completed or canceled")
-        if dialled.status in FINAL:
+        if call.status in FINAL:
             raise RestRefusal(400, NOT_IN_PROGRESS, "the call is not in progress")
         if given["Status"] == "completed":
-            dialled.complete()
+            call.complete()
         else:
-            dialled.cancel()
-        return Response(200, self._body(dialled), "application/json")
+            call.cancel()
+        return Response(200, self._body(call), "application/json")
 
     async def _fetch(self, request: Request, parameters: Parameters) -> Response:  # noqa: ARG002
         return Response(200, self._body(self._find(parameters)), "application/json")
+
+    async def _fetch_account(self, request: Request, parameters: Parameters) -> Response:  # noqa: ARG002
+        self._check_account(parameters)
+        account = self._exchange.account
+        about = {"sid": account.account_sid, "friendly_name": "A test", "status": account.status, "type": account.kind}
+        return Response(200, orjson.dumps(about), "application/json")
 
     # --- inside ------------------------------------------------------------------------
 
@@ -168,31 +182,38 @@ class _RestInterface:
         if parameters["account"] != self._exchange.account.account_sid:
             raise RestRefusal(404, NOT_FOUND, "there is no such account")
 
-    def _find(self, parameters: Parameters) -> Dialled:
-        self._check_account(parameters)
-        dialled = self._board.find(parameters["call"])
-        if dialled is None:
-            raise RestRefusal(404, NOT_FOUND, "there is no such call")
-        return dialled
+    async def _fail_update(self) -> None:
+        """Answer late, or not as asked, where the faults want that."""
+        faults = self._board.updates
+        await trio.sleep(faults.answer_s)
+        if faults.refuse is not None:
+            raise RestRefusal(faults.refuse.status, faults.refuse.code, "The request was refused.")
 
-    def _body(self, dialled: Dialled) -> bytes:
+    def _find(self, parameters: Parameters) -> Dialled | InboundCall:
+        self._check_account(parameters)
+        call = self._board.find(parameters["call"])
+        if call is None:
+            raise RestRefusal(404, NOT_FOUND, "there is no such call")
+        return call
+
+    def _body(self, call: Dialled | InboundCall) -> bytes:
         account_sid = self._exchange.account.account_sid
-        uri = f"/2010-04-01/Accounts/{account_sid}/Calls/{dialled.answered_sid}"
-        created = format_datetime(dialled.created_at)
+        uri = f"/2010-04-01/Accounts/{account_sid}/Calls/{call.answered_sid}"
+        created = format_datetime(call.created_at)
         return orjson.dumps(
             {
-                "sid": dialled.answered_sid,
+                "sid": call.answered_sid,
                 "account_sid": account_sid,
                 "parent_call_sid": None,
-                "to": dialled.request.to,
-                "from": dialled.request.caller,
-                "status": dialled.status,
-                "direction": "outbound-api",
+                "to": call.identity.get("To", ""),
+                "from": call.identity.get("From", ""),
+                "status": call.status,
+                "direction": call.identity["Direction"],
                 "api_version": "2010-04-01",
-                "answered_by": dialled.answered_by,
+                "answered_by": call.answered_by,
                 "date_created": created,
                 "date_updated": created,
-                "duration": None if dialled.duration_s is None else str(dialled.duration_s),
+                "duration": None if call.duration_s is None else str(call.duration_s),
                 "price": None,
                 "price_unit": "USD",
                 "uri": f"{uri}.json",

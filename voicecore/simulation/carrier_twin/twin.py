@@ -26,13 +26,13 @@ from voicecore.nurseries import open_service_nursery
 from voicecore.simulation.carrier_twin.caller import Step
 from voicecore.simulation.carrier_twin.course import Course, FarEnd
 from voicecore.simulation.carrier_twin.exchange import Account, Exchange
-from voicecore.simulation.carrier_twin.faults import LineFaults, StatusFaults
+from voicecore.simulation.carrier_twin.faults import LineFaults, StatusFaults, WebhookFaults
+from voicecore.simulation.carrier_twin.inbound import InboundCall
 from voicecore.simulation.carrier_twin.line import Line
 from voicecore.simulation.carrier_twin.phone import Dialled
-from voicecore.simulation.carrier_twin.plan import DialPlans, PlanBook
-from voicecore.simulation.carrier_twin.progress import CallProgress
+from voicecore.simulation.carrier_twin.plan import DialPlans, PlanBook, UpdateFaults
+from voicecore.simulation.carrier_twin.progress import CallProgress, changed
 from voicecore.simulation.carrier_twin.rest import RestRequest, Switchboard, serve_rest
-from voicecore.simulation.carrier_twin.twiml import RejectCall
 from voicecore.world import World
 
 _INBOUND_EVENTS = frozenset({"answered", "completed"})  #: that it rings is told by the voice webhook
@@ -72,6 +72,7 @@ class CarrierTwin:
         *,
         faults: LineFaults | None = None,
         statuses: StatusFaults | None = None,
+        webhooks: WebhookFaults | None = None,
         on_line: Callable[[Line], None] | None = None,
     ) -> Line | None:
         """Place one call to ``public_url`` and hold it until it is over.
@@ -84,39 +85,28 @@ class CarrierTwin:
             ConnectionLost: The webhook could not be delivered.
             HandshakeRefused: The media stream was refused (31920).
         """
-        statuses = statuses or StatusFaults()
-        call_sid = self._exchange.new_sid("CA")
-        progress = self._inbound_progress(call_sid, f"{public_url}/twilio/status", statuses)
+        statuses, webhooks = statuses or StatusFaults(), webhooks or WebhookFaults()
+        progress = self._inbound_progress(f"{public_url}/twilio/status", statuses, webhooks)
         far_end = FarEnd(
             script=script,
             faults=faults or LineFaults(),
             completed_before_stop_s=statuses.completed_before_stop_s,
+            completed_before_close_s=statuses.completed_before_close_s,
             on_line=on_line or (lambda _: None),
         )
-        course = Course(self._exchange, call_sid, progress, far_end)
+        course = Course(self._exchange, progress.identity["CallSid"], progress, far_end)
+        call = InboundCall(self._exchange, progress, course, f"{public_url}/twilio/voice", webhooks)
+        self._board.inbound.append(call)
         async with open_service_nursery() as nursery:
             nursery.start_soon(progress.deliver)
-            await self._answer(public_url, progress, course)
+            await call.run()
             await progress.wait_told()
-        return course.line
+        return call.line
 
-    async def _answer(self, public_url: str, progress: CallProgress, course: Course) -> None:
-        progress.reach("ringing")
-        verbs = await self._exchange.fetch_twiml(f"{public_url}/twilio/voice", progress.fields())
-        if any(isinstance(verb, RejectCall) for verb in verbs[:1]):
-            progress.reach("busy")
-            return
-        progress.reach("in-progress")
-        if progress.delivers_at_once:
-            await progress.wait_told()  # the application knows of the answer before the stream comes
-        course.begin(verbs)
-        await course.go_on()
-        progress.reach("completed")
-
-    def _inbound_progress(self, call_sid: str, callback_url: str, statuses: StatusFaults) -> CallProgress:
+    def _inbound_progress(self, callback_url: str, statuses: StatusFaults, webhooks: WebhookFaults) -> CallProgress:
         account = self.account
         identity = {
-            "CallSid": call_sid,
+            "CallSid": self._exchange.new_sid("CA"),
             "AccountSid": account.account_sid,
             "From": account.caller,
             "To": account.callee,
@@ -124,7 +114,12 @@ class CarrierTwin:
             "Called": account.callee,
             "Direction": "inbound",
         }
-        return CallProgress(self._exchange, identity, callback_url, statuses, _INBOUND_EVENTS)
+        return CallProgress(self._exchange, changed(identity, webhooks.fields), callback_url, statuses, _INBOUND_EVENTS)
+
+    @property
+    def inbound(self) -> Sequence[InboundCall]:
+        """Every call that came in at the application, in order."""
+        return self._board.inbound
 
     # --- calls that the application places ---------------------------------------------
 
@@ -141,6 +136,10 @@ class CarrierTwin:
     def expect(self, plans: DialPlans) -> None:
         """Say what becomes of the calls that are placed from now on; see `DialPlans`."""
         self._board.plans = PlanBook(plans)
+
+    def disturb_updates(self, faults: UpdateFaults) -> None:
+        """Say what goes wrong from now on with requests that change a call."""
+        self._board.updates = faults
 
     def serve_rest(self, host: str = "127.0.0.1", port: int = 0) -> AbstractAsyncContextManager[str]:
         """Serve the REST interface while the block runs; gives the base URL. Leaving it ends every placed call.

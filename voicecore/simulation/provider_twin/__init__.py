@@ -41,6 +41,7 @@ from voicecore.simulation.provider_twin.script import (
     Reply,
     Samples,
     Script,
+    Silence,
     Tone,
     ToolCall,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "Samples",
     "Script",
     "ScriptedVad",
+    "Silence",
     "Tone",
     "ToolCall",
     "Transcribing",

@@ -28,8 +28,8 @@ _TALK = Script(
 )
 
 
-def main() -> None:
-    """Serve until the process is stopped."""
+def main() -> int:
+    """Serve until the process is stopped; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m voicecore.simulation.provider_twin", description="A fake OpenAI Realtime server."
     )
@@ -42,7 +42,11 @@ def main() -> None:
     if options.seed is not None:
         world = attrs.evolve(world, random=random.Random(options.seed))
     script = Script(replies=Echo()) if options.echo else _TALK
-    trio.run(_serve, ProviderTwin(world, script), options.host, options.port)
+    try:
+        trio.run(_serve, ProviderTwin(world, script), options.host, options.port)
+    except* KeyboardInterrupt:
+        pass
+    return 1
 
 
 async def _serve(twin: ProviderTwin, host: str, port: int) -> None:
@@ -53,4 +57,4 @@ async def _serve(twin: ProviderTwin, host: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

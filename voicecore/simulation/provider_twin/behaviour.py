@@ -41,6 +41,8 @@ class Handshake:
     """(start, stop) in seconds after `session.created` of speech that is heard without any audio and before any
     update: a turn that an update comes too late for.  Switching detection off, or another format, does not end it,
     only `input_audio_buffer.clear` does; if it is answered follows from the rules in force when it stops."""
+    refusal_words: str | None = None
+    """What the server says where it refuses, at the upgrade or by `first_error`; None: something general."""
 
 
 @attrs.frozen(kw_only=True)
@@ -180,8 +182,6 @@ class Behaviour:
     half_open_after_s: float | None = None
     """Go dead as by `End.STALL` so many seconds after the upgrade."""
     session_limit_s: float = SESSION_LIMIT_S
-    rewrites: tuple[Rewrite, ...] = ()
-    """What becomes of each event on its way out, one after the other; see rewrites.py."""
     beta_names: bool = False
     """Spell events by their beta names, as some deployments do."""
     anonymous_errors: bool = False
@@ -190,3 +190,9 @@ class Behaviour:
     """Put an event of an unheard-of type behind every n-th event."""
     malformed_every: int | None = None
     """Put text that is not JSON, or not an event, behind every n-th event."""
+    gives_metadata_back: bool = True
+    """Show the `metadata` of a request in its response; some servers and gateways leave it out."""
+    speaks_unasked_s: tuple[float, ...] = ()
+    """Begin a response of its own accord so many seconds after `session.created`, where none runs."""
+    rewrites: tuple[Rewrite, ...] = ()
+    """What becomes of each event on its way out, one after the other; see rewrites.py."""

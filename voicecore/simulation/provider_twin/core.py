@@ -176,7 +176,8 @@ class TwinSession:
             self._end(End.BETA_DISABLED)
             return
         if handshake.first_error is not None:
-            self._refuse(Refused(handshake.first_error, "The session could not be created."), None)
+            words = handshake.refusal_words or "The session could not be created."
+            self._refuse(Refused(handshake.first_error, words), None)
             self._finish(Close(_POLICY_VIOLATION, handshake.first_error))
             return
         self._emit("session.created", session=copy.deepcopy(self.effective))
@@ -187,6 +188,8 @@ class TwinSession:
             for start_s, stop_s in self._behaviour.vad.speech:
                 self._agenda.at(due + start_s, self._turns.speech_starts)
                 self._agenda.at(due + stop_s, self._turns.speech_stops)
+        for at_s in self._behaviour.speaks_unasked_s:
+            self._agenda.at(due + at_s, self._answer_caller)
         if handshake.speech_before_update_s is not None:
             start_s, stop_s = handshake.speech_before_update_s
             self._agenda.at(due + start_s, self._turns.early_speech_starts)

@@ -128,7 +128,7 @@ class Responder:
                 "output_modalities": modalities,
                 "max_output_tokens": request.get("max_output_tokens", effective["max_output_tokens"]),
                 "audio": {"output": {"format": output["format"], "voice": output["voice"]}},
-                "metadata": request.get("metadata"),
+                "metadata": request.get("metadata") if self._stage.behaviour.gives_metadata_back else None,
             },
             fault=self._stage.behaviour.responses.get(number),
         )

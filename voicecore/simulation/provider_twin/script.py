@@ -36,6 +36,13 @@ class Tone:
 
 
 @attrs.frozen
+class Silence:
+    """So many seconds of audio in which there is nothing to hear."""
+
+    seconds: float
+
+
+@attrs.frozen
 class NumberedFrames:
     """Frames that carry their own origin, see `voicecore.simulation.numbered_audio`.
 
@@ -45,7 +52,7 @@ class NumberedFrames:
     seconds: float
 
 
-FixedSpeech = Recorded | Samples | Tone  #: sounds the same each time
+FixedSpeech = Recorded | Samples | Tone | Silence  #: sounds the same each time
 Speech = FixedSpeech | NumberedFrames
 
 

@@ -118,7 +118,7 @@ class ProviderTwin:
         status = self._fault(request, behaviour)
         if status is not None:
             self.ledger.socket(self._world.now(), number, "refused", str(status))
-            return _refusal(status)
+            return _refusal(status, behaviour.handshake.refusal_words or "The connection was refused.")
         stream = current_stream()
 
         async def run(socket: WebSocket) -> None:
@@ -309,8 +309,8 @@ async def _wait(seconds: float | None) -> None:
     await trio.sleep(math.inf if seconds is None else seconds)
 
 
-def _refusal(status: int) -> Response:
-    error = {"type": "invalid_request_error", "code": None, "message": "The connection was refused.", "param": None}
+def _refusal(status: int, words: str) -> Response:
+    error = {"type": "invalid_request_error", "code": None, "message": words, "param": None}
     return Response(status, orjson.dumps({"error": error}), "application/json")
 
 

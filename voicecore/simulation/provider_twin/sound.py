@@ -15,7 +15,15 @@ from voicecore.audio.convert import converter
 from voicecore.audio.formats import PCM16_8K, PCMU_8K, AudioFormat
 from voicecore.simulation import recordings
 from voicecore.simulation.numbered_audio import numbered_audio
-from voicecore.simulation.provider_twin.script import FixedSpeech, NumberedFrames, Recorded, Reply, Samples, Tone
+from voicecore.simulation.provider_twin.script import (
+    FixedSpeech,
+    NumberedFrames,
+    Recorded,
+    Reply,
+    Samples,
+    Silence,
+    Tone,
+)
 
 _SECONDS_PER_WORD = 0.35
 _TONE_AMPLITUDE = 6000  #: about -18 dBFS, the level of telephone speech
@@ -44,6 +52,8 @@ def _spoken(source: FixedSpeech, audio_format: AudioFormat) -> bytes:
             return _converted(recordings.load(name), PCM16_8K, audio_format)
         case Samples(pcm16_8k):
             return _converted(pcm16_8k, PCM16_8K, audio_format)
+        case Silence(seconds):
+            return _converted(bytes(PCM16_8K.bytes_in(seconds)), PCM16_8K, audio_format)
         case Tone(seconds, hz):
             return _converted(_sine(seconds, hz), PCM16_8K, audio_format)
 

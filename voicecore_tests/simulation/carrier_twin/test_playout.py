@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from voicecore.simulation.carrier_twin.playout import BUFFER_LIMIT_S, LinePlayout, MarkReturn
+from voicecore_tests.chance import examples
 
 SECOND = bytes(range(1, 251)) * 32
 
@@ -119,5 +119,5 @@ class PlayoutMachine(RuleBasedStateMachine):
         assert len(self.heard) - len(whole) <= 480
 
 
-PlayoutMachine.TestCase.settings = hypothesis_settings(max_examples=40, stateful_step_count=25, deadline=None)
+PlayoutMachine.TestCase.settings = examples(40, steps=25)
 TestPlayoutMachine = PlayoutMachine.TestCase

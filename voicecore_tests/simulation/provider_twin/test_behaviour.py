@@ -17,7 +17,7 @@ from voicecore.simulation.provider_twin.behaviour import (
 )
 from voicecore.simulation.provider_twin.core import Phase
 from voicecore.simulation.provider_twin.outbox import Close, Cut, Outgoing, SendText, Stall
-from voicecore.simulation.provider_twin.script import Recorded, Reply, Script, ToolCall
+from voicecore.simulation.provider_twin.script import Recorded, Reply, Script, Silence, ToolCall
 from voicecore_tests.simulation.provider_twin.judge import MODELS
 from voicecore_tests.simulation.provider_twin.kit import (
     PCMU,
@@ -47,6 +47,33 @@ def test_settings_are_frozen() -> None:
     """Nobody changes a behaviour under a running session."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         Behaviour().late_deltas = 3  # type: ignore[misc]
+
+
+def test_metadata_may_be_left_out() -> None:
+    """Some servers and gateways do not give it back."""
+    client = Client(LONG, Behaviour(gives_metadata_back=False))
+    client.configure_telephone(None)
+    events = client.send("response.create", response={"metadata": {"id": "1"}}) + client.wait(10)
+    shown = [
+        event["response"]["metadata"] for event in events if event["type"] in {"response.created", "response.done"}
+    ]
+    assert shown == [None, None]
+
+
+def test_a_server_may_speak_of_its_own_accord() -> None:
+    """Nobody asked, and nobody said a word."""
+    client = Client(LONG, Behaviour(speaks_unasked_s=(2.0,)))
+    client.configure_telephone(None)
+    assert "response.created" not in kinds(client.wait(1.9))
+    assert kinds(client.wait(8.0)).count("response.done") == 1
+
+
+def test_speech_may_be_silence() -> None:
+    """As long as it is said to be, in the session's format."""
+    client = Client(Script(replies=(Reply("Hello.", speech=Silence(1.5)),)))
+    client.configure_telephone(None)
+    client.send("response.create")
+    assert audio_of(client.wait(5)) == b"\xff" * 12000
 
 
 def test_session_created_may_be_late_or_never_come() -> None:

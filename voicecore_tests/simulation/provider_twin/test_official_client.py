@@ -47,8 +47,11 @@ from voicecore.net.websocket import WebSocket
 from voicecore.simulation.provider_twin import Behaviour, Pace, ProviderTwin, Recorded, Reply, Script, ToolCall
 from voicecore.simulation.world import MemoryFiles
 from voicecore.world import World
+from voicecore_tests.chance import REAL_TIME
 from voicecore_tests.simulation.provider_twin.judge import check_event
 from voicecore_tests.simulation.provider_twin.kit import recording, silence
+
+pytestmark = REAL_TIME
 
 REPOSITORY = Path(__file__).parents[3]
 FAST = Behaviour(pace=Pace(first_delta_s=0.01, speed=20.0, burst_s=0.5))
@@ -147,7 +150,7 @@ def twin() -> ProviderTwin:
 
 async def test_a_whole_conversation(twin: ProviderTwin) -> None:
     """Opening, update, a turn by voice, an interruption with truncation, a tool call, a refusal; every event judged."""
-    with trio.fail_after(8):
+    with trio.fail_after(60):
         async with twin.serve() as base_url, official_client(base_url) as client:
             await open_and_configure(client)
             await talk_one_turn(client)
@@ -225,7 +228,7 @@ async def run_tool(client: AsyncRealtimeConnection) -> None:
 async def test_the_twin_as_a_process_of_its_own() -> None:
     """`python -m …` says where it listens, and serves there; with --echo it sends audio back."""
     command = [sys.executable, "-m", "voicecore.simulation.provider_twin", "--port", "0", "--seed", "3", "--echo"]
-    with trio.fail_after(9):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             run = partial(trio.run_process, command, cwd=REPOSITORY, stdout=subprocess.PIPE, check=False)
             process: trio.Process = await nursery.start(run)

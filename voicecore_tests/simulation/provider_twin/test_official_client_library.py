@@ -20,6 +20,9 @@ from voicecore.net.sockets import RealNetwork
 from voicecore.secrets import Secret
 from voicecore.simulation.provider_twin import Behaviour, Pace, ProviderTwin, Recorded, Reply, Script
 from voicecore.world import World
+from voicecore_tests.chance import REAL_TIME
+
+pytestmark = REAL_TIME
 
 KEY = "sk-official-client"
 SCRIPT = Script(replies=(Reply("goodbye", speech=Recorded("agent-goodbye")),))
@@ -57,7 +60,7 @@ async def test_the_official_client_and_its_own_websocket_library_talk_with_the_t
         network=RealNetwork(), files=RealFiles(), random=random.Random(1), wall_clock=lambda: datetime.now(UTC)
     )
     twin = ProviderTwin(world, SCRIPT, FAST, api_key=Secret(KEY))
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with twin.serve() as base_url:
             events = await trio.to_thread.run_sync(asyncio.run, converse(base_url))
     kinds = [event.type for event in events]

@@ -7,17 +7,18 @@ import json
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from openai.types.realtime import RealtimeClientEvent
 
 from voicecore.errors import LocalProtocolError
 from voicecore.wire import openai_realtime as oai
 from voicecore.wire.openai_realtime.client_events import APPEND_LIMIT_BYTES
+from voicecore_tests.chance import examples
 from voicecore_tests.wire.openai_realtime.kit import client_events
 from voicecore_tests.wire.openai_realtime.official import accepted
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(client_events)
 def test_every_frame_is_one_that_the_api_knows(event: oai.ClientEvent) -> None:
     """Accepted strictly, without a key that the official types lack; our event id goes along."""

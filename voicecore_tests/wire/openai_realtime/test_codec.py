@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -19,11 +19,12 @@ from voicecore.errors import RemoteProtocolError
 from voicecore.wire import openai_realtime as oai
 from voicecore.wire.openai_realtime.codec import BETA_NAMES, EVENT_CLASSES
 from voicecore.wire.openai_realtime.server_events import ServerEvent
+from voicecore_tests.chance import examples
 from voicecore_tests.wire.openai_realtime.kit import received
 from voicecore_tests.wire.openai_realtime.official import JsonObject, instances, json_values, server_event_models
 
 MODELS = server_event_models()
-FEW = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = examples(50, suppress_health_check=[HealthCheck.too_slow])
 
 
 def sent_events(name: str) -> st.SearchStrategy[JsonObject]:
@@ -247,7 +248,6 @@ def test_any_json_is_an_event_or_one_kind_of_error(value: object) -> None:
     assert_answered(json.dumps(value))
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(MODELS)), st.data())
 def test_any_content_of_a_known_event_is_an_event_or_one_kind_of_error(name: str, data: st.DataObject) -> None:
     """The right name with anything at all inside."""
@@ -274,7 +274,7 @@ def test_a_refused_frame_does_not_spoil_the_next() -> None:
     assert len(codec.receive(json.dumps(AUDIO_DELTA))) == 1
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(300, suppress_health_check=[HealthCheck.too_slow])
 @given(any_event, st.data())
 def test_a_broken_field_is_named_or_was_not_needed(sent: JsonObject, data: st.DataObject) -> None:
     """A field removed, or of another type: the error names it, or the event is read without it."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from voicecore.audio.formats import PCM16_8K, PCM16_24K, PCMA_8K, PCMU_8K, AudioFormat
 from voicecore.errors import ConfigError, LocalProtocolError
@@ -22,7 +22,6 @@ def on_the_wire(session: oai.SessionConfig) -> dict[str, Any]:
     return sent
 
 
-@settings(deadline=None)
 @given(session_configs)
 def test_every_configuration_is_one_that_the_api_knows(session: oai.SessionConfig) -> None:
     """The official types accept it strictly, and know every key in it."""

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from voicecore.audio.formats import PCM16_16K, PCM16_24K, PCMA_8K, PCMU_8K
 from voicecore.wire import openai_realtime as oai
@@ -33,7 +33,6 @@ def echo_with(wanted: oai.SessionConfig, path: str, value: Any) -> oai.Effective
     return echoed(session)
 
 
-@settings(deadline=None)
 @given(session_configs)
 def test_a_faithful_echo_has_no_differences(wanted: oai.SessionConfig) -> None:
     """Every configuration agrees with itself, and its formats come back as our own."""

@@ -1,0 +1,18 @@
+"""The signals that tell a command to stop.
+
+SIGINT and SIGTERM always do.  SIGHUP does too, so that a closed terminal loses no
+record, unless the process was started so as to ignore it (nohup).
+
+Used by serve.py and call.py.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+
+def stop_signals() -> Sequence[signal.Signals]:
+    """Return the signals that stop a command of this process."""
+    asked = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    return [each for each in asked if each is not signal.SIGHUP or signal.getsignal(each) is not signal.SIG_IGN]

@@ -1,0 +1,69 @@
+"""What a host counts, in Prometheus's text format (version 0.0.4).
+
+Rule: every metric has its HELP and TYPE, its unit in its name, and a closed set of
+label values; one that has not happened yet is there as 0.
+
+Pure.  Served by net/health.py; made in assembly.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+from voicecore.engine.host import HostStatistics
+from voicecore.facts import ParkingFate
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@attrs.frozen
+class _Metric:
+    name: str
+    kind: str
+    """gauge or counter."""
+    about: str
+    values: Mapping[str, float]
+    """By its labels as they are written; "" for none."""
+
+
+def exposition(statistics: HostStatistics) -> bytes:
+    """Return all metrics as one text."""
+    lines = [line for metric in _metrics(statistics) for line in _lines(metric)]
+    return "".join(f"{line}\n" for line in lines).encode("utf-8")
+
+
+def _lines(metric: _Metric) -> Iterator[str]:
+    yield f"# HELP {metric.name} {metric.about}"
+    yield f"# TYPE {metric.name} {metric.kind}"
+    for labels, value in metric.values.items():
+        yield f"{metric.name}{labels} {value}"
+
+
+def _metrics(statistics: HostStatistics) -> Iterator[_Metric]:
+    parked = statistics.parked
+    for name, kind, value, about in (
+        ("calls_ringing", "gauge", statistics.ringing, "Calls announced or dialled, without media yet."),
+        ("calls_live", "gauge", statistics.live, "Calls with a media stream."),
+        ("calls_unfiled", "gauge", statistics.unfiled, "Calls that are over, without their record yet."),
+        ("calls_filed", "counter", statistics.filed, "Calls whose record was made, since the start."),
+        ("parked_sessions", "gauge", parked.waiting, "Sessions that wait for their call's pick-up."),
+    ):
+        yield _Metric(f"voicecore_{name}", kind, about, {"": value})
+    yield _Metric(
+        "voicecore_parked_sessions_total",
+        "counter",
+        "Sessions that were opened before pick-up, by what became of them.",
+        {f'{{fate="{_word(fate)}"}}': parked.fates.get(fate, 0) for fate in ParkingFate},
+    )
+    yield _Metric(
+        "voicecore_parked_seconds_total",
+        "counter",
+        "Seconds that sessions were parked, by whether a call used them.",
+        {'{outcome="used"}': parked.used_s, '{outcome="wasted"}': parked.wasted_s},
+    )
+
+
+def _word(fate: ParkingFate) -> str:
+    return fate.value.replace(" ", "_")

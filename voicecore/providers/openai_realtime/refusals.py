@@ -1,0 +1,42 @@
+"""What the server says when it refuses: its own words, fit for a message.
+
+Its words name what no code does: the day on which a model was switched off, the
+limit that was met.  They may also repeat the key.
+
+Rule: the key, and whatever looks like one, is struck out; the rest is cut and
+made printable.
+
+Used by opening.py.
+"""
+
+from __future__ import annotations
+
+import re
+
+from voicecore.errors import HandshakeRefused, RemoteProtocolError, printable
+from voicecore.secrets import Secret
+from voicecore.wire.fields import parse_object
+from voicecore.wire.openai_realtime.codec import PEER
+
+_KEY = re.compile(r"\bsk-[^\s'\"]+")
+_SHOWN_CHARS = 300
+_ADVICE = {401: "check the API key", 403: "check the key's permissions", 404: "check the base URL and the model"}
+_ADVICE |= {429: "over quota or limit"}
+
+
+def refusal_words(refusal: HandshakeRefused, key: Secret) -> str:
+    """Return what a refused upgrade means, as the end of a sentence: advice, then the server's words."""
+    parts = [part for part in (_ADVICE.get(refusal.status), said(_message(refusal.body), key)) if part]
+    return f": {': '.join(parts)}" if parts else ""
+
+
+def said(message: str | None, key: Secret) -> str:
+    """Return a server's words without keys; "" for none."""
+    return printable(_KEY.sub("sk-***", (message or "").replace(key.reveal(), "***")), _SHOWN_CHARS)
+
+
+def _message(body: bytes) -> str | None:
+    try:
+        return parse_object(body, PEER).child("error").text("message")
+    except RemoteProtocolError:
+        return None

@@ -1,0 +1,94 @@
+"""Metrics as Prometheus reads them: a strict reader of the text format, and what it finds."""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+import pytest
+
+from voicecore.engine.host import HostStatistics
+from voicecore.engine.metrics import CONTENT_TYPE, exposition
+from voicecore.engine.parking import ParkingStatistics
+from voicecore.facts import ParkingFate
+
+_NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+_LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
+_SAMPLE = re.compile(rf"({_NAME})(?:\{{({_LABEL}(?:,{_LABEL})*)\}})? (-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)")
+
+
+@attrs.define
+class Family:
+    about: str
+    kind: str = ""
+    values: dict[str, float] = attrs.field(factory=dict)
+
+
+def parse(text: str) -> dict[str, Family]:
+    """Read the format, version 0.0.4, strictly: HELP, then TYPE, then samples of that metric, each once."""
+    assert text.endswith("\n")
+    assert "\r" not in text
+    families: dict[str, Family] = {}
+    name = ""
+    for line in text.splitlines():
+        if found := re.fullmatch(rf"# HELP ({_NAME}) (\S.*)", line):
+            name = found[1]
+            assert name not in families
+            families[name] = Family(found[2])
+        elif found := re.fullmatch(rf"# TYPE ({_NAME}) (counter|gauge)", line):
+            assert (found[1], families[name].kind, families[name].values) == (name, "", {})
+            families[name].kind = found[2]
+        else:
+            sample = _SAMPLE.fullmatch(line)
+            assert sample is not None, line
+            assert sample[1] == name
+            assert families[name].kind
+            assert (sample[2] or "") not in families[name].values
+            families[name].values[sample[2] or ""] = float(sample[3])
+    assert all(family.values for family in families.values())
+    return families
+
+
+def test_every_metric_has_help_type_and_a_value() -> None:
+    """Also before anything has happened."""
+    nothing = ParkingStatistics(waiting=0, fates={}, used_s=0.0, wasted_s=0.0)
+    families = parse(exposition(HostStatistics(ringing=0, live=0, unfiled=0, filed=0, parked=nothing)).decode())
+    assert {name: family.kind for name, family in families.items()} == {
+        "voicecore_calls_ringing": "gauge",
+        "voicecore_calls_live": "gauge",
+        "voicecore_calls_unfiled": "gauge",
+        "voicecore_calls_filed": "counter",
+        "voicecore_parked_sessions": "gauge",
+        "voicecore_parked_sessions_total": "counter",
+        "voicecore_parked_seconds_total": "counter",
+    }
+    assert {value for family in families.values() for value in family.values.values()} == {0.0}
+    assert len(families["voicecore_parked_sessions_total"].values) == len(ParkingFate)
+    assert CONTENT_TYPE.startswith("text/plain; version=0.0.4")
+
+
+def test_values_are_those_of_the_host() -> None:
+    """Labels have one word each."""
+    parked = ParkingStatistics(waiting=3, fates={ParkingFate.HUNG_UP: 4}, used_s=1e-7, wasted_s=2.5)
+    families = parse(exposition(HostStatistics(ringing=1, live=2, unfiled=5, filed=6, parked=parked)).decode())
+    assert families["voicecore_calls_live"].values == {"": 2.0}
+    assert families["voicecore_parked_sessions_total"].values['fate="hung_up"'] == 4.0
+    assert families["voicecore_parked_seconds_total"].values == {'outcome="used"': 1e-7, 'outcome="wasted"': 2.5}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "voicecore_a 1\n",
+        "# HELP a about\na 1\n",
+        "# HELP a about\n# TYPE a gauge\nb 1\n",
+        "# HELP a about\n# TYPE a gauge\na 1\na 2\n",
+        "# HELP a about\n# TYPE a gauge\n",
+        "# HELP a about\n# TYPE a gauge\na{b=c} 1\n",
+        "# HELP a about\n# TYPE a gauge\na 1",
+    ],
+)
+def test_the_reader_is_strict(text: str) -> None:
+    """It can fail."""
+    with pytest.raises(AssertionError):
+        parse(text)
