@@ -100,7 +100,7 @@ class Fields:
         try:
             return take(self, name)
         except RemoteProtocolError as error:
-            self.noted.setdefault(error.field, error.problem)
+            self._ignored(error)
             return default
 
     def note(self, name: str, problem: str) -> None:
@@ -176,12 +176,12 @@ class Fields:
         found = []
         for item in value:
             if not isinstance(item, dict):
-                self.noted.setdefault(path, "must be an object")
+                self.noted.setdefault(path, "must be an object; ignored")
                 continue
             try:
                 found.append(read(Fields(item, self.peer, path, self.noted)))
             except RemoteProtocolError as error:
-                self.noted.setdefault(error.field, error.problem)
+                self._ignored(error)
         return tuple(found)
 
     def texts(self, name: str) -> tuple[str, ...]:
@@ -190,15 +190,18 @@ class Fields:
         if not isinstance(value, list):
             raise self._wrong(name, value, "a list of texts")
         if not all(isinstance(each, str) for each in value):
-            self.note(name, "holds what is no text")
+            self.note(name, "holds what is no text; ignored")
         return tuple(each for each in value if isinstance(each, str))
 
     def texts_by_name(self, name: str) -> Mapping[str, str]:
         """Return an object of texts; what is none is left out, and noted without its name, which is the peer's."""
         held = self.child(name).raw
         if not all(isinstance(each, str) for each in held.values()):
-            self.note(name, "holds what is no text")
+            self.note(name, "holds what is no text; ignored")
         return {key: each for key, each in held.items() if isinstance(each, str)}
+
+    def _ignored(self, error: RemoteProtocolError) -> None:
+        self.noted.setdefault(error.field, f"{error.problem}; ignored")
 
     def _wrong(self, name: str, value: object, wanted: str) -> RemoteProtocolError:
         return self.wrong(name, f"must be {wanted}" if value is not None else f"is missing; it must be {wanted}")
