@@ -68,13 +68,13 @@ def _carrier(audio: bytes) -> Iterator[Step]:
 def _provider(audio: bytes, delta: bytes) -> Iterator[Step]:
     codec = RealtimeCodec()
     event = OutputAudioDelta(
-        event_id="event_" + "0" * 21,
         response_id="resp_" + "0" * 21,
         item_id="item_" + "0" * 21,
         delta=delta,
     )
     fields = {**attrs.asdict(event), "delta": _base64(delta)}
-    text = orjson.dumps({"type": event.wire_name, **fields, "output_index": 0, "content_index": 0}).decode()
+    unread = {"event_id": "event_" + "0" * 21, "output_index": 0, "content_index": 0}
+    text = orjson.dumps({"type": event.wire_name, **unread, **fields}).decode()
     yield Step("OpenAI, receive", "delta of 200 ms, µ-law", lambda: codec.receive(text), [event])
     append = orjson.dumps({"type": "input_audio_buffer.append", "audio": _base64(audio)}).decode()
     yield Step("OpenAI, append", f"message of {_FRAME}", lambda: encode(InputAudioAppend(audio=audio)), append)

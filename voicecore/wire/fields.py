@@ -100,7 +100,7 @@ class Fields:
         try:
             return take(self, name)
         except RemoteProtocolError as error:
-            self.noted.setdefault(error.field, error.problem)
+            self._ignored(error)
             return default
 
     def note(self, name: str, problem: str) -> None:
@@ -118,12 +118,6 @@ class Fields:
         if isinstance(value, str):
             return value
         raise self._wrong(name, value, "a text")
-
-    def integer(self, name: str) -> int:
-        value = self.raw.get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-        raise self._wrong(name, value, "an integer")
 
     def whole(self, name: str) -> int:
         """Return a whole number from 0 to `LARGEST_WHOLE`, however it is written; a fraction is cut off, and noted."""
@@ -173,18 +167,6 @@ class Fields:
             return Fields(value, self.peer, self.path(name), self.noted)
         raise self._wrong(name, value, "an object")
 
-    def children(self, name: str) -> list[Fields]:
-        """Return a list of objects."""
-        value = self.raw.get(name)
-        if not isinstance(value, list):
-            raise self._wrong(name, value, "a list")
-        found = []
-        for index, item in enumerate(value):
-            if not isinstance(item, dict):
-                raise self.wrong(f"{name}.{index}", "must be an object")
-            found.append(Fields(item, self.peer, f"{self.path(name)}.{index}", self.noted))
-        return found
-
     def entries(self, name: str, read: Callable[[Fields], T]) -> tuple[T, ...]:
         """Return a list of objects as ``read`` has them; what is none of them is left out, and noted."""
         value = self.raw.get(name)
@@ -194,12 +176,12 @@ class Fields:
         found = []
         for item in value:
             if not isinstance(item, dict):
-                self.noted.setdefault(path, "must be an object")
+                self.noted.setdefault(path, "must be an object; ignored")
                 continue
             try:
                 found.append(read(Fields(item, self.peer, path, self.noted)))
             except RemoteProtocolError as error:
-                self.noted.setdefault(error.field, error.problem)
+                self._ignored(error)
         return tuple(found)
 
     def texts(self, name: str) -> tuple[str, ...]:
@@ -208,39 +190,18 @@ class Fields:
         if not isinstance(value, list):
             raise self._wrong(name, value, "a list of texts")
         if not all(isinstance(each, str) for each in value):
-            self.note(name, "holds what is no text")
+            self.note(name, "holds what is no text; ignored")
         return tuple(each for each in value if isinstance(each, str))
 
     def texts_by_name(self, name: str) -> Mapping[str, str]:
         """Return an object of texts; what is none is left out, and noted without its name, which is the peer's."""
         held = self.child(name).raw
         if not all(isinstance(each, str) for each in held.values()):
-            self.note(name, "holds what is no text")
+            self.note(name, "holds what is no text; ignored")
         return {key: each for key, each in held.items() if isinstance(each, str)}
 
-    # --- values that may be absent or null --------------------------------------
-
-    def optional_text(self, name: str) -> str | None:
-        return self.text(name) if name in self else None
-
-    def optional_integer(self, name: str) -> int | None:
-        return self.integer(name) if name in self else None
-
-    def optional_number(self, name: str) -> float | None:
-        return self.number(name) if name in self else None
-
-    def optional_boolean(self, name: str) -> bool | None:
-        return self.boolean(name) if name in self else None
-
-    def optional_count(self, name: str) -> int | None:
-        return self.count(name) if name in self else None
-
-    def optional_child(self, name: str) -> Fields | None:
-        return self.child(name) if name in self else None
-
-    def optional_children(self, name: str) -> list[Fields]:
-        """Return a list of objects, empty where there is none."""
-        return self.children(name) if name in self else []
+    def _ignored(self, error: RemoteProtocolError) -> None:
+        self.noted.setdefault(error.field, f"{error.problem}; ignored")
 
     def _wrong(self, name: str, value: object, wanted: str) -> RemoteProtocolError:
         return self.wrong(name, f"must be {wanted}" if value is not None else f"is missing; it must be {wanted}")

@@ -17,7 +17,6 @@ from voicecore.wire.fields import LARGEST_WHOLE, Fields, parse_object
 
 READERS: dict[str, Callable[[Fields, str], Any]] = {
     "text": Fields.text,
-    "integer": Fields.integer,
     "number": Fields.number,
     "boolean": Fields.boolean,
     "count": Fields.count,
@@ -26,7 +25,7 @@ READERS: dict[str, Callable[[Fields, str], Any]] = {
     "texts_by_name": Fields.texts_by_name,
     "base64": Fields.base64,
     "child": Fields.child,
-    "children": Fields.children,
+    "entries": lambda fields, name: fields.entries(name, lambda entry: entry.text("id")),
 }
 JSON = st.recursive(
     st.none()
@@ -66,16 +65,16 @@ def test_s36_a_number_of_5000_digits_and_doubled_keys_do_no_harm() -> None:
     """The one is refused, of the other the last one counts."""
     with pytest.raises(RemoteProtocolError, match="not JSON"):
         parse_object('{"a":' + "9" * 5000 + "}", "p")
-    assert parse_object('{"b":1,"b":2}', "p").integer("b") == 2
+    assert parse_object('{"b":1,"b":2}', "p").whole("b") == 2
 
 
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
         ("text", 1),
-        ("integer", "1"),
-        ("integer", True),
-        ("integer", 1.5),
+        ("whole", "1"),
+        ("whole", True),
+        ("whole", -1.5),
         ("number", "x"),
         ("number", False),
         ("boolean", 1),
@@ -88,7 +87,7 @@ def test_s36_a_number_of_5000_digits_and_doubled_keys_do_no_harm() -> None:
         ("base64", "YQ==\n"),
         ("base64", 5),
         ("child", []),
-        ("children", {}),
+        ("entries", {}),
         *[(kind, None) for kind in READERS],
     ],
 )
@@ -100,14 +99,11 @@ def test_a_wrong_value_is_named_by_its_dotted_path(kind: str, value: object) -> 
     assert (error.value.field, error.value.peer) == ("outer.inner", "p")
 
 
-def test_an_item_of_a_list_is_named_by_its_place() -> None:
-    """Counted from 0."""
-    with pytest.raises(RemoteProtocolError) as error:
-        parse_object('{"items":[{},5]}', "p").children("items")
-    assert error.value.field == "items.1"
-    with pytest.raises(RemoteProtocolError) as deeper:
-        parse_object('{"items":[{},{"id":5}]}', "p").children("items")[1].text("id")
-    assert deeper.value.field == "items.1.id"
+def test_an_entry_of_a_list_that_cannot_be_read_is_left_out_and_noted_once() -> None:
+    """Without its place: a list of a million odd entries is one note."""
+    fields = parse_object('{"items":[{"id":"a"},5,{"id":5},{},null,{"id":"b"}]}', "p")
+    assert fields.entries("items", lambda entry: entry.text("id")) == ("a", "b")
+    assert fields.noted == {"items[]": "must be an object; ignored", "items[].id": "must be a text; ignored"}
 
 
 def test_numbers_may_be_written_as_texts_where_a_carrier_does_so() -> None:
@@ -116,22 +112,21 @@ def test_numbers_may_be_written_as_texts_where_a_carrier_does_so() -> None:
     assert (fields.count("a"), fields.count("b")) == (7, 7)
 
 
-def test_optional_fields_may_be_absent_or_null() -> None:
-    """And are checked when they are there."""
+def test_a_field_that_can_be_spared_may_be_absent_or_null_or_wrong() -> None:
+    """Only the last one is noted."""
     fields = parse_object('{"null":null,"bad":[]}', "p")
     for name in ("absent", "null"):
-        assert fields.optional_text(name) is None
-        assert fields.optional_count(name) is None
-        assert fields.optional_child(name) is None
-        assert fields.optional_children(name) == []
-    with pytest.raises(RemoteProtocolError):
-        fields.optional_text("bad")
+        assert fields.spare(Fields.text, name, "default") == "default"
+        assert fields.inside(name).raw == {}
+    assert fields.noted == {}
+    assert fields.spare(Fields.text, "bad", "default") == "default"
+    assert fields.noted == {"bad": "must be a text; ignored"}
 
 
 def test_an_error_shows_only_the_head_of_a_value() -> None:
     """No payload, no line break, no control character ends up in a log."""
     with pytest.raises(RemoteProtocolError) as error:
-        parse_object(orjson.dumps({"a": "\n\x1b[31m" + "x" * 5000}), "p").integer("a")
+        parse_object(orjson.dumps({"a": "\n\x1b[31m" + "x" * 5000}), "p").whole("a")
     assert len(str(error.value)) < 200
     assert str(error.value).isprintable()
 
@@ -162,7 +157,7 @@ def test_what_is_noted_further_in_is_noted_for_the_whole_message() -> None:
     fields.inside("a").inside("b").spare(Fields.text, "c", None)
     fields.child("a").child("b").spare(Fields.boolean, "c", None)
     fields.inside("d").inside("e").spare(Fields.text, "f", None)
-    assert fields.noted == {"a.b.c": "must be a text", "d": "must be an object"}
+    assert fields.noted == {"a.b.c": "must be a text; ignored", "d": "must be an object; ignored"}
 
 
 @given(JSON, st.sampled_from(sorted(READERS)), st.text(max_size=6))

@@ -128,7 +128,7 @@ def _transcription_delta(event: wire.TranscriptionDelta) -> Sequence[ev.SessionE
 
 
 def _malformed(error: RemoteProtocolError) -> Sequence[ev.SessionEvent]:
-    return (ev.SessionNotice(error.field or "a message", error.problem),)
+    return (ev.SessionNotice(error.field or "a message", f"{error.problem}; the event is lost"),)
 
 
 _STATUSES = {status.value: status for status in ev.ResponseStatus}
@@ -161,6 +161,6 @@ _ROWS: Mapping[type, Callable[[Any], Sequence[ev.SessionEvent]]] = {
     wire.ErrorReported: _error,
     wire.BetaNameUsed: lambda e: (ev.SessionNotice(e.name, f"an old name of {e.canonical}"),),
     wire.Unrecognised: lambda e: (ev.SessionNotice(e.name, "an event we do not know"),),
-    wire.FieldIgnored: lambda e: (ev.SessionNotice(e.name, f"{e.problem}; ignored"),),
+    wire.FieldIgnored: lambda e: (ev.SessionNotice(e.name, e.problem),),
     RemoteProtocolError: _malformed,
 }

@@ -102,7 +102,7 @@ class OpenAISession:
         if echo is None:
             self._waiting.append(SessionNotice("session.updated", "did not come in time"))
         else:
-            self._waiting += [SessionNotice(key, "is not as asked for") for key in differences(asked, echo)]
+            self._waiting += [SessionNotice(key, _why(key, echo)) for key in differences(asked, echo)]
 
     def __repr__(self) -> str:
         return f"<OpenAISession {self._session_id}>"
@@ -236,6 +236,11 @@ def decoded(codec: RealtimeCodec, text: str) -> list[Read]:
 def _in_force(echoed: EchoedFormat, asked: AudioFormat) -> AudioFormat:
     """Return the format of a session that was opened; an opening whose echo names a foreign one is refused before."""
     return echoed if isinstance(echoed, AudioFormat) else asked
+
+
+def _why(key: str, echo: EffectiveConfig) -> str:
+    shown = key != _TURN_DETECTION or echo.turn_detection.kind is not DetectionKind.NOT_ECHOED
+    return "is not as asked for" if shown else "is not shown by the provider"
 
 
 def _unlike(wanted: SessionConfig, echo: EffectiveConfig) -> list[str]:

@@ -68,7 +68,6 @@ class _Delta(msgspec.Struct):
     response_id: str
     item_id: str
     delta: bytes
-    event_id: str | None = None
 
 
 _read_delta: Final = fast_reader(_Delta)
@@ -91,11 +90,7 @@ class RealtimeCodec:
                 is needed is missing or wrong. The next frame may be read all the same.
         """
         if isinstance(text, str) and _DELTA in text and (read := _read_delta(text)) is not None:
-            return [
-                OutputAudioDelta(
-                    event_id=read.event_id, response_id=read.response_id, item_id=read.item_id, delta=read.delta
-                )
-            ]
+            return [OutputAudioDelta(response_id=read.response_id, item_id=read.item_id, delta=read.delta)]
         frame = parse_object(text, PEER)
         name = frame.text("type")
         canonical = BETA_NAMES.get(name, name)

@@ -5,8 +5,9 @@ annotation is its shape (see schema.py).
 Rule 2: a field without a default is needed, and its event is lost without it:
 an id that says whose the event is, or the content that it is all about.  Every
 other field has a default.
-Rule 3: what the server says about itself and nobody can use is left out, the
-numbers of parts and outputs too: everything here goes by ids.
+Rule 3: what the server says about itself and nobody can use is left out, its own
+``event_id`` and the numbers of parts and outputs too: everything here goes by the ids
+of items and responses.
 Rule 4: three classes are ours and say something about the wire itself:
 `BetaNameUsed`, `FieldIgnored` and `Unrecognised`.
 
@@ -26,10 +27,9 @@ from voicecore.wire.openai_realtime.items import Item, Language, TranscriptionUs
 
 @attrs.frozen(kw_only=True)
 class WireEvent:
-    """Base of those that stand on the wire: ``wire_name`` is their ``type``, ``event_id`` the server's own."""
+    """Base of those that stand on the wire: ``wire_name`` is their ``type``."""
 
     wire_name: ClassVar[str]
-    event_id: str | None = None
 
 
 # --- about the wire itself ------------------------------------------------------
@@ -285,7 +285,7 @@ class IdleTimeoutTriggered(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class DtmfReceived(WireEvent):
-    """A key of the caller's keypad; SIP only, and the one event without an ``event_id``."""
+    """A key of the caller's keypad; SIP only."""
 
     wire_name: ClassVar = "input_audio_buffer.dtmf_event_received"
     event: str = attrs.field(repr=lambda _: "'*'")

@@ -62,15 +62,14 @@ def read_usage(fields: Fields) -> TranscriptionUsage:
 def read_error(fields: Fields) -> ErrorReported:
     """Read an error in whatever shape: an object, as it should be; a text; or flat, beside the event's type."""
     told = fields.raw.get("error")
-    event_id = fields.spare(Fields.text, "event_id", None)
     if isinstance(told, dict):
         within = fields.child("error")
         error_type = within.spare(Fields.text, "type", None)
         ours = within.spare(Fields.text, "event_id", None)
-        return ErrorReported(event_id=event_id, error=_detail(within, error_type, ours, ""))
-    fields.note("error", "must be an object")
+        return ErrorReported(error=_detail(within, error_type, ours, ""))
+    fields.note("error", "must be an object; read for what it says")
     words = told if isinstance(told, str) else ""
-    return ErrorReported(event_id=event_id, error=_detail(fields, None, None, words))
+    return ErrorReported(error=_detail(fields, None, None, words))
 
 
 def _detail(fields: Fields, error_type: str | None, event_id: str | None, words: str) -> ErrorDetail:

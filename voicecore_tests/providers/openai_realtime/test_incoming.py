@@ -82,7 +82,9 @@ def test_speech_says_no_more_of_where_it_is_than_the_server_does() -> None:
 
 def test_a_message_that_is_no_event_has_a_name_too() -> None:
     """Its error names no field."""
-    assert meant(RemoteProtocolError("not JSON", peer="p")) == [ev.SessionNotice("a message", "not JSON")]
+    assert meant(RemoteProtocolError("not JSON", peer="p")) == [
+        ev.SessionNotice("a message", "not JSON; the event is lost")
+    ]
 
 
 def test_another_format_begins_with_the_next_response() -> None:

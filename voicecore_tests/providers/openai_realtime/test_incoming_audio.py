@@ -13,7 +13,7 @@ from voicecore.wire.openai_realtime import OutputAudioDelta
 
 
 def delta(audio: bytes, item_id: str = "item_1") -> OutputAudioDelta:
-    return OutputAudioDelta(event_id="event_1", response_id="resp_1", item_id=item_id, delta=audio)
+    return OutputAudioDelta(response_id="resp_1", item_id=item_id, delta=audio)
 
 
 def heard(translator: Translator, event: OutputAudioDelta) -> bytes:

@@ -207,6 +207,8 @@ async def test_turn_detection_that_is_not_shown_is_as_asked_for_but_for_a_lockou
         assert session.lock is (LockState.UNPROVEN if locked else LockState.NOT_ASKED)
         assert (session.capabilities.replies, session.capabilities.interrupts) == (locked, locked)
         assert session.capabilities.transcribes_caller
+        notices = [event for event in await session.receive() if isinstance(event, SessionNotice)]
+        assert SessionNotice("audio.input.turn_detection", "is not shown by the provider") in notices
         await session.send(Unlock("unlock-1"))
         event = await first(session, SessionReconfigured)
         assert isinstance(event, SessionReconfigured)

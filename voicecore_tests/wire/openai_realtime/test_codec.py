@@ -78,7 +78,7 @@ def test_no_field_is_left_out_unnoticed(name: str) -> None:
     assert set(unread(MODELS[name], EVENT_CLASSES[name])) <= LEFT_OUT
 
 
-LEFT_OUT = {"output_index", "content_index", "logprobs", "obfuscation"}
+LEFT_OUT = {"event_id", "output_index", "content_index", "logprobs", "obfuscation"}
 """Everything goes by ids, not by the numbers of outputs and parts; nobody uses the others."""
 
 

@@ -202,7 +202,7 @@ def test_a_field_that_is_needed_is_named_when_it_cannot_be_used(name: str, neede
         ("conversation.item.input_audio_transcription.completed", "usage", "a number"),
         ("rate_limits.updated", "rate_limits", "an object"),
         ("error", "error.code", "a list"),
-        ("error", "event_id", "a number"),
+        ("error", "error.event_id", "a number"),
     ],
 )
 def test_each_leniency_is_told_every_time_by_its_place(name: str, path: str, change: str) -> None:

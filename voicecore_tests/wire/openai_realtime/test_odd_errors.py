@@ -37,5 +37,5 @@ from voicecore.wire import openai_realtime as oai
 def test_an_error_says_what_it_says(fields: dict[str, Any], detail: oai.ErrorDetail, ignored: list[str]) -> None:
     """Flat, a text, or without a word."""
     *told, event = oai.RealtimeCodec().receive(json.dumps({"type": "error", "event_id": "event_1"} | fields))
-    assert event == oai.ErrorReported(event_id="event_1", error=detail)
+    assert event == oai.ErrorReported(error=detail)
     assert [each.name for each in told if isinstance(each, oai.FieldIgnored)] == ignored
