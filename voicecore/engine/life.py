@@ -31,7 +31,7 @@ from voicecore.audio.recording import Recording
 from voicecore.engine.call import Call
 from voicecore.engine.entry import CallEntry, CallPhase
 from voicecore.engine.keeper import ParkedSession, ParkedSessions
-from voicecore.engine.parting import PARTINGS, Parting
+from voicecore.engine.next_step import NEXT_STEPS, NextStep
 from voicecore.engine.ringing import RingPhase
 from voicecore.engine.run import SessionSource, run_call
 from voicecore.engine.settings import HostSettings, OnMachine
@@ -223,7 +223,7 @@ async def _release_parked(entry: CallEntry, parts: LifeParts) -> None:
 async def _release_media(entry: CallEntry, parts: LifeParts) -> None:
     """Let go of the media stream; where the carrier is to end the call, it is told first."""
     ending = entry.call.ending if entry.call is not None else entry.ending
-    if entry.phase is CallPhase.LIVE and ending is not None and PARTINGS[ending.cause] is Parting.HANG_UP:
+    if entry.phase is CallPhase.LIVE and ending is not None and NEXT_STEPS[ending.cause] is NextStep.HANG_UP:
         with trio.move_on_after(parts.settings.hang_up_s, shield=True) as bound:
             await _end_at_carrier(entry, parts)
         if bound.cancelled_caught:

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from voicecore.engine.call import Call
-from voicecore.engine.parting import PARTINGS
+from voicecore.engine.next_step import NEXT_STEPS
 from voicecore.engine.settings import CallSettings, DialOptions, HostSettings, OnMachine
 from voicecore.facts import CallBegan, EndCause
 from voicecore.ports import MachineDetection
@@ -56,9 +56,9 @@ def heard_of_the_end(it: House) -> tuple[EndCause, str, str | None, list[int | N
     return it.report.outcome, line.said_after, line.ended_by, updates
 
 
-def test_every_cause_has_its_parting() -> None:
+def test_every_cause_has_its_next_step() -> None:
     """A new one cannot be forgotten."""
-    assert set(PARTINGS) == set(EndCause)
+    assert set(NEXT_STEPS) == set(EndCause)
 
 
 @pytest.mark.parametrize("place", [inbound, outbound])
