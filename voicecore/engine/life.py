@@ -9,8 +9,8 @@
 
 Rule 1: whatever happens, a call ends with one cause, its media are released and
 nothing that was opened for it stays.
-Rule 2: one call's failure never reaches another: the boundaries in `live` and
-`place` are the wide catches around a call; the cause is reported once, with its
+Rule 2: one call's failure never reaches another: the boundaries in `live`, `place`
+and around a hang-up are the wide catches; the cause is reported once, with its
 traceback.
 Rule 3: a request to the carrier is not broken off half-way: a phone that may
 ring is known, or is hung up, even when nobody wants the call any more.
@@ -245,3 +245,5 @@ async def _end_at_carrier(entry: CallEntry, parts: LifeParts) -> None:
         entry.was_hung_up = True
     except CarrierError as failure:
         log.warning("call %s could not be hung up: %s", entry.call_id, printable(str(failure)))
+    except Exception:
+        log.exception("call %s could not be hung up", entry.call_id)
