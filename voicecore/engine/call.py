@@ -317,7 +317,7 @@ class Call:
         self.caller_received_bytes += len(audio)
         if (admitted := self.flood.admit(len(audio), now)) < len(audio):
             audio = audio[len(audio) - admitted :]
-            self._bear_flood()
+            self._note_flood()
             if not audio:
                 return
         if self.conversation.is_opening:
@@ -328,7 +328,7 @@ class Call:
         if self._recording is not None:
             self._recording.caller(audio, now)
 
-    def _bear_flood(self) -> None:
+    def _note_flood(self) -> None:
         """Caller audio had to be dropped: say so when that begins, and end the call when it lasts."""
         if self.flood.floods > self._floods_told:
             self._floods_told = self.flood.floods

@@ -32,7 +32,7 @@ from voicecore.engine.boundary import contained
 from voicecore.engine.call import Call
 from voicecore.engine.entry import CallEntry, CallPhase
 from voicecore.engine.keeper import ParkedSession, ParkedSessions
-from voicecore.engine.parting import PARTINGS, Parting
+from voicecore.engine.next_step import NEXT_STEPS, NextStep
 from voicecore.engine.ringing import RingPhase
 from voicecore.engine.run import SessionSource, run_call
 from voicecore.engine.settings import HostSettings, OnMachine
@@ -228,7 +228,7 @@ async def _release_media(entry: CallEntry, parts: LifeParts) -> None:
     if entry.media_over.is_set():
         return
     ending = entry.call.ending if entry.call is not None else entry.ending
-    if entry.phase is CallPhase.LIVE and ending is not None and PARTINGS[ending.cause] is Parting.HANG_UP:
+    if entry.phase is CallPhase.LIVE and ending is not None and NEXT_STEPS[ending.cause] is NextStep.HANG_UP:
         with trio.move_on_after(parts.settings.hang_up_s, shield=True) as bound:
             await _end_at_carrier(entry, parts)
         if bound.cancelled_caught:
@@ -250,3 +250,5 @@ async def _end_at_carrier(entry: CallEntry, parts: LifeParts) -> None:
         entry.was_hung_up = True
     except CarrierError as failure:
         log.warning("call %s could not be hung up: %s", entry.call_id, printable(str(failure)))
+    except Exception:
+        log.exception("call %s could not be hung up", entry.call_id)

@@ -92,6 +92,13 @@ async def test_the_address_that_a_signature_fits_is_named(
     assert f"it fits {url}" in said
 
 
+async def test_another_account_is_named(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    """A sub-account signs with its own token."""
+    await status_of(port(), webhook("/twilio/voice", {**CALL, "AccountSid": "AC2"}, WRONG))
+    (said,) = lines(caplog)
+    assert "it names the account AC2, which is not carriers.twilio.account_sid" in said
+
+
 async def test_a_request_without_a_signature_is_not_twilios(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -102,9 +109,9 @@ async def test_a_request_without_a_signature_is_not_twilios(
 
 
 @pytest.mark.parametrize(
-    ("signature", "words"), [(WRONG, "wss://voice.example.test/twilio/media/***"), (None, "unknown, used, or too old")]
+    ("signature", "words"), [(WRONG, "wss://voice.example.test/twilio/media/***"), (None, "unknown, used, or expired")]
 )
-async def test_a_refused_stream_is_spoken_of_without_its_token(
+async def test_a_refused_stream_is_logged_without_its_token(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, signature: str | None, words: str
 ) -> None:
     """By its signature, or by its token."""
@@ -121,8 +128,8 @@ async def test_a_refused_stream_is_spoken_of_without_its_token(
         (webhook("/twilio/voice", {"CallSid": "XX1"}), 400, "CallSid"),
         (attrs.evolve(webhook("/twilio/status", CALL), body=b""), 400, "empty form"),
         (attrs.evolve(webhook("/twilio/voice", CALL), method="GET"), 405, "HTTP POST"),
-        (webhook("/voice/twilio/voice", CALL), 404, "the path prefix /voice off"),
-        (webhook("/twilio/voice/", CALL), 404, "/twilio/voice is, without more behind it"),
+        (webhook("/voice/twilio/voice", CALL), 404, "remove the path prefix /voice"),
+        (webhook("/twilio/voice/", CALL), 404, "but at /twilio/voice"),
         (upgrade("/v/twilio/media/planted-token"), 404, "/v/twilio/media/***"),
     ],
     ids=["no type", "form", "empty", "method", "prefix", "slash", "stream"],
@@ -146,7 +153,7 @@ async def test_strangers_who_look_around_are_not_worth_a_line(
     assert lines(caplog) == []
 
 
-async def test_a_request_that_is_served_is_not_spoken_of(
+async def test_a_request_that_is_served_is_not_logged(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing was refused."""

@@ -27,7 +27,7 @@ class TwilioAccount:
     api_base_url: str = "https://api.twilio.com"
     verify_signatures: bool = True
     apology: str | None = None
-    """What the carrier says when our side ends a call (no session could be had, it died, a limit); None: nothing."""
+    """What the carrier says when a call cannot go on (no session, a lost one, a fault of ours); None: nothing."""
 
     def url(self, scheme: Literal["http", "ws"]) -> str:
         """Return the public URL for http or for ws, secure where it is."""

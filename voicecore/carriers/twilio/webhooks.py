@@ -50,7 +50,7 @@ class TwilioInbound:
         self._refusals = Refusals(world.now, account)
 
     def unrouted(self, request: Request, status: int) -> None:
-        """Say why a request that looks like Twilio's was not served: see `Refusals`."""
+        """Log why a request that looks like Twilio's was not served; see `Refusals`."""
         self._refusals.unrouted(request, status)
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
@@ -152,7 +152,7 @@ class TwilioInbound:
     def _is_signed(
         self, request: Request, scheme: Literal["http", "ws"], form: twilio_webhook.Form | None = None
     ) -> bool:
-        """Whether Twilio made a request; one that it did not make is spoken of."""
+        """Whether Twilio made a request; one that it did not make is logged."""
         if not self._account.verify_signatures:
             return True
         query = f"?{request.query}" if request.query else ""

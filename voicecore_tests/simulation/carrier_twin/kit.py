@@ -60,6 +60,8 @@ class Application:
         """The start message of every stream."""
         self.events: list[str] = []
         """What came over streams, but media."""
+        self.order: list[str] = []
+        """Statuses and what came over streams, but media, as they came."""
         self.closes_after_s = math.inf
         """When the application closes a stream."""
         self.answers: dict[str, Response] = {}
@@ -88,6 +90,7 @@ class Application:
         if not RequestValidator(AUTH[1]).validate(url, fields, request.headers["x-twilio-signature"]):
             return Response(403)
         self.webhooks.append(Webhook(trio.current_time(), request.path, fields))
+        self.order.append(fields.get("CallStatus", ""))
         if request.path in self.answers:
             return self.answers[request.path]
         is_voice = request.path == "/voice" or request.path.startswith("/twilio/voice")
@@ -99,17 +102,21 @@ class Application:
             return Response(403)
         return Upgrade(self._hold)
 
+    def _note(self, event: str) -> None:
+        self.events.append(event)
+        self.order.append(event)
+
     async def _hold(self, socket: WebSocket) -> None:
         with trio.move_on_after(self.closes_after_s):
             while True:
                 try:
                     texts = await socket.receive()
                 except ConnectionLost:
-                    self.events.append("closed")
+                    self._note("closed")
                     return
                 for message in map(json.loads, texts):
                     if message["event"] != "media":
-                        self.events.append(message["event"])
+                        self._note(message["event"])
                     if message["event"] == "start":
                         self.streams.append(message["start"])
 

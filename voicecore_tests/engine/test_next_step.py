@@ -9,9 +9,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from voicecore.carriers.twilio import TwilioControl
 from voicecore.engine.call import Call
-from voicecore.engine.parting import PARTINGS
+from voicecore.engine.next_step import NEXT_STEPS
 from voicecore.engine.settings import CallSettings, DialOptions, HostSettings, OnMachine
+from voicecore.errors import LocalProtocolError
 from voicecore.facts import CallBegan, EndCause
 from voicecore.ports import MachineDetection
 from voicecore.simulation.carrier_twin import (
@@ -56,9 +58,9 @@ def heard_of_the_end(it: House) -> tuple[EndCause, str, str | None, list[int | N
     return it.report.outcome, line.said_after, line.ended_by, updates
 
 
-def test_every_cause_has_its_parting() -> None:
+def test_every_cause_has_its_next_step() -> None:
     """A new one cannot be forgotten."""
-    assert set(PARTINGS) == set(EndCause)
+    assert set(NEXT_STEPS) == set(EndCause)
 
 
 @pytest.mark.parametrize("place", [inbound, outbound])
@@ -202,3 +204,23 @@ async def test_a_hang_up_that_finds_the_call_over_is_one(
         updates = [request for request in it.carrier.rest_requests if not request.path.endswith("/Calls.json")]
     assert len(updates) == requests
     assert "hung up" not in caplog.text
+
+
+@pytest.mark.parametrize("failure", [ZeroDivisionError("a bug"), OSError("no sockets"), LocalProtocolError("no form")])
+@pytest.mark.parametrize("place", [inbound, outbound])
+async def test_a_bug_in_hanging_up_costs_its_own_call_only(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, place: Placing, failure: Exception
+) -> None:
+    """The record is kept, the media are closed, and the engine takes the next call."""
+
+    async def fails(_self: TwilioControl, _carrier_call_id: str) -> None:
+        raise failure
+
+    monkeypatch.setattr(TwilioControl, "hang_up", fails)
+    async with house(HELLO, host=SHORT, agent__first_message="Hello.") as it:
+        if place is outbound:
+            await outbound(it)
+        await inbound(it)
+        nothing_is_left(it)
+    assert {report.outcome for report in it.reports} == {EndCause.TIME_LIMIT}
+    assert len(it.records()) == len(it.reports) == (2 if place is outbound else 1)
