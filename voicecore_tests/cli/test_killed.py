@@ -49,7 +49,7 @@ async def test_kill_9_in_a_call_costs_no_line_that_was_final(tmp_path: Path) -> 
         ):
             path = config(tmp_path, given, base_url)
             with serving("--config", path) as (process, url):
-                steps = [Say(At(1.5), ulaw("caller-hello-it")), HangUp(At(50.0))]
+                steps = (Say(At(1.5), ulaw("caller-hello-it")), HangUp(At(50.0)))
                 nursery.start_soon(carrier.call, url, steps)
                 while lines(data)[:3] != ["Hello.", "hello?", "Next."]:  # noqa: ASYNC110 - another process
                     await trio.sleep(0.05)
