@@ -34,7 +34,7 @@ from collections.abc import Iterator
 from voicecore.secrets import scrubbed
 
 _EXCERPT_CHARS = 120
-_MARGIN_CHARS = 8  #: of a text beyond its limit, so that a secret that begins before it is known for one
+_MARGIN_CHARS = 256  #: of a text beyond its limit, so that a secret that begins before it is known for one
 
 
 class VoicecoreError(Exception):
@@ -192,6 +192,7 @@ def _leaves(failure: BaseException) -> Iterator[BaseException]:
 
 def printable(text: str, limit_chars: int = _EXCERPT_CHARS) -> str:
     """Return ``text`` fit for a log line: without secrets, cut to the limit, control and format characters escaped."""
-    cut = scrubbed(text[: limit_chars + _MARGIN_CHARS])
-    cut = cut if len(cut) <= limit_chars and len(text) <= limit_chars + _MARGIN_CHARS else cut[:limit_chars] + "…"
+    shown = scrubbed(text[: limit_chars + _MARGIN_CHARS])
+    fits = len(shown) <= limit_chars and len(text) <= limit_chars + _MARGIN_CHARS
+    cut = shown if fits else shown[:limit_chars] + "…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)

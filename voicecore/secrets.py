@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 import weakref
 from collections.abc import Iterator
 from functools import cached_property
@@ -24,6 +25,7 @@ _MASK = "***"
 _RUN = 8  #: characters of a secret, one behind the other, that are taken out of a text
 _SHORTEST = 4  #: a secret that is shorter hides nothing, and is part of many words
 _ALIVE_LIMIT = 1000  #: secrets that are looked for
+_WORDS = re.compile(r"[a-z._ -]+")
 
 
 @final
@@ -82,16 +84,16 @@ def scrubbed(text: str) -> str:
     """Return ``text`` without any secret that is alive, whole or eight characters of it, in any usual spelling.
 
     Usual are: plain, percent-encoded, hexadecimal, and base64 in whatever a longer
-    text it stands, such as a Basic header's name and password.
+    text it stands, such as a Basic header's name and password.  Eight characters
+    that are small letters and hyphens only are taken for words, and stay.
     """
     if not _alive or len(text) < _SHORTEST:
         return text
-    runs = {text[at : at + _RUN] for at in range(len(text) - _RUN + 1)}
+    runs = _runs(text)
     hidden = bytearray(len(text))
     for known in list(_alive.values()):
-        for length, pieces in known.pieces:
-            if length < _RUN or not pieces.isdisjoint(runs):
-                _hide(text, length, pieces, hidden)
+        for piece in (*known.spellings, *(known.runs & runs)):
+            _hide(text, piece, hidden)
     return _masked(text, hidden) if any(hidden) else text
 
 
@@ -102,15 +104,16 @@ class _Known:
         self._text = text
 
     @cached_property
-    def pieces(self) -> tuple[tuple[int, frozenset[str]], ...]:
-        """What is looked for, by its length."""
-        by_length: dict[int, set[str]] = {}
-        for spelling in _spellings(self._text):
-            length = min(len(spelling), _RUN)
-            if length == _RUN or (spelling == self._text and length >= _SHORTEST):
-                pieces = by_length.setdefault(length, set())
-                pieces.update(spelling[at : at + length] for at in range(len(spelling) - length + 1))
-        return tuple((length, frozenset(pieces)) for length, pieces in by_length.items())
+    def spellings(self) -> frozenset[str]:
+        """What is looked for whole."""
+        found = set(_spellings(self._text))
+        return frozenset(each for each in found if len(each) >= (_SHORTEST if each == self._text else _RUN))
+
+    @cached_property
+    def runs(self) -> frozenset[str]:
+        """What is looked for in part: never a mere word."""
+        runs = set[str]().union(*map(_runs, self.spellings))
+        return frozenset(run for run in runs if not _WORDS.fullmatch(run))
 
 
 _alive: weakref.WeakValueDictionary[str, _Known] = weakref.WeakValueDictionary()
@@ -137,11 +140,16 @@ def _spellings(text: str) -> Iterator[str]:
         yield whole.replace("+", "-").replace("/", "_")
 
 
-def _hide(text: str, length: int, pieces: frozenset[str], hidden: bytearray) -> None:
-    """Mark the characters of ``text`` that one of the pieces covers."""
-    for at in range(len(text) - length + 1):
-        if text[at : at + length] in pieces:
-            hidden[at : at + length] = b"\1" * length
+def _runs(text: str) -> set[str]:
+    return {text[at : at + _RUN] for at in range(len(text) - _RUN + 1)}
+
+
+def _hide(text: str, piece: str, hidden: bytearray) -> None:
+    """Mark the characters of ``text`` that a piece covers, wherever it stands."""
+    at = text.find(piece)
+    while at >= 0:
+        hidden[at : at + len(piece)] = b"\1" * len(piece)
+        at = text.find(piece, at + 1)
 
 
 def _masked(text: str, hidden: bytearray) -> str:

@@ -37,8 +37,9 @@ def living_tasks(root: Task | None = None) -> Iterator[Task]:
 
 
 def registered(statistics: HostStatistics) -> int:
-    """Return how many calls and parked sessions an engine's registry holds."""
-    return statistics.ringing + statistics.live + statistics.unfiled + statistics.parked.waiting
+    """Return how many calls, unwritten records and parked sessions an engine holds."""
+    calls = statistics.ringing + statistics.live + statistics.unfiled
+    return calls + statistics.unwritten + statistics.parked.waiting
 
 
 def call_objects() -> int:

@@ -402,27 +402,26 @@ class Conversation:
 
     def _too_late(self, event: ev.SessionEvent, now: float) -> list[Order]:
         """Count what comes after the end, audio that nobody hears and what it cost; write down the caller's words."""
-        if isinstance(event, ev.AgentAudio):
-            if self.speech.admit(event, now):
-                self.speech.drop(event)
-        elif isinstance(event, ev.ResponseEnded) and not self.speech.responses.has_ended(event.response_id):
-            self.usage += event.usage or ev.TokenUsage()
-            self.speech.responses.ended(event, now)
-        return self.last_words.take_late(event, now)
+        self.usage += self.speech.take_late(event, now)
+        return self._logged(self.last_words.take_late(event, now), now)
 
     def _after(self, orders: list[Order], now: float) -> list[Order]:
         """Take note of what an event has led to: turns that ended by it, and whether anything goes on."""
+        told = self._logged([*orders, *self._carry(self.taking.afterwards(now), now)], now)
+        busy = self._opening is not None or self.taking.capabilities is None
+        asked = self._opening is not None and self._opening.message.phase in _AWAITED
+        self.taking.notice(now, busy=busy, message_asked=asked)
+        return told
+
+    def _logged(self, orders: list[Order], now: float) -> list[Order]:
         told: list[Order] = []
-        for order in [*orders, *self._carry(self.taking.afterwards(now), now)]:
+        for order in orders:
             if isinstance(order, ev.RequestResponse) and self.taking.recovery.state is Replies.ENDING:
                 continue  # nothing is asked for any more
             told.append(order)
             if isinstance(order, Tell):
                 ended = self.log.take(order.fact)
                 told += [Tell(facts.TurnEnded(self._teller.at(now), turn)) for turn in ended]
-        busy = self._opening is not None or self.taking.capabilities is None
-        asked = self._opening is not None and self._opening.message.phase in _AWAITED
-        self.taking.notice(now, busy=busy, message_asked=asked)
         return told
 
     def _carry(self, steps: Sequence[Step], now: float) -> list[Order]:

@@ -44,7 +44,8 @@ class LastWords:
         if isinstance(event, ev.CallerTurnCommitted):
             self._transcript.add(facts.Speaker.CALLER, event.item_id)
             self.committed(event.item_id)
-        elif isinstance(event, ev.CallerTranscriptPart):
+            return [Tell(facts.CallerTurn(self._teller.at(now), event.item_id))]
+        if isinstance(event, ev.CallerTranscriptPart):
             self._transcript.extend(facts.Speaker.CALLER, event.item_id, event.text)
         elif isinstance(event, ev.CallerTranscriptDone):
             self._transcript.complete(facts.Speaker.CALLER, event.item_id, event.text)

@@ -340,6 +340,16 @@ class AgentSpeech:
         for cut in self.playout.clear(now):
             self._cut_line(cut)
 
+    def take_late(self, event: ev.SessionEvent, now: float) -> ev.TokenUsage:
+        """Count what comes after the end of the call: audio that nobody hears; return what it cost."""
+        if isinstance(event, ev.AgentAudio):
+            if self.admit(event, now):
+                self.drop(event)
+        elif isinstance(event, ev.ResponseEnded) and not self.responses.has_ended(event.response_id):
+            self.responses.ended(event, now)
+            return event.usage or ev.TokenUsage()
+        return ev.TokenUsage()
+
     def settled(self, found: list[FirstHeard | Played] | list[Played]) -> list[SpeechStep]:
         """Return what follows from items that were heard or played to their end."""
         steps: list[SpeechStep] = []

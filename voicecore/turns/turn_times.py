@@ -168,14 +168,19 @@ class TurnLog:
         self._waiting: list[_Utterance] = []  # caller turns that no response answers yet
         self._open: list[_Turn] = []  # the others that were not told yet
         self._ended: list[_Turn] = []
-        self._over = False
+        self._over_at: float | None = None
 
     def take(self, fact: facts.Fact) -> list[TurnTimes]:
-        """Take what happened; return the turns that ended with it. After the end of the call nothing counts."""
+        """Take what happened; return the turns that ended with it.
+
+        After the end of the call only the caller's last words count.
+        """
         handler = self._HANDLERS.get(type(fact))
-        if handler is None or self._over:
+        if handler is None or (self._over_at is not None and not isinstance(fact, facts.CallerTurn | facts.CallerSaid)):
             return []
         handler(self, fact)
+        if self._over_at is not None:
+            return self._take_late(self._over_at)
         if isinstance(fact, facts.AgentAudible):
             return self._tell([turn for turn in self._open if turn.end is not None])
         return self._tell([turn for turn in self._open if turn.end is not None and not turn.awaits_silence()])
@@ -185,8 +190,19 @@ class TurnLog:
         self._give_up(self._waiting, TurnEnd.CALL_OVER, _CALL_OVER, at_s)
         for turn in self._open:
             turn.finish(TurnEnd.CALL_OVER, _CALL_OVER, at_s)
-        self._waiting, self._over = [], True
+        self._waiting, self._over_at = [], at_s
         return self._tell(self._open)
+
+    def _take_late(self, over_at_s: float) -> list[TurnTimes]:
+        """Put what became a turn after the end of the call to the others that the end left without an answer."""
+        late, self._waiting = self._waiting, []
+        unanswered = (turn for turn in self._ended if turn.end is TurnEnd.CALL_OVER and turn.response_id is None)
+        turn = next(unanswered, None)
+        if turn is None:
+            self._give_up(late, TurnEnd.CALL_OVER, _CALL_OVER, over_at_s)
+            return self._tell(self._open)
+        turn.utterances = _in_order([*turn.utterances, *late])
+        return []
 
     def turns(self) -> tuple[TurnTimes, ...]:
         """Return the turns that have ended, in the order in which they began, with all that is known by now."""

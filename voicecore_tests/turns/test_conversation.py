@@ -370,7 +370,7 @@ def test_f10_audio_that_arrives_after_the_end_is_dropped_and_counted() -> None:
 
 
 def test_e8_what_a_response_cost_counts_after_the_end_of_the_call_too() -> None:
-    """D1: of everything else that comes then, nobody is told, and nothing is ordered."""
+    """D1: of everything else that comes then, but for the caller's words, nobody is told, and nothing is ordered."""
     talk = Talk()
     talk.agent_says("r1", "a1")
     talk.passes(0.5)
@@ -379,7 +379,8 @@ def test_e8_what_a_response_cost_counts_after_the_end_of_the_call_too() -> None:
     usage = ev.TokenUsage(text_in=10, audio_out=5)
     talk.hears(*caller_turn(), completed("r1", usage), completed("r1", usage), ev.ResponseStarted("r2"))
     talk.take(talk.machine.handle_leg(ev.DigitPressed("1"), talk.now))
-    assert (talk.orders[told:], talk.machine.usage) == ([], usage)
+    facts_told = [type(order.fact) if isinstance(order, Tell) else None for order in talk.orders[told:]]
+    assert (facts_told, talk.machine.usage) == ([facts.CallerTurn, facts.TurnEnded], usage)
 
 
 def test_a_response_that_nobody_announced_is_watched_like_any_other() -> None:

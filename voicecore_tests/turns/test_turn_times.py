@@ -169,12 +169,6 @@ def test_the_end_of_the_call_ends_what_is_open() -> None:
     assert (unanswered.items, unanswered.end, unanswered.ended_at_s) == (("u1",), TurnEnd.CALL_OVER, 4.0)
 
 
-def test_after_the_end_of_the_call_nothing_counts() -> None:
-    """A fact that comes late opens no turn that nobody would close."""
-    log = TurnLog()
-    assert (log.end(1.0), log.take(CallerTurn(1.0, "u1")), log.end(2.0), log.turns()) == ([], [], [], ())
-
-
 def test_a_reply_that_the_call_left_behind_is_interrupted_with_its_reason() -> None:
     """Nobody barged in, so there is no overlap and nothing to wait for."""
     log = TurnLog()
