@@ -17,7 +17,7 @@ from functools import partial
 import trio
 
 from voicecore.audio.recording import Recording
-from voicecore.engine.boundary import contained, guarded
+from voicecore.engine.boundary import guarded
 from voicecore.engine.call import Call, Ending
 from voicecore.engine.entry import CallEntry
 from voicecore.engine.life import LifeParts, hang_up
@@ -75,7 +75,7 @@ class Filing:
 
     async def _hang_up(self, entry: CallEntry) -> None:
         with trio.move_on_after(self._settings.closing_s):
-            await contained(f"call {entry.call_id}: its hang-up", partial(hang_up, entry, self._parts))
+            await hang_up(entry, self._parts)
 
 
 async def record_audio(store: CallStore, call_id: str, call: Call, recording: Recording, parts: LifeParts) -> None:

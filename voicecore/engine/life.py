@@ -245,10 +245,13 @@ async def hang_up(entry: CallEntry, parts: LifeParts) -> None:
 async def _end_at_carrier(entry: CallEntry, parts: LifeParts) -> None:
     if parts.control is None or entry.carrier_call_id is None or entry.is_over_at_carrier:
         return
+    hanging_up = partial(_hang_up_by, parts.control, entry, entry.carrier_call_id)
+    await contained(f"call {entry.call_id}: its hang-up", hanging_up)
+
+
+async def _hang_up_by(control: CallControl, entry: CallEntry, carrier_call_id: str) -> None:
     try:
-        await parts.control.hang_up(entry.carrier_call_id)
+        await control.hang_up(carrier_call_id)
         entry.was_hung_up = True
     except CarrierError as failure:
         log.warning("call %s could not be hung up: %s", entry.call_id, printable(str(failure)))
-    except Exception:
-        log.exception("call %s could not be hung up", entry.call_id)

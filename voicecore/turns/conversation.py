@@ -98,9 +98,8 @@ class Conversation:
         """A machine answered: stop talking, say this to it whatever it says, and end the call."""
         why = "a machine answered"
         orders = self._opened(self._opening.drop(why, now), now) if self._opening is not None else []
-        orders += self._carry(
-            [*self.speech.cut(now, why, provider_cancels=False)[1], *self.speech.want_nothing(now)], now
-        )
+        cut = self.speech.cut(now, why, provider_cancels=False)[1]
+        orders += self._carry([*cut, *self.speech.want_nothing(now)], now)
         policy = FirstMessagePolicy(caller_audio=CallerAudioRule.DROP, tries=self.settings.policy.tries)
         orders += self._open(message, policy, Purpose.MACHINE, now)
         if self._opening is not None and self.taking.capabilities is not None:
@@ -114,11 +113,6 @@ class Conversation:
         passed, steps = self._opening.hear(audio, now)
         orders = self._opened(steps, now)
         return self._after([ev.AppendCallerAudio(passed), *orders] if passed else orders, now)
-
-    @property
-    def message_waited_for_since(self) -> float | None:
-        """Since when the caller has been waiting to hear the message that is due; None: nobody waits."""
-        return self._opening.waiting_since if self._opening is not None else None
 
     @property
     def is_opening(self) -> bool:
@@ -263,11 +257,11 @@ class Conversation:
         if event.usage is not None:
             self.usage += event.usage
         orders = self._carry(self.speech.ended(event, now), now)
-        if event.severity is ev.Severity.FATAL:
-            return orders + self._carry(self.taking.session_failed(event, now), now)
+        if is_fatal := event.severity is ev.Severity.FATAL:
+            orders += self._carry(self.taking.session_failed(event, now), now)
         if self._opening is not None and self._opening.message.owns(event.response_id):
             return orders + self._opened(self._opening.ended(event, now), now)
-        return orders + self._carry(self.taking.response_ended(event, now), now)
+        return orders if is_fatal else orders + self._carry(self.taking.response_ended(event, now), now)
 
     def _discarded(self, event: ev.CallerAudioDiscarded, now: float) -> list[Order]:
         return self._opened(self._opening.discarded(event, now), now) if self._opening else []

@@ -239,8 +239,7 @@ class FirstMessage:
         why = event.error_code or event.reason or f"{event.status.value} without audio"
         if event.severity is Severity.FATAL:
             self.losses.append(why)
-            cut = CutMessage(self.response_id, self.request_id, why)
-            return [cut, *self._end(MessageFate.UNDELIVERED, why)]
+            return self._end(MessageFate.UNDELIVERED, why)  # what there is of it may be heard
         if early_speech_may_cancel and event.reason == "turn_detected":
             self.losses.append(why)
             self.phase, self._deadline = Phase.RECOVERING, now + self.policy.recover_s

@@ -22,6 +22,7 @@ class LastWords:
         self._transcript = transcript
         self._teller = teller
         self._wordless: dict[str, None] = {}  # bounded by the turns of the call
+        self._committed: set[str] = set()
         self._known: set[str] = set()
 
     @property
@@ -31,6 +32,7 @@ class LastWords:
 
     def committed(self, item_id: str) -> None:
         """The caller's words became a turn."""
+        self._committed.add(item_id)
         if item_id not in self._known:
             self._wordless[item_id] = None
 
@@ -41,7 +43,7 @@ class LastWords:
 
     def take_late(self, event: ev.SessionEvent, now: float) -> list[Order]:
         """Take an event that came after the end of the call."""
-        if isinstance(event, ev.CallerTurnCommitted):
+        if isinstance(event, ev.CallerTurnCommitted) and event.item_id not in self._committed:
             self._transcript.add(facts.Speaker.CALLER, event.item_id)
             self.committed(event.item_id)
             return [Tell(facts.CallerTurn(self._teller.at(now), event.item_id))]

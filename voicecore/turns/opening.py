@@ -131,7 +131,7 @@ class Opening:
         self._speech = speech
         self._leg_format = leg_format
         self._ear = SpeechGate(leg_format)
-        self._began_at = self._waiting_since = began_at
+        self._began_at = began_at
         self._dangers = Dangers()
         self._protected_by = "nothing"
         self._caller_since: float | None = None
@@ -205,14 +205,6 @@ class Opening:
     def bars_keys(self) -> bool:
         """Whether a key must not cut what plays either."""
         return self.protection.bars_keys
-
-    @property
-    def waiting_since(self) -> float | None:
-        """Since when the caller has been waiting for the message's first audio; None: not, or not any more."""
-        invited = self.policy.speaks_first is SpeaksFirst.CALLER or self._caller_since is not None
-        is_callers = self.message.phase is Phase.WAITING and invited
-        waits = self._reach is _Reach.UNSENT and self.message.over is None and not is_callers
-        return self._waiting_since if waits else None
 
     # --- the session -------------------------------------------------------------------
 
@@ -392,8 +384,6 @@ class Opening:
         steps: list[OpeningStep] = []
         for step in found:
             if isinstance(step, Ask):
-                if self.policy.speaks_first is not SpeaksFirst.AGENT:
-                    self._waiting_since = now
                 self.trace.note("engine", f"asked for the message ({step.request_id})", now)
                 steps += self._speech.request(self._request(step.request_id), now)
             elif isinstance(step, PlayOwn):
@@ -412,7 +402,7 @@ class Opening:
         return message_request(self.message.message, request_id)
 
     def _cut(self, step: CutMessage, now: float) -> list[OpeningStep]:
-        self._reach, self._waiting_since = _Reach.UNSENT, now
+        self._reach = _Reach.UNSENT
         if self.message.over is None:  # the next try is protected like this one
             self.protection.unheard_again(now)
         steps: list[OpeningStep] = []

@@ -253,7 +253,7 @@ class _TrappedWriter:
 
 
 class TrappedDialler:
-    """Implements `voicecore.ports.Dialler`; the phone is picked up after a moment."""
+    """Implements `voicecore.ports.Dialler` and `CallControl`; the phone is picked up after a moment."""
 
     number = "+15550100002"
 
@@ -317,6 +317,7 @@ async def run(trap: Trap) -> Outcome:
     parts = HostParts(
         provider=provider,
         agent=Agent(instructions=WITNESS),
+        control=dialler,
         dialler=dialler,
         store=outcome.store,
         records_audio=True,
