@@ -13,7 +13,7 @@ import logging
 
 from voicecore.secrets import scrubbed
 
-LOGGERS = ("voicecore", "voicecore.cli", "voicecore.engine", "voicecore.net")
+LOGGERS = ("voicecore", "voicecore.carriers", "voicecore.cli", "voicecore.engine", "voicecore.net")
 """Every name that the package logs under: a logger's filters see its own lines only, not those of names below it."""
 
 _FORMAT = logging.Formatter()

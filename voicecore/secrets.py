@@ -84,8 +84,9 @@ def scrubbed(text: str) -> str:
     """Return ``text`` without any secret that is alive, whole or eight characters of it, in any usual spelling.
 
     Usual are: plain, percent-encoded, hexadecimal, and base64 in whatever a longer
-    text it stands, such as a Basic header's name and password.  Eight characters
-    that are small letters and hyphens only are taken for words, and stay.
+    text it stands, such as a Basic header's name and password.  What is made of small
+    letters and hyphens only is taken for a word, and stays: eight characters of a
+    secret, or a whole one that is shorter ("token" as a token would garble every line).
     """
     if not _alive or len(text) < _SHORTEST:
         return text
@@ -106,8 +107,9 @@ class _Known:
     @cached_property
     def spellings(self) -> frozenset[str]:
         """What is looked for whole."""
-        found = set(_spellings(self._text))
-        return frozenset(each for each in found if len(each) >= (_SHORTEST if each == self._text else _RUN))
+        found = {each for each in _spellings(self._text) if len(each) >= _RUN}
+        is_short_word = len(self._text) < _RUN and _WORDS.fullmatch(self._text) is not None
+        return frozenset(found if len(self._text) < _SHORTEST or is_short_word else found | {self._text})
 
     @cached_property
     def runs(self) -> frozenset[str]:

@@ -61,6 +61,7 @@ def test_every_metric_has_help_type_and_a_value() -> None:
         "voicecore_calls_live": "gauge",
         "voicecore_calls_unfiled": "gauge",
         "voicecore_calls_filed": "counter",
+        "voicecore_calls_unwritten": "gauge",
         "voicecore_parked_sessions": "gauge",
         "voicecore_parked_sessions_total": "counter",
         "voicecore_parked_seconds_total": "counter",
