@@ -288,6 +288,8 @@ class Conversation:
             orders += self._opened(self._opening.refused(event.request_id, code, now, busy=busy), now)
         if busy or event.request_id is not None:
             orders += self._carry([*self.speech.responses.refused(event.request_id, now, busy=busy)], now)
+        else:
+            self.speech.responses.doubt(now)
         if busy and event.request_id is None and self._opening is None:
             orders += self._carry(self.taking.session_refused(now), now)
         return orders

@@ -11,10 +11,19 @@ import pytest
 from trio.testing import MockClock
 
 from voicecore.facts import EndCause, TurnEnd
-from voicecore.simulation.provider_twin import Behaviour, End, Ending, Reply, ResponseFault, ToolCall, Transcribing
+from voicecore.simulation.provider_twin import (
+    Behaviour,
+    End,
+    Ending,
+    Pace,
+    Reply,
+    ResponseFault,
+    ToolCall,
+    Transcribing,
+)
 from voicecore.turns.recovery import DID_NOT_CATCH, SORRY
 from voicecore.turns.speech import word_for_word
-from voicecore_tests.engine.talks import HELLO, LONG, LONG_S, MODES, SHORT, Seen, script, talk
+from voicecore_tests.engine.talks import HELLO, LONG, LONG_S, MODES, SHORT, WORDS, Seen, script, talk
 from voicecore_tests.kit import asked
 
 ALWAYS = range(1, 50)
@@ -153,3 +162,24 @@ async def test_a_reply_that_the_provider_ended_early_says_so(
     assert reason in warning
     (record,) = seen.it.records()
     assert {turn["end"] for turn in record["turns"]} == {"incomplete"}
+
+
+@pytest.mark.parametrize("anonymous", [False, True])
+async def test_a_request_that_is_refused_leaves_nobody_waiting(autojump_clock: MockClock, anonymous: bool) -> None:
+    """Where the error names the request it is asked again at once; where it names none, within a few seconds."""
+    behaviour = Behaviour(refused_requests=frozenset({1}), anonymous_errors=anonymous)
+    seen = await talk(script(replies=[SHORT]), HELLO, behaviour=behaviour, barge_in__stops_at="words")
+    assert [turn.end for turn in seen.report.turns] == [TurnEnd.COMPLETED]
+    assert len(requests(seen)) == 2
+    (turn,) = seen.report.turns
+    assert turn.first_sent_at_s is not None
+    assert turn.first_sent_at_s <= 1.2 + 0.5 + (3.0 if anonymous else 0.0)
+
+
+async def test_a_refusal_of_something_else_does_not_ask_twice(autojump_clock: MockClock) -> None:
+    """The reply that is out begins soon after: there is one, and one only."""
+    slow = Pace(created_s=1.0, first_delta_s=1.0)
+    behaviour = Behaviour(refused_requests=frozenset({2}), anonymous_errors=True, pace=slow)
+    seen = await talk(script("two", replies=[SHORT]), HELLO, (6.0, 7.0), behaviour=behaviour, hangs_up_at=20.0, **WORDS)
+    assert [turn.end for turn in seen.report.turns] == [TurnEnd.COMPLETED] * 2
+    assert len(requests(seen)) == 3

@@ -353,3 +353,20 @@ class ResponseOwnerMachine(RuleBasedStateMachine):
 
 ResponseOwnerMachine.TestCase.settings = examples(150, steps=40)
 TestResponseOwnerMachine = ResponseOwnerMachine.TestCase
+
+
+def test_a_request_in_doubt_is_waited_for_a_shorter_time() -> None:
+    """The provider refused something without saying what; if the request begins all the same, nothing has happened."""
+    owner = ResponseOwner()
+    owner.doubt(0.0)
+    owner.request(RequestResponse(request_id="q1"), 0.0)
+    owner.doubt(1.0)
+    owner.doubt(2.0)
+    assert owner.deadline() == 4.0
+    assert owner.expire(4.0) == [RequestLost("q1", "the provider did not start it in time")]
+    owner.request(RequestResponse(request_id="q2"), 5.0)
+    owner.doubt(5.0)
+    owner.started(ResponseStarted("r2", "q2"), 6.0)
+    announced_until = owner.deadline()
+    owner.doubt(6.0)
+    assert owner.deadline() == announced_until

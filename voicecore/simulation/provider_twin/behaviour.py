@@ -204,3 +204,5 @@ class Behaviour:
     """What the server says of its own accord."""
     close_reason: str = "idle timeout"
     """The reason in the close frame of `End.IDLE`."""
+    refused_requests: frozenset[int] = frozenset()
+    """Valid `response.create`, counted from 1, that are refused for no fault of their own: `server_error`."""

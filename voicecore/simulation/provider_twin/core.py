@@ -87,6 +87,7 @@ class TwinSession:
     def __init__(self, script: Script, behaviour: Behaviour, identity: Identity, now: float) -> None:
         self._script = script
         self._behaviour = behaviour
+        self._requests = 0  # `response.create` that were valid
         self._identity = identity
         self._phase = Phase.OPENING
         self._now = now
@@ -349,6 +350,9 @@ class TwinSession:
         request = configuration.check_response(message.get("response") or {})
         for index, each in enumerate(request.get("input", ())):
             self._check_input(each, f"response.input[{index}]")
+        self._requests += 1
+        if self._requests in self._behaviour.refused_requests:
+            raise Refused("server_error", "The server had an error while processing your request.")
         self._responder.start(request, self.effective, self._now)
 
     def _check_input(self, given: Any, path: str) -> None:
