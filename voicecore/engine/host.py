@@ -480,4 +480,4 @@ async def _tidy(store: CallStore) -> None:
     try:
         await store.tidy()
     except OSError as trouble:
-        log.warning("half-written files were not looked for: %s", printable(trouble_of(trouble), 500))
+        log.warning("could not look for half-written files: %s", printable(trouble_of(trouble), 500))

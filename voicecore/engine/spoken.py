@@ -44,7 +44,7 @@ class SpokenLines:
             self._turn_over.set()
 
     async def write(self, store: CallStore, call_id: str, call: Call) -> None:
-        """Write lines until the call is over; what waits then stands in the record."""
+        """Write lines until the call is over; the record has those that still wait then."""
         try:
             async with store.growing_transcript(call_id) as writer, trio.open_nursery() as nursery:
                 nursery.start_soon(self._append, writer)
@@ -53,7 +53,7 @@ class SpokenLines:
         except* OSError as trouble:
             if call.ending is None:
                 why = printable(trouble_of(trouble), 500)
-                log.error("call %s: its words are written at its end only: %s", call_id, why)  # noqa: TRY400
+                log.error("call %s: its transcript cannot be written before the call ends: %s", call_id, why)  # noqa: TRY400
 
     def _add(self, line: TranscriptLine) -> None:
         self._waiting.append(line)
