@@ -71,7 +71,7 @@ def _let_go_of_output() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="voicecore", description="Telephone calls that an AI answers or places.")
+    parser = argparse.ArgumentParser(prog="voicecore", description="Telephone calls that an AI answers and places.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     demo_parser = commands.add_parser("demo", help="run one whole call between simulated peers: no key, no network")
