@@ -75,7 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     demo_parser = commands.add_parser("demo", help="run one whole call between simulated peers: no key, no network")
-    demo_parser.add_argument("--out", type=Path, default=Path("demo-output"), metavar="DIR", help="where to write; demo-output if not given")
+    demo_parser.add_argument(
+        "--out", type=Path, default=Path("demo-output"), metavar="DIR", help="where to write (demo-output)"
+    )
     demo_parser.add_argument("--json", action="store_true", help="print the report as JSON instead of the call")
     demo_parser.set_defaults(run=demo.run, log_level=logging.WARNING)  # it shows the call itself
 
@@ -104,7 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     how_far = check_parser.add_mutually_exclusive_group()
     how_far.add_argument("--offline", action="store_true", help="check the configuration and the disk only")
     how_far.add_argument(
-        "--live", action="store_true", help="also check the keys: one request to the carrier, one session; nothing is billed"
+        "--live",
+        action="store_true",
+        help="also check the keys, by one request to the carrier and one session; nothing billed",
     )
     check_parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     check_parser.set_defaults(run=check.run, log_level=logging.WARNING)

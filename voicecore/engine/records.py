@@ -122,7 +122,12 @@ class Records:
         if self._world.now() >= self._says_again_at:
             self._says_again_at = self._world.now() + _SAY_EVERY_S
             waiting = len(self.book.unwritten())
-            log.warning("call %s: writing its record has taken %.0f s so far; records waiting: %d", call_id, self._slow_s, waiting)
+            log.warning(
+                "call %s: writing its record has taken %.0f s so far; records waiting: %d",
+                call_id,
+                self._slow_s,
+                waiting,
+            )
 
     # --- inside -----------------------------------------------------------------------
 

@@ -245,7 +245,9 @@ async def test_on_a_real_disk_that_comes_back(tmp_path: Path, caplog: pytest.Log
             while not said(caplog, "could not be written"):  # noqa: ASYNC110 - a real disk gives no event
                 await trio.sleep(0.01)
             assert (host.statistics().filed, host.statistics().unwritten) == (0, CALLS)
-            assert f"{taken}: Not a directory; it is kept and will be retried" in said(caplog, "could not be written")[0]
+            assert (
+                f"{taken}: Not a directory; it is kept and will be retried" in said(caplog, "could not be written")[0]
+            )
             taken.unlink()
             while host.statistics().unwritten:  # noqa: ASYNC110
                 await trio.sleep(0.01)
