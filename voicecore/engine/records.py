@@ -1,10 +1,10 @@
-"""Writing the records of one host: each is written, or it is kept and said.
+"""Writing the records of one host: each is written, or kept in memory, retried and logged.
 
     open_records     one writer task, that outlives every call of the host
     └── write_one    one record at a time, a few of them side by side
 
-Rule 1: nobody waits for a disk but this task, and who asks for it, bounded.
-Rule 2: what is said once is said: writing fails, and works again; in between once a minute at most.
+Rule 1: only this task waits for the disk, and whoever asks it to, for a bounded time.
+Rule 2: a failure is logged once, and so is its end; in between once a minute at most.
 Rule 3: when the host closes each record has one more try, within a bound; what is
 then not known to be written is put into the log, whole.
 

@@ -1,10 +1,10 @@
-"""A call's lines as they become final: on the disk while the call runs, so that a crash costs one turn at most.
+"""A call's transcript lines, written to disk as they become final, so that a crash costs one turn at most.
 
 Rule 1: a line is final when the agent's words were heard or cut, or when the
 caller's are complete.  They are written in the order in which that happens; the
 record's transcript has them in the order of the conversation.
 Rule 2: at most one write a second, and one at the end of each turn.
-Rule 3: a disk that fails is said once; the record, made at the end, has every line.
+Rule 3: a disk that fails is logged once; the record, made at the end, has every line.
 
 Used by engine/host.py.
 """
