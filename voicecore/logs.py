@@ -1,4 +1,4 @@
-"""The package's loggers: what they pass on has no secret in it.
+"""The package's loggers: secrets are removed from all that they log.
 
 A filter stands on each logger of the package, so that it works whatever handlers
 a program brings.  Tracebacks are written here too, because what a foreign

@@ -1,4 +1,4 @@
-"""Strokes of an SVG that stands alone: lines, areas, texts, in the colours of the house.
+"""A standalone SVG drawing: lines, areas and texts, in the colours of the timeline.
 
 Used by lead_picture.py and chart.py.
 """

@@ -1,10 +1,10 @@
-"""`voicecore call`: places one call, shows it, prints what it came to.
+"""`voicecore call`: places one call, shows it as it happens, and prints its report.
 
 The engine that places it listens as `serve` does: the carrier brings the media
 and the statuses there.  The first SIGINT, SIGTERM or SIGHUP hangs up; leaving always does.
 
-Before anybody is called, the engine asks its own public URL whether it leads to
-this process: another one there would answer the phone and refuse its media.
+Before dialling, the engine checks that its own public URL leads to this process:
+another one there would refuse the media of a phone that was answered.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ async def _check_url(engine: Engine, settings: Settings) -> None:
     if (problem := await engine.find_url_problem()) is not None:
         raise Failed(
             f"nobody was called: {problem}",
-            f"the carrier would bring the call's media there; have server.public_url (or --public-url) lead to "
-            f"{engine.url}, or call with --no-url-check if it does and cannot be seen from here",
+            f"the carrier would bring the call's media there; have server.public_url (or --public-url) point to "
+            f"{engine.url}, or call with --no-url-check if it does and cannot be reached from here",
         )
 
 

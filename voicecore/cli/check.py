@@ -113,7 +113,7 @@ async def ask_carrier(world: World, settings: Settings) -> Finding:
                 standing = await read_standing(twilio_account(given, ""), http)
         except CarrierError as failure:
             return Finding(what, printable(str(failure), 500))
-        return Finding(what, None, f"the account was read: {standing or 'it is there'}")
+        return Finding(what, None, f"the account was read: {standing or 'no status given'}")
     return Finding(what, f"gave no answer within {_LIVE_S:.0f} s")
 
 

@@ -95,7 +95,7 @@ async def hold_call(out: Path, quietly: bool) -> tuple[facts.CallReport, Sequenc
     report: facts.CallReport | None = None
     async with trio.open_nursery() as nursery:
         if not quietly:
-            print("the engine calls somebody who says hello at once; about 30 seconds", flush=True)
+            print("the engine calls somebody who says hello at once; this takes about 25 seconds", flush=True)
             printer = LivePrinter(sys.stdout)
             observers.append(printer)
             nursery.start_soon(_leave_with_reader, printer, nursery.cancel_scope)

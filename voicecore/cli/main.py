@@ -74,8 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="voicecore", description="Telephone calls that an AI answers and places.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    demo_parser = commands.add_parser("demo", help="hold one call between simulated peers: no key, no network")
-    demo_parser.add_argument("--out", type=Path, default=Path("demo-output"), metavar="DIR", help="where to write")
+    demo_parser = commands.add_parser("demo", help="run one whole call between simulated peers: no key, no network")
+    demo_parser.add_argument(
+        "--out", type=Path, default=Path("demo-output"), metavar="DIR", help="where to write (demo-output)"
+    )
     demo_parser.add_argument("--json", action="store_true", help="print the report as JSON instead of the call")
     demo_parser.set_defaults(run=demo.run, log_level=logging.WARNING)  # it shows the call itself
 
@@ -86,25 +88,27 @@ def _parser() -> argparse.ArgumentParser:
     serve_parser.add_argument("--public-url", metavar="URL", help="instead of server.public_url")
     serve_parser.set_defaults(run=serve.run, log_level=logging.INFO)
 
-    call_parser = commands.add_parser("call", help="place one call, show it, and print what it came to")
-    call_parser.add_argument("number", metavar="NUMBER", help="who is called, such as +15551234567")
+    call_parser = commands.add_parser("call", help="place one call, show it as it happens, and print its report")
+    call_parser.add_argument("number", metavar="NUMBER", help="the number to call, such as +15551234567")
     _add_config(call_parser)
     call_parser.add_argument("--first-message", metavar="TEXT", help="instead of agent.first_message")
     call_parser.add_argument("--host", help="instead of server.host")
     call_parser.add_argument("--port", type=int, help="instead of server.port; 0 picks a free one")
     call_parser.add_argument("--public-url", metavar="URL", help="instead of server.public_url")
     call_parser.add_argument(
-        "--no-url-check", action="store_true", help="call without asking whether the public URL leads to this process"
+        "--no-url-check", action="store_true", help="call without checking that the public URL leads to this process"
     )
     call_parser.add_argument("--json", action="store_true", help="print the report as JSON instead of the call")
     call_parser.set_defaults(run=call.run, log_level=logging.ERROR)  # it shows the call itself
 
-    check_parser = commands.add_parser("check", help="say what is wrong with a configuration, and what is out of reach")
+    check_parser = commands.add_parser("check", help="check the configuration, the disk and the network")
     _add_config(check_parser)
     how_far = check_parser.add_mutually_exclusive_group()
-    how_far.add_argument("--offline", action="store_true", help="connect to nobody")
+    how_far.add_argument("--offline", action="store_true", help="check the configuration and the disk only")
     how_far.add_argument(
-        "--live", action="store_true", help="also try the keys: one request to the carrier, one session; nothing billed"
+        "--live",
+        action="store_true",
+        help="also check the keys, by one request to the carrier and one session; nothing billed",
     )
     check_parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     check_parser.set_defaults(run=check.run, log_level=logging.WARNING)

@@ -41,16 +41,16 @@ async def _serve(settings: Settings) -> None:
                 nursery.start_soon(_warn_of_url, engine)
                 await anext(signals)
                 nursery.cancel_scope.cancel()
-            log.info("stopping: no new calls; those that run have %.0f s", DRAIN_S)
+            log.info("stopping: no new calls are taken; running calls may go on for %.0f s", DRAIN_S)
             await _drain(engine, signals)
 
 
 async def _warn_of_url(engine: Engine) -> None:
     """Say once where calls would go, if that is not here; a tunnel may still be on its way."""
     if (problem := await engine.find_url_problem()) is not None:
-        log.warning("%s: calls will not come in until server.public_url leads to %s", problem, engine.url)
+        log.warning("%s; no calls will come in until server.public_url leads to %s", problem, engine.url)
     else:
-        log.info("%s leads here", engine.public_url)
+        log.info("checked: %s leads to this process", engine.public_url)
 
 
 async def _drain(engine: Engine, signals: AsyncIterator[int]) -> None:

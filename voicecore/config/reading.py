@@ -1,4 +1,4 @@
-"""Reading a configuration where it lies: the file that was named, or `voicecore.toml` in the working directory.
+"""Finding and reading a configuration: the file that was named, or `voicecore.toml` in the working directory.
 
 Level 4.  The one place of this room that opens a file or looks at ``os.environ``.
 Used by the command line; public as `voicecore.load_settings`.

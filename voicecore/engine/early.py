@@ -1,7 +1,7 @@
-"""What a session says before pick-up: kept where it was asked for, and otherwise as if it had never been.
+"""What a session says before pick-up: kept where we asked for it, otherwise stopped and deleted.
 
 Nobody is on the line yet.  What the session begins by itself (an answer to a noise,
-or to nothing) belongs to no talk: it is stopped, deleted at the provider, and
+or to nothing) belongs to no conversation: it is stopped, deleted at the provider, and
 neither played nor counted as said.  The same goes for turns of a caller who is
 not there.
 

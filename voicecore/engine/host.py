@@ -407,7 +407,7 @@ class Host:
 
     def _tell(self, entry: CallEntry, fact: Fact) -> None:
         if isinstance(fact, SessionReady):
-            log.info("call %s: source=%s, ready %.1f ms after pick-up", entry.call_id, fact.source, fact.at_s * 1000)
+            log.info("call %s: session ready %.1f ms after pick-up (%s)", entry.call_id, fact.at_s * 1000, fact.source)
         if isinstance(fact, ProblemSeen):
             log.warning("call %s: %s: %s", entry.call_id, printable(fact.code), printable(fact.message))
         if entry.spoken is not None:
@@ -480,4 +480,4 @@ async def _tidy(store: CallStore) -> None:
     try:
         await store.tidy()
     except OSError as trouble:
-        log.warning("half-written files were not looked for: %s", printable(trouble_of(trouble), 500))
+        log.warning("could not look for half-written files: %s", printable(trouble_of(trouble), 500))

@@ -1,7 +1,7 @@
 """What the carrier does next when a call ends, by the cause of the end.
 
 When the media stream of a live call is closed, the carrier goes on with what
-stands behind it in its instructions: the apology, which is meant for calls that
+follows it in its instructions: the apology, which is meant for calls that
 cannot go on.  A call that we end on purpose is therefore ended at the carrier
 before its stream is closed.
 

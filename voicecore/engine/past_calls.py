@@ -1,4 +1,4 @@
-"""Carriers' names of calls that are over: a webhook that comes late must not begin a call anew.
+"""The carrier's ids of calls that are over: a late webhook must not start a call again.
 
 Rule 1: bounded in number and in age; the oldest are forgotten first.
 Rule 2: a name says that its call is over, and nothing else of it.

@@ -3,7 +3,7 @@
 Rule 1: a call has one record at most; a newer report of it takes the older one's place.
 Rule 2: while writing fails, one record at a time is tried, after a pause that
 doubles; one that fails goes behind the others, so that it cannot keep them waiting.
-Rule 3: bounded: beyond ``limit`` the oldest is given up, to be said by whoever put in the newest.
+Rule 3: bounded: beyond ``limit`` the oldest is given up, and returned to whoever put in the newest.
 
 Pure; time is an argument.  Used by engine/records.py.
 """
@@ -60,7 +60,7 @@ class WritingSettings:
     """After a failure; doubled by each further one."""
     longest_pause_s: float = attrs.field(default=60.0, validator=attrs.validators.gt(0))
     slow_s: float = attrs.field(default=5.0, validator=attrs.validators.gt(0))
-    """A write that takes longer is said."""
+    """A write that takes longer is logged."""
 
 
 class RecordBook:
@@ -89,7 +89,7 @@ class RecordBook:
         """
         record.is_final = True
         if record.written is None and record not in self._records:
-            return None  # it was given up, and said
+            return None  # it was given up, and logged
         if record.report != report:
             record.report, record.is_tried = report, False
         if record.is_settled:

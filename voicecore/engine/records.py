@@ -1,10 +1,10 @@
-"""Writing the records of one host: each is written, or it is kept and said.
+"""Writing the records of one host: each is written, or kept in memory, retried and logged.
 
     open_records     one writer task, that outlives every call of the host
     └── write_one    one record at a time, a few of them side by side
 
-Rule 1: nobody waits for a disk but this task, and who asks for it, bounded.
-Rule 2: what is said once is said: writing fails, and works again; in between once a minute at most.
+Rule 1: only this task waits for the disk, and whoever asks it to, for a bounded time.
+Rule 2: a failure is logged once, and so is its end; in between once a minute at most.
 Rule 3: when the host closes each record has one more try, within a bound; what is
 then not known to be written is put into the log, whole.
 
@@ -87,7 +87,7 @@ class Records:
                 await self._changed.wait()
         for record in self.book.unwritten():
             self.book.give_up(record)
-            self._say_whole(record, "could not be written before the end")
+            self._say_whole(record, "could not be written before the engine closed; here it is")
         self._scope.cancel()
 
     async def _write_one(self, record: Record) -> None:
@@ -107,14 +107,14 @@ class Records:
             self._failed(record, trouble_of(trouble))
         else:
             if self.book.wrote(record):
-                log.warning("records are written again; %d wait", len(self.book.unwritten()))
+                log.warning("records are being written again; %d still wait", len(self.book.unwritten()))
 
     def _failed(self, record: Record, why: str) -> None:
         now = self._world.now()
         if self.book.failed(record, now) or now >= self._says_again_at:
             self._says_again_at = now + _SAY_EVERY_S
             waiting = len(self.book.unwritten())
-            told = "call %s: its record could not be written: %s; kept and tried again, with all that wait: %d"
+            told = "call %s: its record could not be written: %s; it is kept and will be retried; records waiting: %d"
             log.error(told, record.report.call_id, printable(why, 500), waiting)
 
     async def _say_when_slow(self, call_id: str) -> None:
@@ -122,13 +122,18 @@ class Records:
         if self._world.now() >= self._says_again_at:
             self._says_again_at = self._world.now() + _SAY_EVERY_S
             waiting = len(self.book.unwritten())
-            log.warning("call %s: the disk has needed %.0f s for its record; %d wait", call_id, self._slow_s, waiting)
+            log.warning(
+                "call %s: writing its record has taken %.0f s so far; records waiting: %d",
+                call_id,
+                self._slow_s,
+                waiting,
+            )
 
     # --- inside -----------------------------------------------------------------------
 
     def _wake(self, lost: Record | None = None) -> None:
         if lost is not None:
-            self._say_whole(lost, "is lost to make room for newer ones")
+            self._say_whole(lost, "was dropped to make room for newer ones; here it is")
         self._alarm.bring_forward(self.book.next_due())
         self._change()
 

@@ -1,10 +1,10 @@
-"""A call's lines as they become final: on the disk while the call runs, so that a crash costs one turn at most.
+"""A call's transcript lines, written to disk as they become final, so that a crash costs one turn at most.
 
 Rule 1: a line is final when the agent's words were heard or cut, or when the
 caller's are complete.  They are written in the order in which that happens; the
 record's transcript has them in the order of the conversation.
 Rule 2: at most one write a second, and one at the end of each turn.
-Rule 3: a disk that fails is said once; the record, made at the end, has every line.
+Rule 3: a disk that fails is logged once; the record, made at the end, has every line.
 
 Used by engine/host.py.
 """
@@ -44,7 +44,7 @@ class SpokenLines:
             self._turn_over.set()
 
     async def write(self, store: CallStore, call_id: str, call: Call) -> None:
-        """Write lines until the call is over; what waits then stands in the record."""
+        """Write lines until the call is over; the record has those that still wait then."""
         try:
             async with store.growing_transcript(call_id) as writer, trio.open_nursery() as nursery:
                 nursery.start_soon(self._append, writer)
@@ -53,7 +53,7 @@ class SpokenLines:
         except* OSError as trouble:
             if call.ending is None:
                 why = printable(trouble_of(trouble), 500)
-                log.error("call %s: its words are written at its end only: %s", call_id, why)  # noqa: TRY400
+                log.error("call %s: its transcript cannot be written before the call ends: %s", call_id, why)  # noqa: TRY400
 
     def _add(self, line: TranscriptLine) -> None:
         self._waiting.append(line)

@@ -1,4 +1,4 @@
-"""What is told of a call, and what it came to; see told.py, report.py and decisions.py.
+"""What observers are told of a call, and its report; see told.py, report.py and decisions.py.
 
 Level 0.  Everything here is public to all rooms.
 """

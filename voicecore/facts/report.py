@@ -1,4 +1,4 @@
-"""What a call came to: the report, and the values that it is made of.
+"""The report of a call, and the values that it is made of.
 
 Rule 1: a figure that was not measured is None, never zero.
 Rule 2: the record on disk is a report and nothing else.

@@ -85,7 +85,7 @@ class _Port:
         if (now := trio.current_time()) >= self._complain_at:
             self._complain_at = now + _COMPLAIN_EVERY_S
             why = exhausted(error) if is_exhausted(error) else error.strerror or str(error)
-            log.error("no connection can be accepted: %s; tried again every %.0f ms", why, _BACK_OFF_S * 1000)
+            log.error("no connection can be accepted: %s; retrying every %.0f ms", why, _BACK_OFF_S * 1000)
 
     async def handle(self, stream: ByteWire) -> None:
         """Serve one connection to its end; nothing but a cancellation leaves."""

@@ -5,7 +5,7 @@ generated speech back, lets it go in pieces so that little of it waits at the
 carrier, places marks behind it and learns from their echoes what was played.
 
 Rule 1: at most the lead in force is sent and not yet played, by our clock; what
-that is, and why a long round trip does not matter, stands in pacing.py.
+that is, and why a long round trip does not matter, is explained in pacing.py.
 Rule 2: a mark's name holds its generation and is never used again in a call.
 Rule 3: an echo confirms everything before its mark.  An echo of an older
 generation was *flushed* by a clear, not heard; any other unknown name changes

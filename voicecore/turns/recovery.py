@@ -1,4 +1,4 @@
-"""What follows when no reply can be had: a line in its place, and if that fails too, the end of the call.
+"""What happens when no reply comes: a spoken line in its place, and if that fails too, the end of the call.
 
     COMING   replies come, or may; one that is lost is asked for again
     EXCUSED  a line was asked for in place of a reply, and nothing of the agent was audible since
@@ -76,7 +76,7 @@ NEXT_REPLIES: Mapping[Replies, Mapping[Move, Replies]] = {
 
 
 class Recovery:
-    """Whether replies can be had in one call."""
+    """Whether replies still come in one call."""
 
     def __init__(self, lines: FallbackLines) -> None:
         self.state = Replies.COMING

@@ -38,7 +38,6 @@ class _Fate(enum.Enum):
 
 
 _CUT = frozenset({_Fate.CUT, _Fate.KEPT})
-_HEARD = _CUT | {_Fate.WHOLE}
 
 
 @attrs.define

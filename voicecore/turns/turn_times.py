@@ -1,4 +1,4 @@
-"""What each turn of a call came to, and when its steps happened: a fold over the call's facts.
+"""How each turn of a call ended, and when its steps happened: a fold over the call's facts.
 
 A turn is what the caller said and the agent's words behind it; caller turns that
 are answered, given up or left waiting together are one.  Words of the agent's

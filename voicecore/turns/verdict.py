@@ -1,6 +1,6 @@
 """One sentence on a message that was in danger: what threatened it, and what became of it.
 
-Pure.  Used by turns/opening.py; stands in the record.
+Pure.  Used by turns/opening.py; it is part of the record.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ async def test_a_refused_stream_is_logged_without_its_token(
         (attrs.evolve(webhook("/twilio/status", CALL), body=b""), 400, "empty form"),
         (attrs.evolve(webhook("/twilio/voice", CALL), method="GET"), 405, "HTTP POST"),
         (webhook("/voice/twilio/voice", CALL), 404, "remove the path prefix /voice"),
-        (webhook("/twilio/voice/", CALL), 404, "but at /twilio/voice"),
+        (webhook("/twilio/voice/", CALL), 404, "but /twilio/voice is"),
         (upgrade("/v/twilio/media/planted-token"), 404, "/v/twilio/media/***"),
     ],
     ids=["no type", "form", "empty", "method", "prefix", "slash", "stream"],

@@ -88,8 +88,8 @@ async def test_the_last_record_is_whole_on_a_disk_that_takes_no_large_file(tmp_p
                 process.send_signal(signal.SIGTERM)
                 _, err = await trio.to_thread.run_sync(process.communicate)
     assert process.returncode == 0
-    assert "File too large; kept and tried again" in err
-    (whole,) = [line for line in err.splitlines() if "could not be written before the end" in line]
+    assert "File too large; it is kept and will be retried" in err
+    (whole,) = [line for line in err.splitlines() if "could not be written before the engine closed" in line]
     record = json.loads(whole[whole.index("{") :])
     assert record["outcome"] == "caller_hung_up"
     assert "hello?" in [line["text"] for line in record["transcript"]]

@@ -185,7 +185,7 @@ async def test_a_bad_disk_never_touches_the_audio(
         ]
         assert lines_on_disk(it) == [each.text for each in it.report.transcript]
     assert heard[0] == heard[1]
-    lines = [record.getMessage() for record in caplog.records if "its words are written at its end only" in record.msg]
+    lines = [record.getMessage() for record in caplog.records if "its transcript cannot be written" in record.msg]
     assert len(lines) == (1 if trouble.fails_with else 0)
     assert all("transcript.jsonl" in line for line in lines)
 

@@ -91,18 +91,18 @@ class Refusals:
             return
         if status != _NOT_FOUND:
             self._log_if_due(
-                Kind.METHOD, request, "it is served by another method; set webhooks to HTTP POST at Twilio"
+                Kind.METHOD, request, "this path takes another method; set the webhook to HTTP POST at Twilio"
             )
         elif match["prefix"]:
             served, prefix = _shown(match["route"]), _shown(match["prefix"])
             self._log_if_due(
                 Kind.NOT_FOUND,
                 request,
-                f"nothing is served there, but at {served}; let the proxy remove the path prefix {prefix} "
+                f"nothing is served there, but {served} is; have the proxy remove the path prefix {prefix} "
                 "from its requests (server.public_url keeps it)",
             )
         else:
-            self._log_if_due(Kind.NOT_FOUND, request, f"nothing is served there, but at {_shown(match['route'])}")
+            self._log_if_due(Kind.NOT_FOUND, request, f"nothing is served there, but {_shown(match['route'])} is")
 
     # --- inside -------------------------------------------------------------------------
 
@@ -110,12 +110,12 @@ class Refusals:
         """Return what to look at, as exactly as it can be told."""
         reached = self._reached_by(request, scheme)
         if reached is not None and is_signed(self._account.auth_token.reveal(), reached, given, form=form):
-            return f"it fits {_shown(reached)}: set server.public_url to how Twilio reaches this server"
+            return f"it fits {_shown(reached)}: set server.public_url to the URL under which Twilio reaches this server"
         named = (form or {}).get("AccountSid", [self._account.account_sid])[0]
         if named != self._account.account_sid:
             return f"it names the account {printable(named, 40)}, which is not carriers.twilio.account_sid"
         return (
-            "compare server.public_url with the address that Twilio has, path and all, and "
+            "compare server.public_url with the URL configured at Twilio, path included, and "
             "carriers.twilio.auth_token with the account's primary token"
         )
 

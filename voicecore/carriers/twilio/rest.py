@@ -1,6 +1,6 @@
 """Asking Twilio's REST interface about calls: one request and what its answer means, and the end of a call.
 
-Rule 1: ending a call may be asked for as often as needed; that it is over already is as good as a yes.
+Rule 1: ending a call may be requested as often as needed; one that is over already counts as ended.
 Rule 2: everything is bounded: each request, the number of tries, and all of them together.
 Rule 3: a refusal's words are passed on without the tokens that they may repeat.
 

@@ -8,58 +8,34 @@ Facts: Twilio sheet, sections 1, 6, 7 and 10.  Used by twin.py and rest.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 
 import trio
 
+from voicecore.simulation.carrier_twin.carrier_call import CarrierCall
 from voicecore.simulation.carrier_twin.course import Course
 from voicecore.simulation.carrier_twin.exchange import Exchange
 from voicecore.simulation.carrier_twin.faults import WebhookFaults
-from voicecore.simulation.carrier_twin.line import Line
 from voicecore.simulation.carrier_twin.progress import CallProgress
 from voicecore.simulation.carrier_twin.twiml import RejectCall, Verb
 
 
-class InboundCall:
+class InboundCall(CarrierCall):
     """A call that comes in at the application. Made by `CarrierTwin.call`."""
-
-    answered_by: str | None = None
-    """Nobody listens for machines on a call that comes in."""
 
     def __init__(
         self, exchange: Exchange, progress: CallProgress, course: Course, voice_url: str, faults: WebhookFaults
     ) -> None:
-        self.created_at: datetime = exchange.world.wall_clock()
+        super().__init__(progress, course, exchange.world.wall_clock())
         self._exchange = exchange
-        self._progress = progress
-        self._course = course
         self._voice_url = voice_url
         self._faults = faults
         self._life = trio.CancelScope()
 
     @property
-    def identity(self) -> Mapping[str, str]:
-        """The fields that all webhooks of the call have in common."""
-        return self._progress.identity
-
-    @property
     def answered_sid(self) -> str:
-        return self._progress.identity["CallSid"]
-
-    @property
-    def status(self) -> str:
-        """The status as a fetch shows it."""
-        return self._progress.status
-
-    @property
-    def duration_s(self) -> int | None:
-        return self._progress.duration_s
-
-    @property
-    def line(self) -> Line | None:
-        """The media stream; None as long as there was none."""
-        return self._course.line
+        """The CallSid; a call that comes in has one only."""
+        return self.identity["CallSid"]
 
     def is_named(self, call_sid: str) -> bool:
         """Whether it has this CallSid."""

@@ -21,10 +21,11 @@ import trio
 
 from voicecore.errors import ConnectionLost, HandshakeRefused, RemoteProtocolError
 from voicecore.nurseries import open_service_nursery
+from voicecore.simulation.carrier_twin.carrier_call import CarrierCall
 from voicecore.simulation.carrier_twin.course import Course, FarEnd
 from voicecore.simulation.carrier_twin.dial_request import Detection, DialRequest
 from voicecore.simulation.carrier_twin.exchange import Exchange
-from voicecore.simulation.carrier_twin.line import Line, LineEnd
+from voicecore.simulation.carrier_twin.line import LineEnd
 from voicecore.simulation.carrier_twin.plan import DialPlan, Pickup
 from voicecore.simulation.carrier_twin.progress import CallProgress
 from voicecore.simulation.carrier_twin.twiml import Verb, read_twiml
@@ -37,7 +38,7 @@ DialEnd = Literal["callee", "application", "rest", "carrier"]
 _END_OF_LINE: Mapping[LineEnd | None, DialEnd] = {"application": "application", "rest": "rest", "fault": "carrier"}
 
 
-class Dialled:
+class Dialled(CarrierCall):
     """One call that was placed. Made by the REST interface, kept in `CarrierTwin.dials`."""
 
     def __init__(self, exchange: Exchange, request: DialRequest, plan: DialPlan, rung: Counter[str]) -> None:
@@ -48,41 +49,18 @@ class Dialled:
         self.call_sid = exchange.new_sid("CA") if plan.switches_id else self.answered_sid
         """The CallSid of callbacks and stream."""
         self.ended_by: DialEnd | None = None
-        self.answered_by: str | None = None
-        """The verdict of machine detection, once there is one."""
-        self.created_at = exchange.world.wall_clock()
         self.over = trio.Event()
         """The call is over, and every callback about it was delivered."""
         self._exchange = exchange
         self._rung = rung
         self._life = trio.CancelScope()
-        self._progress = self._new_progress()
-        self._course = self._new_course()
-
-    @property
-    def identity(self) -> Mapping[str, str]:
-        """The fields that all webhooks of the call have in common."""
-        return self._progress.identity
-
-    @property
-    def status(self) -> str:
-        """The status as a fetch shows it."""
-        return self._progress.status
+        progress = self._new_progress()
+        super().__init__(progress, self._new_course(progress), exchange.world.wall_clock())
 
     @property
     def statuses(self) -> Sequence[str]:
         """The statuses whose callbacks were sent, in order, repeats included."""
         return self._progress.told
-
-    @property
-    def duration_s(self) -> int | None:
-        """Of a call that was answered and is over."""
-        return self._progress.duration_s
-
-    @property
-    def line(self) -> Line | None:
-        """The media stream; None as long as there was none."""
-        return self._course.line
 
     @property
     def rang(self) -> int:
@@ -232,7 +210,7 @@ class Dialled:
         faults = attrs.evolve(plan.statuses, sends=plan.statuses.sends and plan.end is not Pickup.SILENT)
         return CallProgress(self._exchange, identity, request.status_callback, faults, request.events)
 
-    def _new_course(self) -> Course:
+    def _new_course(self, progress: CallProgress) -> Course:
         plan = self.plan
         far_end = FarEnd(
             script=plan.script,
@@ -241,7 +219,7 @@ class Dialled:
             completed_before_stop_s=plan.statuses.completed_before_stop_s,
             completed_before_close_s=plan.statuses.completed_before_close_s,
         )
-        return Course(self._exchange, self.call_sid, self._progress, far_end)
+        return Course(self._exchange, self.call_sid, progress, far_end)
 
     def _ends(self, by: DialEnd, status: str | None = None) -> None:
         """Keep who ended the call, the first one to do so, and how."""

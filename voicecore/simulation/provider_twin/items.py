@@ -148,10 +148,6 @@ class Conversation:
         place = next((n for n, each in enumerate(self._items) if each is item), 0)
         return self._items[place - 1].item_id if place else None
 
-    def last_id(self) -> str | None:
-        """Return the id of the last item."""
-        return self._items[-1].item_id if self._items else None
-
     def delete(self, item_id: str) -> None:
         """Remove an item; raises Refused when it is unknown."""
         self._items.remove(self.require(item_id, "item_not_found"))

@@ -1,4 +1,4 @@
-"""Whose an event is that does not say so: filled in where only one response, or item, can be meant.
+"""Ids that an event lacks: filled in where only one response, or item, can be meant.
 
 Rule 1: nothing is guessed: where two could be meant, or none is known, the event stays
 without its id, and is refused.

@@ -1,4 +1,4 @@
-"""The readers of shapes that annotations cannot say: items, what a transcription cost, errors.
+"""Readers for values that annotations cannot describe: items, what a transcription cost, errors.
 
 Rule 1: they are as lenient as the others: what can be spared is (see schema.py).
 Rule 2: an error is never lost for its shape: a flat one, a bare text and one
