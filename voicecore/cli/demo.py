@@ -25,6 +25,7 @@ from voicecore.audio.formats import PCM16_8K, PCMU_8K
 from voicecore.audio.level import levels_dbfs
 from voicecore.cli.exits import DONE, Failed
 from voicecore.cli.live import LivePrinter
+from voicecore.cli.probe import folder_problem
 from voicecore.config import Settings
 from voicecore.observe.store import record_json
 from voicecore.observe.timeline import Levels, timeline_svg
@@ -78,6 +79,8 @@ _PROVIDER = Behaviour(
 def run(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     """Carry out the command."""
     out: Path = options.out
+    if (problem := folder_problem(out)) is not None:
+        raise Failed(problem, "--out chooses another folder")
     report, told = trio.run(hold_call, out, options.json)
     folder = out / report.call_id
     (folder / "timeline.svg").write_text(timeline_svg(report, told, _levels(folder / "audio.wav")), encoding="utf-8")

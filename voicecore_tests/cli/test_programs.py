@@ -388,6 +388,27 @@ def test_without_a_number_of_our_own_calling_is_wrong_usage(tmp_path: Path) -> N
     assert (done.returncode, "carriers.twilio.phone_number: missing" in done.stderr) == (2, True)
 
 
+def test_a_demo_that_cannot_be_written_is_not_held(tmp_path: Path) -> None:
+    """Exit 1 at once, not after the call: which folder, why, and what to do."""
+    (tmp_path / "file").write_text("")
+    done = run("demo", "--out", str(tmp_path / "file"), extra={})
+    assert (done.returncode, done.stdout) == (1, "")
+    first, second = done.stderr.splitlines()
+    assert first == f"voicecore: {tmp_path / 'file'}: cannot be written: it is a file, not a folder"
+    assert "--out" in second
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_output_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    """`voicecore demo > file` on a full disk: exit 1, no traceback."""
+    command = [sys.executable, "-m", "voicecore", "demo", "--out", str(tmp_path)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, env=environment({}), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "voicecore: No space left on device\n")
+
+
 def test_the_demo_is_a_whole_call_that_one_can_listen_to(tmp_path: Path) -> None:
     """What the README promises: the call as it happens, then its files."""
     done = run("demo", "--out", str(tmp_path), extra={}, timeout_s=90)
