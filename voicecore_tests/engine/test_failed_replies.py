@@ -11,7 +11,16 @@ import pytest
 from trio.testing import MockClock
 
 from voicecore.facts import EndCause, TurnEnd
-from voicecore.simulation.provider_twin import Behaviour, End, Ending, Reply, ResponseFault, ToolCall, Transcribing
+from voicecore.simulation.provider_twin import (
+    Behaviour,
+    End,
+    Ending,
+    Pace,
+    Reply,
+    ResponseFault,
+    ToolCall,
+    Transcribing,
+)
 from voicecore.turns.recovery import DID_NOT_CATCH, SORRY
 from voicecore.turns.speech import word_for_word
 from voicecore_tests.engine.talks import HELLO, LONG, LONG_S, MODES, SHORT, Seen, script, talk
@@ -153,3 +162,40 @@ async def test_a_reply_that_the_provider_ended_early_says_so(
     assert reason in warning
     (record,) = seen.it.records()
     assert {turn["end"] for turn in record["turns"]} == {"incomplete"}
+
+
+def again_and_again(every_s: float, says_s: float = 0.5) -> list[tuple[float, float]]:
+    """The caller speaks for so long, every so many seconds, for three minutes."""
+    return [(1.0 + every_s * at, 1.0 + every_s * at + says_s) for at in range(int(180 / every_s))]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("every_s", [2.0, 3.0, 6.0, 9.0])
+@pytest.mark.parametrize(
+    "behaviour", [faults(ResponseFault.SILENT), Behaviour(pace=Pace(created_s=999.0))], ids=["silent", "not begun"]
+)
+async def test_a_caller_who_asks_again_and_again_is_not_left_in_silence(
+    autojump_clock: MockClock, mode: dict[str, Any], every_s: float, behaviour: Behaviour
+) -> None:
+    """Each "hello?" begins the wait for a reply anew; all the same there is a line within a minute, then an end."""
+    hears = ["hello?"] * 90
+    seen = await talk(script(*hears), *again_and_again(every_s), hangs_up_at=185.0, behaviour=behaviour, **mode)
+    assert seen.report.outcome_detail == "no reply could be had: no_reply"
+    assert seen.report.duration_s < 60.0
+    assert seen.report.problems["no_reply"] == 2
+    assert set(seen.ends) == {TurnEnd.FAILED}
+    assert seen.line.said_after
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_caller_who_pauses_for_breath_is_not_interrupted(
+    autojump_clock: MockClock, mode: dict[str, Any]
+) -> None:
+    """Three minutes with pauses too short for a reply are one long turn to the caller: no line, and no end."""
+    dictates = again_and_again(2.0, 1.2)
+    behaviour = Behaviour(pace=Pace(first_delta_s=0.9))
+    seen = await talk(script(*["and"] * 99), *dictates, hangs_up_at=185.0, behaviour=behaviour, **mode)
+    assert seen.report.outcome is EndCause.CALLER_HUNG_UP
+    assert [each for each in requests(seen) if each] == []
+    assert seen.line.playout.heard_bytes()
+    assert seen.report.problems == {}
