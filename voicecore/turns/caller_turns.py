@@ -10,6 +10,8 @@ They are answered once its audio is on the wire; a reply that is cut before that
 leaves them open, for the next one.
 Rule 3: open turns have a deadline, which does not count while the caller speaks
 (for ``patience_s`` at most) or while a message is due that they have to wait for.
+Rule 4: a caller who speaks up again begins that deadline anew, but has waited all
+the same: ``waited_s`` goes on until something of a reply is heard.
 
 Pure; time is an argument.  Used by turns/conversation.py.
 """
@@ -25,6 +27,7 @@ from attrs.validators import gt
 _REMEMBERED = 64  #: ids of turns that have met their end
 _TURN_FOLLOWS_S = 0.3  #: from the end of speech to the news of its turn, at most
 _TRIES = 1  #: how often a lost reply is asked for again
+_WAIT_S = 1.0  #: silence behind a turn in which the caller waits; a shorter one is a pause for breath
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +40,8 @@ class CallerTurnSettings:
     """How long a caller who goes on speaking, or a noise that is taken for one, is waited for."""
     hold_s: float = attrs.field(default=5.0, validator=gt(0))
     """How long a reply that is ready waits for a caller who has begun to speak again."""
+    answer_s: float = attrs.field(default=30.0, validator=gt(0))
+    """How long a caller who speaks up again and again has waited in between, in all, before no reply is expected."""
 
 
 class _State(enum.Enum):
@@ -63,6 +68,9 @@ class CallerTurns:
         self.held_until: float | None = None
         """Until when a reply that is ready waits for the caller; None: for nothing."""
         self.tries_left = _TRIES
+        self.waited_s = 0.0
+        """How long the caller has waited behind turns, between speaking up, since anything of a reply was heard."""
+        self._waits_since: float | None = None
         self._turns: dict[str, _Turn] = {}  # by item id; settled by the deadline at the latest
         self._settled: deque[str] = deque(maxlen=_REMEMBERED)
         self._speaking: str | None = None
@@ -75,6 +83,9 @@ class CallerTurns:
     def speech_started(self, now: float, item_id: str | None = None) -> None:
         """The caller began to speak; what will become this item, where that is known."""
         self._speaking = item_id
+        if self._waits_since is not None and (waited_s := now - self._waits_since) >= _WAIT_S:
+            self.waited_s += waited_s
+        self._waits_since = None
         if self.speaking_since is None:
             self.speaking_since = now
             self.held_until = now + self.settings.hold_s
@@ -99,6 +110,7 @@ class CallerTurns:
         self.tries_left = _TRIES
         if self._speaking in {None, item_id}:  # not where the next sound has begun meanwhile
             self.speaking_since = self.held_until = None
+            self._waits_since = None if later else now
         self.extend(now)
         return True
 
@@ -130,6 +142,7 @@ class CallerTurns:
         answered = [turn for turn in self._turns.values() if turn.response_id == response_id]
         for turn in answered:
             self._settle(turn)
+            self.waited_s = 0.0
         stopped_at = answered[-1].stopped_at if answered else None
         return None if stopped_at is None else now - stopped_at
 
@@ -182,3 +195,5 @@ class CallerTurns:
     def _settle(self, turn: _Turn) -> None:
         del self._turns[turn.item_id]
         self._settled.append(turn.item_id)
+        if not self._turns:
+            self.waited_s, self._waits_since = 0.0, None

@@ -18,7 +18,7 @@ caller who has gone on.
 4. What stops the agent is playout, not whether the provider is done: the tail of
 a finished response is cut like any other.
 5. A turn that is not answered is settled with a reason, at its deadline at the latest.
-6. A turn whose reply is lost for good is answered by a line in its place, or the call ends.
+6. A turn whose reply is lost for good, or asked for again and again in vain, gets a line instead, or the call ends.
 
 Pure; time is an argument.  Used by turns/conversation.py, which carries out what
 comes back.
@@ -153,8 +153,9 @@ class TurnTaking:
         if item_id == self._declined:
             self._declined = None
             return steps + self._settle(facts.TurnEnd.DROPPED, _DECLINED, now, item_id)
-        waits = later or awaits_message or self.barge_in.is_open
-        return steps if waits else steps + self.want_reply(now)
+        if later or awaits_message or self.barge_in.is_open:
+            return steps
+        return [*steps, *(self._in_vain(now) if self._waited_in_vain else self.want_reply(now))]
 
     def pressed(self, digit: str, now: float, *, may_stop: bool, later: bool) -> list[Step]:
         """Take one key; one that belongs to an entry from before the agent was to be stopped does not stop it."""
@@ -274,6 +275,21 @@ class TurnTaking:
             return steps + self._say_in_place(why, now)
         self.turns.tries_left -= 1
         return [*steps, *self._speech.request_reply(now)]
+
+    @property
+    def _waited_in_vain(self) -> bool:
+        """Whether the caller has spoken up again and again, and waited long enough in between."""
+        settings, excused = self.turns.settings, self.recovery.state is Replies.EXCUSED
+        return not self._speech.speaking and self.turns.waited_s >= (settings.reply_s if excused else settings.answer_s)
+
+    def _in_vain(self, now: float) -> list[Step]:
+        """Whatever is under way has never been heard: go on as where a reply is lost for good."""
+        self.turns.waited_s = 0.0
+        why, detail = "no_reply", "the caller has spoken up again and again, and nothing of a reply was heard"
+        steps: list[Step] = [*self._teller.problem(why, detail, now)]
+        if (active := self._speech.responses.active_id) is not None:
+            self.turns.not_answered(active, now)
+        return [*steps, *self._speech.want_nothing(now), *self._say_in_place(why, now)]
 
     def _say_in_place(self, why: str, now: float) -> list[Step]:
         """Ask for a line in place of the reply; settle the turns and give up where that was in vain already."""

@@ -183,3 +183,40 @@ async def test_a_refusal_of_something_else_does_not_ask_twice(autojump_clock: Mo
     seen = await talk(script("two", replies=[SHORT]), HELLO, (6.0, 7.0), behaviour=behaviour, hangs_up_at=20.0, **WORDS)
     assert [turn.end for turn in seen.report.turns] == [TurnEnd.COMPLETED] * 2
     assert len(requests(seen)) == 3
+
+
+def again_and_again(every_s: float, says_s: float = 0.5) -> list[tuple[float, float]]:
+    """The caller speaks for so long, every so many seconds, for three minutes."""
+    return [(1.0 + every_s * at, 1.0 + every_s * at + says_s) for at in range(int(180 / every_s))]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("every_s", [2.0, 3.0, 6.0, 9.0])
+@pytest.mark.parametrize(
+    "behaviour", [faults(ResponseFault.SILENT), Behaviour(pace=Pace(created_s=999.0))], ids=["silent", "not begun"]
+)
+async def test_a_caller_who_asks_again_and_again_is_not_left_in_silence(
+    autojump_clock: MockClock, mode: dict[str, Any], every_s: float, behaviour: Behaviour
+) -> None:
+    """Each "hello?" begins the wait for a reply anew; all the same there is a line within a minute, then an end."""
+    hears = ["hello?"] * 90
+    seen = await talk(script(*hears), *again_and_again(every_s), hangs_up_at=185.0, behaviour=behaviour, **mode)
+    assert seen.report.outcome_detail == "no reply could be had: no_reply"
+    assert seen.report.duration_s < 60.0
+    assert seen.report.problems["no_reply"] == 2
+    assert set(seen.ends) == {TurnEnd.FAILED}
+    assert seen.line.said_after
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_caller_who_pauses_for_breath_is_not_interrupted(
+    autojump_clock: MockClock, mode: dict[str, Any]
+) -> None:
+    """Three minutes with pauses too short for a reply are one long turn to the caller: no line, and no end."""
+    dictates = again_and_again(2.0, 1.2)
+    behaviour = Behaviour(pace=Pace(first_delta_s=0.9))
+    seen = await talk(script(*["and"] * 99), *dictates, hangs_up_at=185.0, behaviour=behaviour, **mode)
+    assert seen.report.outcome is EndCause.CALLER_HUNG_UP
+    assert [each for each in requests(seen) if each] == []
+    assert seen.line.playout.heard_bytes()
+    assert seen.report.problems == {}
