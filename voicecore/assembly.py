@@ -13,6 +13,7 @@ Level 4.  Used by the command line, embedding programs and tests.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -71,6 +72,8 @@ from voicecore.turns.recovery import FallbackLines
 from voicecore.turns.strategies import MinSpeech, MinWords, Murmurs, OwnWords, Strategy
 from voicecore.wire.openai_realtime import NoiseReduction, SemanticVad, ServerVad, Transcription, TurnDetection
 from voicecore.world import World
+
+log = logging.getLogger("voicecore.net")
 
 
 def real_world() -> World:
@@ -335,7 +338,9 @@ def _metrics_guard(settings: ServerSettings) -> MetricsGuard:
 async def _serve_metrics(world: World, settings: ServerSettings, host: Host, nursery: trio.Nursery) -> None:
     """Serve metrics on their own address, where one is set."""
     if settings.metrics_port is not None:
-        listening = await world.network.listen(settings.metrics_host or "127.0.0.1", settings.metrics_port)
+        host_name = settings.metrics_host or "127.0.0.1"
+        listening = await world.network.listen(host_name, settings.metrics_port)
+        log.info("metrics are served at http://%s:%d/metrics", _url_host(host_name), listening.port)
         await nursery.start(serve, listening.listeners, Router(_metrics_routes(host, _metrics_guard(settings))))
 
 

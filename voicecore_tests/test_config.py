@@ -337,6 +337,16 @@ def test_an_address_for_metrics_needs_a_port() -> None:
     assert str(error).startswith("server.metrics_port: expected an integer, got 'much'")
 
 
+def test_metrics_cannot_share_the_port_of_the_webhooks() -> None:
+    """Said by the setting's name, instead of "another process has it"; on another address the port is free."""
+    given = {"VOICECORE_SERVER__PORT": "9100", "VOICECORE_SERVER__METRICS_PORT": "9100"}
+    (error,) = Settings.problems(WHOLE, given)
+    assert str(error) == "server.metrics_port: 9100 is server.port already; choose another one"
+    assert Settings.problems(WHOLE, given | {"VOICECORE_SERVER__METRICS_HOST": "10.0.0.1"}) == []
+    free = {"VOICECORE_SERVER__PORT": "0", "VOICECORE_SERVER__METRICS_PORT": "0"}
+    assert Settings.problems(WHOLE, free) == []
+
+
 def test_settings_are_read_from_the_folder_as_the_commands_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file by its name, or the one that lies there; the environment beats it, explicit values beat both."""
     monkeypatch.chdir(tmp_path)

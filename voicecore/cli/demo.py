@@ -25,6 +25,7 @@ from voicecore.audio.formats import PCM16_8K, PCMU_8K
 from voicecore.audio.level import levels_dbfs
 from voicecore.cli.exits import DONE, Failed
 from voicecore.cli.live import LivePrinter
+from voicecore.cli.probe import folder_problem
 from voicecore.config import Settings
 from voicecore.observe.store import record_json
 from voicecore.observe.timeline import Levels, timeline_svg
@@ -78,6 +79,8 @@ _PROVIDER = Behaviour(
 def run(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     """Carry out the command."""
     out: Path = options.out
+    if (problem := folder_problem(out)) is not None:
+        raise Failed(problem, "--out chooses another folder")
     report, told = trio.run(hold_call, out, options.json)
     folder = out / report.call_id
     (folder / "timeline.svg").write_text(timeline_svg(report, told, _levels(folder / "audio.wav")), encoding="utf-8")
@@ -93,9 +96,10 @@ async def hold_call(out: Path, quietly: bool) -> tuple[facts.CallReport, Sequenc
     told: list[facts.Fact] = []
     observers: list[facts.Observer] = [lambda _call_id, fact: told.append(fact)]
     report: facts.CallReport | None = None
+    if not quietly:
+        print("the engine calls somebody who says hello at once; about 30 seconds", flush=True)
     async with trio.open_nursery() as nursery:
         if not quietly:
-            print("the engine calls somebody who says hello at once; about 30 seconds", flush=True)
             printer = LivePrinter(sys.stdout)
             observers.append(printer)
             nursery.start_soon(_leave_with_reader, printer, nursery.cancel_scope)

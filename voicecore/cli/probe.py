@@ -1,6 +1,6 @@
 """Whether a folder can be written: a file is written into it, synced and removed again.
 
-Used by check.py.
+Used by check.py and demo.py.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ def folder_problem(folder: Path) -> str | None:
         folder.mkdir(parents=True, exist_ok=True)
         _write_into(folder)
     except OSError as error:
-        return f"{error.filename or folder.absolute()}: cannot be written: {error.strerror}"
+        reason = "it is a file, not a folder" if isinstance(error, FileExistsError) else error.strerror
+        return f"{error.filename or folder.absolute()}: cannot be written: {reason}"
     finally:
         for made in missing:
             with suppress(OSError):  # it was never made, or somebody uses it by now

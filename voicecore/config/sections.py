@@ -71,6 +71,8 @@ class ServerSettings:
     def __attrs_post_init__(self) -> None:
         if self.metrics_host is not None and self.metrics_port is None:
             raise ConfigError("server.metrics_host", "has no effect unless server.metrics_port is set")
+        if self.metrics_port and self.metrics_port == self.port and (self.metrics_host or "127.0.0.1") == self.host:
+            raise ConfigError("server.metrics_port", f"{self.port} is server.port already; choose another one")
         if self.record_audio and self.data_dir is None:
             raise ConfigError("server.record_audio", "needs server.data_dir, where recordings are kept")
         if self.public_url is None and not kinds.is_loopback(self.host):

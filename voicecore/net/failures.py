@@ -61,7 +61,8 @@ def why_not_listening(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
             f"{where}: address already in use: another process has it, perhaps another voicecore. End that one, or "
-            "choose another port (server.port or --port), with a public URL that leads to it"
+            "choose another port (server.port or --port, with a public URL that leads to it; for metrics, "
+            "server.metrics_port)"
         )
     if error.errno == errno.EACCES:
         return f"{where}: permission denied: ports below 1024 need privileges; choose another (server.port or --port)"

@@ -114,5 +114,5 @@ def test_a_disk_that_fails_is_named(number: int, tmp_path: Path, monkeypatch: py
 def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
     """A file where a folder was expected."""
     (tmp_path / "data").write_text("")
-    assert folder_problem(tmp_path / "data") == f"{tmp_path / 'data'}: cannot be written: File exists"
+    assert folder_problem(tmp_path / "data") == f"{tmp_path / 'data'}: cannot be written: it is a file, not a folder"
     assert (tmp_path / "data").read_text() == ""

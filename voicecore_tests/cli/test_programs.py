@@ -388,6 +388,32 @@ def test_without_a_number_of_our_own_calling_is_wrong_usage(tmp_path: Path) -> N
     assert (done.returncode, "carriers.twilio.phone_number: missing" in done.stderr) == (2, True)
 
 
+def test_a_demo_that_cannot_be_written_is_not_held(tmp_path: Path) -> None:
+    """Exit 1 at once, not after the call: which folder, why, and what to do."""
+    (tmp_path / "file").write_text("")
+    done = run("demo", "--out", str(tmp_path / "file"), extra={})
+    assert (done.returncode, done.stdout) == (1, "")
+    first, second = done.stderr.splitlines()
+    assert first == f"voicecore: {tmp_path / 'file'}: cannot be written: it is a file, not a folder"
+    assert "--out" in second
+
+
+def test_output_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    """`voicecore demo > file` on a full disk, or anything else that takes no output: exit 1, no traceback."""
+    command = [sys.executable, "-m", "voicecore", "demo", "--out", str(tmp_path)]
+    with Path(os.devnull).open() as takes_nothing:
+        done = subprocess.run(
+            command,
+            env=environment({}),
+            stdout=takes_nothing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=HANGS_S,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "voicecore: Bad file descriptor\n")
+
+
 def test_the_demo_is_a_whole_call_that_one_can_listen_to(tmp_path: Path) -> None:
     """What the README promises: the call as it happens, then its files."""
     done = run("demo", "--out", str(tmp_path), extra={}, timeout_s=90)

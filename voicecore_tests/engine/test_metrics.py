@@ -87,9 +87,13 @@ async def fetched(it: House, url: str) -> tuple[int, str, str]:
     return answer.status, answer.headers.get("content-type", ""), answer.body.decode()
 
 
-async def test_a_running_engine_answers_on_the_address_that_is_set(autojump_clock: MockClock) -> None:
+async def test_a_running_engine_answers_on_the_address_that_is_set(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     """There only, to whoever reaches it; the port of the webhooks knows nothing of metrics then."""
+    caplog.set_level("INFO")
     async with house(server__metrics_port=9100, server__metrics_host="10.0.0.1") as it:
+        assert "metrics are served at http://10.0.0.1:9100/metrics" in caplog.text
         status, content_type, text = await fetched(it, "http://10.0.0.1:9100")
         assert (status, content_type) == (200, CONTENT_TYPE)
         assert parse(text)["voicecore_calls_live"].values == {"": 0.0}

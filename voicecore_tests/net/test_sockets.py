@@ -98,6 +98,7 @@ async def test_a_port_that_is_taken() -> None:
     assert f"cannot listen on {HOST} port {listening.port}" in str(caught.value)
     assert "another voicecore" in str(caught.value)
     assert "--port" in str(caught.value)
+    assert "server.metrics_port" in str(caught.value)
     await listening.listeners[0].aclose()
 
 
