@@ -96,9 +96,10 @@ async def hold_call(out: Path, quietly: bool) -> tuple[facts.CallReport, Sequenc
     told: list[facts.Fact] = []
     observers: list[facts.Observer] = [lambda _call_id, fact: told.append(fact)]
     report: facts.CallReport | None = None
+    if not quietly:
+        print("the engine calls somebody who says hello at once; this takes about 25 seconds", flush=True)
     async with trio.open_nursery() as nursery:
         if not quietly:
-            print("the engine calls somebody who says hello at once; this takes about 25 seconds", flush=True)
             printer = LivePrinter(sys.stdout)
             observers.append(printer)
             nursery.start_soon(_leave_with_reader, printer, nursery.cancel_scope)

@@ -399,13 +399,19 @@ def test_a_demo_that_cannot_be_written_is_not_held(tmp_path: Path) -> None:
 
 
 def test_output_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
-    """`voicecore demo > file` on a full disk: exit 1, no traceback."""
+    """`voicecore demo > file` on a full disk, or anything else that takes no output: exit 1, no traceback."""
     command = [sys.executable, "-m", "voicecore", "demo", "--out", str(tmp_path)]
-    with Path("/dev/full").open("w") as full:
+    with Path(os.devnull).open() as takes_nothing:
         done = subprocess.run(
-            command, env=environment({}), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+            command,
+            env=environment({}),
+            stdout=takes_nothing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=HANGS_S,
+            check=False,
         )
-    assert (done.returncode, done.stderr) == (1, "voicecore: No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, "voicecore: Bad file descriptor\n")
 
 
 def test_the_demo_is_a_whole_call_that_one_can_listen_to(tmp_path: Path) -> None:
