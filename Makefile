@@ -13,7 +13,7 @@ PYTHON ?= $(firstword $(shell for python in python3 python3.13 python3.12 python
 
 BIN := .venv/bin/
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check --constraint
-PYTEST := -m pytest --quiet --numprocesses=auto --maxprocesses=4 --dist=loadgroup
+PYTEST := -m pytest --quiet --numprocesses=auto --dist=loadgroup
 TIMES ?= 20
 ARGS ?=
 

@@ -273,7 +273,7 @@ COURSES = st.builds(
 )
 
 
-@examples(30, phases=(Phase.explicit, Phase.generate))
+@examples(20, phases=(Phase.explicit, Phase.generate))
 @given(course=COURSES)
 def test_everybody_agrees_on_what_was_heard(course: Course) -> None:
     """Whatever the line, the lengths and the moments are."""

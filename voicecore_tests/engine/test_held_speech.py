@@ -135,7 +135,7 @@ CASES = st.builds(
 )
 
 
-@examples(40)
+@examples(25)
 @given(case=CASES)
 def test_what_was_held_never_stops_the_message(case: Case) -> None:
     """Whatever the policy, the direction, the provider and the moment; and what was held is answered once."""

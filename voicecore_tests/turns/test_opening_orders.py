@@ -134,4 +134,4 @@ class OpeningMachine(RuleBasedStateMachine):
 
 
 TestOpening = OpeningMachine.TestCase
-TestOpening.settings = examples(150, steps=25)
+TestOpening.settings = examples(80, steps=25)

@@ -24,7 +24,7 @@ from voicecore_tests.wire.openai_realtime.kit import received
 from voicecore_tests.wire.openai_realtime.official import JsonObject, instances, json_values, server_event_models
 
 MODELS = server_event_models()
-FEW = examples(50, suppress_health_check=[HealthCheck.too_slow])
+FEW = examples(25, suppress_health_check=[HealthCheck.too_slow])
 
 
 def sent_events(name: str) -> st.SearchStrategy[JsonObject]:
