@@ -189,7 +189,8 @@ class Conversation:
     def _speech_started(self, event: ev.CallerSpeechStarted, now: float) -> list[Order]:
         # A message that is due can be cut only once some of it was sent.
         due = self._opening is not None and (self._opening.protects or self.speech.audible_since is None)
-        return self._carry(self.taking.caller_started(event, now, may_stop=not due), now)
+        ending = self.taking.recovery.state is Replies.ENDING  # and what plays is the last that can be had
+        return self._carry(self.taking.caller_started(event, now, may_stop=not (due or ending)), now)
 
     def _speech_stopped(self, event: ev.CallerSpeechStopped, now: float) -> list[Order]:
         return self._carry(self.taking.caller_stopped(event, now), now)
@@ -432,7 +433,7 @@ class Conversation:
             elif isinstance(step, Generated):
                 carried += self._carry(self.taking.generated(step.response_id, now), now)
             elif isinstance(step, Unheard):
-                self.taking.ended_unheard(step.response_id, now)
+                carried += self._carry(self.taking.ended_unheard(step.response_id, now), now)
             elif isinstance(step, FirstHeard | Played):
                 carried += self._heard(step, now)
             else:
@@ -444,7 +445,7 @@ class Conversation:
     def _done(self, step: Done, now: float) -> list[Order]:
         told: list[Order] = [Tell(facts.AgentDone(self._teller.at(now), step.response_id, step.why, step.incomplete))]
         if step.why:
-            self.taking.ended_unheard(step.response_id, now)
+            told += self._carry(self.taking.ended_unheard(step.response_id, now), now)
         if step.why == BARGED_IN and self._opening is not None and self._opening.message.owns(step.response_id):
             told += self._opened(self._opening.interrupted(now), now)
         return told

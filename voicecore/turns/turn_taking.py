@@ -58,6 +58,8 @@ _DECLINED = "it did not stop the agent"
 _WORDLESS = 64  #: ids of turns that are known to have no words
 _NO_SUCH_TOOL = '{"error": "there is no such tool"}'
 
+_UNPROMPTED = EndCall(facts.EndCause.SESSION_LOST, "no reply could be had: prompt_lost")
+
 Step = SpeechStep | Tell | EndCall
 
 
@@ -88,6 +90,7 @@ class TurnTaking:
         self._teller = teller
         self._declined: str | None = None  # the turn that this speech will become, which nobody is to answer
         self._prompt: str | None = None  # the newest request for a prompt
+        self._prompt_response: str | None = None  # the response that is to say it, as long as nothing of it was heard
         self._prompts = 0
         self._line: str | None = None  # the newest request for a line in place of a reply
         self._line_response: str | None = None  # the response that says it
@@ -193,7 +196,9 @@ class TurnTaking:
     def response_began(self, event: ev.ResponseStarted) -> None:
         """A response runs that may answer what is open."""
         self._tools.began(event.response_id)
-        if event.request_id is None or not event.request_id.startswith(PROMPT):
+        if event.request_id is not None and event.request_id.startswith(PROMPT):
+            self._prompt_response = event.response_id
+        else:
             self.turns.began(event.response_id)
 
     def generated(self, response_id: str, now: float) -> list[Step]:
@@ -208,6 +213,9 @@ class TurnTaking:
         """The first audio of an item is on the carrier's wire."""
         steps: list[Step] = []
         self.recovery.audible()
+        self._idle.audible()
+        if item.response_id == self._prompt_response:
+            self._prompt_response = None
         if item.response_id == self._line_response and (items := self.turns.began(item.response_id)):
             failed = facts.TurnsSettled(self._teller.at(now), items, facts.TurnEnd.FAILED, self._unanswered_why)
             steps.append(Tell(failed))
@@ -215,9 +223,13 @@ class TurnTaking:
         self.floor.handle(Move.AGENT_AUDIBLE)
         return [*steps, Tell(facts.AgentAudible(self._teller.at(now), item.response_id, item.item_id, after_s))]
 
-    def ended_unheard(self, response_id: str, now: float) -> None:
+    def ended_unheard(self, response_id: str, now: float) -> list[Step]:
         """A response is over of which nothing was, or will be, sent."""
         self.turns.not_answered(response_id, now)
+        caller = self.turns.speaking_since is not None or self.turns.unsettled
+        if response_id != self._prompt_response or caller:
+            return []
+        return [*self._teller.problem("prompt_lost", "the response to it brought nothing to be heard", now)]
 
     def quietened(self) -> None:
         """Nothing of the agent is left to be played."""
@@ -388,7 +400,7 @@ class TurnTaking:
         if idle is IdleStep.PROMPT:
             steps += self._prompted(now)
         elif idle is IdleStep.GIVE_UP:
-            steps.append(EndCall(facts.EndCause.CALLER_SILENT))
+            steps.append(EndCall(facts.EndCause.CALLER_SILENT) if self._idle.was_heard else _UNPROMPTED)
         return steps
 
     def end(self, now: float) -> None:
