@@ -187,9 +187,9 @@ class Conversation:
         return self._after(handler(self, event, now), now) if handler else []
 
     def _speech_started(self, event: ev.CallerSpeechStarted, now: float) -> list[Order]:
-        # A message that is due can be cut only once some of it was sent.
         due = self._opening is not None and (self._opening.protects or self.speech.audible_since is None)
-        return self._carry(self.taking.caller_started(event, now, may_stop=not due), now)
+        may_stop = not due and self.taking.recovery.state is not Replies.ENDING  # what plays then is all there is
+        return self._carry(self.taking.caller_started(event, now, may_stop=may_stop), now)
 
     def _speech_stopped(self, event: ev.CallerSpeechStopped, now: float) -> list[Order]:
         return self._carry(self.taking.caller_stopped(event, now), now)
@@ -434,7 +434,7 @@ class Conversation:
             elif isinstance(step, Generated):
                 carried += self._carry(self.taking.generated(step.response_id, now), now)
             elif isinstance(step, Unheard):
-                self.taking.ended_unheard(step.response_id, now)
+                carried += self._carry(self.taking.ended_unheard(step.response_id, now), now)
             elif isinstance(step, FirstHeard | Played):
                 carried += self._heard(step, now)
             else:
@@ -446,7 +446,7 @@ class Conversation:
     def _done(self, step: Done, now: float) -> list[Order]:
         told: list[Order] = [Tell(facts.AgentDone(self._teller.at(now), step.response_id, step.why, step.incomplete))]
         if step.why:
-            self.taking.ended_unheard(step.response_id, now)
+            told += self._carry(self.taking.ended_unheard(step.response_id, now), now)
         if step.why == BARGED_IN and self._opening is not None and self._opening.message.owns(step.response_id):
             told += self._opened(self._opening.interrupted(now), now)
         return told

@@ -4,7 +4,8 @@ Rule 1: idle is a function of the states, computed anew at each event: quiet
 means that nobody speaks, nothing is due and nothing is being played.  The
 deadline counts from the last moment that was not quiet.
 Rule 2: after ``prompts`` prompts without a word of the caller the call has been
-abandoned; the policy says what then.
+abandoned; the policy says what then.  Where the caller has heard none of them,
+it is the session that failed.
 
 Pure; time is an argument.  Used by turns/conversation.py.
 """
@@ -49,6 +50,8 @@ class Idle:
     def __init__(self, policy: IdlePolicy | None) -> None:
         self.prompted = 0
         """Prompts since the caller last did something."""
+        self.was_heard = False
+        """Whether the caller has heard anything of them."""
         self._policy = policy
         self._quiet_since: float | None = None
 
@@ -61,7 +64,11 @@ class Idle:
 
     def caller_acted(self) -> None:
         """The caller said or keyed something in: prompts are counted anew."""
-        self.prompted = 0
+        self.prompted, self.was_heard = 0, False
+
+    def audible(self) -> None:
+        """Audio of the session was sent to the carrier."""
+        self.was_heard = self.prompted > 0
 
     def deadline(self) -> float | None:
         """Return when to call `expire`."""

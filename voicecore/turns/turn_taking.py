@@ -29,8 +29,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-import attrs
-
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.errors import printable
@@ -39,6 +37,7 @@ from voicecore.turns.caller_turns import CallerTurns
 from voicecore.turns.floor import Floor, FloorMachine, Move
 from voicecore.turns.idle import Idle, IdleStep
 from voicecore.turns.keypad import Entry, Keypad
+from voicecore.turns.last_clear import LastClear
 from voicecore.turns.orders import EndCall, Tell
 from voicecore.turns.playout import Interrupted
 from voicecore.turns.recovery import Recovery, Replies
@@ -57,15 +56,9 @@ _DECLINED = "it did not stop the agent"
 _WORDLESS = 64  #: ids of turns that are known to have no words
 _NO_SUCH_TOOL = '{"error": "there is no such tool"}'
 
+_UNPROMPTED = EndCall(facts.EndCause.SESSION_LOST, "no reply could be had: prompt_lost")
+
 Step = SpeechStep | Tell | EndCall
-
-
-@attrs.define
-class _Clear:
-    """The clear of the newest barge-in."""
-
-    decided_at: float
-    written_at: float | None = None
 
 
 class TurnTaking:
@@ -87,6 +80,7 @@ class TurnTaking:
         self._teller = teller
         self._declined: str | None = None  # the turn that this speech will become, which nobody is to answer
         self._prompt: str | None = None  # the newest request for a prompt
+        self._prompt_response: str | None = None  # the response that is to say it, as long as nothing of it was heard
         self._prompts = 0
         self._line: str | None = None  # the newest request for a line in place of a reply
         self._line_response: str | None = None  # the response that says it
@@ -95,7 +89,7 @@ class TurnTaking:
         self._wordless: deque[str] = deque(maxlen=_WORDLESS)
         self._entries = 0
         self._entry_stops = False  # whether keys of the entry under way may stop the agent
-        self._clear: _Clear | None = None
+        self._clear = LastClear()
 
     # --- the caller speaks ----------------------------------------------------------
 
@@ -192,7 +186,9 @@ class TurnTaking:
     def response_began(self, event: ev.ResponseStarted) -> None:
         """A response runs that may answer what is open."""
         self._tools.began(event.response_id)
-        if event.request_id is None or not event.request_id.startswith(PROMPT):
+        if event.request_id is not None and event.request_id.startswith(PROMPT):
+            self._prompt_response = event.response_id
+        else:
             self.turns.began(event.response_id)
 
     def generated(self, response_id: str, now: float) -> list[Step]:
@@ -207,6 +203,9 @@ class TurnTaking:
         """The first audio of an item is on the carrier's wire."""
         steps: list[Step] = []
         self.recovery.audible()
+        self._idle.audible()
+        if item.response_id == self._prompt_response:
+            self._prompt_response = None
         if item.response_id == self._line_response and (items := self.turns.began(item.response_id)):
             failed = facts.TurnsSettled(self._teller.at(now), items, facts.TurnEnd.FAILED, self._unanswered_why)
             steps.append(Tell(failed))
@@ -214,9 +213,13 @@ class TurnTaking:
         self.floor.handle(Move.AGENT_AUDIBLE)
         return [*steps, Tell(facts.AgentAudible(self._teller.at(now), item.response_id, item.item_id, after_s))]
 
-    def ended_unheard(self, response_id: str, now: float) -> None:
+    def ended_unheard(self, response_id: str, now: float) -> list[Step]:
         """A response is over of which nothing was, or will be, sent."""
         self.turns.not_answered(response_id, now)
+        caller = self.turns.speaking_since is not None or self.turns.unsettled
+        if response_id != self._prompt_response or caller:
+            return []
+        return [*self._teller.problem("prompt_lost", "the response to it brought nothing to be heard", now)]
 
     def quietened(self) -> None:
         """Nothing of the agent is left to be played."""
@@ -348,17 +351,12 @@ class TurnTaking:
 
     def clear_written(self, now: float) -> list[Step]:
         """A clear is on the carrier's wire."""
-        if self._clear is None or self._clear.written_at is not None:
-            return []
-        self._clear.written_at = now
-        return [Tell(facts.ClearWritten(self._teller.at(now), now - self._clear.decided_at))]
+        took_s = self._clear.written(now)
+        return [] if took_s is None else [Tell(facts.ClearWritten(self._teller.at(now), took_s))]
 
     def flushed(self, now: float) -> list[Step]:
         """A mark came back that the newest clear had flushed."""
-        if self._clear is None or self._clear.written_at is None:
-            return []
-        self._clear = None
-        return [Tell(facts.SilentAtEar(self._teller.at(now)))]
+        return [Tell(facts.SilentAtEar(self._teller.at(now)))] if self._clear.is_silent() else []
 
     # --- time -------------------------------------------------------------------------------
 
@@ -387,7 +385,7 @@ class TurnTaking:
         if idle is IdleStep.PROMPT:
             steps += self._prompted(now)
         elif idle is IdleStep.GIVE_UP:
-            steps.append(EndCall(facts.EndCause.CALLER_SILENT))
+            steps.append(EndCall(facts.EndCause.CALLER_SILENT) if self._idle.was_heard else _UNPROMPTED)
         return steps
 
     def end(self, now: float) -> None:
@@ -455,7 +453,7 @@ class TurnTaking:
         cancels = self._session_interrupts and by != _BY_KEY
         cuts, steps = self._cut(now, BARGED_IN, session_cancels=cancels)
         self.barge_ins += 1
-        self._clear = _Clear(now)
+        self._clear.decided(now)
         self.floor.handle(Move.BARGED_IN)
         at = self._teller.at
         told = facts.BargedIn(at(now), cuts[0].response_id, cuts[0].heard_s, at(overlap_at), by)

@@ -11,6 +11,7 @@ import pytest
 from trio.testing import MockClock
 
 from voicecore.facts import EndCause, TurnEnd
+from voicecore.simulation.carrier_twin import At, HangUp, Press, Say
 from voicecore.simulation.provider_twin import (
     Behaviour,
     End,
@@ -18,13 +19,15 @@ from voicecore.simulation.provider_twin import (
     Pace,
     Reply,
     ResponseFault,
+    Tone,
     ToolCall,
     Transcribing,
 )
 from voicecore.turns.recovery import DID_NOT_CATCH, SORRY
 from voicecore.turns.speech import word_for_word
 from voicecore_tests.engine.talks import HELLO, LONG, LONG_S, MODES, SHORT, WORDS, Seen, script, talk
-from voicecore_tests.kit import asked
+from voicecore_tests.engine.test_odd_greetings import DIRECTIONS, GREETING, TALK, WAYS, called
+from voicecore_tests.kit import asked, house, ulaw
 
 ALWAYS = range(1, 50)
 
@@ -219,4 +222,54 @@ async def test_a_caller_who_pauses_for_breath_is_not_interrupted(
     assert seen.report.outcome is EndCause.CALLER_HUNG_UP
     assert [each for each in requests(seen) if each] == []
     assert seen.line.playout.heard_bytes()
+    assert seen.report.problems == {}
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "unprotected"])
+async def test_an_early_hello_does_not_stop_what_there_is_of_a_greeting_that_failed_for_good(
+    autojump_clock: MockClock, direction: str, way: str
+) -> None:
+    """Half of it plays, and the call ends behind that: the caller's words from before it stop nothing."""
+    behaviour = Behaviour(responses={1: ResponseFault.QUOTA_RAN_OUT}, pace=Pace(first_delta_s=0.6))
+    async with house(TALK, behaviour, agent__first_message=GREETING, **WAYS[way]) as it:
+        line, report = await called(it, direction, Say(At(0.1), ulaw("caller-hello-it")), HangUp(At(30.0)))
+    generated = it.session.session.responses[0].audio
+    assert len(generated) / 8000 > 1.0
+    assert line.playout.heard_bytes().startswith(generated)
+    assert "insufficient_quota" in report.outcome_detail
+    assert report.barge_ins == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("fault", [ResponseFault.EMPTY, ResponseFault.SILENT, None])
+async def test_idle_prompts_that_nobody_hears_are_no_prompts(
+    autojump_clock: MockClock, mode: dict[str, Any], fault: ResponseFault | None
+) -> None:
+    """It is not the caller who was silent: the record says that the session was, and the carrier says its words."""
+    behaviour = Behaviour() if fault is None else faults(fault, *range(2, 50))
+    given = {"idle__after_ms": 3000, **mode}
+    seen = await talk(script(replies=(SHORT,)), HELLO, hangs_up_at=90.0, behaviour=behaviour, **given)
+    if fault is None:
+        assert (seen.report.outcome, seen.report.problems) == (EndCause.CALLER_SILENT, {})
+        return
+    assert (seen.report.outcome, seen.report.problems["prompt_lost"]) == (EndCause.SESSION_LOST, 2)
+    assert seen.report.outcome_detail == "no reply could be had: prompt_lost"
+    assert seen.line.said_after
+
+
+async def test_one_idle_prompt_that_was_heard_is_enough(autojump_clock: MockClock) -> None:
+    """The first came to nothing, the second was heard, and the caller said nothing to it."""
+    behaviour = faults(ResponseFault.EMPTY, 2)
+    seen = await talk(script(replies=(SHORT,)), HELLO, hangs_up_at=90.0, behaviour=behaviour, idle__after_ms=3000)
+    assert (seen.report.outcome, seen.report.problems["prompt_lost"]) == (EndCause.CALLER_SILENT, 1)
+
+
+async def test_an_idle_prompt_that_a_key_stops_was_heard(autojump_clock: MockClock) -> None:
+    """And one that the caller speaks over before its first sound is not missed."""
+    steps = [Press(At(6.0), "1")]
+    speech = (HELLO, (9.9, 10.4))
+    given: dict[str, Any] = {"idle__after_ms": 3000, "idle__prompts": 9}
+    replies = (SHORT, Reply("Are you still there?", speech=Tone(2.0)))
+    seen = await talk(script("yes", replies=replies), *speech, steps=steps, hangs_up_at=12.0, **given)
     assert seen.report.problems == {}
