@@ -84,8 +84,8 @@ async def _check_url(engine: Engine, settings: Settings) -> None:
 async def _hold(engine: Engine, number: str, signals: AsyncIterator[int], gone: trio.Event) -> facts.CallReport:
     try:
         async with trio.open_nursery() as nursery, engine.dial(number) as call:
-            nursery.start_soon(_hang_up_on, signals, call)
-            nursery.start_soon(_hang_up_when, gone, call)
+            nursery.start_soon(_hang_up_on, signals, call, engine)
+            nursery.start_soon(_hang_up_when, gone, call, engine)
             async for _ in call.facts():
                 pass
             nursery.cancel_scope.cancel()
@@ -94,14 +94,17 @@ async def _hold(engine: Engine, number: str, signals: AsyncIterator[int], gone: 
     return call.report
 
 
-async def _hang_up_when(gone: trio.Event, call: PlacedCall) -> None:
+async def _hang_up_when(gone: trio.Event, call: PlacedCall, engine: Engine) -> None:
     await gone.wait()
     call.hang_up()
+    await engine.drain()  # which does not wait long for the carrier's last word
 
 
-async def _hang_up_on(signals: AsyncIterator[int], call: PlacedCall) -> None:
-    await anext(signals)
-    call.hang_up()
+async def _hang_up_on(signals: AsyncIterator[int], call: PlacedCall, engine: Engine) -> None:
+    async with trio.open_nursery() as nursery:
+        async for _ in signals:  # more than one changes nothing, and must not break off the summary
+            call.hang_up()
+            nursery.start_soon(engine.drain)
 
 
 def summary(report: facts.CallReport) -> list[str]:

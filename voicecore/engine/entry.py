@@ -69,6 +69,8 @@ class CallEntry:
     """When the last status that was news came."""
     was_hung_up: bool = False
     """The carrier has confirmed that it ended the call because we asked."""
+    placing_doubt: str = ""
+    """Why it is uncertain whether the carrier places it; empty where that is certain."""
     answered_by: AnsweredBy | None = None
     answered_by_word: str | None = None
     parked: ParkedSession | None = None

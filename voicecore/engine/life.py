@@ -110,6 +110,7 @@ async def place(entry: CallEntry, dialler: Dialler, order: DialOrder, parts: Lif
     except LocalProtocolError as impossible:
         entry.end(EndCause.DIAL_FAILED, printable(str(impossible)), parts.world.now())
     except CarrierError as uncertain:
+        entry.placing_doubt = printable(str(uncertain))
         entry.ringing.reach(RingPhase.UNCERTAIN, parts.world.now())
         parts.tell(entry, ProblemSeen(parts.world.now() - entry.announced_at, "dial_uncertain", str(uncertain)))
     finally:
@@ -129,7 +130,8 @@ async def _ring(entry: CallEntry, parts: LifeParts) -> None:
 
 def _expire(entry: CallEntry, now: float) -> None:
     if entry.leg is None and entry.ringing.deadline <= now:
-        entry.end(entry.ringing.cause, "", now)
+        cause = entry.ringing.cause
+        entry.end(cause, entry.placing_doubt if cause is EndCause.DIAL_UNCERTAIN else "", now)
 
 
 async def _keep_parked(entry: CallEntry, parts: LifeParts) -> None:

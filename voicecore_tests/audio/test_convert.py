@@ -63,6 +63,16 @@ def test_h1_no_cut_of_the_bytes_shows_in_the_output(
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS, ids=str)
+def test_h1_odd_pieces_come_out_whole(source: AudioFormat, target: AudioFormat) -> None:
+    """Every pair of formats, those that are alike among them, in pieces of three bytes."""
+    audio = tone(source, 0.1)
+    whole, split = converter(source, target), converter(source, target)
+    pieces = [split.convert(audio[at : at + 3]) for at in range(0, len(audio), 3)] + [split.flush()]
+    assert all(len(piece) % target.sample_bytes == 0 for piece in pieces)
+    assert b"".join(pieces) == whole.convert(audio) + whole.flush()
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS, ids=str)
 def test_h6_a_reset_ends_an_utterance(source: AudioFormat, target: AudioFormat) -> None:
     """The next one begins as the first one did, and so it does after a flush; half a sample goes with its utterance."""
     for end in ("reset", "flush"):

@@ -99,3 +99,18 @@ def test_what_passes_is_bounded_and_every_byte_is_counted(
         passed += admitted
         assert passed + it.dropped_bytes == received
         assert passed <= audio_format.bytes_per_second * (5.0 + 1.05 * now) + 1
+
+
+def test_bursts_with_calm_between_are_floods_of_their_own() -> None:
+    """Each is cut and counted; only one that goes on gives a line up."""
+    it, pause_s = meter(), ITS.calm_s + 0.5
+    for number in range(10):
+        it.admit(PCMU_8K.bytes_in(ITS.burst_s + 1.0), number * pause_s)
+        assert (it.floods, it.is_too_long) == (number + 1, False)
+    for number in range(10):  # and from here on without any calm
+        it.admit(PCMU_8K.bytes_in(ITS.burst_s + 1.0), 10 * pause_s + number * ITS.calm_s / 2)
+        assert it.floods == 11
+        assert it.is_too_long == (number * ITS.calm_s / 2 >= ITS.limit_s)
+    assert not it.is_too_long
+    it.admit(PCMU_8K.bytes_in(ITS.burst_s + 1.0), 10 * pause_s + ITS.limit_s)
+    assert it.is_too_long
