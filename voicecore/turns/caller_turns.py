@@ -69,7 +69,7 @@ class CallerTurns:
         """Until when a reply that is ready waits for the caller; None: for nothing."""
         self.tries_left = _TRIES
         self.waited_s = 0.0
-        """How long the caller has waited behind turns, before speaking up again, since anything of a reply was heard."""
+        """How long the caller has waited behind turns, before speaking up again, since a reply was heard."""
         self._waits_since: float | None = None
         self._turns: dict[str, _Turn] = {}  # by item id; settled by the deadline at the latest
         self._settled: deque[str] = deque(maxlen=_REMEMBERED)

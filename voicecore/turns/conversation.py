@@ -231,7 +231,7 @@ class Conversation:
         event = self.speech.responses.named(event, may_be_own=self.taking.session_owes_reply)
         orders = self._carry([*self.speech.responses.started(event, now)], now)
         if self.speech.responses.admits(event.response_id):
-            self.taking.response_began(event)
+            orders += self._carry(self.taking.response_began(event, now), now)
         return orders + self._opened(self._opening.started(event, now), now) if self._opening else orders
 
     def _written(self, event: TextEvent, now: float) -> list[Order]:
@@ -289,6 +289,7 @@ class Conversation:
             orders += self._opened(self._opening.refused(event.request_id, code, now, busy=busy), now)
         if busy or event.request_id is not None:
             orders += self._carry([*self.speech.responses.refused(event.request_id, now, busy=busy)], now)
+            orders += self._carry(self.taking.reply_refused(now), now)
         if busy and event.request_id is None and self._opening is None:
             orders += self._carry(self.taking.session_refused(now), now)
         return orders

@@ -193,13 +193,21 @@ class TurnTaking:
         self.floor.handle(Move.CALLER_DONE)
         return self.want_reply(now, by_us=True)
 
-    def response_began(self, event: ev.ResponseStarted) -> None:
+    def response_began(self, event: ev.ResponseStarted, now: float) -> list[Step]:
         """A response runs that may answer what is open."""
         self._tools.began(event.response_id)
         if event.request_id is not None and event.request_id.startswith(PROMPT):
             self._prompt_response = event.response_id
         else:
             self.turns.began(event.response_id)
+        return self.reply_refused(now)
+
+    def reply_refused(self, now: float) -> list[Step]:
+        """A reply waits for a response to end: where that one answers all that is open, it is not wanted any more.
+
+        A session may answer by itself although it has not said so: its acknowledgement is late.
+        """
+        return [] if self.turns.open else [*self._speech.want_no_reply(now)]
 
     def generated(self, response_id: str, now: float) -> list[Step]:
         """The first audio of a response came in."""
