@@ -265,3 +265,24 @@ def test_a_word_that_serves_as_a_secret_is_no_reason_to_garble_every_line() -> N
     kept = Secret("token"), Secret("tok3n"), Secret("planted-token")
     assert scrubbed("a token, a tok3n and a planted-token") == "a token, a *** and a ***"
     del kept
+
+
+@pytest.mark.parametrize(
+    ("spelt", "left"),
+    [
+        (b"K?>~7?>~".hex().upper(), ""),
+        (base64.urlsafe_b64encode(b"K?>~7?>~").decode(), "="),
+        (base64.b64encode(b"K?>~7?>~").decode(), "="),
+    ],
+)
+def test_a_short_secret_is_found_in_every_spelling(spelt: str, left: str) -> None:
+    """It is too short for parts of it to give it away: each spelling is looked for by itself."""
+    kept = Secret("K?>~7?>~")
+    assert kept.reveal() not in scrubbed(f"key {spelt}")
+    assert spelt[:8] not in scrubbed(f"key {spelt}")
+
+
+def test_a_secret_that_repeats_itself_is_hidden_to_its_last_character() -> None:
+    """Where it stands twice and overlaps itself."""
+    kept = Secret("1a1a")
+    assert scrubbed(f"is {kept.reveal()}1a") == "is ***"
