@@ -88,6 +88,7 @@ class TurnTaking:
         self._settings = settings
         self._speech = speech
         self._teller = teller
+        self._owed: set[str] = set()  # turns that the session is to answer by itself; no response has begun since
         self._declined: str | None = None  # the turn that this speech will become, which nobody is to answer
         self._prompt: str | None = None  # the newest request for a prompt
         self._prompt_response: str | None = None  # the response that is to say it, as long as nothing of it was heard
@@ -146,6 +147,8 @@ class TurnTaking:
         if not self.turns.committed(item_id, now, later=later):
             self._teller.problems["repeated_turn"] += 1
             return []
+        if self._session_replies and not item_id.startswith(KEYS):
+            self._owed.add(item_id)
         self._speech.transcript.add(facts.Speaker.CALLER, item_id)
         self.floor.handle(Move.CALLER_DONE)
         self._idle.caller_acted()
@@ -199,6 +202,7 @@ class TurnTaking:
         if event.request_id is not None and event.request_id.startswith(PROMPT):
             self._prompt_response = event.response_id
         else:
+            self._owed.clear()
             self.turns.began(event.response_id)
         return self.reply_refused(now)
 
@@ -436,8 +440,11 @@ class TurnTaking:
 
     @property
     def session_owes_reply(self) -> bool:
-        """Whether the session has a reason to begin a response by itself: a turn that it is to answer."""
-        return self._session_replies and any(not item_id.startswith(KEYS) for item_id in self.turns.open)
+        """Whether the session has a reason to begin a response by itself: a turn that it is to answer.
+
+        Not one that was made while it had been told to answer nothing.
+        """
+        return not self._owed.isdisjoint(self.turns.open)
 
     @property
     def _session_interrupts(self) -> bool:
