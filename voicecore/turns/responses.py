@@ -188,6 +188,7 @@ class ResponseOwner:
         if event.request_id is not None and event.request_id in self._given_up:
             self._given_up.remove(event.request_id)
             self._silence(event.response_id)
+            self._activate(event.response_id, now, self.settings.cancel_s)  # what is wanted waits for its end
             return [CancelResponse(event.response_id)]
         if self._sent is not None and event.request_id == self._sent.request.request_id:
             self._sent = None

@@ -252,3 +252,16 @@ async def test_an_idle_prompt_that_a_key_stops_was_heard(autojump_clock: MockClo
     replies = (SHORT, Reply("Are you still there?", speech=Tone(2.0)))
     seen = await talk(script("yes", replies=replies), *speech, steps=steps, hangs_up_at=12.0, **given)
     assert seen.report.problems == {}
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_an_idle_prompt_that_has_not_begun_is_dropped_once_the_caller_speaks(
+    autojump_clock: MockClock, mode: dict[str, Any]
+) -> None:
+    """It was asked for at 6.45 s and begins a second later; the caller has made a turn by then, which is answered next."""
+    behaviour = Behaviour(pace=Pace(created_s=1.0))
+    given = {"idle__after_ms": 3000, **mode}
+    seen = await talk(
+        script("yes", replies=(SHORT,)), HELLO, (6.6, 7.0), hangs_up_at=11.0, behaviour=behaviour, **given
+    )
+    assert [line.text for line in seen.report.transcript] == ["hello?", "Certainly.", "yes", "Certainly."]

@@ -204,6 +204,17 @@ def test_a_refusal_that_names_the_request_is_proof_that_the_response_was_another
     assert owner.ended(ended("auto"), 1.0) == [asked(1)]
 
 
+def test_a_request_that_meets_one_that_was_given_up_goes_out_once_that_one_has_ended() -> None:
+    """It was refused before the other had begun: its beginning and its end are not nobody's."""
+    owner = ResponseOwner()
+    owner.request(asked(1), 0.0)
+    assert owner.abandon("q1", 0.5) == []
+    assert owner.request(asked(2), 0.5) == [asked(2)]
+    assert owner.refused("q2", 0.6, busy=True) == []
+    assert owner.started(ResponseStarted("r1", "q1"), 1.0) == [CancelResponse("r1")]
+    assert owner.ended(ended("r1", ResponseStatus.CANCELLED), 1.1) == [asked(2)]
+
+
 def test_a_nameless_response_behind_a_request_that_was_given_up_is_its_late_offspring() -> None:
     """Cancelled, once."""
     owner = ResponseOwner(ResponseSettings(start_s=5.0))
