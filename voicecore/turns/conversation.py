@@ -228,7 +228,7 @@ class Conversation:
         return [told, *self._carry(self.taking.caller_words(event.item_id, now, complete=True), now)]
 
     def _response_started(self, event: ev.ResponseStarted, now: float) -> list[Order]:
-        event = self.speech.responses.named(event, may_be_own=self.taking.session_owes_reply)
+        event = self.speech.responses.named(event, may_be_own=self.taking.turns.session_owes_reply)
         orders = self._carry([*self.speech.responses.started(event, now)], now)
         if self.speech.responses.admits(event.response_id):
             orders += self._carry(self.taking.response_began(event, now), now)

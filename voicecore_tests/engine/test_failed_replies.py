@@ -258,7 +258,7 @@ async def test_an_idle_prompt_that_a_key_stops_was_heard(autojump_clock: MockClo
 async def test_an_idle_prompt_that_has_not_begun_is_dropped_once_the_caller_speaks(
     autojump_clock: MockClock, mode: dict[str, Any]
 ) -> None:
-    """It was asked for at 6.45 s and begins a second later; the caller has made a turn by then, which is answered next."""
+    """It was asked for at 6.45 s and begins a second later; the caller has made a turn by then, which is answered."""
     behaviour = Behaviour(pace=Pace(created_s=1.0))
     given = {"idle__after_ms": 3000, **mode}
     seen = await talk(
