@@ -13,7 +13,7 @@ import pickle
 import re
 import traceback
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import attrs
 import orjson
@@ -265,3 +265,30 @@ def test_a_word_that_serves_as_a_secret_is_no_reason_to_garble_every_line() -> N
     kept = Secret("token"), Secret("tok3n"), Secret("planted-token")
     assert scrubbed("a token, a tok3n and a planted-token") == "a token, a *** and a ***"
     del kept
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        b"K?>~7?>~".hex().upper(),
+        base64.urlsafe_b64encode(b"K?>~7?>~").decode(),
+        base64.b64encode(b"K?>~7?>~").decode(),
+    ],
+)
+def test_a_short_secret_is_found_in_every_spelling(spelt: str) -> None:
+    """It is too short for parts of it to give it away: each spelling is looked for by itself."""
+    kept = Secret("K?>~7?>~")
+    assert kept.reveal() not in scrubbed(f"key {spelt}")
+    assert spelt[:8] not in scrubbed(f"key {spelt}")
+
+
+def test_a_secret_with_a_space_is_found_in_a_form() -> None:
+    """There a space is a plus sign, and no eight characters in a row are those of another spelling."""
+    kept = Secret("a1 b2 c3 d4")
+    assert scrubbed(f"token={quote_plus(kept.reveal())}&x=1") == "token=***&x=1"
+
+
+def test_a_secret_that_repeats_itself_is_hidden_to_its_last_character() -> None:
+    """Where it stands twice and overlaps itself."""
+    kept = Secret("1a1a")
+    assert scrubbed(f"is {kept.reveal()}1a") == "is ***"

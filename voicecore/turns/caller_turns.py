@@ -69,8 +69,9 @@ class CallerTurns:
         """Until when a reply that is ready waits for the caller; None: for nothing."""
         self.tries_left = _TRIES
         self.waited_s = 0.0
-        """How long the caller has waited behind turns, between speaking up, since anything of a reply was heard."""
+        """How long the caller has waited behind turns, before speaking up again, since a reply was heard."""
         self._waits_since: float | None = None
+        self._owed: set[str] = set()  # turns that the session is to answer by itself; no response has begun since
         self._turns: dict[str, _Turn] = {}  # by item id; settled by the deadline at the latest
         self._settled: deque[str] = deque(maxlen=_REMEMBERED)
         self._speaking: str | None = None
@@ -99,8 +100,11 @@ class CallerTurns:
         self.speaking_since = None
         self.extend(now)
 
-    def committed(self, item_id: str, now: float, *, later: bool = False) -> bool:
-        """Take a new turn, ``later``: one that waits for a message; False for one that was taken before."""
+    def committed(self, item_id: str, now: float, *, later: bool = False, session_replies: bool = False) -> bool:
+        """Take a new turn; False for one that was taken before.
+
+        ``later``: it waits for a message; ``session_replies``: the session is to answer it by itself.
+        """
         if item_id in self._turns or item_id in self._settled:
             return False
         stopped, self._stopped = self._stopped, None
@@ -108,6 +112,8 @@ class CallerTurns:
         state = _State.LATER if later else _State.OPEN
         self._turns[item_id] = _Turn(item_id, state, stopped[1] if stopped is not None and its_own else None)
         self.tries_left = _TRIES
+        if session_replies:
+            self._owed.add(item_id)
         if self._speaking in {None, item_id}:  # not where the next sound has begun meanwhile
             self.speaking_since = self.held_until = None
             self._waits_since = None if later else now
@@ -129,6 +135,7 @@ class CallerTurns:
         """A response runs, as its start or its first audio says; return what it answers."""
         if response_id not in self._begun:
             self._begun.append(response_id)
+            self._owed.clear()
             for turn in self._turns.values():
                 if turn.state is _State.OPEN:
                     turn.state, turn.response_id = _State.ANSWERING, response_id
@@ -168,6 +175,18 @@ class CallerTurns:
     def open(self) -> tuple[str, ...]:
         """The turns that no response is answering, and that do not wait for a message."""
         return tuple(turn.item_id for turn in self._turns.values() if turn.state is _State.OPEN)
+
+    @property
+    def session_owes_reply(self) -> bool:
+        """Whether the session has a reason to begin a response by itself: a turn that it is to answer.
+
+        Not one that was made while it had been told to answer nothing.
+        """
+        return not self._owed.isdisjoint(self.open)
+
+    def waited_in_vain(self, *, excused: bool) -> bool:
+        """Whether the caller has spoken up again and again, and waited too long in between; ``excused``: once more."""
+        return self.waited_s >= (self.settings.reply_s if excused else self.settings.answer_s)
 
     @property
     def unsettled(self) -> int:

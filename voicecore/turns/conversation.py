@@ -88,7 +88,7 @@ class Conversation:
         lockout: tuple[ev.Lockout, ev.LockState] = _NO_LOCKOUT,
         asked: bool = False,
     ) -> list[Order]:
-        """The session can be spoken to; ``asked``: the first message was asked for while the phone rang."""
+        """The session can be spoken to; ``asked``: the message was asked for while the phone rang."""
         self.taking.capabilities, self._lockout = capabilities, lockout
         if self._opening is None:
             return self._after([], now)
@@ -227,10 +227,10 @@ class Conversation:
         return [told, *self._carry(self.taking.caller_words(event.item_id, now, complete=True), now)]
 
     def _response_started(self, event: ev.ResponseStarted, now: float) -> list[Order]:
-        event = self.speech.responses.named(event, may_be_own=self.taking.session_owes_reply)
+        event = self.speech.responses.named(event, may_be_own=self.taking.turns.session_owes_reply)
         orders = self._carry([*self.speech.responses.started(event, now)], now)
         if self.speech.responses.admits(event.response_id):
-            self.taking.response_began(event)
+            orders += self._carry(self.taking.response_began(event, now), now)
         return orders + self._opened(self._opening.started(event, now), now) if self._opening else orders
 
     def _written(self, event: TextEvent, now: float) -> list[Order]:
@@ -288,8 +288,7 @@ class Conversation:
             orders += self._opened(self._opening.refused(event.request_id, code, now, busy=busy), now)
         if busy or event.request_id is not None:
             orders += self._carry([*self.speech.responses.refused(event.request_id, now, busy=busy)], now)
-        else:
-            self.speech.responses.doubt(now)
+            orders += self._carry(self.taking.reply_refused(now), now)
         if busy and event.request_id is None and self._opening is None:
             orders += self._carry(self.taking.session_refused(now), now)
         return orders

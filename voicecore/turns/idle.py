@@ -17,6 +17,9 @@ import enum
 import attrs
 from attrs.validators import ge, gt, min_len
 
+from voicecore.facts import EndCause
+from voicecore.turns.orders import EndCall
+
 
 class ThenIdle(enum.Enum):
     """What happens when prompts have brought no answer."""
@@ -50,8 +53,12 @@ class Idle:
     def __init__(self, policy: IdlePolicy | None) -> None:
         self.prompted = 0
         """Prompts since the caller last did something."""
-        self.was_heard = False
-        """Whether the caller has heard anything of them."""
+        self.requests = 0
+        """Prompts that were asked for, in the whole call."""
+        self.request_id: str | None = None
+        """The newest request for one."""
+        self._was_heard = False  # anything of them
+        self._response_id: str | None = None  # that is to say the newest, as long as nothing of it was heard
         self._policy = policy
         self._quiet_since: float | None = None
 
@@ -64,11 +71,25 @@ class Idle:
 
     def caller_acted(self) -> None:
         """The caller said or keyed something in: prompts are counted anew."""
-        self.prompted, self.was_heard = 0, False
+        self.prompted, self._was_heard = 0, False
+
+    def began(self, response_id: str) -> None:
+        """The response to a prompt has begun."""
+        self._response_id = response_id
 
     def audible(self) -> None:
         """Audio of the session was sent to the carrier."""
-        self.was_heard = self.prompted > 0
+        self._was_heard, self._response_id = self.prompted > 0, None
+
+    def awaits(self, response_id: str) -> bool:
+        """Whether this response is to say a prompt of which nothing was heard."""
+        return response_id == self._response_id
+
+    def end(self) -> EndCall:
+        """Return the end of a call whose caller is given up."""
+        if self._was_heard:
+            return EndCall(EndCause.CALLER_SILENT)
+        return EndCall(EndCause.SESSION_LOST, "no reply could be had: prompt_lost")
 
     def deadline(self) -> float | None:
         """Return when to call `expire`."""
@@ -85,5 +106,6 @@ class Idle:
         self._quiet_since = None  # the prompt ends it
         self.prompted += 1
         if self.prompted <= self._policy.prompts:
+            self.requests += 1
             return IdleStep.PROMPT
         return IdleStep.GIVE_UP if self._policy.then is ThenIdle.HANG_UP else None

@@ -104,6 +104,11 @@ class Recovery:
         if self.end is None:
             self.end, self._end_by = end, now + _PLAYED_WITHIN_S
 
+    def fail_for_good(self, code: str, words: str, now: float) -> None:
+        """End the call: the provider says that no further reply can be had, and in these words why."""
+        detail = f"the provider ended the session: {code}" + (f": {words}" if words else "")
+        self.give_up(EndCall(EndCause.SESSION_LOST, detail), now)
+
     def deadline(self) -> float | None:
         """Return when to call `due` at the latest."""
         return self._end_by if self.state is Replies.ENDING else None

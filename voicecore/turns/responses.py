@@ -48,8 +48,6 @@ class ResponseSettings:
     """A response from which something came, and then nothing for so long, is cancelled."""
     cancel_s: float = 3.0
     """A cancelled response that has not ended by then counts as over."""
-    doubt_s: float = 3.0
-    """How long a request is still waited for once the provider has refused something without saying what."""
     tries: int = 3
     """How often one request is sent when the provider is busy with another response."""
 
@@ -190,6 +188,7 @@ class ResponseOwner:
         if event.request_id is not None and event.request_id in self._given_up:
             self._given_up.remove(event.request_id)
             self._silence(event.response_id)
+            self._activate(event.response_id, now, self.settings.cancel_s)  # what is wanted waits for its end
             return [CancelResponse(event.response_id)]
         if self._sent is not None and event.request_id == self._sent.request.request_id:
             self._sent = None
@@ -237,14 +236,6 @@ class ResponseOwner:
         else:
             orders = []
         return ([lost] if lost else []) + orders
-
-    def doubt(self, now: float) -> None:
-        """The provider refused something without saying what: the request that is out may never be answered."""
-        if self._sent is None:
-            return
-        self._sent.due_at = min(self._sent.due_at, now + self.settings.doubt_s)
-        if self.phase is Phase.REQUESTED:
-            self._deadline = self._sent.due_at
 
     # --- time -------------------------------------------------------------
 

@@ -132,6 +132,12 @@ class AgentSpeech:
         """Whether a reply was asked for that has not begun."""
         return any(request_id.startswith(_REPLY) for request_id in self.responses.requested())
 
+    def want_no_reply(self, now: float) -> list[SpeechStep]:
+        """Want no reply of those that wait for their turn."""
+        waiting = [each for each in self.responses.requested() if self.responses.is_waiting(each)]
+        replies = [each for each in waiting if each.startswith(_REPLY)]
+        return [step for each in replies for step in self.responses.abandon(each, now)]
+
     def request(self, request: ev.RequestResponse, now: float) -> list[SpeechStep]:
         """Ask for a response, now or when its turn comes."""
         return [*self.responses.request(request, now)]

@@ -56,8 +56,6 @@ _DECLINED = "it did not stop the agent"
 _WORDLESS = 64  #: ids of turns that are known to have no words
 _NO_SUCH_TOOL = '{"error": "there is no such tool"}'
 
-_UNPROMPTED = EndCall(facts.EndCause.SESSION_LOST, "no reply could be had: prompt_lost")
-
 Step = SpeechStep | Tell | EndCall
 
 
@@ -79,9 +77,6 @@ class TurnTaking:
         self._speech = speech
         self._teller = teller
         self._declined: str | None = None  # the turn that this speech will become, which nobody is to answer
-        self._prompt: str | None = None  # the newest request for a prompt
-        self._prompt_response: str | None = None  # the response that is to say it, as long as nothing of it was heard
-        self._prompts = 0
         self._line: str | None = None  # the newest request for a line in place of a reply
         self._line_response: str | None = None  # the response that says it
         self._lines = 0
@@ -133,7 +128,8 @@ class TurnTaking:
 
     def committed(self, item_id: str, now: float, *, later: bool = False, awaits_message: bool = False) -> list[Step]:
         """Take a turn; ``later``: it waits until a message was said; ``awaits_message``: the message answers it."""
-        if not self.turns.committed(item_id, now, later=later):
+        session_replies = self._session_replies and not item_id.startswith(KEYS)
+        if not self.turns.committed(item_id, now, later=later, session_replies=session_replies):
             self._teller.problems["repeated_turn"] += 1
             return []
         self._speech.transcript.add(facts.Speaker.CALLER, item_id)
@@ -141,7 +137,7 @@ class TurnTaking:
         self._idle.caller_acted()
         self._tools.caller_acted()
         steps: list[Step] = [Tell(facts.CallerTurn(self._teller.at(now), item_id))]
-        for request_id in (self._prompt, self._line):  # the caller is there, and has gone on
+        for request_id in (self._idle.request_id, self._line):  # the caller is there, and has gone on
             if request_id is not None:
                 steps += self._speech.responses.abandon(request_id, now)
         if item_id == self._declined:
@@ -149,7 +145,8 @@ class TurnTaking:
             return steps + self._settle(facts.TurnEnd.DROPPED, _DECLINED, now, item_id)
         if later or awaits_message or self.barge_in.is_open:
             return steps
-        return [*steps, *(self._in_vain(now) if self._waited_in_vain else self.want_reply(now))]
+        in_vain = self.turns.waited_in_vain(excused=self.recovery.state is Replies.EXCUSED)
+        return [*steps, *(self._in_vain(now) if in_vain and not self._speech.speaking else self.want_reply(now))]
 
     def pressed(self, digit: str, now: float, *, may_stop: bool, later: bool) -> list[Step]:
         """Take one key; one that belongs to an entry from before the agent was to be stopped does not stop it."""
@@ -183,13 +180,18 @@ class TurnTaking:
         self.floor.handle(Move.CALLER_DONE)
         return self.want_reply(now, by_us=True)
 
-    def response_began(self, event: ev.ResponseStarted) -> None:
+    def response_began(self, event: ev.ResponseStarted, now: float) -> list[Step]:
         """A response runs that may answer what is open."""
         self._tools.began(event.response_id)
         if event.request_id is not None and event.request_id.startswith(PROMPT):
-            self._prompt_response = event.response_id
+            self._idle.began(event.response_id)
         else:
             self.turns.began(event.response_id)
+        return self.reply_refused(now)
+
+    def reply_refused(self, now: float) -> list[Step]:
+        """A reply waits for the end of a response that may answer all there is: the session's own, unacknowledged."""
+        return [] if self.turns.open else [*self._speech.want_no_reply(now)]
 
     def generated(self, response_id: str, now: float) -> list[Step]:
         """The first audio of a response came in."""
@@ -204,8 +206,6 @@ class TurnTaking:
         steps: list[Step] = []
         self.recovery.audible()
         self._idle.audible()
-        if item.response_id == self._prompt_response:
-            self._prompt_response = None
         if item.response_id == self._line_response and (items := self.turns.began(item.response_id)):
             failed = facts.TurnsSettled(self._teller.at(now), items, facts.TurnEnd.FAILED, self._unanswered_why)
             steps.append(Tell(failed))
@@ -217,7 +217,7 @@ class TurnTaking:
         """A response is over of which nothing was, or will be, sent."""
         self.turns.not_answered(response_id, now)
         caller = self.turns.speaking_since is not None or self.turns.unsettled
-        if response_id != self._prompt_response or caller:
+        if caller or not self._idle.awaits(response_id):
             return []
         return [*self._teller.problem("prompt_lost", "the response to it brought nothing to be heard", now)]
 
@@ -262,8 +262,7 @@ class TurnTaking:
     def session_failed(self, event: ev.ResponseEnded, now: float) -> list[Step]:
         """A response failed for a reason that no further one can be had: tell it, and end the call."""
         code, words = event.error_code or "unnamed", printable(event.error_message)
-        detail = f"the provider ended the session: {printable(code)}" + (f": {words}" if words else "")
-        self.recovery.give_up(EndCall(facts.EndCause.SESSION_LOST, detail), now)
+        self.recovery.fail_for_good(printable(code), words, now)
         return [*self._teller.problem(code, words or "no further response can be had", now)]
 
     def reply_lost(
@@ -278,12 +277,6 @@ class TurnTaking:
             return steps + self._say_in_place(why, now)
         self.turns.tries_left -= 1
         return [*steps, *self._speech.request_reply(now)]
-
-    @property
-    def _waited_in_vain(self) -> bool:
-        """Whether the caller has spoken up again and again, and waited long enough in between."""
-        settings, excused = self.turns.settings, self.recovery.state is Replies.EXCUSED
-        return not self._speech.speaking and self.turns.waited_s >= (settings.reply_s if excused else settings.answer_s)
 
     def _in_vain(self, now: float) -> list[Step]:
         """Whatever is under way has never been heard: go on as where a reply is lost for good."""
@@ -385,7 +378,7 @@ class TurnTaking:
         if idle is IdleStep.PROMPT:
             steps += self._prompted(now)
         elif idle is IdleStep.GIVE_UP:
-            steps.append(EndCall(facts.EndCause.CALLER_SILENT) if self._idle.was_heard else _UNPROMPTED)
+            steps.append(self._idle.end())
         return steps
 
     def end(self, now: float) -> None:
@@ -410,11 +403,6 @@ class TurnTaking:
     @property
     def _session_replies(self) -> bool:
         return self.capabilities is not None and self.capabilities.replies
-
-    @property
-    def session_owes_reply(self) -> bool:
-        """Whether the session has a reason to begin a response by itself: a turn that it is to answer."""
-        return self._session_replies and any(not item_id.startswith(KEYS) for item_id in self.turns.open)
 
     @property
     def _session_interrupts(self) -> bool:
@@ -476,11 +464,10 @@ class TurnTaking:
 
     def _prompted(self, now: float) -> list[Step]:
         policy = self._settings.idle
-        self._prompts += 1
-        self._prompt = f"{PROMPT}{self._prompts}"
+        request_id = self._idle.request_id = f"{PROMPT}{self._idle.requests}"
         instructions = word_for_word(policy.text if policy is not None else "")
         told = Tell(facts.IdlePrompted(self._teller.at(now), self._idle.prompted))
-        request = ev.RequestResponse(request_id=self._prompt, instructions=instructions)
+        request = ev.RequestResponse(request_id=request_id, instructions=instructions)
         return [told, *self._speech.request(request, now)]
 
     def _agent_is_late(self, now: float, *, later: bool) -> list[Step]:

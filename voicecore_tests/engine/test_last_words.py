@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
@@ -63,6 +64,17 @@ async def test_the_callers_last_words_are_waited_for(autojump_clock: MockClock) 
     assert isinstance(it.facts[-1], CallEnded)
     assert it.report.outcome is EndCause.CALLER_HUNG_UP
     assert it.report.duration_s == pytest.approx(HANGS_UP_AT, abs=0.05)
+    assert [request["type"] for request in it.session.requests].count("response.cancel") == 1
+
+
+async def test_a_reply_that_begins_after_the_hang_up_is_cancelled(autojump_clock: MockClock) -> None:
+    """The session is read on for the caller's words: nobody would hear what it generates meanwhile."""
+    behaviour = attrs.evolve(transcribing(), pace=Pace(created_s=0.4, first_delta_s=0.5))
+    async with house(SCRIPT, behaviour) as it:
+        await hang_up_at(it)
+        await it.engine.drain()
+    assert [line.text for line in it.report.transcript] == [BYE]
+    assert len(it.session.session.responses) == 1
     assert [request["type"] for request in it.session.requests].count("response.cancel") == 1
 
 

@@ -133,3 +133,35 @@ async def test_a_greeting_that_breaks_off_is_protected_again_at_the_next_try(aut
     assert report.first_message is not None
     assert (report.first_message.fate, report.first_message.requests) == (MessageFate.HEARD, 2)
     assert report.transcript[-1].text == "One moment."
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("gives_metadata_back", [True, False])
+@pytest.mark.parametrize("answer_s", [2.5, 6.0, None])
+async def test_a_turn_is_answered_once_however_late_the_real_turn_detection_is_acknowledged(
+    autojump_clock: MockClock, direction: str, gives_metadata_back: bool, answer_s: float | None
+) -> None:
+    """It is in force long before the server says so: the session answers by itself, and what we ask for is refused."""
+    updates = Updates(answers={2: answer_s})
+    behaviour = Behaviour(updates=updates, gives_metadata_back=gives_metadata_back, pace=Pace(first_delta_s=0.6))
+    for hello_s in (0.1, 1.5, 4.5, 7.0):
+        async with house(TALK, behaviour, agent__first_message=GREETING) as it:
+            _, report = await called(it, direction, Say(At(hello_s), HELLO), Say(At(13.0), HELLO), HangUp(At(20.0)))
+            assert len(it.session.session.responses) == 3
+        assert [each.text for each in report.transcript][1:] == ["hello?", "One moment."] * 2
+        assert report.problems.keys() <= {"unlock_unacknowledged", "conversation_already_has_active_response"}
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "unprotected"])
+async def test_early_words_get_their_answer_without_a_false_alarm_where_no_metadata_comes_back(
+    autojump_clock: MockClock, direction: str, way: str
+) -> None:
+    """They became a turn while the session was to answer nothing: the answer is the one that we asked for."""
+    behaviour = Behaviour(gives_metadata_back=False, pace=Pace(first_delta_s=2.0))
+    async with house(TALK, behaviour, agent__first_message=GREETING, **WAYS[way]) as it:
+        line, report = await called(it, direction, Say(At(0.2), HELLO), HangUp(At(24.0)))
+        assert len(it.session.session.responses) == 2
+    assert SPOKEN in line.playout.heard_bytes()
+    assert [each.text for each in report.transcript] == [GREETING, "hello?", "One moment."]
+    assert report.problems == {}

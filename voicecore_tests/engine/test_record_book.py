@@ -78,6 +78,28 @@ def test_one_record_that_cannot_be_written_keeps_nobody_waiting() -> None:
     assert good.is_tried
 
 
+def test_a_record_that_was_just_tried_goes_behind_one_that_was_not() -> None:
+    """While writing fails one is tried at a time: the same one again would keep the others from it for ever."""
+    records = book(writers=1)
+    tried, fresh = (records.put(report_of(number))[0] for number in range(2))
+    assert records.take(0.0) == [tried]
+    records.failed(tried, 0.0)
+    due = records.next_due()
+    assert due is not None
+    assert records.take(due) == [fresh]
+
+
+def test_in_a_hurry_what_was_put_off_is_tried_at_once() -> None:
+    """However long its pause would be, and all of it at full width."""
+    records = book(writers=3)
+    put = [records.put(report_of(number))[0] for number in range(3)]
+    for record in records.take(0.0):
+        records.failed(record, 0.0)
+    assert records.take(0.5) == []
+    records.hurry()
+    assert set(records.take(0.5)) == set(put)
+
+
 def test_beyond_the_bound_the_oldest_is_given_up() -> None:
     """Never one that is being written."""
     records = book(limit=3, writers=1)

@@ -58,3 +58,14 @@ def test_the_turns_are_the_same_whether_their_last_words_came_before_the_end_was
     for fact in late:
         log.take(fact)
     assert log.turns() == tuple(folded(spoken("u1", 2.0, 3.0), late, ended_at_s=4.0))
+
+
+def test_a_turn_that_is_told_again_after_the_end_is_one_turn() -> None:
+    """Servers repeat themselves; also in their last second."""
+    talk = Talk()
+    talk.hears(*caller_turn("u1"))
+    talk.take(talk.machine.end(talk.now))
+    told = len(talk.orders)
+    talk.hears(*caller_turn("u1"), *caller_turn("u2"), *caller_turn("u2"))
+    facts = [order.fact for order in talk.orders[told:] if isinstance(order, Tell)]
+    assert [fact.item_id for fact in facts if isinstance(fact, CallerTurn)] == ["u2"]

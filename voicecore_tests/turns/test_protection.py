@@ -395,3 +395,21 @@ def test_a_trace_is_bounded_and_says_so() -> None:
         trace.note("engine", str(number), 1.0 + number)
     lines = trace.lines()
     assert (len(lines), lines[0].at_s, lines[-1].what) == (LIMIT + 1, 0.0, "and 5 more lines")
+
+
+def test_words_that_were_forwarded_are_not_held_words() -> None:
+    """The session has them already: nothing waits for the end of the message, and the restore goes out at once."""
+    it = Guarded(Lockout.LISTENING, rule=CallerAudioRule.FORWARD)
+    it.says(HELLO)
+    assert it.protection.first_heard(1.0) == [Unlock("unlock-1")]
+
+
+def test_the_late_echo_of_the_opening_is_no_answer_to_the_restore() -> None:
+    """It says nothing of the restore: with no other answer the caller is let in, and nothing is asked for twice."""
+    it = Guarded(lock=LockState.UNPROVEN)
+    assert it.protection.lift(1.0) == [DiscardCallerAudio()]
+    assert it.protection.discarded(1.1) == [Unlock("unlock-1")]
+    assert it.protection.reconfigured(echo(LockState.IN_FORCE, "audio.input.turn_detection"), 1.2) == []
+    due = it.protection.deadline()
+    assert due is not None
+    assert it.protection.expire(due) == [Lifted(acknowledged=False)]

@@ -204,6 +204,17 @@ def test_a_refusal_that_names_the_request_is_proof_that_the_response_was_another
     assert owner.ended(ended("auto"), 1.0) == [asked(1)]
 
 
+def test_a_request_that_meets_one_that_was_given_up_goes_out_once_that_one_has_ended() -> None:
+    """It was refused before the other had begun: its beginning and its end are not nobody's."""
+    owner = ResponseOwner()
+    owner.request(asked(1), 0.0)
+    assert owner.abandon("q1", 0.5) == []
+    assert owner.request(asked(2), 0.5) == [asked(2)]
+    assert owner.refused("q2", 0.6, busy=True) == []
+    assert owner.started(ResponseStarted("r1", "q1"), 1.0) == [CancelResponse("r1")]
+    assert owner.ended(ended("r1", ResponseStatus.CANCELLED), 1.1) == [asked(2)]
+
+
 def test_a_nameless_response_behind_a_request_that_was_given_up_is_its_late_offspring() -> None:
     """Cancelled, once."""
     owner = ResponseOwner(ResponseSettings(start_s=5.0))
@@ -353,20 +364,3 @@ class ResponseOwnerMachine(RuleBasedStateMachine):
 
 ResponseOwnerMachine.TestCase.settings = examples(150, steps=40)
 TestResponseOwnerMachine = ResponseOwnerMachine.TestCase
-
-
-def test_a_request_in_doubt_is_waited_for_a_shorter_time() -> None:
-    """The provider refused something without saying what; if the request begins all the same, nothing has happened."""
-    owner = ResponseOwner()
-    owner.doubt(0.0)
-    owner.request(RequestResponse(request_id="q1"), 0.0)
-    owner.doubt(1.0)
-    owner.doubt(2.0)
-    assert owner.deadline() == 4.0
-    assert owner.expire(4.0) == [RequestLost("q1", "the provider did not start it in time")]
-    owner.request(RequestResponse(request_id="q2"), 5.0)
-    owner.doubt(5.0)
-    owner.started(ResponseStarted("r2", "q2"), 6.0)
-    announced_until = owner.deadline()
-    owner.doubt(6.0)
-    assert owner.deadline() == announced_until

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicecore.facts import Speaker, TranscriptLine
+from voicecore.turns.speaking_pace import SpeakingPace
 from voicecore.turns.transcript import LINES_LIMIT, WORDS_LIMIT_CHARS, Transcript, whole_words
 
 A, C = Speaker.AGENT, Speaker.CALLER
@@ -227,3 +228,13 @@ def test_a_line_without_a_word_has_no_text() -> None:
     transcript.complete(A, "i2", "Congratulations.")
     transcript.cut("i2", heard_s=0.3, generated_s=2.0)
     assert [line.text for line in transcript.lines()] == [None, None]
+
+
+def test_of_several_replies_the_slowest_tells_the_pace() -> None:
+    """Too little text counts as heard, never too much; and a measurement never claims more than is known."""
+    pace = SpeakingPace()
+    for text, audio_s in (("x" * 200, 10.0), ("x" * 120, 10.0), ("x" * 160, 10.0)):
+        pace.learn(text, audio_s)
+    assert pace.estimate(0.0, 0.0) == pytest.approx(12.0 * 0.9)
+    assert pace.estimate(400.0, 10.0) == pytest.approx(12.0 * 0.9)
+    assert pace.estimate(80.0, 10.0) == pytest.approx(8.0 * 0.9)

@@ -177,7 +177,7 @@ class TurnTakingMachine(RuleBasedStateMachine):
         self.responses += 1
         self.running = f"r{self.responses}"
         request = next(iter(self.talk.requests), "")
-        is_answer = not self.talk.ids_given and not self.talk.machine.taking.session_owes_reply
+        is_answer = not self.talk.ids_given and not self.talk.machine.taking.turns.session_owes_reply
         if by == "unannounced":
             self.audio_comes(3)
         else:

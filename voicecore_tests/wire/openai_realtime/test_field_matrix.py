@@ -330,3 +330,7 @@ def test_what_is_remembered_of_responses_is_bounded() -> None:
     """A server that never says that one is over."""
     codec = under_way(*(f"r{number}" for number in range(1_000)))
     assert len(codec._under_way._items) == 8
+    for number in range(1_000):
+        item = {"id": f"item_{number}", "type": "message", "role": "assistant"}
+        codec.receive(json.dumps({"type": "response.output_item.added", "response_id": "r999", "item": item}))
+    assert len(codec._under_way._items["r999"]) == 64
