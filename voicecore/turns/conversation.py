@@ -286,8 +286,8 @@ class Conversation:
         busy = event.severity is ev.Severity.BUSY
         if self._opening is not None:
             orders += self._opened(self._opening.refused(event.request_id, code, now, busy=busy), now)
+        orders += self._carry([*self.speech.responses.refused(event.request_id, now, busy=busy)], now)
         if busy or event.request_id is not None:
-            orders += self._carry([*self.speech.responses.refused(event.request_id, now, busy=busy)], now)
             orders += self._carry(self.taking.reply_refused(now), now)
         if busy and event.request_id is None and self._opening is None:
             orders += self._carry(self.taking.session_refused(now), now)

@@ -42,6 +42,8 @@ class ResponseSettings:
 
     start_s: float = 10.0
     """A request that has not started by then is lost."""
+    perhaps_refused_s: float = 3.0
+    """The same for a request that an error which names none may have refused."""
     announced_s: float = 20.0
     """A response that has begun, and from which nothing has come by then, is cancelled: slow is not lost."""
     progress_s: float = 15.0
@@ -216,8 +218,13 @@ class ResponseOwner:
     def refused(self, request_id: str | None, now: float, *, busy: bool) -> list[ResponseOrder]:
         """The provider refused a request; ``busy`` means because another response is active.
 
-        An id of None (providers do leave it out) stands for the oldest request that may still be refused.
+        An id of None (providers do leave it out) stands for the oldest request that may still be refused;
+        where the reason is not that another response is active, it may be about something else altogether:
+        then the request that is out is only waited for less long.
         """
+        if request_id is None and not busy:
+            self._doubt_sent(now)
+            return []
         if self._given_up and request_id in {None, *self._given_up}:
             self._given_up.remove(request_id or self._given_up[0])
             return []
@@ -284,6 +291,13 @@ class ResponseOwner:
             return RequestLost(pending.request.request_id, "the provider stayed busy with other responses")
         self._waiting.appendleft(pending)
         return None
+
+    def _doubt_sent(self, now: float) -> None:
+        if self._sent is None:
+            return
+        self._sent.due_at = min(self._sent.due_at, now + self.settings.perhaps_refused_s)
+        if self.phase is Phase.REQUESTED and self._deadline is not None:
+            self._deadline = min(self._deadline, self._sent.due_at)
 
     def _give_up_sent(self) -> list[ResponseOrder]:
         if self._sent is None:

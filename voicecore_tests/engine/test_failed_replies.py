@@ -177,6 +177,23 @@ async def test_a_request_that_is_refused_leaves_nobody_waiting(autojump_clock: M
     assert turn.first_sent_at_s <= 1.2 + 0.5
 
 
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_refusal_that_names_no_request_leaves_nobody_waiting_long(
+    autojump_clock: MockClock, again: bool
+) -> None:
+    """Our reply is out, and the error may be about anything: a few seconds, then it is asked for once more.
+
+    Refused each time, the caller hears a line in place of the reply, not silence.
+    """
+    behaviour = Behaviour(refused_requests=frozenset({1, 2} if again else {1}), anonymous_errors=True)
+    seen = await talk(script(replies=[SHORT]), HELLO, hangs_up_at=20.0, behaviour=behaviour, **WORDS)
+    turn = seen.report.turns[0]
+    assert len(requests(seen)) == 2 + again
+    assert turn.end is (TurnEnd.FAILED if again else TurnEnd.COMPLETED)
+    assert seen.carried("media")[0] < HELLO[1] + (8.0 if again else 4.5)
+    assert seen.report.problems["server_error"] == 1 + again
+
+
 async def test_a_refusal_of_something_else_does_not_ask_twice(autojump_clock: MockClock) -> None:
     """The reply that is out begins soon after: there is one, and one only."""
     slow = Pace(created_s=1.0, first_delta_s=1.0)

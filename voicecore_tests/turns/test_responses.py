@@ -85,6 +85,40 @@ def test_a_refusal_of_something_else_changes_nothing() -> None:
     assert owner.phase is Phase.REQUESTED
 
 
+def test_an_error_that_names_no_request_shortens_the_wait_for_the_one_that_is_out() -> None:
+    """It may have been the refusal: nobody knows, so the request is lost at the shorter bound, once."""
+    owner = ResponseOwner(ResponseSettings(start_s=10.0, perhaps_refused_s=3.0))
+    owner.request(asked(1), 0.0)
+    assert owner.refused(None, 1.0, busy=False) == []
+    assert owner.refused(None, 2.0, busy=False) == []  # a second error does not make it longer
+    assert owner.deadline() == 4.0
+    assert owner.expire(4.0) == [RequestLost("q1", "the provider did not start it in time")]
+
+
+def test_an_error_that_names_no_request_never_lengthens_a_wait() -> None:
+    """Nor does it begin one where nothing is out, or touch a response that runs."""
+    owner = ResponseOwner(ResponseSettings(start_s=2.0, perhaps_refused_s=3.0))
+    assert owner.refused(None, 0.0, busy=False) == []
+    assert owner.deadline() is None
+    owner.request(asked(1), 0.0)
+    owner.refused(None, 1.0, busy=False)
+    assert owner.deadline() == 2.0
+    owner.started(ResponseStarted("r1", "q1"), 1.5)
+    running = owner.deadline()
+    owner.refused(None, 1.6, busy=False)
+    assert owner.deadline() == running
+
+
+def test_a_doubted_request_behind_the_sessions_own_response_is_waited_for_less_long() -> None:
+    """Its start was not seen when the session's own began; the shorter bound holds from the error on."""
+    owner = ResponseOwner(ResponseSettings(start_s=10.0, perhaps_refused_s=3.0))
+    owner.request(asked(1), 0.0)
+    owner.started(ResponseStarted("auto"), 0.1)
+    owner.refused(None, 0.2, busy=False)
+    assert owner.ended(ended("auto"), 1.0) == []
+    assert owner.deadline() == 3.2
+
+
 def test_i10_a_response_that_starts_after_its_request_was_given_up_is_cancelled_and_never_heard() -> None:
     """Late offspring of a dead request must not speak over the next one."""
     owner = ResponseOwner(ResponseSettings(start_s=5.0))
