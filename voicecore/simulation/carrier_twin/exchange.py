@@ -11,12 +11,13 @@ Facts: Twilio sheet, sections 2, 10, 11 and 12.  Used by progress.py, course.py,
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from urllib.parse import urldefrag
+from http import HTTPStatus
+from urllib.parse import urldefrag, urlsplit
 
 import attrs
 import trio
 
-from voicecore.errors import ConnectionLost, RemoteProtocolError
+from voicecore.errors import ConnectionLost, HandshakeRefused, RemoteProtocolError
 from voicecore.net.dial import dial
 from voicecore.net.http_client import HttpAnswer, HttpClient
 from voicecore.secrets import Secret
@@ -126,6 +127,7 @@ class Exchange:
         """
         url = stream.url.rpartition("/")[0] + "/0123456789abcdef" if faults.other_token else stream.url
         signature = faults.signature or sign(self.account.auth_token.reveal(), url)
+        line.forgeries += [await self._forge(url, origin) for origin in faults.forged_for]
         tap = _Tap(self.world.network)
         async with dial(tap, url, headers=[("X-Twilio-Signature", signature)]) as socket:
             await line.run(socket, stream.parameters, goodbyes.before_stop)
@@ -133,6 +135,16 @@ class Exchange:
             is_cut = faults.goodbye is Goodbye.CUT or line.ended_by == "fault"
             if is_cut and tap.stream is not None:
                 await trio.aclose_forcefully(tap.stream)
+
+    async def _forge(self, url: str, origin: str) -> int:
+        """Try a stream's address with a signature for another origin; return the HTTP status. Raises ConnectionLost."""
+        signature = sign(self.account.auth_token.reveal(), origin + urlsplit(url).path)
+        headers = [("X-Twilio-Signature", signature), ("X-Forwarded-Host", urlsplit(origin).netloc)]
+        try:
+            async with dial(self.world.network, url, headers=headers):
+                return HTTPStatus.SWITCHING_PROTOCOLS
+        except HandshakeRefused as refused:
+            return refused.status
 
 
 class _Tap:
