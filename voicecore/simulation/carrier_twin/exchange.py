@@ -126,6 +126,7 @@ class Exchange:
             ConnectionLost: It could not be opened.
         """
         url = stream.url.rpartition("/")[0] + "/0123456789abcdef" if faults.other_token else stream.url
+        line.stream_url = url
         signature = faults.signature or sign(self.account.auth_token.reveal(), url)
         line.forgeries += [await self._forge(url, origin) for origin in faults.forged_for]
         tap = _Tap(self.world.network)
