@@ -66,10 +66,14 @@ class SelfCheck:
                 return None
             if answer.body == _OTHER:
                 return f"{url} leads to another voicecore process, not to this one"
-            if self._prefix:
-                return (
-                    f"{url} leads to this process, but requests come with the path prefix {printable(self._prefix)}: "
-                    "have the proxy remove it (server.public_url keeps it)"
-                )
-            return f"{url} leads to something that answers with HTTP status {answer.status}, not to this process"
+            return self._elsewhere(url, answer.status)
         return f"nothing answers at {url} within {CHECK_S:g} s"
+
+    def _elsewhere(self, url: str, status: int) -> str:
+        """Return where a URL leads that was not answered as one of us answers."""
+        if self._prefix:
+            return (
+                f"{url} leads to this process, but requests come with the path prefix {printable(self._prefix)}: "
+                "have the proxy remove it (server.public_url keeps it)"
+            )
+        return f"{url} leads to something that answers with HTTP status {status}, not to this process"

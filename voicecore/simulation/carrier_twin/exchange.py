@@ -11,7 +11,6 @@ Facts: Twilio sheet, sections 2, 10, 11 and 12.  Used by progress.py, course.py,
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from http import HTTPStatus
 from urllib.parse import urldefrag, urlsplit
 
 import attrs
@@ -28,6 +27,8 @@ from voicecore.simulation.carrier_twin.messages import StreamWriter
 from voicecore.simulation.carrier_twin.signing import sign
 from voicecore.simulation.carrier_twin.twiml import PEER, ConnectStream, Verb, read_twiml
 from voicecore.world import ByteWire, Listening, Network, World
+
+_SWITCHING_PROTOCOLS = 101
 
 
 @attrs.frozen(kw_only=True)
@@ -143,7 +144,7 @@ class Exchange:
         headers = [("X-Twilio-Signature", signature), ("X-Forwarded-Host", urlsplit(origin).netloc)]
         try:
             async with dial(self.world.network, url, headers=headers):
-                return HTTPStatus.SWITCHING_PROTOCOLS
+                return _SWITCHING_PROTOCOLS
         except HandshakeRefused as refused:
             return refused.status
 

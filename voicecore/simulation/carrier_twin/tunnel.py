@@ -14,6 +14,7 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from urllib.parse import urlsplit
 
 import attrs
@@ -76,7 +77,7 @@ async def open_tunnel(world: World, upstream_url: str, settings: TunnelSettings)
     listening = await world.network.listen(public.hostname or "", port)
     tunnel = Tunnel(world, upstream_url, settings)
     async with open_service_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, tunnel.carry, listening.listeners)
+        nursery.start_soon(partial(trio.serve_listeners, tunnel.carry, list(listening.listeners)))
         yield tunnel
 
 
