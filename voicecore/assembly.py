@@ -54,6 +54,7 @@ from voicecore.facts import Observer
 from voicecore.net.disk import RealFiles
 from voicecore.net.health import MetricsGuard, Routes, health_routes, metrics_routes
 from voicecore.net.http_client import open_http_client
+from voicecore.net.http_messages import Request
 from voicecore.net.routes import Router
 from voicecore.net.self_check import SelfCheck
 from voicecore.net.server import serve
@@ -152,7 +153,12 @@ async def open_engine(
             routes = {**twilio.routes(), **check.routes(), **health_routes(lambda: host.is_admitting)}
             if settings.server.metrics_port is None:
                 routes |= _metrics_routes(host, _metrics_guard(settings.server))
-            await nursery.start(serve, listening.listeners, Router(routes, twilio.unrouted))
+
+            def unrouted(request: Request, status: int) -> None:
+                check.unrouted(request)
+                twilio.unrouted(request, status)
+
+            await nursery.start(serve, listening.listeners, Router(routes, unrouted))
             await _serve_metrics(world, settings.server, host, nursery)
             options = _dial_options(settings.outbound)
             yield Engine(url=local_url, public_url=account.public_url, host=host, options=options, check=check)

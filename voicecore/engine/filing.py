@@ -18,7 +18,7 @@ import trio
 
 from voicecore.audio.recording import Recording
 from voicecore.engine.boundary import guarded
-from voicecore.engine.call import Call, Ending
+from voicecore.engine.call import DETAIL_CHARS, Call, Ending
 from voicecore.engine.entry import CallEntry
 from voicecore.engine.life import LifeParts, hang_up
 from voicecore.engine.records import Records, trouble_of
@@ -95,7 +95,7 @@ async def record_audio(store: CallStore, call_id: str, call: Call, recording: Re
 def _log_end(report: CallReport) -> None:
     """Write the one line of a call's end; an error where there was no agent to go on with."""
     level = logging.ERROR if report.outcome in _NO_AGENT else logging.INFO
-    detail = f" ({printable(report.outcome_detail)})" if report.outcome_detail else ""
+    detail = f" ({printable(report.outcome_detail, DETAIL_CHARS)})" if report.outcome_detail else ""
     log.log(level, "call %s ended: %s%s, %.1f s", report.call_id, report.outcome.value, detail, report.duration_s)
 
 

@@ -104,13 +104,13 @@ async def place(entry: CallEntry, dialler: Dialler, order: DialOrder, parts: Lif
             alias(entry, carrier_call_id)
             entry.ringing.reach(RingPhase.PLACED, parts.world.now())
     except CarrierRefused as refused:
-        entry.end(EndCause.DIAL_REFUSED, printable(str(refused)), parts.world.now())
+        entry.end(EndCause.DIAL_REFUSED, str(refused), parts.world.now())
     except CarrierUnavailable as unavailable:
-        entry.end(EndCause.DIAL_UNAVAILABLE, printable(str(unavailable)), parts.world.now())
+        entry.end(EndCause.DIAL_UNAVAILABLE, str(unavailable), parts.world.now())
     except LocalProtocolError as impossible:
-        entry.end(EndCause.DIAL_FAILED, printable(str(impossible)), parts.world.now())
+        entry.end(EndCause.DIAL_FAILED, str(impossible), parts.world.now())
     except CarrierError as uncertain:
-        entry.placing_doubt = printable(str(uncertain))
+        entry.placing_doubt = str(uncertain)  # made printable where the call ends
         entry.ringing.reach(RingPhase.UNCERTAIN, parts.world.now())
         parts.tell(entry, ProblemSeen(parts.world.now() - entry.announced_at, "dial_uncertain", str(uncertain)))
     finally:

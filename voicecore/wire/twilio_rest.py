@@ -21,6 +21,7 @@ from voicecore.errors import LocalProtocolError, RemoteProtocolError, printable
 
 TWIML_LIMIT_CHARS = 4000  #: of a call's inline TwiML
 TOO_MANY_REQUESTS = 429
+_MESSAGE_LIMIT_CHARS = 300  #: of Twilio's own words, whose end often says what to do
 _RING_LIMITS_S = (1, 600)
 _PEER = "twilio"
 _CALL_ID = re.compile(r"CA[0-9a-zA-Z]{1,62}")
@@ -158,7 +159,7 @@ def read_problem(status: int, body: bytes, secrets: Collection[str] = ()) -> Res
     return RestProblem(
         status,
         code if known else None,
-        printable(_without(secrets, message)) if isinstance(message, str) else _NO_REASON,
+        printable(_without(secrets, message), _MESSAGE_LIMIT_CHARS) if isinstance(message, str) else _NO_REASON,
     )
 
 

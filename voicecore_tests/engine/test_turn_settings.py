@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,12 +11,14 @@ import pytest
 from trio.testing import MockClock
 
 from voicecore.facts import (
+    AgentGenerated,
     BargedIn,
     BargeInDeclined,
     BargeInDoubted,
     EndCause,
     IdlePrompted,
     KeysPressed,
+    MessageDone,
     MessageFate,
     Outcome,
     Speaker,
@@ -228,6 +232,44 @@ async def test_keys_from_before_the_greeting_do_not_stop_it(autojump_clock: Mock
     assert it.report.first_message.fate is MessageFate.HEARD
     assert [fact.count for fact in it.told(KeysPressed)] == [2]
     assert [line.text for line in it.report.transcript if line.speaker is Speaker.AGENT][-1] == SHORT.text
+
+
+async def test_keys_of_a_silent_caller_before_the_greeting_are_answered_behind_it(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A whole entry in the first 150 ms, and not a word: told to the model once, answered once, and in no log line."""
+    caplog.set_level(logging.DEBUG, "voicecore")
+    said: list[list[str]] = []
+    greeting = Reply("Welcome to the clinic.", speech=Tone(3.0))
+    for digits in ("", "73519#"):
+        async with house(Script(replies=(greeting, SHORT)), agent__first_message="Welcome to the clinic.") as it:
+            keys = [Press(At(0.03 * place), digit) for place, digit in enumerate(digits)]
+            line = await it.carrier.call(it.engine.url, [*keys, HangUp(At(9.0))])
+            await it.engine.drain()
+        said.append(caplog.messages)
+        caplog.clear()
+    assert line is not None
+    kinds = [entry.kind for entry in line.ledger if entry.kind == "dtmf" or entry.direction == "in"]
+    assert kinds[:6] == ["dtmf"] * 6
+    assert it.report.barge_ins == 0
+    assert it.report.first_message is not None
+    assert it.report.first_message.fate is MessageFate.HEARD
+    told = [request for request in it.session.requests if "73519" in json.dumps(request)]
+    assert [request["type"] for request in told] == ["conversation.item.create"]
+    assert json.dumps(it.session.requests).count("73519") == 1
+    assert len(asked(it.session)) == 2
+    (answer,) = [fact for fact in it.told(AgentGenerated) if fact.answers]
+    (greeted,) = it.told(MessageDone)
+    assert answer.at_s > greeted.at_s > 3.0
+    assert [(each.speaker, each.text) for each in it.report.transcript] == [
+        (Speaker.CALLER, "(pressed 5 keys)"),
+        (Speaker.AGENT, greeting.text),
+        (Speaker.AGENT, SHORT.text),
+    ]
+    without_keys, with_keys = said
+    assert with_keys == without_keys != []  # not one line more: no digit by itself either
+    kept = b"".join(bytes(data) for data in it.simulated.files.files.values())
+    assert "73519" not in repr(it.facts) + kept.decode("latin-1")
 
 
 async def test_keys_may_leave_the_agent_alone(autojump_clock: MockClock) -> None:

@@ -142,7 +142,7 @@ def test_a_problem_is_read_as_far_as_it_can_be() -> None:
     assert problem == twilio_rest.RestProblem(400, 21220, "Call is not in-progress\\x07")
     for unreadable in (b"<html>", b"[]", b"{}", b'{"code": true, "message": 1}'):
         assert twilio_rest.read_problem(502, unreadable) == twilio_rest.RestProblem(502, None, "no reason given")
-    assert len(twilio_rest.read_problem(400, json.dumps({"message": "x" * 9999}).encode()).message) < 200
+    assert len(twilio_rest.read_problem(400, json.dumps({"message": "x" * 9999}).encode()).message) <= 301
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 It is written from the protocol sheet with plain JSON objects and shares no code
 with wire/, so that the two can disagree.  Read playout.py first (what the
 caller hears), then caller.py (what the caller does), then line.py; for calls that
-we place plan.py (what becomes of them), then phone.py.
+we place plan.py (what becomes of them), then phone.py.  tunnel.py goes between it and us.
 
 Level 5; imports audio/, net/ and world.
 """
@@ -35,6 +35,7 @@ from voicecore.simulation.carrier_twin.phone import Dialled
 from voicecore.simulation.carrier_twin.plan import DialPlan, DialPlans, MachineVerdict, Pickup, Refusal, UpdateFaults
 from voicecore.simulation.carrier_twin.playout import Heard, LinePlayout, MarkReturn
 from voicecore.simulation.carrier_twin.rest import RestRequest
+from voicecore.simulation.carrier_twin.tunnel import Passed, RequestForm, Tunnel, TunnelSettings, open_tunnel
 from voicecore.simulation.carrier_twin.twin import CarrierTwin, open_carrier
 
 __all__ = [
@@ -59,15 +60,20 @@ __all__ = [
     "MachineVerdict",
     "MarkReturn",
     "MediaFormat",
+    "Passed",
     "Pickup",
     "Press",
     "Refusal",
+    "RequestForm",
     "RestRequest",
     "Say",
     "StatusFaults",
     "Step",
+    "Tunnel",
+    "TunnelSettings",
     "UpdateFaults",
     "WebhookFaults",
     "WhileAgentSpeaks",
     "open_carrier",
+    "open_tunnel",
 ]

@@ -11,12 +11,12 @@ Facts: Twilio sheet, sections 2, 10, 11 and 12.  Used by progress.py, course.py,
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from urllib.parse import urldefrag
+from urllib.parse import urldefrag, urlsplit
 
 import attrs
 import trio
 
-from voicecore.errors import ConnectionLost, RemoteProtocolError
+from voicecore.errors import ConnectionLost, HandshakeRefused, RemoteProtocolError
 from voicecore.net.dial import dial
 from voicecore.net.http_client import HttpAnswer, HttpClient
 from voicecore.secrets import Secret
@@ -27,6 +27,8 @@ from voicecore.simulation.carrier_twin.messages import StreamWriter
 from voicecore.simulation.carrier_twin.signing import sign
 from voicecore.simulation.carrier_twin.twiml import PEER, ConnectStream, Verb, read_twiml
 from voicecore.world import ByteWire, Listening, Network, World
+
+_SWITCHING_PROTOCOLS = 101
 
 
 @attrs.frozen(kw_only=True)
@@ -125,7 +127,9 @@ class Exchange:
             ConnectionLost: It could not be opened.
         """
         url = stream.url.rpartition("/")[0] + "/0123456789abcdef" if faults.other_token else stream.url
+        line.stream_url = url
         signature = faults.signature or sign(self.account.auth_token.reveal(), url)
+        line.forgeries += [await self._forge(url, origin) for origin in faults.forged_for]
         tap = _Tap(self.world.network)
         async with dial(tap, url, headers=[("X-Twilio-Signature", signature)]) as socket:
             await line.run(socket, stream.parameters, goodbyes.before_stop)
@@ -133,6 +137,16 @@ class Exchange:
             is_cut = faults.goodbye is Goodbye.CUT or line.ended_by == "fault"
             if is_cut and tap.stream is not None:
                 await trio.aclose_forcefully(tap.stream)
+
+    async def _forge(self, url: str, origin: str) -> int:
+        """Try a stream's address with a signature for another origin; return the HTTP status. Raises ConnectionLost."""
+        signature = sign(self.account.auth_token.reveal(), origin + urlsplit(url).path)
+        headers = [("X-Twilio-Signature", signature), ("X-Forwarded-Host", urlsplit(origin).netloc)]
+        try:
+            async with dial(self.world.network, url, headers=headers):
+                return _SWITCHING_PROTOCOLS
+        except HandshakeRefused as refused:
+            return refused.status
 
 
 class _Tap:

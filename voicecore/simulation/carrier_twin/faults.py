@@ -6,7 +6,7 @@ Frozen settings; the default is a healthy line.  Used by line.py, exchange.py an
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -94,6 +94,8 @@ class LineFaults:
     """From when to when of the stream."""
     stalls_between_s: tuple[float, float] | None = None
     """Between these two moments nothing leaves; then all of it does at once."""
+    forged_for: Sequence[str] = ()
+    """Somebody else tries the stream's address first, once for each of these origins, signed for that origin."""
 
 
 @attrs.frozen(kw_only=True)

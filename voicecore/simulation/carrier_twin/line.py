@@ -72,6 +72,10 @@ class Line:
         """Every byte of agent audio that came, in order, played or not."""
         self.said_after = ""
         """What the carrier itself spoke when the application had closed the stream."""
+        self.stream_url = ""
+        """Where the stream was opened, or tried to be."""
+        self.forgeries: list[int] = []
+        """The HTTP status that each forged upgrade was answered with, in order."""
         self.ended_by: LineEnd | None = None
         self.closed_with: int | None = None
         """The code with which the application closed the stream."""

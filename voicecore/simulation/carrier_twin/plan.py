@@ -58,6 +58,9 @@ class Refusal:
     retry_after_s: int | None = None
     """Sent as a Retry-After header."""
     message: str = "The request was refused."
+    body: bytes | None = None
+    """In place of Twilio's JSON, such as a gateway's own page."""
+    content_type: str = "application/json"
 
 
 @attrs.frozen(kw_only=True)

@@ -148,7 +148,9 @@ class _RestInterface:
 
     async def _update(self, request: Request, parameters: Parameters) -> Response:
         call = self._find(parameters)
-        await self._fail_update()
+        await trio.sleep(self._board.updates.answer_s)
+        if self._board.updates.refuse is not None:
+            return _refusal(self._board.updates.refuse)
         given = single_values(_form_of(request), _UPDATES)
         if given.get("Status") not in {"completed", "canceled"}:
             raise RestRefusal(400, WRONG_REQUEST, "Status is completed or canceled")
@@ -181,13 +183,6 @@ class _RestInterface:
     def _check_account(self, parameters: Parameters) -> None:
         if parameters["account"] != self._exchange.account.account_sid:
             raise RestRefusal(404, NOT_FOUND, "there is no such account")
-
-    async def _fail_update(self) -> None:
-        """Answer late, or not as asked, where the faults want that."""
-        faults = self._board.updates
-        await trio.sleep(faults.answer_s)
-        if faults.refuse is not None:
-            raise RestRefusal(faults.refuse.status, faults.refuse.code, "The request was refused.")
 
     def _find(self, parameters: Parameters) -> Dialled | InboundCall:
         self._check_account(parameters)
@@ -240,6 +235,8 @@ def _credentials(header: str) -> tuple[str, str]:
 
 def _refusal(refusal: Refusal) -> Response:
     headers = {} if refusal.retry_after_s is None else {"retry-after": str(refusal.retry_after_s)}
+    if refusal.body is not None:
+        return Response(refusal.status, refusal.body, refusal.content_type, list(headers.items()))
     return _error(refusal.status, refusal.code, refusal.message, headers)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -9,6 +11,7 @@ from trio.testing import MockClock
 from voicecore.audio.formats import PCM16_16K
 from voicecore.simulation.carrier_twin import (
     At,
+    DialPlan,
     HangUp,
     LineFaults,
     MediaFormat,
@@ -17,7 +20,7 @@ from voicecore.simulation.carrier_twin import (
     UpdateFaults,
     WebhookFaults,
 )
-from voicecore_tests.simulation.carrier_twin.kit import office, xml
+from voicecore_tests.simulation.carrier_twin.kit import AUTH, CALLS, http, office, xml
 
 STEPS = (HangUp(At(2.0)),)
 LONG = (HangUp(At(60.0)),)
@@ -147,3 +150,29 @@ async def test_the_last_status_comes_before_between_or_behind_the_end_of_the_str
     async with office() as it:
         await it.carrier.call(it.app.url, (HangUp(At(0.1)),), statuses=statuses)
     assert it.app.order[-3:] == order
+
+
+async def test_somebody_else_may_try_the_address_of_a_stream_first(autojump_clock: MockClock) -> None:
+    """With a signature for another host, or the right one; what each was answered is kept, and the stream opens."""
+    async with office() as it:
+        origin = it.app.url.replace("http://", "ws://")
+        line = await it.carrier.call(it.app.url, STEPS, faults=LineFaults(forged_for=("wss://evil.example", origin)))
+    assert line is not None
+    assert (line.forgeries, len(it.app.streams)) == ([403, 101], 1)
+
+
+async def test_a_refusal_may_have_a_body_of_its_own(autojump_clock: MockClock) -> None:
+    """A gateway's page in place of Twilio's JSON, for a call that is wanted and for one that is changed."""
+    refusal = Refusal(status=503, body=b"<html>busy</html>", content_type="text/html", retry_after_s=7)
+    async with office() as it:
+        it.carrier.expect(DialPlan(refuse=refusal))
+        it.carrier.disturb_updates(UpdateFaults(refuse=refusal))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(it.carrier.call, it.app.url, STEPS)
+            await trio.sleep(0.5)
+            (call,) = it.carrier.inbound
+            for path in ("", f"/{call.answered_sid}"):
+                url = f"{it.api}{CALLS}{path}.json"
+                answer = await http(it.simulated.world, "POST", url, urlencode(it.form()), AUTH)
+                assert answer == (503, "<html>busy</html>")
+        assert (it.carrier.dials, it.carrier.violations) == ([], [])
