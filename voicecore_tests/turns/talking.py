@@ -12,11 +12,13 @@ from voicecore.turns.conversation import Conversation
 from voicecore.turns.orders import EndCall, Order, Tell
 from voicecore.turns.responses import ResponseSettings
 from voicecore.turns.settings import ConversationSettings
+from voicecore.turns.turn_taking import LINE
 
 START_S = ResponseSettings().start_s
+PERHAPS_REFUSED_S = ResponseSettings().perhaps_refused_s
 _AT_ONCE = 200  #: orders and deadlines of one instant; more are a loop without end
 _REPLY = "request-"  #: begins the ids of requests that are not given up while they are under way
-_MACHINE = "machine-message-"
+_FOR_ALL = ("machine-message-", LINE)  #: begin the ids of requests for which every other response is given up
 
 
 class Talk:
@@ -60,7 +62,7 @@ class Talk:
                 self.facts.append(order.fact)
             elif isinstance(order, ev.RequestResponse):
                 under_way = [name for name, at in self.requests.items() if self.now - at < START_S - 1e-6]
-                if order.request_id.startswith(_MACHINE):
+                if order.request_id.startswith(_FOR_ALL):
                     under_way = []  # nobody wants any other response any more
                 self.collisions += [name for name in under_way if name.startswith(_REPLY)]
                 self.requests[order.request_id] = self.now
@@ -68,6 +70,11 @@ class Talk:
                 self.causes.append(order.cause)
                 if self.over is None:
                     self.ends()
+
+    def doubts_what_is_out(self) -> None:
+        """An error that names no request has come: what is out is waited for less long from here on."""
+        for name, at in self.requests.items():
+            self.requests[name] = min(at, self.now - (START_S - PERHAPS_REFUSED_S))
 
     def ends(self) -> None:
         """The engine ends a call once, whatever asks for it."""

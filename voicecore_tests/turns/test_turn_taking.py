@@ -227,6 +227,8 @@ class TurnTakingMachine(RuleBasedStateMachine):
     def request_is_refused(self, severity: ev.Severity, named: bool) -> None:
         request = next(iter(self.talk.requests))
         del self.talk.requests[request]
+        if not named and severity is ev.Severity.REFUSED:
+            self.talk.doubts_what_is_out()
         named_or_not = request if named else None
         self.talk.hears(ev.SessionProblem(code="e", message="m", severity=severity, request_id=named_or_not))
 
