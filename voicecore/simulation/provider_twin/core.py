@@ -31,6 +31,7 @@ from voicecore.simulation.provider_twin.behaviour import Behaviour, End, Scripte
 from voicecore.simulation.provider_twin.items import AFTER, Conversation, check_item
 from voicecore.simulation.provider_twin.listening import CallerTurns, Room
 from voicecore.simulation.provider_twin.nulls import without_nulls
+from voicecore.simulation.provider_twin.objections import Objection
 from voicecore.simulation.provider_twin.outbox import Close, Cut, Outbox, Outgoing, Stall
 from voicecore.simulation.provider_twin.responding import Identity, Responder, Stage
 from voicecore.simulation.provider_twin.script import Echo, Script
@@ -258,11 +259,19 @@ class TwinSession:
     def _handle(self, message: Any) -> None:
         message = without_nulls(message)
         event_id = message.get("event_id") if isinstance(message, dict) else None
+        refusals = [objection.refusal() for objection in self._objections(message)]
         try:
-            shape, handler = self._handler(message)
-            handler(shape(message, ""))
+            if not refusals:
+                shape, handler = self._handler(message)
+                handler(shape(message, ""))
         except Refused as refused:
-            self._refuse(refused, event_id if isinstance(event_id, str) else None)
+            refusals.append(refused)
+        for refusal in refusals:
+            self._refuse(refusal, event_id if isinstance(event_id, str) else None)
+
+    def _objections(self, message: Any) -> list[Objection]:
+        kind = message.get("type") if isinstance(message, dict) else None
+        return [objection for objection in self._behaviour.objections if objection.kind == kind]
 
     def _handler(self, message: Any) -> tuple[Shape, Callable[[JsonObject], None]]:
         if not isinstance(message, dict):
