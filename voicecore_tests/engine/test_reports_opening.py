@@ -5,6 +5,7 @@ docs/field-reports.md says who reported what.
 
 from __future__ import annotations
 
+import attrs
 import pytest
 from trio.testing import MockClock
 
@@ -88,7 +89,9 @@ TOO_LONG = Behaviour(
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "named"), [(RETIRED, "session.type"), (TOO_LONG, "session.instructions")], ids=["retired", "too long"]
+    ("behaviour", "named"),
+    [(RETIRED, "unknown_parameter (session.type)"), (TOO_LONG, "string_above_max_length (session.instructions)")],
+    ids=["retired", "too long"],
 )
 async def test_a_refused_configuration_ends_the_call_before_a_word(
     autojump_clock: MockClock, behaviour: Behaviour, named: str
@@ -103,6 +106,22 @@ async def test_a_refused_configuration_ends_the_call_before_a_word(
     assert [asked(connection) for connection in it.provider.connections] == [[]] * it.provider.handshakes
     (line,) = it.carrier.lines
     assert not line.received_audio
+    assert line.said_after
+
+
+async def test_a_configuration_that_is_refused_late_ends_the_call_too(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was no longer waited for, and the error names no event: what it is about tells."""
+    late = tuple(attrs.evolve(objection, after_s=2.5) for objection in TOO_LONG.objections)
+    async with house(TALK, attrs.evolve(TOO_LONG, objections=late), **GREETING) as it:
+        report = await called(it, (HangUp(At(30.0)),))
+    assert report.outcome is EndCause.SESSION_LOST
+    assert "string_above_max_length" in report.outcome_detail
+    assert "string_above_max_length: the configuration was refused" in caplog.text
+    assert "session.instructions" in caplog.text
+    assert report.duration_s < 6.0
+    (line,) = it.carrier.lines
     assert line.said_after
 
 

@@ -259,19 +259,23 @@ class TwinSession:
     def _handle(self, message: Any) -> None:
         message = without_nulls(message)
         event_id = message.get("event_id") if isinstance(message, dict) else None
-        refusals = [objection.refusal() for objection in self._objections(message)]
+        event_id = event_id if isinstance(event_id, str) else None
+        if objections := self._objections(message):
+            for objection in objections:
+                self._object(objection, event_id)
+            return
         try:
-            if not refusals:
-                shape, handler = self._handler(message)
-                handler(shape(message, ""))
+            shape, handler = self._handler(message)
+            handler(shape(message, ""))
         except Refused as refused:
-            refusals.append(refused)
-        for refusal in refusals:
-            self._refuse(refusal, event_id if isinstance(event_id, str) else None)
+            self._refuse(refused, event_id)
 
     def _objections(self, message: Any) -> list[Objection]:
         kind = message.get("type") if isinstance(message, dict) else None
         return [objection for objection in self._behaviour.objections if objection.kind == kind]
+
+    def _object(self, objection: Objection, event_id: str | None) -> None:
+        self._agenda.at(self._now + objection.after_s, lambda _: self._refuse(objection.refusal(), event_id))
 
     def _handler(self, message: Any) -> tuple[Shape, Callable[[JsonObject], None]]:
         if not isinstance(message, dict):

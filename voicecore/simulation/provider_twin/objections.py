@@ -21,6 +21,8 @@ class Objection:
     code: str | None
     message: str
     param: str | None = None
+    after_s: float = 0.0
+    """Seconds from the event to its refusal."""
 
     def refusal(self) -> Refused:
         """Return what the server says of such an event."""
