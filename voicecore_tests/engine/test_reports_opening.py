@@ -43,12 +43,16 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("how", REFUSALS)
-async def test_a_session_that_is_refused_once_is_had_at_the_next_try(autojump_clock: MockClock, how: str) -> None:
-    """The caller is greeted within seconds."""
-    async with house(TALK, [Behaviour(handshake=REFUSALS[how]), Behaviour()], **GREETING) as it:
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_session_that_is_refused_for_a_while_is_had_at_the_next_try(
+    autojump_clock: MockClock, times: int, how: str
+) -> None:
+    """The one that was to wait for the call, and the call's own first one: the caller is greeted within seconds."""
+    refusing = [Behaviour(handshake=REFUSALS[how])] * times
+    async with house(TALK, [*refusing, Behaviour()], **GREETING) as it:
         report = await called(it, (HangUp(At(6.0)),))
     assert (report.outcome, fate(report)) == (EndCause.CALLER_HUNG_UP, MessageFate.HEARD)
-    assert it.provider.attempts > it.provider.handshakes
+    assert (it.provider.attempts, it.provider.handshakes) == (times + 1, 1)
     assert greeted_at_s(report) < 4.0
 
 
