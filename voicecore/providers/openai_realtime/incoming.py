@@ -120,7 +120,8 @@ def _error(event: wire.ErrorReported) -> Sequence[ev.SessionEvent]:
 
 
 def _transcription_failed(event: wire.TranscriptionFailed) -> Sequence[ev.SessionEvent]:
-    return (ev.CallerTranscriptFailed(event.item_id, event.error.code or "unnamed", event.error.message or ""),)
+    error = event.error
+    return (ev.CallerTranscriptFailed(event.item_id, error.code or error.type or "unnamed", error.message or ""),)
 
 
 def _transcription_delta(event: wire.TranscriptionDelta) -> Sequence[ev.SessionEvent]:

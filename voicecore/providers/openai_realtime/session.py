@@ -41,6 +41,7 @@ from voicecore.wire.openai_realtime import (
     EchoedFormat,
     EchoedTurnDetection,
     EffectiveConfig,
+    ErrorDetail,
     ErrorReported,
     ForeignFormat,
     RealtimeCodec,
@@ -181,12 +182,20 @@ class OpenAISession:
         for event in read:
             if isinstance(event, SessionUpdated):
                 events += self._echoed(event.session)
-            elif self._unacknowledged and isinstance(event, ErrorReported) and event.error.event_id in _OPENING_IDS:
-                why = "the configuration was refused, later than it was waited for"
-                events.append(SessionProblem(code=event.error.code, message=why, severity=Severity.FATAL))
+            elif isinstance(event, ErrorReported) and self._refuses_opening(event.error):
+                events.append(_refused_late(event.error))
             else:
                 events += self._translator.translate(event)
         return events
+
+    def _refuses_opening(self, error: ErrorDetail) -> bool:
+        """Whether an error answers the configuration that is not acknowledged yet.
+
+        One that names no event does so by what it is about: our later updates carry turn detection alone.
+        """
+        about = "" if error.event_id else error.param or ""
+        configures = about.startswith("session.") and not about.startswith(f"session.{_TURN_DETECTION}")
+        return self._unacknowledged and (configures or error.event_id in _OPENING_IDS)
 
     def _echoed(self, echo: EffectiveConfig) -> list[SessionEvent]:
         """Judge a configuration that was echoed after the opening."""
@@ -223,6 +232,17 @@ class OpenAISession:
         else:
             self._translator.follow(echoed)
         return [SessionNotice(key, f"has become {echoed} where {before} was in force; converted from here on")]
+
+
+def _refused_late(error: ErrorDetail) -> SessionProblem:
+    why = f"the configuration was refused, later than it was waited for: {error.message or 'no reason was given'}"
+    return SessionProblem(
+        code=error.code or error.type,
+        message=why,
+        severity=Severity.FATAL,
+        request_id=error.event_id,
+        param=error.param,
+    )
 
 
 def decoded(codec: RealtimeCodec, text: str) -> list[Read]:

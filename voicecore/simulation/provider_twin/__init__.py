@@ -24,6 +24,7 @@ from voicecore.simulation.provider_twin.behaviour import (
 from voicecore.simulation.provider_twin.core import TwinSession
 from voicecore.simulation.provider_twin.items import Item
 from voicecore.simulation.provider_twin.ledger import Ledger, LedgerLine
+from voicecore.simulation.provider_twin.objections import Objection
 from voicecore.simulation.provider_twin.rewrites import (
     READY_MADE,
     Rewrite,
@@ -62,6 +63,7 @@ __all__ = [
     "Ledger",
     "LedgerLine",
     "NumberedFrames",
+    "Objection",
     "Pace",
     "PartialTurnDetection",
     "ProviderTwin",

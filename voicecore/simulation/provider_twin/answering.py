@@ -102,6 +102,7 @@ class Studio:
     """Told once, after `response.done`, or when the response is lost."""
 
 
+_SERVER_ERROR = "The server had an error while processing your request. Sorry about that!"
 _NO_QUOTA: tuple[str, JsonObject] = (
     "failed",
     {
@@ -124,7 +125,13 @@ _ENDS: Mapping[ResponseFault, tuple[str, JsonObject | None]] = {
     ResponseFault.EMPTY: ("completed", None),
     ResponseFault.NO_QUOTA: _NO_QUOTA,
     ResponseFault.QUOTA_RAN_OUT: _NO_QUOTA,
+    ResponseFault.SERVER_ERROR: (
+        "failed",
+        {"type": "failed", "error": {"type": "server_error", "code": None, "message": _SERVER_ERROR}},
+    ),
 }
+_COMPLETE = {ResponseFault.UNANNOUNCED, ResponseFault.WRITTEN}
+_WORDLESS = {ResponseFault.EMPTY, ResponseFault.NO_QUOTA, ResponseFault.SERVER_ERROR}
 
 
 class Response:
@@ -181,10 +188,9 @@ class Response:
         yield pace.first_delta_s + order.reply.after_s
         if order.fault is ResponseFault.SILENT:
             return
-        wordless = order.fault in {ResponseFault.EMPTY, ResponseFault.NO_QUOTA}
-        if not wordless and (order.reply.text or order.reply.speech is not None):
+        if order.fault not in _WORDLESS and (order.reply.text or order.reply.speech is not None):
             yield from self._say(order.reply.text)
-        if order.fault in {None, ResponseFault.UNANNOUNCED}:
+        if order.fault is None or order.fault in _COMPLETE:
             yield from self._call_all(order.reply.tool_calls)
             self._finish("completed", None)
         else:
@@ -215,7 +221,7 @@ class Response:
             if audio_format is not None
             else [Words(0.0, f"{word} ") for word in text.split()]
         )
-        whole = order.fault in {None, ResponseFault.UNANNOUNCED}
+        whole = order.fault is None or order.fault in _COMPLETE
         self._unsent = deque(pieces if whole else pieces[: len(pieces) // 2])
         message = self._open_message()
         sent_s = 0.0
@@ -262,8 +268,7 @@ class Response:
 
     def _fail(self, fault: ResponseFault) -> None:
         if fault is ResponseFault.LOST:
-            message = "The server had an error while processing your request. Sorry about that!"
-            error = {"type": "server_error", "code": None, "message": message, "param": None, "event_id": None}
+            error = {"type": "server_error", "code": None, "message": _SERVER_ERROR, "param": None, "event_id": None}
             self._studio.emit("error", error=error)
             self._studio.over(self)
             return

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 import attrs
 
 from voicecore.simulation.provider_twin.asides import Aside
+from voicecore.simulation.provider_twin.objections import Objection
 from voicecore.simulation.provider_twin.rewrites import Rewrite
 
 SESSION_LIMIT_S = 3600.0  #: the real server's 60 minutes from the opening of the socket
@@ -44,6 +45,8 @@ class Handshake:
     only `input_audio_buffer.clear` does; if it is answered follows from the rules in force when it stops."""
     refusal_words: str | None = None
     """What the server says where it refuses, at the upgrade or by `first_error`; None: something general."""
+    hangs_up: bool = False
+    """Close the connection instead of answering the upgrade."""
 
 
 @attrs.frozen(kw_only=True)
@@ -78,6 +81,8 @@ class Updates:
     stale_idle_after_restore_s: float | None = None
     """Once the detection is on again: seconds until an idle timeout fires on what lies in the input buffer, whatever
     ``idle_timeout_ms`` says.  Not when the buffer was cleared before, and nothing was appended since."""
+    refuses_voice_after_audio: bool = False
+    """Once the agent has spoken, refuse any update that names a voice, the same one too, whole."""
 
 
 class PartialTurnDetection(enum.Enum):
@@ -142,6 +147,8 @@ class ResponseFault(enum.Enum):
     EMPTY = "empty"  #: done with status completed, and nothing in it
     NO_QUOTA = "no_quota"  #: nothing of it, then done with status failed, insufficient_quota; no `error` event
     QUOTA_RAN_OUT = "quota_ran_out"  #: half of it, then the same
+    SERVER_ERROR = "server_error"  #: nothing of it, then done with status failed, server_error without a code
+    WRITTEN = "written"  #: whole, but as text, whatever was asked for
 
 
 class End(enum.Enum):
@@ -206,3 +213,7 @@ class Behaviour:
     """The reason in the close frame of `End.IDLE`."""
     refused_requests: frozenset[int] = frozenset()
     """Valid `response.create`, counted from 1, that are refused for no fault of their own: `server_error`."""
+    objections: tuple[Objection, ...] = ()
+    """Client events that are refused whatever they say; each objection to one is an `error` of its own."""
+    binary_messages: bool = False
+    """Send every event in a binary WebSocket message, as a gateway does that relays bytes."""

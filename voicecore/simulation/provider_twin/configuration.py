@@ -240,11 +240,13 @@ def check_update(patch: Any, effective: JsonObject, *, voice_in_use: Any | None)
         raise invalid_value("session.tracing", "tracing cannot be changed once it is on")
     voice = checked.get("audio", {}).get("output", {}).get("voice")
     if voice_in_use is not None and voice is not None and voice != voice_in_use:
-        raise Refused(
-            "cannot_update_voice",
-            "Cannot update a conversation's voice if assistant audio is present.",
-        )
+        raise voice_refused()
     return checked
+
+
+def voice_refused() -> Refused:
+    """Return the refusal of an update that names a voice too late."""
+    return Refused("cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present.")
 
 
 def check_response(request: Any) -> JsonObject:

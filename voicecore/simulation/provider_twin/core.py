@@ -31,6 +31,7 @@ from voicecore.simulation.provider_twin.behaviour import Behaviour, End, Scripte
 from voicecore.simulation.provider_twin.items import AFTER, Conversation, check_item
 from voicecore.simulation.provider_twin.listening import CallerTurns, Room
 from voicecore.simulation.provider_twin.nulls import without_nulls
+from voicecore.simulation.provider_twin.objections import Objection
 from voicecore.simulation.provider_twin.outbox import Close, Cut, Outbox, Outgoing, Stall
 from voicecore.simulation.provider_twin.responding import Identity, Responder, Stage
 from voicecore.simulation.provider_twin.script import Echo, Script
@@ -258,11 +259,23 @@ class TwinSession:
     def _handle(self, message: Any) -> None:
         message = without_nulls(message)
         event_id = message.get("event_id") if isinstance(message, dict) else None
+        event_id = event_id if isinstance(event_id, str) else None
+        if objections := self._objections(message):
+            for objection in objections:
+                self._object(objection, event_id)
+            return
         try:
             shape, handler = self._handler(message)
             handler(shape(message, ""))
         except Refused as refused:
-            self._refuse(refused, event_id if isinstance(event_id, str) else None)
+            self._refuse(refused, event_id)
+
+    def _objections(self, message: Any) -> list[Objection]:
+        kind = message.get("type") if isinstance(message, dict) else None
+        return [objection for objection in self._behaviour.objections if objection.kind == kind]
+
+    def _object(self, objection: Objection, event_id: str | None) -> None:
+        self._agenda.at(self._now + objection.after_s, lambda _: self._refuse(objection.refusal(), event_id))
 
     def _handler(self, message: Any) -> tuple[Shape, Callable[[JsonObject], None]]:
         if not isinstance(message, dict):

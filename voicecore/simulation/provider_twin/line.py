@@ -13,6 +13,7 @@ from typing import final
 
 import trio
 
+from voicecore.simulation.provider_twin.binary import BinaryFrames
 from voicecore.world import Buffer, ByteWire
 
 
@@ -25,6 +26,11 @@ class HeardStream(ByteWire):
         self._wire = wire
         self.heard_at = trio.current_time()
         """Seconds on Trio's clock; at first the time at which it was accepted."""
+        self._binary: BinaryFrames | None = None
+
+    def send_binary(self) -> None:
+        """From now on send text frames as binary ones; what was written so far ended with a whole frame, or none."""
+        self._binary = BinaryFrames()
 
     def read_now(self, max_bytes: int) -> bytes | None:
         """As the wire below."""
@@ -39,7 +45,11 @@ class HeardStream(ByteWire):
 
     def write_now(self, data: Buffer) -> int:
         """As the wire below."""
-        return self._wire.write_now(data)
+        if self._binary is None:
+            return self._wire.write_now(data)
+        taken = self._wire.write_now(self._binary.retyped(data))
+        self._binary.written(data, taken)
+        return taken
 
     async def wait_writable(self) -> None:
         """As the wire below."""

@@ -19,7 +19,7 @@ import attrs
 from voicecore.simulation.provider_twin import configuration
 from voicecore.simulation.provider_twin.agenda import Agenda, Ticket
 from voicecore.simulation.provider_twin.answering import Order, Response, Studio
-from voicecore.simulation.provider_twin.behaviour import Behaviour
+from voicecore.simulation.provider_twin.behaviour import Behaviour, ResponseFault
 from voicecore.simulation.provider_twin.items import Conversation, Item
 from voicecore.simulation.provider_twin.outputs import Emit
 from voicecore.simulation.provider_twin.script import Echo, Reply, Script
@@ -114,7 +114,9 @@ class Responder:
         number = len(self.responses) + 1
         reply = self._reply(number, request.get("tool_choice", effective["tool_choice"]))
         output = {**effective["audio"]["output"], **request.get("audio", {}).get("output", {})}
-        modalities = request.get("output_modalities", effective["output_modalities"])
+        fault = self._stage.behaviour.responses.get(number)
+        asked_for = request.get("output_modalities", effective["output_modalities"])
+        modalities = ["text"] if fault is ResponseFault.WRITTEN else asked_for
         audio_format = configuration.audio_format(output["format"]) if modalities == ["audio"] else None
         identity = self._stage.identity
         return Order(
@@ -130,7 +132,7 @@ class Responder:
                 "audio": {"output": {"format": output["format"], "voice": output["voice"]}},
                 "metadata": request.get("metadata") if self._stage.behaviour.gives_metadata_back else None,
             },
-            fault=self._stage.behaviour.responses.get(number),
+            fault=fault,
         )
 
     def _reply(self, number: int, tool_choice: Any) -> Reply | None:

@@ -108,13 +108,52 @@ def _in_floats(value: Any) -> Any:
 
 _VAD: Final = "session.audio.input.turn_detection"
 
+_TEXT_AS_CONTENT: Final[JsonObject] = {
+    "id": "item_q",
+    "type": "message",
+    "role": "assistant",
+    "status": "completed",
+    "content": "hello there",
+}
+_FLAT_SESSION: Final[JsonObject] = {
+    "object": "realtime.session",
+    "id": "sess_flat",
+    "model": "gpt-realtime-2025-08-28",
+    "modalities": ["audio", "text"],
+    "instructions": "...",
+    "voice": "alloy",
+    "input_audio_format": "pcm16",
+    "output_audio_format": "pcm16",
+    "input_audio_transcription": None,
+    "input_audio_noise_reduction": None,
+    "turn_detection": {
+        "type": "server_vad",
+        "threshold": 0.5,
+        "prefix_padding_ms": 300,
+        "silence_duration_ms": 200,
+        "create_response": True,
+        "interrupt_response": True,
+    },
+    "tools": [],
+    "tool_choice": "auto",
+    "temperature": 0.8,
+    "max_response_output_tokens": "inf",
+    "speed": 1.0,
+    "tracing": None,
+    "prompt": None,
+    "expires_at": 1758283908,
+    "client_secret": None,
+    "include": None,
+}
+"""The session of an endpoint that speaks the retired beta shape, as it was captured."""
+
 READY_MADE: Final[Mapping[str, Rewrite]] = {
     "usage in floats": replaced("response.done", "response.usage", _in_floats),
     "usage of 2^63": replaced("response.done", "response.usage.input_token_details", {"text_tokens": 2**63}),
     "no usage": left_out("response.done", "response.usage"),
     "bare responses": bare_responses,
     "metadata of nulls": replaced("response.done", "response.metadata", {"voicecore_request": None, "topic": None}),
-    "content as a text": replaced("response.done", "response.output", [{"id": "item_q", "content": "hello there"}]),
+    "content as a text": replaced("response.done", "response.output", [_TEXT_AS_CONTENT]),
     "output as a text": replaced("response.done", "response.output", "hello there"),
     "an unknown status": replaced("response.done", "response.status", "finished"),
     "no response in its end": left_out("response.done", "response"),
@@ -136,6 +175,8 @@ READY_MADE: Final[Mapping[str, Rewrite]] = {
     "errors without a type": left_out("error", "error.type"),
     "errors of null": replaced("error", "error", None),
     "a fraction in expires_at": replaced("", "session.expires_at", 1758283908.25),
+    "expires_at of 0": replaced("", "session.expires_at", 0),
+    "created in the flat shape": replaced("session.created", "session", _FLAT_SESSION),
     "milliseconds as floats": replaced("", f"{_VAD}.silence_duration_ms", float),
     "created without audio": replaced("session.created", "session.audio", None),
     "created without a session": left_out("session.created", "session"),

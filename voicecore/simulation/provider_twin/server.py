@@ -115,13 +115,19 @@ class ProviderTwin:
         number = self.attempts
         behaviour = _nth(self._behaviours, number)
         await _wait(behaviour.handshake.accept_s)
+        stream = current_stream()
+        if behaviour.handshake.hangs_up:
+            self.ledger.socket(self._world.now(), number, "refused", "hung up")
+            stream.close_now()  # the answer below reaches nobody
+            return Response(503)
         status = self._fault(request, behaviour)
         if status is not None:
             self.ledger.socket(self._world.now(), number, "refused", str(status))
             return _refusal(status, behaviour.handshake.refusal_words or "The connection was refused.")
-        stream = current_stream()
 
         async def run(socket: WebSocket) -> None:
+            if behaviour.binary_messages:
+                stream.send_binary()
             session = self._open_session(request, behaviour, number)
             connection = TwinConnection(number, session, self._world, self.ledger, behaviour.idle_close_s)
             self.connections.append(connection)

@@ -67,7 +67,7 @@ class Configuration:
         """
         professed = configuration.check_update(self._read(session), self.effective, voice_in_use=voice_in_use)
         self._taken += 1
-        self._refuse_by_behaviour(_turn_detection(professed))
+        self._refuse_by_behaviour(professed, voice_in_use)
         settings = self._desk.settings
         done = professed = _with_format(professed, self._forced_format())
         if _turn_detection(professed) is None:
@@ -90,10 +90,13 @@ class Configuration:
             session = retired.without_turn_detection(session)
         return retired.nested(session) if settings.accepts_flat_fields else session
 
-    def _refuse_by_behaviour(self, turn_detection: Any) -> None:
-        settings = self._desk.settings
+    def _refuse_by_behaviour(self, checked: JsonObject, voice_in_use: Any | None) -> None:
+        settings, turn_detection = self._desk.settings, _turn_detection(checked)
         if self._taken in settings.refused:
             raise invalid_value("session", "this update is refused by the scenario")
+        names_voice = "voice" in checked.get("audio", {}).get("output", {})
+        if settings.refuses_voice_after_audio and names_voice and voice_in_use is not None:
+            raise configuration.voice_refused()
         if turn_detection is None and settings.refuses_null_turn_detection:
             raise invalid_value(_TURN_DETECTION, "turn detection cannot be switched off")
         restores = isinstance(turn_detection, dict) and self.effective["audio"]["input"]["turn_detection"] is None

@@ -16,6 +16,7 @@ from voicecore.simulation.provider_twin.behaviour import (
     Updates,
 )
 from voicecore.simulation.provider_twin.core import Phase
+from voicecore.simulation.provider_twin.objections import Objection
 from voicecore.simulation.provider_twin.outbox import Close, Cut, Outgoing, SendText, Stall
 from voicecore.simulation.provider_twin.script import Recorded, Reply, Script, Silence, ToolCall
 from voicecore_tests.simulation.provider_twin.judge import MODELS
@@ -281,6 +282,42 @@ def test_errors_may_be_anonymous() -> None:
     """error.event_id is null although a client event is to blame."""
     client = Client(behaviour=Behaviour(anonymous_errors=True))
     assert error(client.send("response.cancel", event_id="c"))["event_id"] is None
+
+
+def test_client_events_may_be_objected_to() -> None:
+    """Each objection to an event is an error of its own; nothing of the event applies, and others pass."""
+    update = "session.update"
+    objections = (
+        Objection(update, "unknown_parameter", "Unknown.", "session.type"),
+        Objection(update, None, "Not now."),
+    )
+    client = Client(behaviour=Behaviour(objections=objections))
+    refusals = [event["error"] for event in only(client.configure(instructions="new"), "error")]
+    told = [(refusal["code"], refusal["message"], refusal["param"]) for refusal in refusals]
+    assert told == [("unknown_parameter", "Unknown.", "session.type"), (None, "Not now.", None)]
+    assert client.session.effective["instructions"] != "new"
+    assert "response.created" in kinds(client.send("response.create"))
+
+
+def test_a_response_may_fail_of_the_servers_own_error() -> None:
+    """Created, and failed without a word or a sound; the next one is whole."""
+    client, events = asked(Behaviour(responses={1: ResponseFault.SERVER_ERROR}))
+    assert kinds(events)[:2] == ["response.created", "response.done"]
+    done = one(events, "response.done")["response"]
+    assert (done["status"], done["output"]) == ("failed", [])
+    told = done["status_details"]["error"]
+    assert (told["type"], told["code"]) == ("server_error", None)
+    assert audio_of(client.send("response.create") + client.wait(10)) == recording("agent-you-are-next")
+
+
+def test_a_response_may_come_as_text() -> None:
+    """All its words, and what else it does, without a sound."""
+    _, events = asked(Behaviour(responses={1: ResponseFault.WRITTEN}))
+    assert audio_of(events) == b""
+    words = "".join(event["delta"] for event in only(events, "response.output_text.delta"))
+    assert words.split() == ["a", "long", "reply"]
+    done = one(events, "response.done")["response"]
+    assert (done["status"], done["output_modalities"], len(done["output"])) == ("completed", ["text"], 2)
 
 
 def test_unheard_of_events_may_be_interspersed() -> None:

@@ -158,6 +158,18 @@ async def test_upgrade_may_be_refused_once(world: SimulatedWorld, autojump_clock
             await caller.wait_for("session.created")
 
 
+async def test_upgrade_may_be_hung_up_on(world: SimulatedWorld, autojump_clock: MockClock) -> None:
+    """TCP connects and ends without a word; the next connection is served."""
+    twin = ProviderTwin(world.world, TALK, [Behaviour(handshake=Handshake(hangs_up=True)), Behaviour()])
+    async with twin.serve() as base_url:
+        with pytest.raises(ConnectionLost):
+            async with calling(world, base_url):
+                raise AssertionError("was accepted")
+        async with calling(world, base_url) as caller:
+            await caller.wait_for("session.created")
+    assert (twin.attempts, twin.handshakes) == (2, 1)
+
+
 async def test_upgrade_may_never_be_answered(world: SimulatedWorld, autojump_clock: MockClock) -> None:
     """TCP connects, and then nothing: the client's own bound ends it."""
     twin = ProviderTwin(world.world, TALK, Behaviour(handshake=Handshake(accept_s=None)))

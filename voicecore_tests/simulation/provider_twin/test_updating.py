@@ -175,6 +175,17 @@ def test_flat_fields_are_refused_by_default(session: Event) -> None:
     assert hears(client)
 
 
+def test_a_voice_may_be_refused_once_the_agent_spoke() -> None:
+    """Also the one that speaks; before the first audio, and without a voice, updates are taken."""
+    client = client_of(Updates(refuses_voice_after_audio=True))
+    names_it: Event = {"output": {"voice": client.session.effective["audio"]["output"]["voice"]}}
+    assert kinds(client.configure(audio=names_it)) == ["session.updated"]
+    client.send("response.create")
+    client.wait(1.0)
+    assert error(client.configure(audio=names_it))["code"] == "cannot_update_voice"
+    assert kinds(client.configure(instructions="new")) == ["session.updated"]
+
+
 def test_invalid_updates_are_not_counted() -> None:
     """Numbers are those of valid updates: one that is wrong in itself does not use one up."""
     client = client_of(Updates(refused=frozenset({1})))
