@@ -222,9 +222,9 @@ class Conversation:
     def _caller_text_failed(self, event: ev.CallerTranscriptFailed, now: float) -> list[Order]:
         self.speech.transcript.add(facts.Speaker.CALLER, event.item_id)
         self.last_words.known(event.item_id)
-        self.problems[event.code] += 1
-        told = Tell(facts.CallerSaid(self._teller.at(now), event.item_id, None))
-        return [told, *self._carry(self.taking.caller_words(event.item_id, now, complete=True), now)]
+        told = [Tell(facts.CallerSaid(self._teller.at(now), event.item_id, None))]
+        told += self._teller.problem(event.code, event.message or "a turn could not be transcribed", now)
+        return [*told, *self._carry(self.taking.caller_words(event.item_id, now, complete=True), now)]
 
     def _response_started(self, event: ev.ResponseStarted, now: float) -> list[Order]:
         event = self.speech.responses.named(event, may_be_own=self.taking.turns.session_owes_reply)
@@ -282,7 +282,8 @@ class Conversation:
             return []
         orders: list[Order] = [*self._teller.problem(code, event.message, now)]
         if event.severity is ev.Severity.FATAL:
-            return [*orders, EndCall(facts.EndCause.SESSION_LOST, f"the provider ended the session: {code}")]
+            said = f"{code}: {event.message}" if event.message else code
+            return [*orders, EndCall(facts.EndCause.SESSION_LOST, f"the provider ended the session: {said}")]
         busy = event.severity is ev.Severity.BUSY
         if self._opening is not None:
             orders += self._opened(self._opening.refused(event.request_id, code, now, busy=busy), now)
