@@ -61,9 +61,9 @@ class Talk:
             if isinstance(order, Tell):
                 self.facts.append(order.fact)
             elif isinstance(order, ev.RequestResponse):
-                under_way = [name for name, at in self.requests.items() if self.now - at < START_S - 1e-6]
                 if order.request_id.startswith(_FOR_ALL):
-                    under_way = []  # nobody wants any other response any more
+                    self._doubt(START_S)  # nobody wants any other response any more
+                under_way = [name for name, at in self.requests.items() if self.now - at < START_S - 1e-6]
                 self.collisions += [name for name in under_way if name.startswith(_REPLY)]
                 self.requests[order.request_id] = self.now
             elif isinstance(order, EndCall):
@@ -73,8 +73,12 @@ class Talk:
 
     def doubts_what_is_out(self) -> None:
         """An error that names no request has come: what is out is waited for less long from here on."""
+        self._doubt(START_S - PERHAPS_REFUSED_S)
+
+    def _doubt(self, waited_s: float) -> None:
+        """Have every request that is out count as one that was waited for so long already."""
         for name, at in self.requests.items():
-            self.requests[name] = min(at, self.now - (START_S - PERHAPS_REFUSED_S))
+            self.requests[name] = min(at, self.now - waited_s)
 
     def ends(self) -> None:
         """The engine ends a call once, whatever asks for it."""
