@@ -11,7 +11,7 @@ from voicecore.turns.first_message import OWN, FirstMessagePolicy, Message, Prot
 from voicecore.turns.floor import Floor
 from voicecore.turns.gate import CallerAudioRule
 from voicecore.turns.opening import lockout_for, prepared_request
-from voicecore.turns.orders import EndCall
+from voicecore.turns.orders import EndCall, Tell
 from voicecore_tests.turns.pickup import DOES_ALL, HELLO, RECORDED, SILENCE, WELCOME, Pickup, onset
 
 
@@ -312,6 +312,25 @@ def test_b15_a_turn_that_was_committed_meanwhile_is_answered_behind_the_message(
     it.passes(2.0)
     assert (it.report.fate, it.asked) == (MessageFate.HEARD, ["first-message-1", "request-1"])
     assert it.ordered(ev.DiscardCallerAudio) == []
+
+
+def test_a_caller_who_goes_on_when_the_message_ends_is_answered_by_the_session_alone() -> None:
+    """What was committed during the message is answered with what they are saying: a request of ours would meet it."""
+    it = Pickup(FirstMessagePolicy(caller_audio=CallerAudioRule.FORWARD))
+    it.ready()
+    it.hears(ev.ResponseStarted("r1", it.asked[0]), ev.AgentAudio("r1", "a1", b"\x33" * 8000))
+    it.hears(onset(), ev.CallerSpeechStopped("u1", 500), ev.CallerTurnCommitted("u1"), onset("u2"))
+    it.hears(ev.AgentAudioEnded("r1", "a1"))
+    it.ends("r1")
+    it.passes(2.0)
+    assert (it.report.fate, it.told(facts.ProtectionEnded), it.asked) == (MessageFate.HEARD, 1, ["first-message-1"])
+    it.hears(ev.CallerSpeechStopped("u2", 3000), ev.CallerTurnCommitted("u2"), ev.ResponseStarted("r2"))
+    it.hears(ev.AgentAudio("r2", "a2", b"\x33" * 8000), ev.AgentAudioEnded("r2", "a2"))
+    it.ends("r2")
+    it.passes(2.0)
+    assert it.asked == ["first-message-1"]
+    generated = [order.fact for order in it.ordered(Tell) if isinstance(order, Tell)]
+    assert [fact.answers for fact in generated if isinstance(fact, facts.AgentGenerated)] == [(), ("u1", "u2")]
 
 
 def test_b20_without_marks_the_message_ends_at_its_computed_end() -> None:
