@@ -5,6 +5,7 @@ Import the public names from here; the modules behind them may move.
 
 from __future__ import annotations
 
+from voicecore import startup  # noqa: F401 - before everything else: see there
 from voicecore.assembly import Engine, open_engine, real_world
 from voicecore.audio.formats import PCM16_8K, PCM16_16K, PCM16_24K, PCMA_8K, PCMU_8K, AudioFormat
 from voicecore.collector import settle_collector

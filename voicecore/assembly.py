@@ -226,7 +226,11 @@ def _host_settings(settings: Settings) -> HostSettings:
         max_sessions=settings.parking.max_sessions,
         when_full=WhenFull(settings.parking.when_full),
     )
-    call = CallSettings(playout=_playout(settings.playout), gather_s=settings.server.gather_ms / 1000)
+    call = CallSettings(
+        playout=_playout(settings.playout),
+        gather_s=settings.server.gather_ms / 1000,
+        outlives_stream=settings.carriers.twilio.apology is not None,
+    )
     return HostSettings(max_calls=settings.server.max_calls, parking=parking, call=call)
 
 

@@ -196,3 +196,15 @@ def printable(text: str, limit_chars: int = _EXCERPT_CHARS) -> str:
     fits = len(shown) <= limit_chars and len(text) <= limit_chars + _MARGIN_CHARS
     cut = shown if fits else shown[:limit_chars] + "…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
+
+
+def pieces(text: str, limit_bytes: int) -> list[str]:
+    """Return ``text`` without secrets, in pieces of ``limit_bytes`` of UTF-8 at most; joined they are all of it."""
+    rest, found = scrubbed(text).encode("utf-8", "backslashreplace"), []
+    while rest:
+        end = min(limit_bytes, len(rest))
+        while end < len(rest) and rest[end] & 0xC0 == 0x80:  # inside a character
+            end -= 1
+        found.append(rest[:end].decode())
+        rest = rest[end:]
+    return found or [""]

@@ -73,7 +73,7 @@ async def _try_out(world: World, settings: Settings, options: argparse.Namespace
 async def _disk(settings: Settings) -> AsyncIterator[Finding]:
     folder = settings.server.data_dir
     if folder is not None:
-        problem = await trio.to_thread.run_sync(folder_problem, folder)
+        problem = await trio.to_thread.run_sync(folder_problem, folder, abandon_on_cancel=True)
         yield Finding("server.data_dir", problem, f"{folder.absolute()} can be written")
 
 

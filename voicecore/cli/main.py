@@ -1,9 +1,10 @@
-"""The program: one subcommand a file, three exit codes.
+"""The program: one subcommand a file, and its exit codes.
 
-    0 done    1 the thing failed    2 wrong usage or configuration
+    0 done    1 the thing failed    2 wrong usage or configuration    130 Ctrl-C
 
 Rule: an error is one clear line on stderr; a traceback is a bug.  So is one on
-Ctrl-C, or where the reader of our output leaves first: both end quietly, with exit 1.
+Ctrl-C, also while the program is still being loaded (startup.py), or where the
+reader of our output leaves first, which is exit 1: both end quietly.
 """
 
 from __future__ import annotations
@@ -18,18 +19,20 @@ from pathlib import Path
 from voicecore.cli import call, check, demo, serve
 from voicecore.cli.exits import FAILED, Failed, WrongUsage
 from voicecore.errors import VoicecoreError, printable
+from voicecore.startup import INTERRUPTED, loaded
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     code = FAILED
     try:
+        loaded()
         try:
             code = _run(arguments)
         finally:  # argparse leaves by SystemExit
             sys.stdout.flush()
     except* KeyboardInterrupt:
-        pass
+        code = INTERRUPTED
     except* BrokenPipeError:  # nobody reads what we print any more, as in `voicecore demo | head`
         _let_go_of_output()
     return code

@@ -4,7 +4,9 @@ The tasks in engine/run.py hand in what they read and carry out what comes back;
 between them stands this object.  Its methods are synchronous: between two
 checkpoints a call is always in one piece.
 
-Rule 1: the first cause of the end wins; what comes later changes nothing.
+Rule 1: the first cause of the end wins; what comes later changes nothing.  An end
+that is decided, and due once what plays was played, is such a cause: a caller who
+hangs up meanwhile does not hide that no reply could be had.
 Rule 2: every byte of caller audio is forwarded, or counted under a reason.
 Rule 3: audio is converted here and only here, and not at all where formats agree.
 Rule 4: while a clear waits to be written, what the session is told waits behind
@@ -62,6 +64,13 @@ class Ending:
     cause: EndCause
     detail: str
     at: float
+    by: EndCause | None = None
+    """What ended it before the end that was decided came due; None: the cause itself."""
+
+    @property
+    def last(self) -> EndCause:
+        """What ended it at this moment: the carrier's next step goes by it."""
+        return self.by or self.cause
 
 
 @attrs.frozen
@@ -272,7 +281,8 @@ class Call:
 
         What ends the call meanwhile, a stream that breaks off or a session, is a consequence: the cause is this one.
         """
-        self._called_over = self._called_over or cause
+        if self._called_over is None and self._decided is None:
+            self._called_over = cause
         moment = self._world.now() + self.settings.stop_wait_s
         if moment < self._end_due[0]:
             self._end_due = (moment, cause)
@@ -282,17 +292,23 @@ class Call:
         """End the call; the first cause stands."""
         if self.ending is not None:
             return
-        if self._called_over is not None and cause is not EndCause.FAILED:
-            cause, detail = self._called_over, ""
-        decided = self.conversation.taking.recovery.end
-        if cause is EndCause.SESSION_LOST and decided is not None:
-            detail = decided.detail  # why it was lost is known already; what plays was only to be heard first
+        by: EndCause | None = None
+        if cause is not EndCause.FAILED:
+            if self._called_over is not None:
+                cause, detail = self._called_over, ""
+            elif self._decided is not None:
+                by, cause, detail = cause, self._decided.cause, self._decided.detail
         now = self._world.now()
-        self.ending = Ending(cause, printable(detail, DETAIL_CHARS), now)
+        self.ending = Ending(cause, printable(detail, DETAIL_CHARS), now, by)
         try:
             self._carry(self.conversation.end(now))
         finally:
             self.over.set()
+
+    @property
+    def _decided(self) -> EndCall | None:
+        """The end that the conversation has decided; it may not be due yet."""
+        return self.conversation.taking.recovery.end
 
     def awaits_words(self) -> bool:
         """Whether the session has words of the caller still to tell."""

@@ -230,7 +230,7 @@ async def _release_media(entry: CallEntry, parts: LifeParts) -> None:
     if entry.media_over.is_set():
         return
     ending = entry.call.ending if entry.call is not None else entry.ending
-    if entry.phase is CallPhase.LIVE and ending is not None and NEXT_STEPS[ending.cause] is NextStep.HANG_UP:
+    if entry.phase is CallPhase.LIVE and ending is not None and NEXT_STEPS[ending.last] is NextStep.HANG_UP:
         with trio.move_on_after(parts.settings.hang_up_s, shield=True) as bound:
             await _end_at_carrier(entry, parts)
         if bound.cancelled_caught:

@@ -1,4 +1,4 @@
-"""What the carrier does next when a call ends, by the cause of the end.
+"""What the carrier does next when a call ends, by what ended it (`Ending.last`).
 
 When the media stream of a live call is closed, the carrier goes on with what
 follows it in its instructions: the apology, which is meant for calls that

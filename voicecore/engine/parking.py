@@ -196,10 +196,6 @@ class ParkingLot:
         if ticket in self._tickets:
             self._tickets.remove(ticket)
 
-    def tickets(self) -> list[Ticket]:
-        """Return every ticket that is not gone, oldest first."""
-        return list(self._tickets)
-
     def statistics(self) -> ParkingStatistics:
         """Return what became of all of them."""
         waiting = sum(ticket.waits for ticket in self._tickets)

@@ -1,5 +1,13 @@
 """Which records are to be written, and when: kept until they are, however long the disk is away.
 
+    OPEN         a call's first report, not tried yet; more may be learned of the call
+    OPEN_FAILED  writing it has failed; it is tried again
+    OPEN_KEPT    the store has it
+    LAST         nothing more will be learned; the last report is not tried yet
+    LAST_FAILED  writing it has failed; it is tried again
+    DONE         the store has the last report
+    LOST         given up
+
 Rule 1: a call has one record at most; a newer report of it takes the older one's place.
 Rule 2: while writing fails, one record at a time is tried, after a pause that
 doubles; one that fails goes behind the others, so that it cannot keep them waiting.
@@ -11,6 +19,7 @@ Pure; time is an argument.  Used by engine/records.py.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 import attrs
 
@@ -24,28 +33,97 @@ class Writing(enum.Enum):
     FAILS = "fails"
 
 
+class Stage(enum.Enum):
+    """Where a record is on its way; see the head of this file."""
+
+    OPEN = "open"
+    OPEN_FAILED = "open, failed"
+    OPEN_KEPT = "open, kept"
+    LAST = "last"
+    LAST_FAILED = "last, failed"
+    DONE = "done"
+    LOST = "lost"
+
+
+class Move(enum.Enum):
+    """What can happen to a record; what becomes of a report that a newer one has replaced moves nothing."""
+
+    COMPLETED = "completed"  #: the last report is there, and says something new
+    CONFIRMED = "confirmed"  #: the last report is there, and says what the record says
+    WRITTEN = "written"
+    FAILED = "failed"
+    HURRIED = "hurried"  #: it has one more try, which counts anew
+    GIVEN_UP = "given up"
+
+
+_S, _M = Stage, Move
+NEXT_STAGE: Mapping[Stage, Mapping[Move, Stage]] = {
+    _S.OPEN: {
+        _M.COMPLETED: _S.LAST,
+        _M.CONFIRMED: _S.LAST,
+        _M.WRITTEN: _S.OPEN_KEPT,
+        _M.FAILED: _S.OPEN_FAILED,
+        _M.HURRIED: _S.OPEN,
+        _M.GIVEN_UP: _S.LOST,
+    },
+    _S.OPEN_FAILED: {
+        _M.COMPLETED: _S.LAST,
+        _M.CONFIRMED: _S.LAST_FAILED,
+        _M.WRITTEN: _S.OPEN_KEPT,
+        _M.FAILED: _S.OPEN_FAILED,
+        _M.HURRIED: _S.OPEN,
+        _M.GIVEN_UP: _S.LOST,
+    },
+    _S.OPEN_KEPT: {**dict.fromkeys(Move, _S.OPEN_KEPT), _M.COMPLETED: _S.LAST, _M.CONFIRMED: _S.DONE},
+    _S.LAST: {
+        _M.COMPLETED: _S.LAST,
+        _M.CONFIRMED: _S.LAST,
+        _M.WRITTEN: _S.DONE,
+        _M.FAILED: _S.LAST_FAILED,
+        _M.HURRIED: _S.LAST,
+        _M.GIVEN_UP: _S.LOST,
+    },
+    _S.LAST_FAILED: {
+        _M.COMPLETED: _S.LAST,
+        _M.CONFIRMED: _S.LAST_FAILED,
+        _M.WRITTEN: _S.DONE,
+        _M.FAILED: _S.LAST_FAILED,
+        _M.HURRIED: _S.LAST,
+        _M.GIVEN_UP: _S.LOST,
+    },
+    _S.DONE: {**dict.fromkeys(Move, _S.DONE), _M.COMPLETED: _S.LAST},
+    _S.LOST: dict.fromkeys(Move, _S.LOST),
+}
+_UNTRIED = frozenset({Stage.OPEN, Stage.LAST})
+_KEPT = frozenset({Stage.OPEN_KEPT, Stage.DONE})
+
+
 @attrs.define(eq=False, kw_only=True)
 class Record:
     """One call's record on its way to the store."""
 
     report: CallReport
-    is_final: bool = False
-    """Nothing more will be learned of the call."""
-    written: CallReport | None = None
-    """What the store has."""
+    stage: Stage = Stage.OPEN
     in_hand: CallReport | None = None
     """What is being written now."""
     due: float = float("-inf")
     """Not before this moment."""
     tries: int = 0
     """How often writing it has failed."""
-    is_tried: bool = False
-    """The report as it stands was written, or writing it has failed."""
+
+    def move(self, move: Move) -> None:
+        """Make one move. Every pair is legal; see the table."""
+        self.stage = NEXT_STAGE[self.stage][move]
 
     @property
-    def is_settled(self) -> bool:
+    def is_tried(self) -> bool:
+        """Whether the report as it stands was written, or writing it has failed, or it was given up."""
+        return self.stage not in _UNTRIED
+
+    @property
+    def is_kept(self) -> bool:
         """Whether the store has all there is."""
-        return self.written is self.report
+        return self.stage in _KEPT
 
 
 @attrs.frozen(kw_only=True)
@@ -87,12 +165,13 @@ class RecordBook:
 
         Returns the record that had to be given up for it.
         """
-        record.is_final = True
-        if record.written is None and record not in self._records:
-            return None  # it was given up, and logged
-        if record.report != report:
-            record.report, record.is_tried = report, False
-        if record.is_settled:
+        if record.stage is Stage.LOST:
+            return None  # it is in the log
+        is_news = record.report != report
+        if is_news:
+            record.report = report
+        record.move(Move.COMPLETED if is_news else Move.CONFIRMED)
+        if record.stage is Stage.DONE:
             self.completed += 1
             return None
         return self._enter(record)
@@ -111,12 +190,13 @@ class RecordBook:
         """Take note that what was in hand is written; return whether writing had failed before."""
         recovered = self.state is Writing.FAILS
         self._works()
-        record.written, record.in_hand = record.in_hand, None
+        if record.in_hand is record.report:
+            record.move(Move.WRITTEN)
+        record.in_hand = None
         record.tries, record.due = 0, float("-inf")
-        if record.is_settled:
-            record.is_tried = True
+        if record.is_kept:
             self._records.pop(record, None)
-            self.completed += record.is_final
+            self.completed += record.stage is Stage.DONE
         return recovered
 
     def failed(self, record: Record, now: float) -> bool:
@@ -127,7 +207,8 @@ class RecordBook:
         self._resumes_at = now + self._pause_s(self._failures)
         record.tries += 1
         record.due = now + self._pause_s(record.tries)
-        record.is_tried = record.is_tried or record.in_hand is record.report
+        if record.in_hand is record.report:
+            record.move(Move.FAILED)
         record.in_hand = None
         if record in self._records:  # it goes behind the others
             del self._records[record]
@@ -138,13 +219,14 @@ class RecordBook:
         """Let everything be tried now, at full width: there is no later."""
         self._works()
         for record in self._records:
-            record.due, record.is_tried = float("-inf"), False
+            record.due = float("-inf")
+            record.move(Move.HURRIED)
 
     def give_up(self, record: Record) -> None:
         """Forget a record; whoever does this says so."""
         del self._records[record]
         self.lost += 1
-        record.is_tried = True
+        record.move(Move.GIVEN_UP)
 
     def next_due(self) -> float | None:
         """Return when to call `take`; None: not before something happens."""

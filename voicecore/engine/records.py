@@ -6,7 +6,8 @@
 Rule 1: only this task waits for the disk, and whoever asks it to, for a bounded time.
 Rule 2: a failure is logged once, and so is its end; in between once a minute at most.
 Rule 3: when the host closes each record has one more try, within a bound; what is
-then not known to be written is put into the log, whole.
+then not known to be written is put into the log, whole: in as many lines as it takes,
+none longer than a collector of logs takes.
 
 Used by engine/filing.py; the book is record_book.py.
 """
@@ -23,7 +24,7 @@ import trio
 from voicecore.engine.alarm import Alarm
 from voicecore.engine.boundary import contained, guarded
 from voicecore.engine.record_book import Record, RecordBook, Writing, WritingSettings
-from voicecore.errors import printable
+from voicecore.errors import pieces, printable
 from voicecore.facts import CallReport
 from voicecore.nurseries import open_service_nursery
 from voicecore.ports import CallStore
@@ -32,6 +33,7 @@ from voicecore.world import World
 log = logging.getLogger("voicecore.engine")
 
 _SAY_EVERY_S = 60.0
+_PIECE_BYTES = 6000  #: of a record, in one line of the log
 
 
 class Records:
@@ -146,7 +148,10 @@ class Records:
         call_id, report = record.report.call_id, record.report
         whole: Callable[[], str] = partial(self._store.one_line, report)
         text = guarded(f"call {call_id}: putting its record into one line", whole, "")
-        log.error("call %s: its record %s: %s", call_id, why, text)
+        parts = pieces(text, _PIECE_BYTES)
+        for number, part in enumerate(parts, 1):
+            of = f" (part {number} of {len(parts)})" if len(parts) > 1 else ""
+            log.error("call %s: its record %s%s: %s", call_id, why, of, part)
 
 
 def trouble_of(trouble: BaseException) -> str:

@@ -76,9 +76,12 @@ def _settled(entry: CallEntry, ending: Ending) -> Ending:
     """Return the end as the carrier's last word has it: a stream that broke off as the caller hung up was not lost.
 
     Where a stream is lost and the call is not, the carrier first says its apology: its last word comes later.
+    Where it has none, its word behind the stream tells nothing; one from before has decided already.
     """
     call, status = entry.call, entry.status
     if call is None or ending.cause is not EndCause.LEG_LOST or status is None or not status.status.is_terminal:
+        return ending
+    if not call.settings.outlives_stream:
         return ending
     is_hang_up = entry.status_at is not None and entry.status_at <= ending.at + call.settings.stop_wait_s
     return Ending(EndCause.CALLER_HUNG_UP, "", ending.at) if is_hang_up else ending

@@ -94,6 +94,10 @@ class CallSettings:
     flood: FloodSettings = attrs.field(factory=FloodSettings)
     words_wait_s: float = attrs.field(default=1.5, validator=ge(0))
     """After the end: how long the session is still read for the words of a turn that has none yet. Media go at once."""
+    outlives_stream: bool = True
+    """Whether the carrier goes on with a call whose stream was lost: it speaks an apology, and says later that the
+    call is over.  False: it ends the call with the stream, so its word comes as soon as after a hang-up, and a stream
+    that ended without a stop message counts as lost."""
     turns: CallerTurnSettings = attrs.field(factory=CallerTurnSettings)
     playout: PlayoutSettings = attrs.field(factory=PlayoutSettings)
     responses: ResponseSettings = attrs.field(factory=ResponseSettings)

@@ -3,7 +3,8 @@
 Rule 1: health and readiness tell nothing that a stranger could use, and are open.
 Rule 2: metrics tell how much business there is: they are closed to whoever may
 be a stranger.  Behind a proxy on this machine every peer is a loopback one, so
-that alone proves nothing.
+that alone proves nothing: a request from this machine also asks for a loopback
+name, and has no header but those that clients send themselves.
 
 Used by assembly.py.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
 
 import attrs
 import trio
@@ -22,7 +24,29 @@ from voicecore.secrets import Secret
 
 Routes = Mapping[tuple[str, str], Handler]
 
-_FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"})
+_CLIENTS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "authorization",
+        "cache-control",
+        "connection",
+        "cookie",
+        "dnt",
+        "host",
+        "pragma",
+        "priority",
+        "referer",
+        "upgrade-insecure-requests",
+        "user-agent",
+        "x-prometheus-scrape-timeout-seconds",
+    }
+)
+"""Headers of collectors, of tools such as curl, and (with those that begin with ``sec-``) of browsers.
+
+A proxy may name its own as it likes: any other header is taken for one of a proxy's.
+"""
 _CLOSED = b"closed to strangers; open it with server.metrics_port (an address of its own) or server.metrics_token\n"
 
 
@@ -44,9 +68,7 @@ class MetricsGuard:
             if scheme.lower() == "bearer" and shown.strip() and Secret(shown.strip()) == self.token:
                 return None
             return Response(401, headers=[("www-authenticate", "Bearer")])
-        if self.is_open or (
-            _is_loopback(request.peer) and not self.is_proxied and not _FORWARDED & set(request.headers)
-        ):
+        if self.is_open or (not self.is_proxied and _is_local(request)):
             return None
         return Response(403, _CLOSED)
 
@@ -75,8 +97,25 @@ def metrics_routes(exposition: Callable[[], bytes], content_type: str, guard: Me
     return {("GET", "/metrics"): metrics}
 
 
-def _is_loopback(peer: str) -> bool:
+def _is_local(request: Request) -> bool:
+    """Whether a request comes from this machine, and by all that can be seen through no proxy."""
+    from_here = _is_loopback(request.peer.rpartition(":")[0])
+    own = all(name in _CLIENTS or name.startswith("sec-") for name in request.headers)
+    return from_here and own and _is_loopback(_name_in(request.headers.get("host", "")))
+
+
+def _name_in(host: str) -> str:
+    """Return the name or address in a Host header, without the port; empty where there is none."""
     try:
-        return ipaddress.ip_address(peer.rpartition(":")[0]).is_loopback
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False

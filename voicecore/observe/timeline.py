@@ -6,7 +6,8 @@ the pauses before replies, barge-ins (decided and declined), keys, prompts after
 silence, and what was said.
 
 Rule 1: drawn from the facts, the report and the recording's levels; nothing is
-guessed, and what was not measured is not drawn.  A pause begins where the
+guessed, and what was not measured is not drawn.  A caption says when its words were
+spoken, also of words that were held back.  A pause begins where the
 caller's speech ended, or, where that is not known, where the session took it to have ended.
 Rule 2: an SVG that stands alone: no font, script or style from elsewhere.
 
@@ -21,6 +22,7 @@ from xml.etree import ElementTree as ET
 import attrs
 
 from voicecore import facts
+from voicecore.observe.begun import begun_at
 
 _WIDTH = 1280
 _LEFT, _RIGHT = 92, 24
@@ -178,10 +180,7 @@ class _Drawing:
         ET.SubElement(self._root, "polygon", {"points": points, "fill": fill, "stroke": _COLOUR[facts.Speaker.AGENT]})
 
     def _captions(self) -> Iterator[tuple[float, facts.Speaker, str]]:
-        began: dict[str, float] = {}
-        for fact in self._told:
-            if isinstance(fact, facts.CallerStarted | facts.AgentAudible):
-                began.setdefault(fact.item_id, fact.at_s)
+        began = begun_at(self._told)
         for line in self._report.transcript:
             text = line.text or "(no words)"
             yield began.get(line.item_id, 0.0), line.speaker, text + (" — cut" if line.interrupted else "")

@@ -70,8 +70,3 @@ class CallerGate:
         if (silence := len(self._held) - self._unjudged_bytes) > 0:
             del self._held[:silence]
             self.dropped_bytes["held_silence"] += silence
-
-    @property
-    def held_bytes(self) -> int:
-        """Audio that waits."""
-        return len(self._held)

@@ -73,11 +73,10 @@ class PlayoutSettings:
 
 @attrs.frozen
 class Played:
-    """An item was played to its end: ``mark`` came back behind its last audio, or ``assumed`` by the clock."""
+    """An item was played to its end: ``mark`` came back behind its last audio; None: by the clock."""
 
     response_id: str
     item_id: str
-    assumed: bool
     mark: str | None = None
 
 
@@ -177,7 +176,7 @@ class PlayoutLedger:
         utterance.source = Source.ENDED
         if utterance.all_heard:
             self._utterances.remove(utterance)
-            return [Played(utterance.response_id, item_id, assumed=False, mark=utterance.heard_by)]
+            return [Played(utterance.response_id, item_id, mark=utterance.heard_by)]
         return []
 
     def finish_response(self, response_id: str) -> list[Played]:
@@ -376,7 +375,7 @@ class PlayoutLedger:
         utterance.confirm(mark.position_bytes, now, echo)
         if utterance.all_heard:
             self._utterances.remove(utterance)
-            found.append(Played(utterance.response_id, utterance.item_id, echo is None, echo))
+            found.append(Played(utterance.response_id, utterance.item_id, echo))
         return found
 
     def _echoed_late(self, mark: Mark, now: float) -> None:

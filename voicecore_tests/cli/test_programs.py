@@ -23,6 +23,7 @@ from voicecore.secrets import Secret
 from voicecore.simulation.carrier_twin import Account, AfterAgent, DialPlan, HangUp, Pickup, Refusal, open_carrier
 from voicecore.simulation.carrier_twin.signing import sign
 from voicecore.simulation.provider_twin import ProviderTwin, Recorded, Reply, Script
+from voicecore.startup import INTERRUPTED
 from voicecore_tests.chance import REAL_TIME
 from voicecore_tests.house.rooms import REPOSITORY
 
@@ -41,6 +42,14 @@ account_sid = "{ACCOUNT}"
 base_url = "BASE_URL"
 """
 HANGS_S = 40  #: no program that was told to end takes so long, on the busiest machine; a drain lasts a minute
+INTERRUPTS = """
+import os, signal, sys
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["INTERRUPTED_AT"]:
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupts())
+"""
 SECRETS = {"TWILIO_AUTH_TOKEN": TOKEN, "OPENAI_API_KEY": KEY}
 
 
@@ -116,16 +125,16 @@ def test_a_reader_that_leaves_ends_a_command_quietly(arguments: Sequence[str], c
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "code"),
     [
-        ("voicecore", "demo", "--out", "OUT"),
-        ("voicecore.simulation.provider_twin",),
-        ("voicecore.bench", "calls", "--size", "small", "--seconds", "20"),
+        (("voicecore", "demo", "--out", "OUT"), INTERRUPTED),
+        (("voicecore.simulation.provider_twin",), 1),
+        (("voicecore.bench", "calls", "--size", "small", "--seconds", "20"), 1),
     ],
     ids=["demo", "twin", "bench"],
 )
-def test_ctrl_c_prints_no_traceback(arguments: Sequence[str], tmp_path: Path) -> None:
-    """Once the program has begun to print, SIGINT ends it with exit 1 and nothing on stderr but its progress."""
+def test_ctrl_c_prints_no_traceback(arguments: Sequence[str], code: int, tmp_path: Path) -> None:
+    """Once the program has begun to print, SIGINT ends it with nothing on stderr but its progress."""
     command = [sys.executable, "-m", *(str(tmp_path) if word == "OUT" else word for word in arguments)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment({}), stdout=pipe, stderr=pipe, text=True) as process:
@@ -133,7 +142,37 @@ def test_ctrl_c_prints_no_traceback(arguments: Sequence[str], tmp_path: Path) ->
         assert process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=HANGS_S)
-    assert (process.returncode, "Traceback" in err, "KeyboardInterrupt" in err) == (1, False, False), err
+    assert (process.returncode, "Traceback" in err, "KeyboardInterrupt" in err) == (code, False, False), err
+
+
+@pytest.mark.parametrize(
+    "module", ["attrs", "trio", "voicecore.engine.host", "voicecore.cli.main", "voicecore.cli.serve"]
+)
+@pytest.mark.parametrize("way", ["module", "script"])
+def test_ctrl_c_while_the_program_is_loaded_prints_nothing(module: str, way: str, tmp_path: Path) -> None:
+    """SIGINT in the moment when this module is about to be imported, whichever way the program was started."""
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTS)
+    script = tmp_path / "voicecore"  # as pip writes it
+    script.write_text("import sys\nfrom voicecore.cli.main import main\nsys.exit(main())\n")
+    command = [sys.executable, *(["-m", "voicecore"] if way == "module" else [str(script)]), "check", "--offline"]
+    places = os.pathsep.join([str(tmp_path), str(REPOSITORY)])
+    extra = {"PYTHONPATH": places, "INTERRUPTED_AT": module}
+    done = subprocess.run(
+        command, env=environment(extra), capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (INTERRUPTED, "", "")
+
+
+def test_a_program_that_only_uses_the_package_keeps_its_own_ctrl_c(tmp_path: Path) -> None:
+    """The import of a library changes no signal."""
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTS)
+    places = os.pathsep.join([str(tmp_path), str(REPOSITORY)])
+    text = "try:\n    import voicecore\nexcept KeyboardInterrupt:\n    print('its own')"
+    extra = {"PYTHONPATH": places, "INTERRUPTED_AT": "trio"}
+    done = subprocess.run(
+        [sys.executable, "-c", text], env=environment(extra), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "its own\n", "")
 
 
 @pytest.mark.parametrize(

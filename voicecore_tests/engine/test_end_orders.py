@@ -127,6 +127,33 @@ async def test_a_stream_that_is_lost_in_a_call_that_goes_on_is_no_hang_up(
     assert (it.report.outcome, it.report.carrier_status) == (EndCause.LEG_LOST, "completed")
 
 
+@pytest.mark.parametrize("place", ["inbound", "outbound"])
+async def test_without_an_apology_a_stream_that_is_lost_ends_the_call_and_is_the_cause(
+    autojump_clock: MockClock, place: str
+) -> None:
+    """The carrier says at once that the call is over, as behind a hang-up; but nobody sent a stop."""
+    broken = LineFaults(breaks_at_s=4.0)
+    async with house(TALK, agent__first_message="Hello.", carriers__twilio__apology="") as it:
+        if place == "inbound":
+            await it.carrier.call(it.engine.url, NEVER, faults=broken)
+        else:
+            await it.dial(DialPlan(ring_s=1.0, script=NEVER, line=broken))
+        await it.engine.drain()
+        nothing_is_left(it)
+    assert (it.report.outcome, it.report.carrier_status) == (EndCause.LEG_LOST, "completed")
+
+
+@pytest.mark.parametrize("goodbye", [Goodbye.STOP, Goodbye.CLOSE, Goodbye.CUT])
+async def test_without_an_apology_a_hang_up_that_the_carrier_has_told_first_is_one(
+    autojump_clock: MockClock, goodbye: Goodbye
+) -> None:
+    """By its status or by a stop, whatever becomes of the stream."""
+    statuses = StatusFaults() if goodbye is Goodbye.STOP else StatusFaults(completed_before_stop_s=0.05)
+    async with house(TALK, agent__first_message="Hello.", carriers__twilio__apology="") as it:
+        await inbound(it, goodbye, statuses)
+    assert it.report.outcome is EndCause.CALLER_HUNG_UP
+
+
 @pytest.mark.parametrize("how", [End.CUT, End.IDLE])
 async def test_a_session_that_dies_behind_the_carriers_last_word_changes_nothing(
     autojump_clock: MockClock, how: End

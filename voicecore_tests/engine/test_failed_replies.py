@@ -8,10 +8,11 @@ from typing import Any
 
 import attrs
 import pytest
+import trio
 from trio.testing import MockClock
 
-from voicecore.facts import EndCause, TurnEnd
-from voicecore.simulation.carrier_twin import At, HangUp, Press, Say
+from voicecore.facts import EndCause, ProblemSeen, TurnEnd
+from voicecore.simulation.carrier_twin import At, DialPlan, Goodbye, HangUp, LineFaults, Press, Say, StatusFaults
 from voicecore.simulation.provider_twin import (
     Behaviour,
     End,
@@ -19,6 +20,7 @@ from voicecore.simulation.provider_twin import (
     Pace,
     Reply,
     ResponseFault,
+    ScriptedVad,
     Tone,
     ToolCall,
     Transcribing,
@@ -27,7 +29,7 @@ from voicecore.turns.recovery import DID_NOT_CATCH, SORRY
 from voicecore.turns.speech import word_for_word
 from voicecore_tests.engine.talks import HELLO, LONG, LONG_S, MODES, SHORT, WORDS, Seen, script, talk
 from voicecore_tests.engine.test_odd_greetings import DIRECTIONS, GREETING, TALK, WAYS, called
-from voicecore_tests.kit import asked, house, ulaw
+from voicecore_tests.kit import CALLEE, asked, house, ulaw
 
 ALWAYS = range(1, 50)
 
@@ -84,6 +86,47 @@ async def test_a_connection_that_ends_behind_a_fatal_reason_does_not_hide_it(aut
     seen = await talk(script(), HELLO, behaviour=gone)
     assert seen.report.duration_s < 3.5
     assert "insufficient_quota" in seen.report.outcome_detail
+
+
+@pytest.mark.parametrize(
+    ("goodbye", "statuses"),
+    [
+        (Goodbye.STOP, StatusFaults()),
+        (Goodbye.STOP, StatusFaults(completed_before_stop_s=0.2)),
+        (Goodbye.CLOSE, StatusFaults()),
+        (Goodbye.CUT, StatusFaults(sends=False)),
+    ],
+)
+async def test_a_caller_who_hangs_up_over_the_last_words_does_not_hide_why_they_were_the_last(
+    autojump_clock: MockClock, goodbye: Goodbye, statuses: StatusFaults, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The end was decided, and only waited for what plays: its cause is the outcome, and an error of the log."""
+    behaviour = attrs.evolve(faults(ResponseFault.QUOTA_RAN_OUT), vad=ScriptedVad((HELLO,)))
+    async with house(script(), behaviour) as it:
+        line = LineFaults(goodbye=goodbye)
+        await it.carrier.call(it.engine.url, [HangUp(At(2.5))], faults=line, statuses=statuses)
+        await it.engine.drain()
+    assert it.report.duration_s == pytest.approx(2.5, abs=0.25)
+    assert it.report.outcome is EndCause.SESSION_LOST
+    assert "insufficient_quota" in it.report.outcome_detail
+    assert [line for line in logged(caplog, logging.ERROR) if "insufficient_quota" in line]
+
+
+@pytest.mark.parametrize("hangs_up", [True, False])
+async def test_a_program_that_hangs_up_over_the_last_words_is_obeyed(autojump_clock: MockClock, hangs_up: bool) -> None:
+    """The carrier is asked to end the call, and says nothing more; left alone, it says its apology."""
+    heard = ScriptedVad(((1.2, 2.2),))  # of a session that waited while the phone rang for a second
+    behaviour = attrs.evolve(faults(ResponseFault.QUOTA_RAN_OUT), vad=heard)
+    async with house(script(), behaviour) as it:
+        it.carrier.expect(DialPlan(ring_s=1.0, script=(HangUp(At(60.0)),)))
+        async with it.engine.dial(CALLEE) as call:
+            async for fact in call.facts():
+                if isinstance(fact, ProblemSeen) and hangs_up:
+                    await trio.sleep(0.5)
+                    break
+    assert (call.report.outcome, "insufficient_quota" in call.report.outcome_detail) == (EndCause.SESSION_LOST, True)
+    assert it.dialled.line is not None
+    assert bool(it.dialled.line.said_after) is not hangs_up
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicecore.engine.record_book import Record, RecordBook, Writing, WritingSettings
+from voicecore.engine.record_book import NEXT_STAGE, Move, Record, RecordBook, Stage, Writing, WritingSettings
 from voicecore.facts import CallReport
 from voicecore_tests.observe.test_store import REPORT
 
@@ -18,6 +20,16 @@ def report_of(number: int) -> CallReport:
 
 def book(**settings: int) -> RecordBook:
     return RecordBook(WritingSettings(**settings))
+
+
+OPEN = frozenset({Stage.OPEN, Stage.OPEN_FAILED, Stage.OPEN_KEPT})
+
+
+def test_every_pair_of_stage_and_move_is_listed() -> None:
+    """The table is whole; what is lost stays lost, and nothing goes back to a call that is open."""
+    assert {(stage, move) for stage, row in NEXT_STAGE.items() for move in row} == set(itertools.product(Stage, Move))
+    assert set(NEXT_STAGE[Stage.LOST].values()) == {Stage.LOST}
+    assert not any(after in OPEN for stage, row in NEXT_STAGE.items() if stage not in OPEN for after in row.values())
 
 
 def test_a_few_are_written_at_a_time_oldest_first() -> None:
@@ -159,7 +171,7 @@ class Disk:
         self._lose(lost)
 
     def complete(self, data: st.DataObject) -> None:
-        if open_ones := [record for record in self.made if not record.is_final]:
+        if open_ones := [record for record in self.made if record.stage in OPEN]:
             record = data.draw(st.sampled_from(open_ones))
             word = data.draw(st.sampled_from([None, "completed"]))
             self._lose(self.book.complete(record, attrs.evolve(record.report, carrier_status=word)))
@@ -182,7 +194,7 @@ class Disk:
         for record in self.in_hand:
             self.book.wrote(record)
         for record in self.made:
-            if not record.is_final:
+            if record.stage in OPEN:
                 self._lose(self.book.complete(record, record.report))
         while (due := self.book.next_due()) is not None:
             self.now = max(self.now, due)
@@ -212,5 +224,5 @@ def test_whatever_happens_each_record_is_written_or_lost_and_nothing_else(limit:
         assert disk.book.lost == len(disk.lost)
     disk.write_all()
     assert disk.book.unwritten() == []
-    assert all(record.is_tried and (record.is_settled or id(record) in disk.lost) for record in disk.made)
+    assert all(record.is_tried and (record.is_kept or id(record) in disk.lost) for record in disk.made)
     assert disk.book.completed == sum(1 for record in disk.made if id(record) not in disk.lost)

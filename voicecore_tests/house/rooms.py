@@ -64,7 +64,7 @@ _PORTS = _FACTS | {"world", "ports", "nurseries"}
 _EDGE = _PORTS | {"wire", "net"}  # what stands between the engine and a peer
 _PARTS = _EDGE | {"turns", "engine", "carriers", "providers", "pipeline", "observe", "config"}
 _BUILT = _PARTS | {"assembly", "sessions", "collector"}
-_ALL = _BUILT | {"simulation", "embed", "dashboard"}
+_ALL = _BUILT | {"simulation", "embed", "dashboard", "startup"}
 
 _VALUES = frozenset({"attrs"})
 _JSON = frozenset({"orjson", "msgspec"})
@@ -83,6 +83,7 @@ ROOMS = (
     Room("world", 2, "the seam to clock, randomness, files and network", _FACTS, _TASKS),
     Room("nurseries", 2, "nurseries that stay invisible to the block they serve", frozenset(), frozenset({"trio"})),
     Room("logs", 2, "what every logger of the package does", frozenset({"secrets"}), frozenset({"logging"})),
+    Room("startup", 2, "Ctrl-C before the program has begun", frozenset(), frozenset({"signal", "threading"})),
     Room("ports", 2, "the engine's partners as capabilities", _FACTS | {"world"}, _TASKS),
     Room("net", 2, "sockets, HTTP and the disk", _PORTS, _TASKS | _SOCKETS),
     Room("engine", 3, "calls that run: the call's nursery and the host", _PORTS | {"turns"}, _TASKS),
@@ -105,7 +106,7 @@ ROOMS = (
         _ALL,
         _TASKS | _JSON | {"selectors", "socket", "ssl", "subprocess", "trio_websocket"},
     ),
-    Room("__init__", 7, "the public names", _BUILT | {"logs"}, _VALUES),
+    Room("__init__", 7, "the public names", _BUILT | {"logs", "startup"}, _VALUES),
     Room("__main__", 7, "`python -m voicecore`", frozenset({"cli"})),
 )
 

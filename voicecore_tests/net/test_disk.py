@@ -4,13 +4,36 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
 
+from voicecore.net import disk
 from voicecore.net.disk import RealFiles
+from voicecore_tests.house.rooms import REPOSITORY
+
+HANGS_S = 30  #: nothing here takes so long, on the busiest machine
+HANGS = """
+import os, sys, threading
+from pathlib import Path
+import trio
+from voicecore.net import disk
+
+async def main():
+    os.fsync = lambda _: threading.Event().wait()
+    with trio.move_on_after(0.05):
+        await disk.RealFiles().write_whole(Path(sys.argv[1]), b"x")
+
+disk._FINISH_S = 0.05
+trio.run(main)
+print("over")
+"""
 
 
 def everything_in(folder: Path) -> list[str]:
@@ -138,6 +161,81 @@ async def test_nothing_blocks_the_event_loop(tmp_path: Path, monkeypatch: pytest
     assert everything_in(tmp_path) == ["record.json"]
 
 
+@asynccontextmanager
+async def hanging(step: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[threading.Event]:
+    """Let a call of the system take until the end of the block; give what says that it has begun."""
+    begun, goes_on, original = threading.Event(), threading.Event(), getattr(os, step)
+
+    def hangs(*given: object) -> object:
+        begun.set()
+        goes_on.wait()
+        return original(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, hangs)
+        try:
+            yield begun
+        finally:
+            goes_on.set()
+
+
+async def uses_files(path: Path) -> None:
+    """Everything that is done with files that are written."""
+    async with RealFiles().open_file(path / "audio.wav") as file:
+        await file.write_at(0, b"header")
+        await file.sync()
+    await RealFiles().write_whole(path / "record.json", b"whole")
+
+
+@pytest.mark.parametrize("step", ["open", "pwrite", "fsync", "close"])
+async def test_a_disk_that_hangs_holds_nobody_up(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Told to stop, it waits for the thread for a moment, then leaves it and says which file it was about."""
+    monkeypatch.setattr(disk, "_FINISH_S", 0.01)
+    with trio.fail_after(HANGS_S):
+        async with hanging(step, monkeypatch) as begun, trio.open_nursery() as nursery:
+            nursery.start_soon(uses_files, tmp_path)
+            await trio.to_thread.run_sync(begun.wait)
+            nursery.cancel_scope.cancel()
+    told = f"{tmp_path / 'audio.wav'}: the disk does not answer; it is not waited for any longer"
+    assert told in [record.getMessage() for record in caplog.records]
+
+
+async def test_a_file_that_opens_when_nobody_wants_it_any_more_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise each would cost a descriptor for as long as the process runs."""
+    before, closed, close = open_descriptors(), threading.Event(), os.close
+
+    def seen_close(descriptor: int) -> None:
+        close(descriptor)
+        closed.set()
+
+    monkeypatch.setattr(os, "close", seen_close)
+    monkeypatch.setattr(disk, "_FINISH_S", 0.0)
+    async with hanging("open", monkeypatch) as begun, trio.open_nursery() as nursery:
+        nursery.start_soon(uses_files, tmp_path)
+        await trio.to_thread.run_sync(begun.wait)
+        nursery.cancel_scope.cancel()
+    assert await trio.to_thread.run_sync(closed.wait, HANGS_S)
+    assert open_descriptors() == before
+
+
+def test_a_process_ends_although_its_disk_hangs(tmp_path: Path) -> None:
+    """Its last line names the file."""
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS, str(tmp_path / "record.json")],
+        env=dict(os.environ) | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "over\n")
+    assert f"{tmp_path / 'record.json'}: the disk does not answer" in done.stderr
+
+
 async def test_a_file_is_read_whole(tmp_path: Path) -> None:
     """As it stands; a missing one is the system's own error."""
     (tmp_path / "a").write_bytes(b"abc")
@@ -149,11 +247,11 @@ async def test_a_file_is_read_whole(tmp_path: Path) -> None:
 async def test_without_a_thread_to_be_had_there_is_an_os_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a system at its limit says is no OSError by itself; the engine need not know that."""
 
-    async def none_left(*_: object, **__: object) -> None:
+    def none_left(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
     async with RealFiles().open_file(tmp_path / "open") as file:
-        monkeypatch.setattr(trio.to_thread, "run_sync", none_left)
+        monkeypatch.setattr(trio.lowlevel, "start_thread_soon", none_left)
         with pytest.raises(OSError, match="can't start new thread"):
             await file.write_at(0, b"x")
         with pytest.raises(OSError, match="can't start new thread"):

@@ -25,33 +25,70 @@ TOKEN = Secret("let-me-see")
 
 async def asked(guard: MetricsGuard, peer: str = "127.0.0.1:4000", headers: Mapping[str, str] | None = None) -> int:
     router = Router(metrics_routes(lambda: b"voicecore_calls_live 0\n", "text/plain; version=0.0.4", guard))
-    answer = await router(Request(method="GET", path="/metrics", headers=headers or {}, peer=peer))
+    sent = {"host": "127.0.0.1:8080"} if headers is None else headers
+    answer = await router(Request(method="GET", path="/metrics", headers=sent, peer=peer))
     assert isinstance(answer, Response)
     assert (b"voicecore_calls" in answer.body) == (answer.status == 200)
     return answer.status
 
 
 @pytest.mark.parametrize(
-    ("peer", "headers", "status"),
+    ("peer", "status"),
     [
-        ("127.0.0.1:4000", {}, 200),
-        ("127.8.8.8:4000", {}, 200),
-        ("::1:4000", {}, 200),
-        ("203.0.113.5:4000", {}, 403),
-        ("10.0.0.5:4000", {}, 403),
-        ("peer", {}, 403),
-        ("127.0.0.1:4000", {"x-forwarded-for": "203.0.113.5"}, 403),
-        ("127.0.0.1:4000", {"x-forwarded-for": "127.0.0.1"}, 403),
-        ("127.0.0.1:4000", {"forwarded": "for=203.0.113.5"}, 403),
-        ("127.0.0.1:4000", {"via": "1.1 proxy"}, 403),
-        ("203.0.113.5:4000", {"x-forwarded-for": "127.0.0.1"}, 403),
+        ("127.0.0.1:4000", 200),
+        ("127.8.8.8:4000", 200),
+        ("::1:4000", 200),
+        ("203.0.113.5:4000", 403),
+        ("10.0.0.5:4000", 403),
+        ("peer", 403),
     ],
 )
-async def test_without_settings_metrics_are_for_this_machine_alone(
-    peer: str, headers: Mapping[str, str], status: int
-) -> None:
-    """A header that a stranger wrote never opens; what came through a proxy is a stranger's."""
-    assert await asked(MetricsGuard(), peer, headers) == status
+async def test_without_settings_metrics_are_for_this_machine_alone(peer: str, status: int) -> None:
+    """By the address that the connection comes from."""
+    assert await asked(MetricsGuard(), peer) == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"user-agent": "curl/8.5.0", "accept": "*/*"}, 200),
+        ({"user-agent": "Prometheus/3.1", "x-prometheus-scrape-timeout-seconds": "10", "accept-encoding": "gzip"}, 200),
+        ({"user-agent": "Mozilla/5.0", "sec-fetch-mode": "navigate", "upgrade-insecure-requests": "1"}, 200),
+        ({"x-forwarded-for": "203.0.113.5"}, 403),
+        ({"x-forwarded-for": "127.0.0.1"}, 403),
+        ({"forwarded": "for=203.0.113.5"}, 403),
+        ({"via": "1.1 proxy"}, 403),
+        ({"cf-connecting-ip": "203.0.113.5"}, 403),
+        ({"x-our-own-proxy": "yes"}, 403),
+    ],
+)
+async def test_a_header_that_no_client_sends_is_a_proxys(headers: Mapping[str, str], status: int) -> None:
+    """Whatever its name and its value: what came through a proxy on this machine is a stranger's."""
+    assert await asked(MetricsGuard(), headers={"host": "localhost:8080", **headers}) == status
+    assert await asked(MetricsGuard(), "203.0.113.5:4000", {"host": "localhost:8080", **headers}) == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("LOCALHOST:8080", 200),
+        ("voice.localhost:8080", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8080", 200),
+        ("voice.example.com", 403),
+        ("localhost.example.com", 403),
+        ("127.0.0.1.example.com:8080", 403),
+        ("10.0.0.5:8080", 403),
+        ("[::1", 403),
+        ("127.0.0.1, voice.example.com", 403),
+        ("", 403),
+    ],
+)
+async def test_who_asks_for_another_name_has_come_from_elsewhere(host: str, status: int) -> None:
+    """Through a proxy that passes on the name it was asked for, or by a page that has its name lead here."""
+    assert await asked(MetricsGuard(), headers={"host": host}) == status
+    assert await asked(MetricsGuard(), headers={}) == 403
 
 
 async def test_behind_a_proxy_a_loopback_peer_may_be_anybody() -> None:

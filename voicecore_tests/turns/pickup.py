@@ -9,6 +9,7 @@ from voicecore.audio.formats import PCMU_8K
 from voicecore.facts import MessageReport
 from voicecore.turns.conversation import Conversation
 from voicecore.turns.first_message import FirstMessagePolicy, Message
+from voicecore.turns.gate import CallerGate
 from voicecore.turns.opening import lockout_for
 from voicecore.turns.orders import Order, Tell
 from voicecore.turns.settings import ConversationSettings
@@ -138,3 +139,10 @@ class Pickup:
 
 def onset(item: str = "u1") -> ev.SessionEvent:
     return ev.CallerSpeechStarted(item, 0)
+
+
+def held_bytes(gate: CallerGate) -> int:
+    """How much a gate holds: it is taken out, and put back."""
+    held = gate.take()
+    assert gate.admit(held) == b""
+    return len(held)

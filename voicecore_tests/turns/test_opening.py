@@ -12,7 +12,7 @@ from voicecore.turns.floor import Floor
 from voicecore.turns.gate import CallerAudioRule
 from voicecore.turns.opening import lockout_for, prepared_request
 from voicecore.turns.orders import EndCall
-from voicecore_tests.turns.pickup import DOES_ALL, HELLO, RECORDED, SILENCE, WELCOME, Pickup, onset
+from voicecore_tests.turns.pickup import DOES_ALL, HELLO, RECORDED, SILENCE, WELCOME, Pickup, held_bytes, onset
 
 
 def test_b1_a_hello_before_and_over_the_message_does_not_end_it() -> None:
@@ -492,4 +492,4 @@ def test_what_is_held_when_a_machine_answers_is_not_lost_without_a_count() -> No
     it.ready()
     it.hears(ev.SessionReconfigured(capabilities=DOES_ALL, lock=ev.LockState.LIFTED))
     it.take(it.machine.leave_message(Message("Call back."), it.now))
-    assert it.machine.openings[0].gate.held_bytes == it.caller_bytes
+    assert held_bytes(it.machine.openings[0].gate) == it.caller_bytes

@@ -11,9 +11,9 @@ from voicecore.facts import MessageFate
 from voicecore.turns.first_message import FirstMessagePolicy, Message, ProtectionRule, SpeaksFirst
 from voicecore.turns.gate import CallerAudioRule
 from voicecore.turns.opening import Purpose
-from voicecore.turns.orders import EndCall
+from voicecore.turns.orders import EndCall, Tell
 from voicecore_tests.chance import examples
-from voicecore_tests.turns.pickup import DOES_ALL, HELLO, RECORDED, WELCOME, Pickup, onset
+from voicecore_tests.turns.pickup import DOES_ALL, HELLO, RECORDED, WELCOME, Pickup, held_bytes, onset
 
 POLICIES = st.builds(
     FirstMessagePolicy,
@@ -23,6 +23,25 @@ POLICIES = st.builds(
     lead_in_s=st.sampled_from([0.0, 0.3]),
 )
 LOCKS = [ev.LockState.IN_FORCE, ev.LockState.REFUSED, ev.LockState.UNPROVEN]
+
+
+def test_a_caller_who_goes_on_when_the_message_ends_is_answered_by_the_session_alone() -> None:
+    """What was committed during the message is answered with what they are saying: a request of ours would meet it."""
+    it = Pickup(FirstMessagePolicy(caller_audio=CallerAudioRule.FORWARD))
+    it.ready()
+    it.hears(ev.ResponseStarted("r1", it.asked[0]), ev.AgentAudio("r1", "a1", b"\x33" * 8000))
+    it.hears(onset(), ev.CallerSpeechStopped("u1", 500), ev.CallerTurnCommitted("u1"), onset("u2"))
+    it.hears(ev.AgentAudioEnded("r1", "a1"))
+    it.ends("r1")
+    it.passes(2.0)
+    assert (it.report.fate, it.told(facts.ProtectionEnded), it.asked) == (MessageFate.HEARD, 1, ["first-message-1"])
+    it.hears(ev.CallerSpeechStopped("u2", 3000), ev.CallerTurnCommitted("u2"), ev.ResponseStarted("r2"))
+    it.hears(ev.AgentAudio("r2", "a2", b"\x33" * 8000), ev.AgentAudioEnded("r2", "a2"))
+    it.ends("r2")
+    it.passes(2.0)
+    assert it.asked == ["first-message-1"]
+    generated = [order.fact for order in it.ordered(Tell) if isinstance(order, Tell)]
+    assert [fact.answers for fact in generated if isinstance(fact, facts.AgentGenerated)] == [(), ("u1", "u2")]
 
 
 class OpeningMachine(RuleBasedStateMachine):
@@ -111,7 +130,7 @@ class OpeningMachine(RuleBasedStateMachine):
     @invariant()
     def i6_every_byte_of_the_caller_is_in_one_outcome(self) -> None:
         gates = [opening.gate for opening in self.it.machine.openings]
-        held = sum(gate.held_bytes + gate.dropped_bytes.total() for gate in gates)
+        held = sum(held_bytes(gate) + gate.dropped_bytes.total() for gate in gates)
         assert self.it.passed_bytes + held == self.it.caller_bytes
 
     @invariant()

@@ -119,7 +119,7 @@ def test_an_end_that_is_said_after_the_last_byte_left_still_gets_its_mark() -> N
     assert playout.finish("i") == []
     last = marks(playout.due(0.1))
     assert (len(first), len(last)) == (1, 1)
-    assert playout.echoed(last[0], 0.3)[1][-1] == Played("r", "i", assumed=False, mark=last[0])
+    assert playout.echoed(last[0], 0.3)[1][-1] == Played("r", "i", mark=last[0])
     assert not playout.speaking
 
 
@@ -131,7 +131,7 @@ def test_an_echo_confirms_everything_before_its_mark() -> None:
     names = marks([order for _, order in run_until(playout, 0.0, 1.0)])
     kind, found = playout.echoed(names[-1], 1.0)
     assert kind is EchoKind.HEARD
-    assert found == [FirstHeard("r", "i"), Played("r", "i", assumed=False, mark=names[-1])]
+    assert found == [FirstHeard("r", "i"), Played("r", "i", mark=names[-1])]
     assert playout.counts.marks_heard == len(names)
 
 
@@ -347,7 +347,7 @@ def test_c18_marks_that_never_come_back_are_given_up_by_the_clock() -> None:
     assert deadline is not None
     assert deadline <= 0.18 + 2.0
     found = playout.expire(2.5)
-    assert found == [Played("r", "i", assumed=True)]
+    assert found == [Played("r", "i")]
     assert (playout.counts.marks_assumed, playout.deadline()) == (2, None)
     assert (playout.line.confirmed_by, playout.line.round_trip_s) == (ConfirmedBy.CLOCK, None)
 
@@ -370,7 +370,7 @@ def test_c18_a_carrier_that_stops_returning_marks_is_not_waited_for() -> None:
     playout.finish("i2")
     assert marks(playout.due(10.0))
     assert playout.deadline() == pytest.approx(10.06 + SETTINGS.clock_margin_s)
-    assert playout.expire(10.18 + SETTINGS.clock_margin_s) == [Played("r", "i2", assumed=True)]
+    assert playout.expire(10.18 + SETTINGS.clock_margin_s) == [Played("r", "i2")]
     assert playout.line.confirmed_by is ConfirmedBy.CLOCK
 
 
@@ -411,7 +411,7 @@ def test_c18_a_carrier_without_marks_is_counted_by_the_clock() -> None:
     assert playout.position("i", 0.36) == HeardPosition(0.06, 0.06, 0.4, HeardBy.ESTIMATE)
     assert playout.heard_s("i", 0.4) == pytest.approx(0.1)
     assert playout.echoed("", 0.4)[0] is EchoKind.UNMATCHED
-    assert playout.expire(0.7) == [Played("r", "i", assumed=True)]
+    assert playout.expire(0.7) == [Played("r", "i")]
     assert (playout.counts.marks_placed, playout.counts.marks_assumed, playout.line.confirmed_by) == (
         0,
         0,

@@ -12,6 +12,7 @@ from voicecore import events as ev
 from voicecore import facts
 from voicecore.facts import EndCause
 from voicecore.turns.barge_in import BargeInPolicy
+from voicecore.turns.first_message import FirstMessagePolicy, Message, ProtectionRule
 from voicecore.turns.orders import EndCall
 from voicecore.turns.recovery import DID_NOT_CATCH, NEXT_REPLIES, SORRY, FallbackLines, Move, Recovery, Replies
 from voicecore.turns.settings import ConversationSettings
@@ -313,6 +314,19 @@ def test_a_murmur_over_a_tool_call_does_not_lose_its_answer() -> None:
     it.talk.passes(3.0)
     assert it.asked() == [None]
     assert it.settled() == [(("u1",), facts.TurnEnd.DROPPED)]
+
+
+@pytest.mark.parametrize("capabilities", [ANSWERS, ASKED])
+def test_results_are_answered_behind_a_message_that_plays(capabilities: ev.Capabilities) -> None:
+    """The session called a tool by itself meanwhile; a response now would be spoken into the message's end."""
+    message = Message("Welcome to the clinic.", SECOND)
+    it = Asking(capabilities, first_message=message, policy=FirstMessagePolicy(protection=ProtectionRule.OFF))
+    it.talk.passes(0.4)
+    it.talk.hears(ev.ResponseStarted("r1"), calls("r1"), ends("r1"))
+    it.talk.passes(0.4)
+    assert (it.talk.told(facts.MessageDone), it.asked()) == ([], [])
+    it.talk.passes(1.0)
+    assert (len(it.talk.told(facts.MessageDone)), it.asked()) == (1, [None])
 
 
 def test_a_model_that_only_calls_tools_is_not_asked_for_ever() -> None:
