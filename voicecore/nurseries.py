@@ -4,7 +4,7 @@ A context manager that needs tasks of its own opens a nursery around the
 caller's block.  Trio then wraps whatever the block raises in a group of one;
 here it comes out as it went in.
 
-Level 2.  Used by net/dial.py, engine/host.py, assembly.py and the twins.
+Level 2.  Used by net/dial.py, net/disk.py, engine/host.py, assembly.py and the twins.
 """
 
 from __future__ import annotations

@@ -24,19 +24,18 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import trio
 
 from voicecore.errors import printable
+from voicecore.nurseries import open_service_nursery
 from voicecore.world import OpenFile
 
 log = logging.getLogger("voicecore.net")
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 _MODE = 0o600
 _EMPTY = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -78,46 +77,31 @@ class _NoThread(OSError):
 
 
 class _Work(Generic[T]):
-    """What a thread does for a task, as long as that wants it."""
+    """What a thread does for a task, and what becomes of the result where that has left."""
 
     def __init__(self, work: Callable[[], T], undo: Callable[[T], object] | None) -> None:
-        self.done = trio.Event()
-        self.is_wanted = True
+        self._work = work
         self._undo = undo
-        self._token = trio.lowlevel.current_trio_token()
-        self._results: list[Callable[[], T]] = []
-        try:
-            trio.lowlevel.start_thread_soon(work, self._in_thread_done)
-        except RuntimeError as no_thread:
-            raise _NoThread(errno.EAGAIN, f"no thread could be started: {no_thread}") from no_thread
+        self._is_left = False
+        self._results: list[T] = []  # one at most; whoever takes it out owns it
+
+    def run(self) -> None:
+        """Do it; in the thread."""
+        self._results.append(self._work())
+        if self._is_left:
+            self.leave()
 
     def result(self) -> T:
-        """Return what the work has returned, or raise what it has raised."""
-        (unwrap,) = self._results
-        return unwrap()
+        """Return what it has returned."""
+        return self._results.pop()
 
-    def drop(self) -> None:
-        """Nobody wants the result any more, whenever it comes."""
-        self.is_wanted = False
-        if self.done.is_set() and self._undo is not None:
-            with contextlib.suppress(OSError, RuntimeError):  # there is nothing to undo, or no thread for it
-                trio.lowlevel.start_thread_soon(partial(self._undo, self.result()), lambda _: None)
-
-    def _in_thread_done(self, outcome: _Outcome[T]) -> None:
-        with contextlib.suppress(trio.RunFinishedError):  # the program has gone on to its end
-            self._token.run_sync_soon(self._settle, outcome.unwrap)
-
-    def _settle(self, unwrap: Callable[[], T]) -> None:
-        self._results.append(unwrap)
-        self.done.set()
-        if not self.is_wanted:
-            self.drop()
-
-
-class _Outcome(Protocol[T_co]):
-    """What trio says of a thread's work."""
-
-    def unwrap(self) -> T_co: ...
+    def leave(self) -> None:
+        """Nobody waits for it any more: undo what it has made, now or as soon as it is made."""
+        self._is_left = True
+        with contextlib.suppress(IndexError, OSError):
+            result = self._results.pop()
+            if self._undo is not None:
+                self._undo(result)
 
 
 async def _in_thread(
@@ -129,21 +113,40 @@ async def _in_thread(
         work: What is to be done with ``path``, and blocks.
         limiter: Of the threads for it.
         path: Named where it takes too long.
-        undo: Called with the result where nobody wants it any more.
+        undo: Called with the result where nobody waits for it any more.
+
+    Raises:
+        OSError: The work's own; `_NoThread`: it was not begun.
     """
-    async with limiter:
-        begun = _Work(work, undo)
-        try:
-            await begun.done.wait()
-        except trio.Cancelled:
-            with trio.move_on_after(_FINISH_S, shield=True):
-                await begun.done.wait()
-            if not begun.done.is_set():
-                told = "%s: the disk does not answer; it is not waited for any longer"
-                log.error(told, printable(str(path), 500))  # noqa: TRY400 - the trace would be that of a cancellation
-            begun.drop()
-            raise
+    await trio.lowlevel.checkpoint_if_cancelled()
+    begun = _Work(work, undo)
+    trouble: OSError | None = None
+    try:
+        async with open_service_nursery() as nursery:
+            with trio.CancelScope(shield=True) as patience:
+                nursery.start_soon(_end_when_cancelled, patience)
+                try:
+                    await trio.to_thread.run_sync(begun.run, abandon_on_cancel=True, limiter=limiter)
+                except RuntimeError as no_thread:
+                    trouble = _NoThread(errno.EAGAIN, f"no thread could be started: {no_thread}")
+                except OSError as failure:  # kept, so that it is alone where a cancellation comes too
+                    trouble = failure
+            if patience.cancelled_caught:
+                log.error("%s: the disk does not answer; it is not waited for any longer", printable(str(path), 500))
+    except trio.Cancelled:
+        begun.leave()
+        raise
+    if trouble is not None:
+        raise trouble
     return begun.result()
+
+
+async def _end_when_cancelled(patience: trio.CancelScope) -> None:
+    """Give a shielded scope a deadline once what is around it is cancelled."""
+    try:
+        await trio.sleep_forever()
+    finally:
+        patience.deadline = trio.current_time() + _FINISH_S
 
 
 @asynccontextmanager

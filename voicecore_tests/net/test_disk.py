@@ -247,11 +247,11 @@ async def test_a_file_is_read_whole(tmp_path: Path) -> None:
 async def test_without_a_thread_to_be_had_there_is_an_os_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a system at its limit says is no OSError by itself; the engine need not know that."""
 
-    def none_left(*_: object) -> None:
+    async def none_left(*_: object, **__: object) -> None:
         raise RuntimeError("can't start new thread")
 
     async with RealFiles().open_file(tmp_path / "open") as file:
-        monkeypatch.setattr(trio.lowlevel, "start_thread_soon", none_left)
+        monkeypatch.setattr(trio.to_thread, "run_sync", none_left)
         with pytest.raises(OSError, match="can't start new thread"):
             await file.write_at(0, b"x")
         with pytest.raises(OSError, match="can't start new thread"):

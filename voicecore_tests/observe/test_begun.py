@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from trio.testing import MockClock
 
@@ -78,7 +80,7 @@ def test_a_session_that_does_not_say_where_speech_lies_is_taken_at_its_word() ->
 
 @pytest.mark.parametrize("overrides", [{}, {"agent__protect_first_message": "first_audio"}])
 async def test_captions_of_a_call_stand_where_the_caller_spoke(
-    autojump_clock: MockClock, overrides: dict[str, str]
+    autojump_clock: MockClock, overrides: dict[str, Any]
 ) -> None:
     """The caller says hello at 0.04 s and at 1.5 s, over a message of five seconds."""
     async with house(TALK, agent__first_message=GREETING, **overrides) as it:
