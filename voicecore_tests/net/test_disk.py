@@ -206,11 +206,12 @@ async def test_a_file_that_opens_when_nobody_wants_it_any_more_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise each would cost a descriptor for as long as the process runs."""
-    before, closed, close = open_descriptors(), threading.Event(), os.close
+    closed, done, close = list[str](), threading.Event(), os.close
 
     def seen_close(descriptor: int) -> None:
+        closed.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         close(descriptor)
-        closed.set()
+        done.set()
 
     monkeypatch.setattr(os, "close", seen_close)
     monkeypatch.setattr(disk, "_FINISH_S", 0.0)
@@ -218,8 +219,8 @@ async def test_a_file_that_opens_when_nobody_wants_it_any_more_is_closed(
         nursery.start_soon(uses_files, tmp_path)
         await trio.to_thread.run_sync(begun.wait)
         nursery.cancel_scope.cancel()
-    assert await trio.to_thread.run_sync(closed.wait, HANGS_S)
-    assert open_descriptors() == before
+    assert await trio.to_thread.run_sync(done.wait, HANGS_S)
+    assert closed == [str(tmp_path / "audio.wav")]
 
 
 def test_a_process_ends_although_its_disk_hangs(tmp_path: Path) -> None:
