@@ -303,8 +303,8 @@ class TurnTaking:
         speech = self._speech
         answers = speech.responses.phase is not Phase.IDLE or speech.is_reply_requested
         caller = self.turns.speaking_since is not None or self.barge_in.is_open
-        closed = self.floor.state in {Floor.GREETING, Floor.OVER} or self.recovery.state is Replies.ENDING
-        if self._tools.state is not Calling.DUE or answers or caller or closed:
+        message = self.floor.state is Floor.GREETING
+        if self._tools.state is not Calling.DUE or answers or caller or message:
             return []
         if self._tools.ask():
             return [*speech.request_reply(now)]
