@@ -50,7 +50,7 @@ coverage: .venv/ready-to-test
 	$(BIN)python -m coverage report
 
 docs: .venv/ready-to-run
-	$(BIN)python -m voicecore_tests.house.rooms
+	$(BIN)python -m voicecore_tests.code_rules.packages
 
 package: .venv/ready-to-test
 	rm -rf dist .venv-package

@@ -19,9 +19,9 @@ from pathlib import Path
 from figures import Record, is_overloaded, medians
 from targets import ENGINES, Engine
 
-from voicecore.bench.chart import Panel, chart_svg
-from voicecore.bench.report import shown
-from voicecore.bench.result import Column, Result, Value
+from voicecore.bench.report.chart import Panel, chart_svg
+from voicecore.bench.report.result import Column, Result, Value
+from voicecore.bench.report.tables import shown
 
 REPOSITORY = Path(__file__).parents[1]
 DOCUMENT, PICTURES = REPOSITORY / "docs" / "benchmarks.md", REPOSITORY / "docs" / "pictures"
@@ -57,9 +57,9 @@ _DELAY_HEAD = (
 )
 
 _METHOD = """\
-The conversation load of this repository (`voicecore/bench/conversation.py`) with another program in the middle: callers
+The conversation load of this repository (`voicecore.bench.load`) with another program in the middle: users
 whose frames flow all the time, turns, answers generated five times as fast as speech, a third of them cut by the
-caller. Each engine is one process on one processor; the load has the other one. Each figure is the median of {rounds}
+user. Each engine is one process on one processor; the load has the other one. Each figure is the median of {rounds}
 rounds of {seconds:g} s, which go through all engines in turn, so that whatever else the machine does meets all of them.
 Each process holds one call first; opening and ending calls is not measured."""
 
@@ -67,13 +67,13 @@ _TERMS = """\
 - *CPU*: user and system, for one second of one call. *× voicecore*: by voicecore with the same work at its edge, G.711
   passed through or 24 kHz converted both ways; *× passed through*: by voicecore where nothing is converted.
 - *messages*: WebSocket messages that the engine sends for one second of one call; a good part of what it costs.
-- *to provider*: a caller's frame, from before the carrier's write to after the provider's read. *first audio*: an
+- *to provider*: a user's frame, from before the carrier's write to after the provider's read. *first audio*: an
   answer's, from before the provider's write to after the carrier's read, on a silent line. *barge-in*: from the
   provider's `speech_started` to the carrier's `clear`. All of it is added by what stands in the middle, two loopback
   hops included: *floor* and *relay* are what that costs by itself.
 - *answers*, *cuts*: how many the two last delays are of, all rounds together. With fewer than a hundred in a round, p99
   is the largest of the round.
-- *stale*: 20 ms frames of a cut answer that came behind its clear, which the caller then hears; two deltas are still
+- *stale*: 20 ms frames of a cut answer that came behind its clear, which the user then hears; two deltas are still
   on their way when the provider says `speech_started`. *lost*: frames, both ways.
 - Where 24 kHz is converted, frames carry their names in the signs of their samples, so that they can be told apart
   behind any filter; a frame counts as come when 15 of its 20 ms have."""
@@ -90,7 +90,7 @@ What could not be made equal:
 - voicecore and Pipecat hold answers back and give the carrier what it needs, so that a cut takes effect where the audio
   is; openai-agents, Patter, floor and relay give everything to the carrier as it comes. That is more work for the
   first two, in smaller messages.
-- openai-agents gathers 50 ms of the caller's audio before it sends any, as its example does: fewer messages to the
+- openai-agents gathers 50 ms of the user's audio before it sends any, as its example does: fewer messages to the
   provider, and 20 to 40 ms of delay. voicecore-60ms is voicecore with that choice, at the same delay; by default it
   sends each frame on at once. Pipecat's resampler gives its audio in lumps.
 - voicecore's process settles Python's garbage collector, as `voicecore serve` does; the others leave it, as theirs do.

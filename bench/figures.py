@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from voicecore.bench.conversation import Level
-from voicecore.bench.conversation_limit import Limit
-from voicecore.bench.conversation_tables import ms
+from voicecore.bench.load.conversation import Level
+from voicecore.bench.load.conversation_limit import Limit
+from voicecore.bench.report.conversation_tables import ms
 
 Record = Mapping[str, Any]
 

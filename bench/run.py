@@ -34,11 +34,11 @@ from figures import FULL_S, Record, is_overloaded, medians, of_level, of_limit
 from targets import ENGINES, RUNNERS, Engine, prepare, target, version
 
 from voicecore.bench.arguments import OneLineParser, call_counts, seconds
-from voicecore.bench.conversation import Level, run_level
-from voicecore.bench.conversation_limit import DELAY_LIMIT_S, Search, find_limit
-from voicecore.bench.conversation_tables import tables, warn
-from voicecore.bench.report import as_text, machine
-from voicecore.bench.result import BenchmarkFailed, Plan
+from voicecore.bench.load.conversation import Level, run_level
+from voicecore.bench.load.conversation_limit import DELAY_LIMIT_S, Search, find_limit
+from voicecore.bench.report.conversation_tables import tables, warn
+from voicecore.bench.report.result import BenchmarkFailed, Plan
+from voicecore.bench.report.tables import as_text, machine
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 PART = Path(__file__).parents[1] / "bench-output" / "comparison.json"

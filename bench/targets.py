@@ -25,9 +25,9 @@ from pathlib import Path
 
 import attrs
 
-from voicecore.bench.carrier_side import Entrance, ProviderAudio
-from voicecore.bench.conversation import Target, engine_target, relay_target
-from voicecore.bench.result import BenchmarkFailed, Progress
+from voicecore.bench.load.conversation import Target, engine_target, relay_target
+from voicecore.bench.processes.carrier_side import Entrance, ProviderAudio
+from voicecore.bench.report.result import BenchmarkFailed, Progress
 
 HERE = Path(__file__).parent
 RUNNERS, ENVIRONMENTS = HERE / "engines", HERE / ".venvs"
@@ -83,8 +83,8 @@ _ALL = (
     Engine(name="voicecore", what="from settings; G.711 passes through", ours=engine_target()),
     Engine(
         name="voicecore-60ms",
-        what="the same, with gather_ms = 60: three of the caller's frames at a time",
-        ours=engine_target(gather_ms=60),
+        what="the same, with coalesce_ms = 60: three of the user's frames at a time",
+        ours=engine_target(coalesce_ms=60),
     ),
     Engine(
         name="voicecore-24k",

@@ -8,12 +8,11 @@ from __future__ import annotations
 from voicecore import startup  # noqa: F401 - before everything else: see there
 from voicecore.assembly import Engine, open_engine, real_world
 from voicecore.audio.formats import PCM16_8K, PCM16_16K, PCM16_24K, PCMA_8K, PCMU_8K, AudioFormat
-from voicecore.collector import settle_collector
 from voicecore.config import Settings, load_settings
 from voicecore.engine.agent import Agent, ReadySpeech
-from voicecore.engine.parking import ParkingSettings
-from voicecore.engine.placed import PlacedCall
-from voicecore.engine.settings import CallSettings, DialOptions, HostSettings, OnMachine
+from voicecore.engine.outbound_call import OutboundCall
+from voicecore.engine.parking.pool import ParkingSettings
+from voicecore.engine.settings import CallSettings, DialOptions, HostSettings, OnVoicemail
 from voicecore.errors import (
     CarrierError,
     ConfigError,
@@ -29,33 +28,41 @@ from voicecore.errors import (
 )
 from voicecore.events import AgentAudio, ResponseEnded
 from voicecore.facts import (
+    BargeInDecision,
+    BargeInOutcome,
     CallReport,
-    Decision,
     EndCause,
     Fact,
-    MessageFate,
+    MessageOutcome,
     Observer,
-    Outcome,
-    ParkingFate,
+    ParkingOutcome,
     Percentiles,
     Speaker,
     SpeechEvidence,
     TurnEnd,
     TurnTimes,
 )
+from voicecore.gc_tuning import tune_gc
 from voicecore.logs import hide_secrets
 from voicecore.ports import MachineDetection
 from voicecore.providers.openai_realtime import OpenAIRealtime
-from voicecore.sessions import LoneSession, open_session
-from voicecore.turns.barge_in import AfterCut, BargeInPolicy, LineEcho, decide_again
-from voicecore.turns.first_message import FirstMessagePolicy, ProtectionRule, SpeaksFirst
-from voicecore.turns.gate import CallerAudioRule
+from voicecore.sessions import StandaloneSession, open_session
+from voicecore.turns.barge_in.machine import AcousticEcho, AfterCut, BargeInPolicy, decide_again
+from voicecore.turns.barge_in.strategies import (
+    AgentEcho,
+    Backchannels,
+    BargeInJudgement,
+    BargeInStrategy,
+    MinSpeech,
+    MinWords,
+)
+from voicecore.turns.first_message.audio_gate import UserAudioRule
+from voicecore.turns.first_message.message import FirstMessagePolicy, ProtectionRule, SpeaksFirst
 from voicecore.turns.idle import IdlePolicy, ThenIdle
 from voicecore.turns.keypad import KeypadSettings
-from voicecore.turns.latencies import latencies
+from voicecore.turns.metrics.latencies import latencies
+from voicecore.turns.metrics.turn_times import turn_times
 from voicecore.turns.recovery import FallbackLines
-from voicecore.turns.strategies import Judgement, MinSpeech, MinWords, Murmurs, OwnWords, Strategy
-from voicecore.turns.turn_times import turn_times
 from voicecore.wire.openai_realtime import SemanticVad, ServerVad
 
 __all__ = [
@@ -64,17 +71,22 @@ __all__ = [
     "PCM16_24K",
     "PCMA_8K",
     "PCMU_8K",
+    "AcousticEcho",
     "AfterCut",
     "Agent",
     "AgentAudio",
+    "AgentEcho",
     "AudioFormat",
+    "Backchannels",
+    "BargeInDecision",
+    "BargeInJudgement",
+    "BargeInOutcome",
     "BargeInPolicy",
+    "BargeInStrategy",
     "CallReport",
     "CallSettings",
-    "CallerAudioRule",
     "CarrierError",
     "ConfigError",
-    "Decision",
     "DialOptions",
     "EndCause",
     "Engine",
@@ -84,26 +96,20 @@ __all__ = [
     "FirstMessagePolicy",
     "HostSettings",
     "IdlePolicy",
-    "Judgement",
     "KeypadSettings",
     "LegLost",
-    "LineEcho",
     "LocalProtocolError",
-    "LoneSession",
     "MachineDetection",
-    "MessageFate",
+    "MessageOutcome",
     "MinSpeech",
     "MinWords",
-    "Murmurs",
     "Observer",
-    "OnMachine",
+    "OnVoicemail",
     "OpenAIRealtime",
-    "Outcome",
-    "OwnWords",
-    "ParkingFate",
+    "OutboundCall",
+    "ParkingOutcome",
     "ParkingSettings",
     "Percentiles",
-    "PlacedCall",
     "ProtectionRule",
     "ProviderError",
     "ProviderRefused",
@@ -118,10 +124,11 @@ __all__ = [
     "Speaker",
     "SpeaksFirst",
     "SpeechEvidence",
-    "Strategy",
+    "StandaloneSession",
     "ThenIdle",
     "TurnEnd",
     "TurnTimes",
+    "UserAudioRule",
     "VoicecoreError",
     "decide_again",
     "latencies",
@@ -129,7 +136,7 @@ __all__ = [
     "open_engine",
     "open_session",
     "real_world",
-    "settle_collector",
+    "tune_gc",
     "turn_times",
 ]
 

@@ -2,13 +2,13 @@
 
     open_engine
     ├── host     all calls (engine/host.py)
-    └── port     HTTP and WebSocket (net/server.py), the carriers' routes on it
+    └── port     HTTP and WebSocket (net/http/server.py), the carriers' routes on it
 
 Rule 1: a part never looks for another one; it is given what it needs here.
 Rule 2: leaving the engine's block ends the port first (and with it every call),
 then files what is left; nothing survives it.
 
-Level 4.  Used by the command line, embedding programs and tests.
+Level 4.
 """
 
 from __future__ import annotations
@@ -42,35 +42,35 @@ from voicecore.config import (
     TwilioSettings,
 )
 from voicecore.config.kinds import is_loopback
+from voicecore.disk import RealFiles
 from voicecore.engine.agent import DIRECTIONS, Agent, ReadySpeech
 from voicecore.engine.host import Host, open_host
 from voicecore.engine.host_parts import HostParts, HostStatistics
 from voicecore.engine.metrics import CONTENT_TYPE, exposition
-from voicecore.engine.parking import ParkingSettings, WhenFull
-from voicecore.engine.placed import PlacedCall
-from voicecore.engine.settings import CallSettings, DialOptions, HostSettings, OnMachine
+from voicecore.engine.outbound_call import OutboundCall
+from voicecore.engine.parking.pool import ParkingSettings, WhenFull
+from voicecore.engine.settings import CallSettings, DialOptions, HostSettings, OnVoicemail
 from voicecore.errors import ConfigError, LocalProtocolError
 from voicecore.facts import Observer
-from voicecore.net.disk import RealFiles
-from voicecore.net.health import MetricsGuard, Routes, health_routes, metrics_routes
-from voicecore.net.http_client import open_http_client
-from voicecore.net.http_messages import Request
-from voicecore.net.routes import Router
-from voicecore.net.self_check import SelfCheck
-from voicecore.net.server import serve
-from voicecore.net.sockets import RealNetwork
+from voicecore.net.http.client import open_http_client
+from voicecore.net.http.health import MetricsGuard, Routes, health_routes, metrics_routes
+from voicecore.net.http.messages import Request
+from voicecore.net.http.routes import Router
+from voicecore.net.http.self_check import SelfCheck
+from voicecore.net.http.server import serve
+from voicecore.net.transport.network import RealNetwork
 from voicecore.nurseries import open_service_nursery
 from voicecore.observe.store import FolderStore
 from voicecore.ports import MachineDetection, Provider
 from voicecore.providers.openai_realtime import OpenAIRealtime
-from voicecore.turns.barge_in import AfterCut, BargeInPolicy, LineEcho
-from voicecore.turns.first_message import FirstMessagePolicy, ProtectionRule, SpeaksFirst
-from voicecore.turns.gate import CallerAudioRule
+from voicecore.turns.barge_in.machine import AcousticEcho, AfterCut, BargeInPolicy
+from voicecore.turns.barge_in.strategies import AgentEcho, Backchannels, BargeInStrategy, MinSpeech, MinWords
+from voicecore.turns.first_message.audio_gate import UserAudioRule
+from voicecore.turns.first_message.message import FirstMessagePolicy, ProtectionRule, SpeaksFirst
 from voicecore.turns.idle import IdlePolicy, ThenIdle
 from voicecore.turns.keypad import KeypadSettings
-from voicecore.turns.playout import PlayoutSettings
+from voicecore.turns.playout.ledger import PlayoutSettings
 from voicecore.turns.recovery import FallbackLines
-from voicecore.turns.strategies import MinSpeech, MinWords, Murmurs, OwnWords, Strategy
 from voicecore.wire.openai_realtime import NoiseReduction, SemanticVad, ServerVad, Transcription, TurnDetection
 from voicecore.world import World
 
@@ -101,7 +101,7 @@ class Engine:
 
     def dial(
         self, number: str, *, agent: Agent | None = None, options: DialOptions | None = None
-    ) -> AbstractAsyncContextManager[PlacedCall]:
+    ) -> AbstractAsyncContextManager[OutboundCall]:
         """Place a call; see `voicecore.engine.host.Host.dial`.
 
         ``agent`` and ``options`` are this call's own; None: those of the settings.
@@ -228,7 +228,7 @@ def _host_settings(settings: Settings) -> HostSettings:
     )
     call = CallSettings(
         playout=_playout(settings.playout),
-        gather_s=settings.server.gather_ms / 1000,
+        coalesce_s=settings.server.coalesce_ms / 1000,
         outlives_stream=settings.carriers.twilio.apology is not None,
     )
     return HostSettings(max_calls=settings.server.max_calls, parking=parking, call=call)
@@ -238,8 +238,8 @@ def _dial_options(settings: OutboundSettings) -> DialOptions:
     return DialOptions(
         ring_timeout_s=settings.ring_timeout_s,
         detection=MachineDetection(settings.machine_detection),
-        on_machine=OnMachine(settings.on_machine),
-        machine_message=settings.machine_message,
+        on_voicemail=OnVoicemail(settings.on_voicemail),
+        voicemail_message=settings.voicemail_message,
     )
 
 
@@ -280,21 +280,21 @@ def _barge_in(settings: BargeInSettings) -> BargeInPolicy:
     return BargeInPolicy(
         strategies=tuple(_strategies(settings)),
         confirm_s=settings.confirm_ms / 1000,
-        echo=LineEcho(settings.line_echo),
-        gate_s=settings.gate_ms / 1000,
-        echo_gate_s=settings.echo_gate_ms / 1000,
+        echo=AcousticEcho(settings.acoustic_echo),
+        guard_s=settings.guard_ms / 1000,
+        echo_guard_s=settings.echo_guard_ms / 1000,
         after_cut=AfterCut(settings.history),
         keys_stop_agent=settings.keys_stop_agent,
     )
 
 
-def _strategies(settings: BargeInSettings) -> Iterator[Strategy]:
+def _strategies(settings: BargeInSettings) -> Iterator[BargeInStrategy]:
     if settings.stops_at == "onset":
         return
-    if settings.line_echo == "present":
-        yield OwnWords()
-    if settings.murmurs_pass:
-        yield Murmurs()
+    if settings.acoustic_echo == "present":
+        yield AgentEcho()
+    if settings.backchannels_pass:
+        yield Backchannels()
     yield MinWords(settings.min_words) if settings.stops_at == "words" else MinSpeech(settings.min_speech_ms / 1000)
 
 
@@ -320,7 +320,7 @@ def _policy(settings: AgentSettings, default: FirstMessagePolicy) -> FirstMessag
         default,
         speaks_first=SpeaksFirst(settings.speaks_first),
         protection=_PROTECTION.get(settings.protect_first_message, default.protection),
-        caller_audio=CallerAudioRule(settings.caller_audio),
+        user_audio=UserAudioRule(settings.user_audio),
         hello_s=settings.hello_wait_ms / 1000,
         lead_in_s=settings.lead_in_ms / 1000,
         prepared=settings.prepare_first_message,

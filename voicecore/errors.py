@@ -23,8 +23,6 @@ Rule 2: no secret, URL with credentials or raw payload ever enters a message; wh
 a peer says a secret back to us, it is taken out (`voicecore.secrets.scrubbed`).
 Rule 3: foreign exceptions are mapped once, where they arise, and stay as
 ``__cause__``.
-
-Used by every room but secrets.
 """
 
 from __future__ import annotations

@@ -36,14 +36,14 @@ class LegStarted:
 
 
 @attrs.frozen
-class CallerAudio:
-    """Some audio of the caller, in the leg's format; any length."""
+class UserAudio:
+    """Some audio of the user, in the leg's format; any length."""
 
     audio: bytes
 
 
 @attrs.frozen
-class MarkEchoed:
+class MarkReturned:
     """The carrier sent a mark back: everything before it was played, or was cleared."""
 
     name: str
@@ -51,7 +51,7 @@ class MarkEchoed:
 
 @attrs.frozen
 class DigitPressed:
-    """One key of the caller's keypad."""
+    """One key of the user's keypad."""
 
     digit: str = attrs.field(repr=lambda _: "'*'")
 
@@ -69,7 +69,7 @@ class LegMessageIgnored:
     why: str
 
 
-LegEvent = LegStarted | CallerAudio | MarkEchoed | DigitPressed | LegStopped | LegMessageIgnored
+LegEvent = LegStarted | UserAudio | MarkReturned | DigitPressed | LegStopped | LegMessageIgnored
 
 # --- to the carrier -------------------------------------------------------
 
@@ -107,8 +107,8 @@ class Lockout(enum.Enum):
     """How a session is kept from acting by itself while a message must not be swallowed."""
 
     NONE = "none"
-    LISTENING = "listening"  #: it hears and commits caller turns, but neither replies nor interrupts
-    DEAF = "deaf"  #: it detects no turns at all
+    NO_REPLY = "no reply"  #: it hears and commits user turns, but neither replies nor interrupts
+    DETECTION_OFF = "detection off"  #: it detects no turns at all
 
 
 class LockState(enum.Enum):
@@ -126,15 +126,15 @@ class Capabilities:
     """What a session does by itself; as echoed when it was opened, and again after each change."""
 
     detects_turns: bool
-    """It hears where the caller's turns begin and end."""
+    """It hears where the user's turns begin and end."""
     replies: bool
-    """It answers a caller turn without being asked."""
+    """It answers a user turn without being asked."""
     interrupts: bool
-    """It cancels a running response when the caller speaks."""
+    """It cancels a running response when the user speaks."""
     speaks: bool
     """Its responses are audio; otherwise text."""
-    transcribes_caller: bool
-    """It gives the words of the caller's turns."""
+    transcribes_user: bool
+    """It gives the words of the user's turns."""
     silence_s: float | None = None
     """The silence that it waits for before a turn is over; None: not a fixed one."""
 
@@ -174,8 +174,8 @@ class TokenUsage:
 
 
 @attrs.frozen
-class CallerSpeechStarted:
-    """The provider heard the caller begin; ``item_id`` is the turn this will become, "" where it does not say."""
+class UserSpeechStarted:
+    """The provider heard the user begin; ``item_id`` is the turn this will become, "" where it does not say."""
 
     item_id: str
     at_ms: int | None = None
@@ -183,40 +183,40 @@ class CallerSpeechStarted:
 
 
 @attrs.frozen
-class CallerSpeechStopped:
-    """The provider heard the caller end (its silence window included)."""
+class UserSpeechStopped:
+    """The provider heard the user end (its silence window included)."""
 
     item_id: str
     at_ms: int | None = None
 
 
 @attrs.frozen
-class CallerTurnCommitted:
-    """The caller's words became an item of the conversation."""
+class UserTurnCommitted:
+    """The user's words became an item of the conversation."""
 
     item_id: str
     previous_item_id: str | None = None
 
 
 @attrs.frozen
-class CallerTranscriptPart:
-    """More text of a caller turn; may come at any time, in pieces."""
+class UserTranscriptPart:
+    """More text of a user turn; may come at any time, in pieces."""
 
     item_id: str
     text: str
 
 
 @attrs.frozen
-class CallerTranscriptDone:
-    """The whole text of a caller turn; may come after the agent's answer to it."""
+class UserTranscriptDone:
+    """The whole text of a user turn; may come after the agent's answer to it."""
 
     item_id: str
     text: str
 
 
 @attrs.frozen
-class CallerTranscriptFailed:
-    """A caller turn stays without text."""
+class UserTranscriptFailed:
+    """A user turn stays without text."""
 
     item_id: str
     code: str
@@ -315,7 +315,7 @@ class ItemDeleted:
 
 
 @attrs.frozen
-class CallerAudioDiscarded:
+class UserAudioDiscarded:
     """Appended audio that was not committed is forgotten."""
 
 
@@ -356,12 +356,12 @@ class SessionNotice:
 
 
 SessionEvent = (
-    CallerSpeechStarted
-    | CallerSpeechStopped
-    | CallerTurnCommitted
-    | CallerTranscriptPart
-    | CallerTranscriptDone
-    | CallerTranscriptFailed
+    UserSpeechStarted
+    | UserSpeechStopped
+    | UserTurnCommitted
+    | UserTranscriptPart
+    | UserTranscriptDone
+    | UserTranscriptFailed
     | ResponseStarted
     | AgentItemAdded
     | AgentAudio
@@ -372,7 +372,7 @@ SessionEvent = (
     | ResponseEnded
     | ItemTruncated
     | ItemDeleted
-    | CallerAudioDiscarded
+    | UserAudioDiscarded
     | SessionReconfigured
     | SilenceTimedOut
     | SessionProblem
@@ -383,25 +383,25 @@ SessionEvent = (
 
 
 @attrs.frozen
-class AppendCallerAudio:
-    """Give the session more of the caller, in its caller format; no answer follows."""
+class AppendUserAudio:
+    """Give the session more of the user, in its user format; no answer follows."""
 
     audio: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>")
 
 
 @attrs.frozen
-class CommitCallerAudio:
-    """End the caller's turn by hand (only where the session does not detect turns)."""
+class CommitUserAudio:
+    """End the user's turn by hand (only where the session does not detect turns)."""
 
 
 @attrs.frozen
-class DiscardCallerAudio:
+class DiscardUserAudio:
     """Forget appended audio that is not committed."""
 
 
 @attrs.frozen
 class AddUserText:
-    """Put a written user message into the conversation; it may hold what the caller keyed in."""
+    """Put a written user message into the conversation; it may hold what the user keyed in."""
 
     text: str = attrs.field(repr=lambda text: f"<{len(text)} characters>")
 
@@ -414,7 +414,7 @@ class AddAgentText:
 
 
 @attrs.frozen
-class Unlock:
+class RestoreTurnDetection:
     """End the lockout: the real turn detection, whole; answered by SessionReconfigured, or by a problem."""
 
     request_id: str
@@ -459,12 +459,12 @@ class DeleteItem:
 
 
 SessionOrder = (
-    AppendCallerAudio
-    | CommitCallerAudio
-    | DiscardCallerAudio
+    AppendUserAudio
+    | CommitUserAudio
+    | DiscardUserAudio
     | AddUserText
     | AddAgentText
-    | Unlock
+    | RestoreTurnDetection
     | AddToolResult
     | RequestResponse
     | CancelResponse

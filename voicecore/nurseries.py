@@ -1,10 +1,10 @@
 """Nurseries that stay invisible to the block they serve.
 
 A context manager that needs tasks of its own opens a nursery around the
-caller's block.  Trio then wraps whatever the block raises in a group of one;
+user's block.  Trio then wraps whatever the block raises in a group of one;
 here it comes out as it went in.
 
-Level 2.  Used by net/dial.py, net/disk.py, engine/host.py, assembly.py and the twins.
+Level 2.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The engine's two partners and its neighbours, as capabilities.
 
 A carrier gives a `Leg` for each call, a `CallControl` that ends them, and a
-`Dialler` for those that we place; a `Provider` opens a `Session`; the host is a `Reception` for carriers; a
+`Dialler` for those that we place; a `Provider` opens a `Session`; the host is a `CallHost` for carriers; a
 `CallStore` keeps what is left of a call.  Twins provide all of them.
 
 Rule 1: an object exists complete or not at all; there is no connect() on it.
@@ -55,8 +55,8 @@ class Leg(Protocol):
         """
         ...
 
-    def gather(self, piece_s: float) -> None:
-        """Have caller audio come in pieces of so much, 0.2 s at most, where the system can be told.
+    def coalesce(self, piece_s: float) -> None:
+        """Have user audio come in pieces of so much, 0.2 s at most, where the system can be told.
 
         What else the carrier says comes with it, a second late at most where the line is silent.
         """
@@ -82,8 +82,8 @@ class Session(Protocol):
     def session_id(self) -> str: ...
 
     @property
-    def caller_format(self) -> AudioFormat:
-        """What `AppendCallerAudio` must carry: the format that the provider echoed."""
+    def user_format(self) -> AudioFormat:
+        """What `AppendUserAudio` must carry: the format that the provider echoed."""
         ...
 
     @property
@@ -199,7 +199,7 @@ class StatusReport:
 
 
 @attrs.frozen(kw_only=True)
-class MachineReport:
+class AmdResult:
     """What a carrier's answering-machine detection tells of a call that we placed."""
 
     call_id: str
@@ -213,8 +213,8 @@ class MachineDetection(enum.Enum):
     """Whether the carrier listens for answering machines, and when it tells."""
 
     OFF = "off"
-    BESIDE = "async"  #: the call goes on meanwhile; the verdict comes by callback
-    BEFORE = "sync"  #: the media stream waits for the verdict: dead air for a human
+    ASYNC = "async"  #: the call goes on meanwhile; the verdict comes by callback
+    SYNC = "sync"  #: the media stream waits for the verdict: dead air for a human
 
 
 @attrs.frozen(kw_only=True)
@@ -271,7 +271,7 @@ class MediaPass(Protocol):
         """Whether a stream that names this call in its start message is the one that the pass is for."""
         ...
 
-    async def hold_call(self, leg: Leg) -> bool:
+    async def run_call(self, leg: Leg) -> bool:
         """Run the call on this leg until it is over; return whether the carrier kept to the stream's rules."""
         ...
 
@@ -287,21 +287,21 @@ class NotTaken(enum.Enum):
     OVER = "over"  #: it has ended; a webhook of it came late, or again
 
 
-class Reception(Protocol):
+class CallHost(Protocol):
     """What a carrier needs of the engine; synchronous where the carrier's webhook waits."""
 
-    def announce(self, ringing: RingingCall) -> str | NotTaken:
+    def incoming(self, ringing: RingingCall) -> str | NotTaken:
         """Make the call's object; return its single-use media token, or why it gets none.
 
         The same carrier call announced again gets the same token, and none once it has ended.
         """
         ...
 
-    def admits(self, token: str) -> bool:
+    def token_valid(self, token: str) -> bool:
         """Whether `claim` would succeed now; asked before a stream's upgrade is accepted."""
         ...
 
-    def claim(self, token: str) -> MediaPass | None:
+    def take_token(self, token: str) -> MediaPass | None:
         """Use up a token; None when it is unknown, used, expired or its call is over."""
         ...
 
@@ -309,11 +309,11 @@ class Reception(Protocol):
         """Take a status callback: any order, any repetition, unknown calls."""
         ...
 
-    def machine(self, report: MachineReport) -> None:
+    def amd_result(self, report: AmdResult) -> None:
         """Take a verdict of machine detection: at any time, any repetition, unknown calls."""
         ...
 
-    def connect(self, report: MachineReport) -> str | None:
+    def answered(self, report: AmdResult) -> str | None:
         """Return the media token of a placed call whose carrier asks what to do now that it was answered.
 
         None: hang up. The verdict in ``report`` is taken as by `machine`. Repeated, it gives the same token.

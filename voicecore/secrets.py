@@ -6,8 +6,7 @@ Rule 2: a secret is compared in constant time, and only with another secret.
 Rule 3: a peer may say a secret back to us.  `scrubbed` takes every secret that is
 alive out of a text: whole or in part, plain or as it goes over a wire.
 
-Level 0.  Used by config.py, carriers/, providers/ and net/; `scrubbed` by errors.py
-and logs.py.
+Level 0.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A session by itself, without any call: for programs that test an agent or play a caller.
+"""A session by itself, without any call: for programs that test an agent or play a user.
 
     async with open_session(OpenAIRealtime(...), instructions="…") as session:
         await session.send_audio(pcm)
@@ -34,13 +34,13 @@ from voicecore.ports import Brief, Provider, Session
 from voicecore.world import World
 
 
-class LoneSession:
+class StandaloneSession:
     """An open session. Made by `open_session`; one task receives, any one task sends."""
 
     def __init__(self, session: Session, audio_format: AudioFormat) -> None:
         self._session = session
         self._format = audio_format
-        self._to_session: Converter = converter(audio_format, session.caller_format)
+        self._to_session: Converter = converter(audio_format, session.user_format)
         self._from_session: Converter = converter(session.agent_format, audio_format)
         self._waiting: deque[ev.SessionEvent] = deque()  # one receive of the session at most
         self._last: dict[Speaker, str | None] = dict.fromkeys(Speaker)
@@ -48,7 +48,7 @@ class LoneSession:
         self._requests = 0
 
     def __repr__(self) -> str:
-        return f"<LoneSession {self.session_id} {self._format}>"
+        return f"<StandaloneSession {self.session_id} {self._format}>"
 
     @property
     def session_id(self) -> str:
@@ -78,18 +78,18 @@ class LoneSession:
     async def send_audio(self, audio: bytes) -> None:
         """Append audio of the one who speaks to the session; any length, split anywhere. Raises SessionLost."""
         if fitting := self._to_session.convert(audio):
-            await self._session.send(ev.AppendCallerAudio(fitting))
+            await self._session.send(ev.AppendUserAudio(fitting))
 
     async def commit_audio(self) -> None:
         """End the turn by hand. Raises SessionLost."""
         if tail := self._to_session.flush():
-            await self._session.send(ev.AppendCallerAudio(tail))
-        await self._session.send(ev.CommitCallerAudio())
+            await self._session.send(ev.AppendUserAudio(tail))
+        await self._session.send(ev.CommitUserAudio())
 
     async def discard_audio(self) -> None:
         """Forget appended audio that was not committed. Raises SessionLost."""
         self._to_session.reset()
-        await self._session.send(ev.DiscardCallerAudio())
+        await self._session.send(ev.DiscardUserAudio())
 
     async def send_text(self, text: str) -> None:
         """Put a written user message into the conversation; it asks for no response. Raises SessionLost."""
@@ -175,8 +175,8 @@ class LoneSession:
             self._active = event.response_id
         elif isinstance(event, ev.ResponseEnded) and event.response_id == self._active:
             self._active = None
-        elif isinstance(event, ev.CallerTranscriptDone):
-            self._last[Speaker.CALLER] = event.text
+        elif isinstance(event, ev.UserTranscriptDone):
+            self._last[Speaker.USER] = event.text
         elif isinstance(event, ev.AgentTextDone):
             self._last[Speaker.AGENT] = event.text
 
@@ -189,7 +189,7 @@ async def open_session(
     audio_format: AudioFormat = PCM16_24K,
     world: World | None = None,
     environ: Mapping[str, str] | None = None,
-) -> AsyncIterator[LoneSession]:
+) -> AsyncIterator[StandaloneSession]:
     """Open a session with a provider; leaving the block closes it, bounded.
 
     ``audio_format`` is what you send and get; the provider is asked for the same.
@@ -202,4 +202,4 @@ async def open_session(
     brief = Brief(instructions=instructions, audio_format=audio_format)
     filled = provider.filled_from(os.environ if environ is None else environ)
     async with filled.open_session(world or real_world(), brief) as session:
-        yield LoneSession(session, audio_format)
+        yield StandaloneSession(session, audio_format)

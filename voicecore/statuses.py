@@ -7,7 +7,7 @@ ones it will invent) must not leave a call that never ends.  The words for
 calls under way are few and old; a new one among them would cost one call, a
 missed ending would bill until the end of time.
 
-Level 0.  Used by wire/, ports and engine/.
+Level 0.
 """
 
 from __future__ import annotations

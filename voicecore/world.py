@@ -8,11 +8,11 @@ Rule 1: ``now()`` is Trio's clock; the wall clock is for records only and
 decides nothing.
 Rule 2: tokens and ids come from ``random``: the operating system's in the real
 world, a seeded one in simulation.
-Rule 3: a connection is a `ByteWire`: its bytes are had without waiting, and the
+Rule 3: a connection is a `ByteStream`: its bytes are had without waiting, and the
 waiting is a thing of its own, so that nothing stands between the kernel and
 whoever reads.  It is a Trio stream too, for what is not counted in microseconds.
 
-Real parts: net/sockets.py and net/disk.py, joined in assembly.py.
+Real parts: net/transport/network.py and disk.py, joined in assembly.py.
 Simulated parts: simulation/world.py.
 """
 
@@ -53,7 +53,7 @@ class _OneAtATime:
         self._is_taken = False
 
 
-class ByteWire(trio.abc.HalfCloseableStream):
+class ByteStream(trio.abc.HalfCloseableStream):
     """One connection's bytes, as a non-blocking socket gives them; Trio's stream is made of that here."""
 
     def __init__(self, far_end: str = "peer") -> None:
@@ -100,7 +100,7 @@ class ByteWire(trio.abc.HalfCloseableStream):
     def limit_unsent(self, max_bytes: int) -> None:
         """Let the system keep about so much that it cannot send yet, where it can be told."""
 
-    def gather(self, min_bytes: int) -> None:
+    def coalesce(self, min_bytes: int) -> None:
         """Let `wait_readable` return only once so much is there, or the end; 1: at once.
 
         A wish: where the system cannot be told, nothing changes.
@@ -154,14 +154,14 @@ class ByteWire(trio.abc.HalfCloseableStream):
 class Listening:
     """A bound server port; ``port`` is the real one where 0 was asked for."""
 
-    listeners: Sequence[trio.abc.Listener[ByteWire]]
+    listeners: Sequence[trio.abc.Listener[ByteStream]]
     port: int
 
 
 class Network(Protocol):
     """Where connections come from."""
 
-    async def open_stream(self, host: str, port: int, *, tls: bool) -> ByteWire:
+    async def open_stream(self, host: str, port: int, *, tls: bool) -> ByteStream:
         """Return a connected wire, TLS already done where asked for.
 
         Raises ConnectionLost. Has no deadline of its own. Cancelled, it leaves no socket.
@@ -169,7 +169,7 @@ class Network(Protocol):
         ...
 
     async def listen(self, host: str, port: int) -> Listening:
-        """Bind a port; 0 picks a free one. The caller closes the listeners. Raises OSError."""
+        """Bind a port; 0 picks a free one. The user closes the listeners. Raises OSError."""
         ...
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from voicecore.collector import settle_collector
+from voicecore.gc_tuning import tune_gc
 from voicecore_tests.chance import register_profiles, seed_trio
 
 MOST_WORKERS = 5
@@ -24,7 +24,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_collection_finish() -> None:
     """As in a server: the garbage collector leaves alone what was imported and collected."""
-    settle_collector()
+    tune_gc()
 
 
 @pytest.fixture(autouse=True)

@@ -24,9 +24,9 @@ from voicecore.config import Settings
 from voicecore.engine.settings import HostSettings
 from voicecore.facts import CallEnded, CallReport, Fact
 from voicecore.simulation import recordings
-from voicecore.simulation.carrier_twin import CarrierTwin, Dialled, DialPlan, open_carrier
 from voicecore.simulation.memory_network import LinkSettings
-from voicecore.simulation.provider_twin import Behaviour, ProviderTwin, Script, TwinConnection
+from voicecore.simulation.openai_realtime import Behaviour, RealtimeTwin, Script, TwinConnection
+from voicecore.simulation.twilio import DialledCall, DialPlan, TwilioTwin, open_twilio
 from voicecore.simulation.world import SimulatedWorld, simulated_world
 from voicecore_tests.chance import seed_trio
 
@@ -42,13 +42,13 @@ def ulaw(name: str) -> bytes:
 
 
 @attrs.define(eq=False)
-class House:
+class Rig:
     """A running engine between its twins."""
 
     simulated: SimulatedWorld
     engine: Engine
-    carrier: CarrierTwin
-    provider: ProviderTwin
+    carrier: TwilioTwin
+    provider: RealtimeTwin
     facts: list[Fact]
 
     @property
@@ -69,7 +69,7 @@ class House:
         return [json.loads(bytes(data)) for path, data in files.items() if path.name == "record.json"]
 
     @property
-    def dialled(self) -> Dialled:
+    def dialled(self) -> DialledCall:
         """The last call that the engine placed, at the carrier."""
         return self.carrier.dials[-1]
 
@@ -103,7 +103,7 @@ def settings(base_url: str, **overrides: object) -> Settings:
 
 
 @asynccontextmanager
-async def house(
+async def rig(
     script: Script | Sequence[Script] | None = None,
     behaviour: Behaviour | Sequence[Behaviour] | None = None,
     *,
@@ -112,16 +112,16 @@ async def house(
     host: HostSettings | None = None,
     files: Mapping[str, bytes] | None = None,
     **overrides: object,
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Rig]:
     """Run an engine and both twins in one simulated world; leaving the block ends all of it."""
     simulated = simulated_world(seed, link)
     simulated.files.files |= {Path(name): bytearray(data) for name, data in (files or {}).items()}
-    provider = ProviderTwin(simulated.world, script, behaviour)
+    provider = RealtimeTwin(simulated.world, script, behaviour)
     facts: list[Fact] = []
     with trio.fail_after(LIMIT_S):
         async with (
             provider.serve() as base_url,
-            open_carrier(simulated.world) as carrier,
+            open_twilio(simulated.world) as carrier,
             carrier.serve_rest() as api_base_url,
             open_engine(
                 settings(base_url, **{"carriers__twilio__api_base_url": api_base_url, **overrides}),
@@ -130,10 +130,10 @@ async def house(
                 host_settings=host,
             ) as engine,
         ):
-            yield House(simulated, engine, carrier, provider, facts)
+            yield Rig(simulated, engine, carrier, provider, facts)
 
 
-def nothing_is_left(it: House) -> None:
+def nothing_is_left(it: Rig) -> None:
     """No call, no parked session, no open socket at the provider."""
     statistics = it.engine.statistics()
     assert (statistics.ringing, statistics.live, statistics.unfiled, statistics.parked.waiting) == (0, 0, 0, 0)

@@ -14,7 +14,7 @@ from voicecore_tests.test_config import NEEDED, NO_ENVIRONMENT, WHOLE, problem
     [
         ({"agent.first_message": None}, "without agent.first_message"),
         ({"agent.first_message_file": "hello.wav"}, "where agent.first_message_file is played"),
-        ({"agent.speaks_first": "caller"}, 'while agent.speaks_first is "caller"'),
+        ({"agent.speaks_first": "user"}, 'while agent.speaks_first is "user"'),
     ],
 )
 def test_a_message_is_not_prepared_where_that_has_no_effect(given_too: dict[str, object], said: str) -> None:
@@ -31,9 +31,9 @@ def test_a_message_is_not_prepared_where_that_has_no_effect(given_too: dict[str,
     ("overrides", "said"),
     [
         ({"agent.first_message_file": "hello.wav"}, "agent.first_message: missing"),
-        ({"outbound.on_machine": "leave_message"}, "outbound.machine_message: missing"),
+        ({"outbound.on_voicemail": "leave_message"}, "outbound.voicemail_message: missing"),
         (
-            {"outbound.on_machine": "leave_message", "outbound.machine_message": "Call back."},
+            {"outbound.on_voicemail": "leave_message", "outbound.voicemail_message": "Call back."},
             "outbound.machine_detection: must be",
         ),
         ({"outbound.ring_timeout_s": 4}, "outbound.ring_timeout_s"),

@@ -1,4 +1,4 @@
-"""A session by itself: what a program needs that examines an agent, or plays a caller."""
+"""A session by itself: what a program needs that examines an agent, or plays a user."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from voicecore import (
     PCM16_24K,
     PCMU_8K,
     ConfigError,
-    LoneSession,
     OpenAIRealtime,
     ProviderRefused,
     ProviderUnavailable,
     ServerVad,
     SessionLost,
     Speaker,
+    StandaloneSession,
     open_session,
 )
 from voicecore.audio.convert import converter
@@ -29,23 +29,23 @@ from voicecore.events import (
     AgentAudio,
     AgentAudioEnded,
     AgentTextDone,
-    CallerTranscriptDone,
-    CallerTurnCommitted,
     Capabilities,
     ItemTruncated,
     ResponseEnded,
     ResponseStarted,
     ResponseStatus,
     ToolCallRequested,
+    UserTranscriptDone,
+    UserTurnCommitted,
 )
 from voicecore.secrets import Secret
 from voicecore.simulation import recordings
-from voicecore.simulation.provider_twin import (
+from voicecore.simulation.openai_realtime import (
     Behaviour,
     End,
     Ending,
     Handshake,
-    ProviderTwin,
+    RealtimeTwin,
     Recorded,
     Reply,
     Script,
@@ -62,7 +62,7 @@ LONG = Script(replies=(Reply("A long one.", speech=Recorded("agent-long-30s")),)
 class Stage:
     """A twin, and sessions with it."""
 
-    def __init__(self, simulated: SimulatedWorld, twin: ProviderTwin, base_url: str) -> None:
+    def __init__(self, simulated: SimulatedWorld, twin: RealtimeTwin, base_url: str) -> None:
         self.simulated = simulated
         self.twin = twin
         self.base_url = base_url
@@ -70,7 +70,7 @@ class Stage:
     @asynccontextmanager
     async def session(
         self, *, by_hand: bool = True, audio_format: AudioFormat = PCM16_24K
-    ) -> AsyncIterator[tuple[LoneSession, TwinConnection]]:
+    ) -> AsyncIterator[tuple[StandaloneSession, TwinConnection]]:
         provider = OpenAIRealtime(
             api_key=Secret(KEY), base_url=self.base_url, turn_detection=None if by_hand else ServerVad()
         )
@@ -84,7 +84,7 @@ async def stage(
     script: Script | list[Script], behaviour: Behaviour | None = None, key: str | None = None
 ) -> AsyncIterator[Stage]:
     simulated = simulated_world()
-    twin = ProviderTwin(simulated.world, script, behaviour, api_key=Secret(key) if key else None)
+    twin = RealtimeTwin(simulated.world, script, behaviour, api_key=Secret(key) if key else None)
     with trio.fail_after(600):
         async with twin.serve() as base_url:
             yield Stage(simulated, twin, base_url)
@@ -101,24 +101,24 @@ async def test_the_simulated_user_speaks_and_commits_by_hand(autojump_clock: Moc
         await session.commit_audio()
         request_id = await session.request_response()
         events = await session.receive_until(ResponseEnded, timeout_s=10)
-        assert CallerTurnCommitted in map(type, events)
+        assert UserTurnCommitted in map(type, events)
         assert any(isinstance(event, ResponseStarted) and event.request_id == request_id for event in events)
         assert abs(len(spoken([*events])) / 48_000 - recordings.seconds("agent-goodbye")) < 0.03
         assert isinstance(events[-1], ResponseEnded)
         assert events[-1].status is ResponseStatus.COMPLETED
         assert events[-1].usage is not None
         assert session.last_transcript(Speaker.AGENT) == "Goodbye."
-        assert len(peer.session.caller_audio) == 24_000
+        assert len(peer.session.user_audio) == 24_000
 
 
 async def test_the_words_of_the_one_who_speaks_to_it_are_kept_too(autojump_clock: MockClock) -> None:
     """Transcription comes when it comes; the last one is known."""
     async with stage(GOODBYE) as it, it.session() as (session, _):
-        assert session.last_transcript(Speaker.CALLER) is None
+        assert session.last_transcript(Speaker.USER) is None
         await session.send_audio(bytes(24_000))
         await session.commit_audio()
-        await session.receive_until(CallerTranscriptDone, timeout_s=10)
-        assert session.last_transcript(Speaker.CALLER) == "one moment"
+        await session.receive_until(UserTranscriptDone, timeout_s=10)
+        assert session.last_transcript(Speaker.USER) == "one moment"
 
 
 async def test_text_goes_in_as_a_user_message(autojump_clock: MockClock) -> None:
@@ -140,7 +140,7 @@ async def test_turn_detection_null_reaches_the_wire_as_null(autojump_clock: Mock
     async with stage(GOODBYE) as it, it.session() as (session, peer):
         assert peer.requests[0]["session"]["audio"]["input"]["turn_detection"] is None
         assert session.capabilities == Capabilities(
-            detects_turns=False, replies=False, interrupts=False, speaks=True, transcribes_caller=True
+            detects_turns=False, replies=False, interrupts=False, speaks=True, transcribes_user=True
         )
 
 
@@ -150,7 +150,7 @@ async def test_with_turn_detection_the_session_answers_by_itself(autojump_clock:
         assert session.capabilities.replies
         await session.send_audio(recordings.load("caller-one-moment-it") + bytes(16_000))
         events = await session.receive_until(ResponseEnded, timeout_s=10)
-        assert CallerTurnCommitted in map(type, events)
+        assert UserTurnCommitted in map(type, events)
         assert AgentTextDone("", "", "") not in events
 
 
@@ -198,7 +198,7 @@ async def test_h1_an_odd_byte_is_never_passed_on(autojump_clock: MockClock, cut:
         await session.commit_audio()
         await session.request_response()
         events = await session.receive_until(AgentAudioEnded, timeout_s=30)
-        assert bytes(peer.session.caller_audio) == audio[: len(audio) // 2 * 2]
+        assert bytes(peer.session.user_audio) == audio[: len(audio) // 2 * 2]
         assert all(len(event.audio) % 2 == 0 for event in events if isinstance(event, AgentAudio))
 
 
@@ -209,21 +209,21 @@ async def test_audio_is_converted_to_and_from_the_format_that_was_asked_for(auto
         await session.commit_audio()
         await session.request_response()
         events = await session.receive_until(ResponseEnded, timeout_s=10)
-        assert len(peer.session.caller_audio) == 48_000
+        assert len(peer.session.user_audio) == 48_000
         assert abs(len(spoken([*events])) / 16_000 - recordings.seconds("agent-goodbye")) < 0.03
 
 
 async def test_two_sessions_talk_to_each_other(autojump_clock: MockClock) -> None:
-    """One plays the caller, one is the agent: each hears exactly what the other said, for three rounds."""
+    """One plays the user, one is the agent: each hears exactly what the other said, for three rounds."""
     agent_says = Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),), hears=("a", "b", "c"))
-    caller_says = Script(replies=(Reply("One moment.", speech=Recorded("agent-one-moment")),), hears=("x", "y", "z"))
+    user_says = Script(replies=(Reply("One moment.", speech=Recorded("agent-one-moment")),), hears=("x", "y", "z"))
     async with (
-        stage([agent_says, caller_says]) as it,
+        stage([agent_says, user_says]) as it,
         it.session(audio_format=PCMU_8K) as (agent, agent_peer),
-        it.session(audio_format=PCMU_8K) as (caller, caller_peer),
+        it.session(audio_format=PCMU_8K) as (user, user_peer),
     ):
-        said: dict[LoneSession, bytes] = {agent: b"", caller: b""}
-        speaker, listener = agent, caller
+        said: dict[StandaloneSession, bytes] = {agent: b"", user: b""}
+        speaker, listener = agent, user
         for _ in range(6):
             await speaker.request_response()
             events = await speaker.receive_until(ResponseEnded, timeout_s=30)
@@ -231,14 +231,14 @@ async def test_two_sessions_talk_to_each_other(autojump_clock: MockClock) -> Non
             said[speaker] += words
             await listener.send_audio(words)
             await listener.commit_audio()
-            await listener.receive_until(CallerTurnCommitted, timeout_s=5)
+            await listener.receive_until(UserTurnCommitted, timeout_s=5)
             speaker, listener = listener, speaker
-        assert bytes(agent_peer.session.caller_audio) == said[caller]
-        assert bytes(caller_peer.session.caller_audio) == said[agent]
+        assert bytes(agent_peer.session.user_audio) == said[user]
+        assert bytes(user_peer.session.user_audio) == said[agent]
         assert len(agent_peer.session.conversation.items) == 6
-        await agent.receive_until(CallerTranscriptDone, timeout_s=5)
+        await agent.receive_until(UserTranscriptDone, timeout_s=5)
         assert agent.last_transcript(Speaker.AGENT) == "Hello."
-        assert caller.last_transcript(Speaker.AGENT) == "One moment."
+        assert user.last_transcript(Speaker.AGENT) == "One moment."
 
 
 async def test_receive_has_a_deadline_and_loses_nothing(autojump_clock: MockClock) -> None:

@@ -4,7 +4,7 @@
 
 asyncio, picows (a WebSocket in Cython, callbacks, no tasks on the audio path) and
 orjson.  G.711 passes through, the provider's answers go to the carrier as they
-come, and when the caller speaks the carrier is told to clear and the rest of the
+come, and when the user speaks the carrier is told to clear and the rest of the
 answer is dropped.
 
 What it does not do, and an engine must: hold audio back, know what was heard,

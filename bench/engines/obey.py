@@ -2,7 +2,7 @@
 
     obey(port)      say the port; from then on answer what was used, and end the process with its parent
 
-The same protocol as voicecore/bench/controlled.py.  A thread waits for the
+The same protocol as voicecore/bench/processes/controlled.py.  A thread waits for the
 questions: it costs nothing between them, and needs no event loop's consent.
 
 Used by every runner here.

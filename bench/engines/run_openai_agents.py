@@ -46,8 +46,8 @@ class Call:
         self._tracker = RealtimePlaybackTracker()
         self._session: RealtimeSession | None = None
         self._stream_sid = ""
-        self._from_caller = bytearray()
-        self._to_caller = bytearray()
+        self._from_user = bytearray()
+        self._to_user = bytearray()
         self._sent_to_model = self._sent_to_carrier = time.time()
         self._marks: dict[str, tuple[str, int, int]] = {}  # what each stands behind: item, part, bytes
         self._unsent_marks: list[str] = []
@@ -84,8 +84,8 @@ class Call:
             if event == "start":
                 self._stream_sid = message["start"]["streamSid"]
             elif event == "media":
-                self._from_caller += base64.b64decode(message["media"]["payload"])
-                if len(self._from_caller) >= PIECE_BYTES:
+                self._from_user += base64.b64decode(message["media"]["payload"])
+                if len(self._from_user) >= PIECE_BYTES:
                     await self._send_to_model()
             elif event == "mark":
                 item_id, part, size_bytes = self._marks.pop(message["mark"]["name"])
@@ -96,12 +96,12 @@ class Call:
     async def _hear_model(self) -> None:
         async for event in self._session:
             if event.type == "audio":
-                self._to_caller += event.audio.data
+                self._to_user += event.audio.data
                 self._last_mark += 1
                 name = str(self._last_mark)
                 self._marks[name] = (event.audio.item_id, event.audio.content_index, len(event.audio.data))
                 self._unsent_marks.append(name)
-                if len(self._to_caller) >= PIECE_BYTES:
+                if len(self._to_user) >= PIECE_BYTES:
                     await self._send_to_carrier()
             elif event.type == "audio_interrupted":
                 await self._send_to_carrier()
@@ -113,23 +113,23 @@ class Call:
         while True:
             await asyncio.sleep(PIECE_S)
             now = time.time()
-            if self._from_caller and now - self._sent_to_model > STALE_S:
+            if self._from_user and now - self._sent_to_model > STALE_S:
                 await self._send_to_model()
-            if self._to_caller and now - self._sent_to_carrier > STALE_S:
+            if self._to_user and now - self._sent_to_carrier > STALE_S:
                 await self._send_to_carrier()
 
     async def _send_to_model(self) -> None:
-        audio = bytes(self._from_caller)
-        self._from_caller.clear()
+        audio = bytes(self._from_user)
+        self._from_user.clear()
         self._sent_to_model = time.time()
         await self._session.send_audio(audio)
 
     async def _send_to_carrier(self) -> None:
-        if not self._to_caller:
+        if not self._to_user:
             return
-        payload = base64.b64encode(self._to_caller).decode()
+        payload = base64.b64encode(self._to_user).decode()
         marks = list(self._unsent_marks)
-        self._to_caller.clear()
+        self._to_user.clear()
         self._unsent_marks.clear()
         self._sent_to_carrier = time.time()
         await self._say({"event": "media", "streamSid": self._stream_sid, "media": {"payload": payload}})

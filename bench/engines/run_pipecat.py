@@ -6,7 +6,7 @@ Follows two of its public examples: pipecat-examples/twilio-chatbot/inbound (Fas
 `parse_telephony_websocket`, `FastAPIWebsocketTransport` with
 `TwilioFrameSerializer`, a pipeline at 8 kHz both ways) and
 pipecat/examples/realtime/realtime-openai.py (`OpenAIRealtimeLLMService` between its
-aggregators, a greeting when the caller is there).
+aggregators, a greeting when the user is there).
 
 Settings: server VAD and transcription as with the other engines; metrics, tracing
 and observers off; hanging up by REST off, there is no REST here; warnings only;

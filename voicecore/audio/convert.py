@@ -7,7 +7,7 @@ in the output.
 Rule 3: one converter serves one stream; `reset` ends an utterance, `flush` ends
 it with its full length.
 
-Pure.  Used by engine/call.py, sessions.py and the twins.
+Pure.
 """
 
 from __future__ import annotations

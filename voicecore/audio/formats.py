@@ -1,9 +1,7 @@
 """What a stretch of audio bytes means: its encoding and its rate.
 
 Rule: a format travels with every stream; nothing guesses one from byte counts.
-Sizes and silence values: protocols sheet "audio", section 2; G.711.
-
-Used by every room that touches audio.
+Sizes and silence values: docs/protocols/audio.md, section 2; G.711.
 """
 
 from __future__ import annotations

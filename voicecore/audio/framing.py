@@ -6,7 +6,7 @@ only, so that no sample is ever torn and a mark always stands on a border.
 Rule 1: nothing is copied but what is taken; a minute pushed at once costs a list entry.
 Rule 2: the last frame is filled with the codec's silence, never with zero bytes.
 
-Pure.  Used by turns/playout.py.
+Pure.
 """
 
 from __future__ import annotations

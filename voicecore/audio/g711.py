@@ -4,7 +4,7 @@ Rule 1: tables are computed once from the standard's formulas and pinned by hash
 Rule 2: of the two µ-law encoders in use ours is the "biased 16-bit" one; they
 differ by one code on 381 of 65,536 inputs, so compare foreign audio with a tolerance.
 
-Source: ITU-T G.711; audio sheet, sections 3 to 5.  Used by audio/convert.py and the twins.
+Source: ITU-T G.711; docs/protocols/audio.md, sections 3 to 5.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Rule: the detector works on fixed blocks of 10 ms, whatever the cuts of its
 input, so that the same audio always gives the same onsets.
 
-Pure.  Used by turns/opening.py, by the twins (as their voice activity detection) and by the demo's picture.
+Pure.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Offset:
 
 
 @attrs.frozen(kw_only=True)
-class GateSettings:
+class EnergyVadSettings:
     """When sound counts as speech."""
 
     threshold_dbfs: float = -42.0
@@ -70,11 +70,11 @@ class GateSettings:
     """Silence that must be there before it is an offset."""
 
 
-class SpeechGate:
+class EnergyVad:
     """An energy detector with hysteresis in time."""
 
-    def __init__(self, audio_format: AudioFormat, settings: GateSettings | None = None) -> None:
-        self._settings = settings or GateSettings()
+    def __init__(self, audio_format: AudioFormat, settings: EnergyVadSettings | None = None) -> None:
+        self._settings = settings or EnergyVadSettings()
         self._format = audio_format
         self._whole = WholeSamples(audio_format)
         self._block_bytes = audio_format.bytes_in(BLOCK_S)

@@ -1,4 +1,4 @@
-"""A call as the caller heard it: caller left, agent right, on one clock.
+"""A call as the user heard it: user left, agent right, on one clock.
 
 Rule 1: the left side follows the carrier's frames; a gap longer than the
 tolerance is filled with silence, a burst is kept whole and in order.
@@ -8,8 +8,7 @@ Rule 3: both sides are kept at 8 kHz, whatever the line's format: what a file of
 this kind is read as.
 Rule 4: `take` gives only the past, so nothing that it gave can still be cleared.
 
-Pure; times are seconds on the caller's clock of choice.  Used by engine/call.py
-and engine/host.py.
+Pure; times are seconds on the user's clock of choice.
 """
 
 from __future__ import annotations
@@ -24,21 +23,21 @@ class Recording:
     """The stereo timeline of one call; PCM16 at 8 kHz."""
 
     def __init__(self, leg_format: AudioFormat, began_at: float) -> None:
-        self._caller_to_linear: Converter = converter(leg_format, PCM16_8K)
+        self._user_to_linear: Converter = converter(leg_format, PCM16_8K)
         self._agent_to_linear: Converter = converter(leg_format, PCM16_8K)
         self._began_at = began_at
         self._taken = 0  # samples given out
-        self._caller = bytearray()  # PCM16 from _taken on
+        self._user = bytearray()  # PCM16 from _taken on
         self._agent = bytearray()  # PCM16 from _taken on; grows ahead of now by the lead at the carrier
 
-    def caller(self, audio: bytes, now: float) -> None:
-        """Add what the caller said up to now, in the leg's format."""
-        linear = self._caller_to_linear.convert(audio)
+    def user(self, audio: bytes, now: float) -> None:
+        """Add what the user said up to now, in the leg's format."""
+        linear = self._user_to_linear.convert(audio)
         begin = self._position(now) - len(linear) // 2
-        missing = begin - (self._taken + len(self._caller) // 2)
+        missing = begin - (self._taken + len(self._user) // 2)
         if missing > GAP_TOLERANCE_S * PCM16_8K.rate_hz:
-            self._caller += bytes(2 * missing)
-        self._caller += linear
+            self._user += bytes(2 * missing)
+        self._user += linear
 
     def agent(self, audio: bytes, now: float) -> None:
         """Add what was sent to the carrier now; it plays behind what was sent before."""
@@ -58,7 +57,7 @@ class Recording:
         if count <= 0:
             return b""
         interleaved = bytearray(4 * count)
-        for channel, track in enumerate((self._caller, self._agent)):
+        for channel, track in enumerate((self._user, self._agent)):
             part = bytes(track[: 2 * count]).ljust(2 * count, b"\0")
             interleaved[2 * channel :: 4], interleaved[2 * channel + 1 :: 4] = part[::2], part[1::2]
             del track[: 2 * count]

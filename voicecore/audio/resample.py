@@ -16,9 +16,9 @@ sums in double precision are exact and no order of summation shows.
 
 The pass band (to 3,400 Hz at 8 kHz) is flat to 0.1 dB; from 4,600 Hz on nothing
 is louder than -70 dB.  Why not soxr: its steady mode delays by 4 to 12 ms, its
-default one by up to 0.1 s and in bursts (audio sheet, section 6).
+default one by up to 0.1 s and in bursts (docs/protocols/audio.md, section 6).
 
-Pure.  Used by audio/convert.py.
+Pure.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ Rule 1: the header never claims bytes that are not there.
 Rule 2: what lies behind the claimed size is ignored by readers, and the next
 writer's bytes replace it.
 
-Source: RIFF/WAVE, PCM.  Pure.  Used by observe/store.py and simulation/recordings.py.
+Source: RIFF/WAVE, PCM.  Pure.
 """
 
 from __future__ import annotations

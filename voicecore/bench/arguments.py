@@ -1,8 +1,6 @@
 """What the benchmarks' programs take on their command lines, and how they refuse the rest.
 
 Rule: wrong usage is one line on stderr, which says what is right, and exit code 2.
-
-Used by main.py and by the comparison in bench/.
 """
 
 from __future__ import annotations

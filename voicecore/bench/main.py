@@ -15,24 +15,14 @@ from pathlib import Path
 
 import attrs
 
-from voicecore.bench import (
-    audio_path,
-    barge_in,
-    calls,
-    conversation_limit,
-    conversation_tables,
-    json_libraries,
-    machines,
-    pacing,
-    pickup,
-    sockets,
-    teardown,
-)
 from voicecore.bench.arguments import OneLineParser, call_counts, milliseconds, seconds
-from voicecore.bench.compare import Earlier, comparison, read_earlier
-from voicecore.bench.pictures import draw
-from voicecore.bench.report import as_json, as_text, machine_line
-from voicecore.bench.result import FULL, SMALL, BenchmarkFailed, Measurement, Plan, Result, Size
+from voicecore.bench.load import barge_in, calls, conversation_limit, pacing, pickup, sockets, teardown
+from voicecore.bench.micro import audio_path, json_libraries, machines
+from voicecore.bench.report import conversation_tables
+from voicecore.bench.report.compare import Earlier, comparison, read_earlier
+from voicecore.bench.report.pictures import draw
+from voicecore.bench.report.result import FULL, SMALL, BenchmarkFailed, Measurement, Plan, Result, Size
+from voicecore.bench.report.tables import as_json, as_text, machine_line
 from voicecore.errors import first_cause
 
 MEASUREMENTS: dict[str, Measurement] = {

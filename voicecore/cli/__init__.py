@@ -1,4 +1,4 @@
 """The command line: `voicecore demo`, `serve`, `call`, `check`.
 
-Level 6: the only room that prints.
+Level 6: the only package that prints.
 """

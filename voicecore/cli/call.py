@@ -24,13 +24,13 @@ from voicecore.cli.live import LivePrinter
 from voicecore.cli.signals import stop_signals
 from voicecore.config import Settings
 from voicecore.config.kinds import is_loopback
-from voicecore.engine.placed import PlacedCall
+from voicecore.engine.outbound_call import OutboundCall
 from voicecore.engine.settings import checked_number
 from voicecore.errors import ConfigError
 from voicecore.facts import EndCause
 from voicecore.observe.store import record_json
 
-_TALKED = frozenset({EndCause.CALLER_HUNG_UP, EndCause.HUNG_UP, EndCause.MESSAGE_LEFT, EndCause.TIME_LIMIT})
+_TALKED = frozenset({EndCause.REMOTE_HUNG_UP, EndCause.HUNG_UP, EndCause.MESSAGE_LEFT, EndCause.TIME_LIMIT})
 
 
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -94,13 +94,13 @@ async def _hold(engine: Engine, number: str, signals: AsyncIterator[int], gone: 
     return call.report
 
 
-async def _hang_up_when(gone: trio.Event, call: PlacedCall, engine: Engine) -> None:
+async def _hang_up_when(gone: trio.Event, call: OutboundCall, engine: Engine) -> None:
     await gone.wait()
     call.hang_up()
     await engine.drain()  # which does not wait long for the carrier's last word
 
 
-async def _hang_up_on(signals: AsyncIterator[int], call: PlacedCall, engine: Engine) -> None:
+async def _hang_up_on(signals: AsyncIterator[int], call: OutboundCall, engine: Engine) -> None:
     async with trio.open_nursery() as nursery:
         async for _ in signals:  # more than one changes nothing, and must not break off the summary
             call.hang_up()
@@ -124,7 +124,7 @@ def _message(name: str, message: facts.MessageReport | None) -> list[str]:
     if message is None:
         return []
     heard = "" if message.heard_s is None else f", to its end {message.heard_s:.2f} s after pick-up"
-    lines = [f"{name:<14} {message.fate.value}{heard}"]
+    lines = [f"{name:<14} {message.outcome.value}{heard}"]
     return [*lines, f"{'':<14} {message.verdict}"] if message.verdict else lines
 
 

@@ -24,7 +24,7 @@ from voicecore.cli.exits import DONE, FAILED, USAGE
 from voicecore.cli.probe import folder_problem
 from voicecore.config import Settings
 from voicecore.errors import CarrierError, ConnectionLost, ProviderError, printable
-from voicecore.net.http_client import open_http_client
+from voicecore.net.http.client import open_http_client
 from voicecore.net.urls import parse_websocket_url
 from voicecore.ports import Brief
 from voicecore.world import World

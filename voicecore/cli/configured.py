@@ -1,7 +1,4 @@
-"""Reading the configuration that a command was given.
-
-Used by the commands that need one.
-"""
+"""Reading the configuration that a command was given."""
 
 from __future__ import annotations
 

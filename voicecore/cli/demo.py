@@ -30,7 +30,8 @@ from voicecore.config import Settings
 from voicecore.observe.store import record_json
 from voicecore.observe.timeline import Levels, timeline_svg
 from voicecore.simulation import recordings
-from voicecore.simulation.carrier_twin import (
+from voicecore.simulation.openai_realtime import Behaviour, Handshake, RealtimeTwin, Recorded, Reply, Script, Updates
+from voicecore.simulation.twilio import (
     Account,
     AfterAgent,
     At,
@@ -39,9 +40,8 @@ from voicecore.simulation.carrier_twin import (
     Say,
     Step,
     WhileAgentSpeaks,
-    open_carrier,
+    open_twilio,
 )
-from voicecore.simulation.provider_twin import Behaviour, Handshake, ProviderTwin, Recorded, Reply, Script, Updates
 
 _ROUND_TRIP_S = 0.075  #: a provider some way off: one for the session, one for its configuration
 _LONGEST_S = 60.0
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     out: Path = options.out
     if (problem := folder_problem(out)) is not None:
         raise Failed(problem, "--out chooses another folder")
-    report, told = trio.run(hold_call, out, options.json)
+    report, told = trio.run(run_call, out, options.json)
     folder = out / report.call_id
     (folder / "timeline.svg").write_text(timeline_svg(report, told, _levels(folder / "audio.wav")), encoding="utf-8")
     if options.json:
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     return DONE
 
 
-async def hold_call(out: Path, quietly: bool) -> tuple[facts.CallReport, Sequence[facts.Fact]]:
+async def run_call(out: Path, quietly: bool) -> tuple[facts.CallReport, Sequence[facts.Fact]]:
     """Hold the call; return its report and everything that was told of it."""
     told: list[facts.Fact] = []
     observers: list[facts.Observer] = [lambda _call_id, fact: told.append(fact)]
@@ -120,8 +120,8 @@ async def _leave_with_reader(printer: LivePrinter, scope: trio.CancelScope) -> N
 async def _place(out: Path, observers: Sequence[facts.Observer]) -> facts.CallReport:
     world = real_world()
     async with (
-        ProviderTwin(world, _AGENT, _PROVIDER).serve() as base_url,
-        open_carrier(world, Account()) as carrier,
+        RealtimeTwin(world, _AGENT, _PROVIDER).serve() as base_url,
+        open_twilio(world, Account()) as carrier,
         carrier.serve_rest() as api_base_url,
         open_engine(_settings(base_url, api_base_url, out), world=world, observers=observers) as engine,
     ):
@@ -207,18 +207,18 @@ def _percentiles(taken: facts.Percentiles | None) -> str:
 
 
 _STEPS = {
-    "end_of_utterance": "caller silent → caller's turn",
-    "transcription": "caller silent → caller's words",
-    "generation": "caller's turn → first audio generated",
+    "end_of_utterance": "user silent → user's turn",
+    "transcription": "user silent → user's words",
+    "generation": "user's turn → first audio generated",
     "sending": "first audio generated → at the carrier",
     "line": "first audio at the carrier → heard",
-    "reply": "caller silent → agent at the carrier",
-    "barge_in_detection": "caller's onset read → barge-in decided",
+    "reply": "user silent → agent at the carrier",
+    "barge_in_detection": "user's onset read → barge-in decided",
     "clear_written": "barge-in decided → clear written",
     "silence": "clear written → silent at the ear",
 }
 _FILES = {
-    "audio.wav": "what the caller heard (right) and said (left)",
+    "audio.wav": "what the user heard (right) and said (left)",
     "timeline.svg": "the call as a picture; open it in a browser",
     "record.json": "the record",
     "transcript.jsonl": "the transcript: what was heard, not what was generated",

@@ -1,7 +1,4 @@
-"""How a command says that it did not work.
-
-Used by every command; turned into lines and exit codes by main.py.
-"""
+"""How a command says that it did not work."""
 
 from __future__ import annotations
 

@@ -6,8 +6,6 @@ Rule 2: words come later than the sound that they were: their line says from whe
 to when they were spoken.
 Rule 3: the steps of a turn are not lines of their own; the line of its end has their figures.
 Rule 4: a reader that has gone (`| head`) ends the showing, not the call: `gone` is set.
-
-Used by cli/demo.py and cli/call.py as an observer.
 """
 
 from __future__ import annotations
@@ -20,9 +18,9 @@ import trio
 
 from voicecore import facts
 
-_COLOURS: Mapping[str, str] = {"caller": "\033[34m", "agent": "\033[32m", "barge-in": "\033[31m", "problem": "\033[33m"}
+_COLOURS: Mapping[str, str] = {"user": "\033[34m", "agent": "\033[32m", "barge-in": "\033[31m", "problem": "\033[33m"}
 _PLAIN = "\033[0m"
-_KEPT_S = 0.3  #: caller audio that the session places so much before the end of a protection was kept until then
+_KEPT_S = 0.3  #: user audio that the session places so much before the end of a protection was kept until then
 HEAD = "(seconds since dialling), from pick-up on seconds since pick-up; [when the words that follow were spoken]"
 
 
@@ -34,7 +32,7 @@ class _Seen:
     unheard: bool = False
     """The agent has begun to speak, and no mark came back yet."""
     spoke_over_at_s: float | None = None
-    """When the caller spoke over a protected message and was kept for later."""
+    """When the user spoke over a protected message and was kept for later."""
     freed_at_s: float | None = None
     """When that protection ended."""
     kept: str | None = None
@@ -82,8 +80,8 @@ class LivePrinter:
 
 def _line(fact: facts.Fact, seen: _Seen) -> tuple[str, str] | None:
     """Return who did what; None for what is no line of its own."""
-    tell = _LINES.get(type(fact))
-    return None if tell is None else tell(fact, seen)
+    notify = _LINES.get(type(fact))
+    return None if notify is None else notify(fact, seen)
 
 
 # --- before and at pick-up ----------------------------------------------------------------
@@ -97,7 +95,7 @@ def _began(fact: facts.CallBegan, seen: _Seen) -> tuple[str, str]:
 def _session(fact: facts.SessionReady, _seen: _Seen) -> tuple[str, str]:
     path = fact.audio_path
     opened = "adopted: it was parked while the phone rang" if fact.source == "adopted" else "opened cold"
-    how = "passed through" if path.passthrough else f"converted ({path.session_caller} in, {path.session_agent} out)"
+    how = "passed through" if path.passthrough else f"converted ({path.session_user} in, {path.session_agent} out)"
     return "session", f"{opened}; its opening took {fact.open_s * 1000:.0f} ms; audio {path.leg}, {how}"
 
 
@@ -105,64 +103,64 @@ def _session(fact: facts.SessionReady, _seen: _Seen) -> tuple[str, str]:
 
 
 def _message(fact: facts.MessageDone, _seen: _Seen) -> tuple[str, str]:
-    return "message", f"{fact.fate.value}{f': {fact.detail}' if fact.detail else ''}"
+    return "message", f"{fact.outcome.value}{f': {fact.detail}' if fact.detail else ''}"
 
 
 def _spoke_over(fact: facts.SpokeOverMessage, seen: _Seen) -> tuple[str, str]:
     if not fact.kept:
-        return "caller", "speaks over the message: not listened to, the message goes on"
+        return "user", "speaks over the message: not listened to, the message goes on"
     if seen.spoke_over_at_s is None:
         seen.spoke_over_at_s = fact.at_s
-    return "caller", "speaks over the message: kept for afterwards, the message goes on"
+    return "user", "speaks over the message: kept for afterwards, the message goes on"
 
 
 def _protection_ended(fact: facts.ProtectionEnded, seen: _Seen) -> tuple[str, str]:
     if seen.spoke_over_at_s is None:
-        return "message", "its protection is over: the caller is heard again"
+        return "message", "its protection is over: the user is heard again"
     seen.freed_at_s = fact.at_s
     said = f"the agent now hears what was said at {seen.spoke_over_at_s:.2f}"
     return "message", f"its protection is over: {said}"
 
 
-# --- the caller -------------------------------------------------------------------------------
+# --- the user -------------------------------------------------------------------------------
 
 
-def _caller_started(fact: facts.CallerStarted, seen: _Seen) -> tuple[str, str] | None:
+def _user_started(fact: facts.UserStarted, seen: _Seen) -> tuple[str, str] | None:
     if seen.spoke_over_at_s is not None and seen.kept is None and _was_kept(fact, seen):
         seen.kept = fact.item_id
         seen.spoken[fact.item_id] = (seen.spoke_over_at_s, None)
         return None  # its line stood at the moment itself
     seen.spoken[fact.item_id] = (fact.at_s, None)
-    return "caller", "begins to speak"
+    return "user", "begins to speak"
 
 
-def _was_kept(fact: facts.CallerStarted, seen: _Seen) -> bool:
+def _was_kept(fact: facts.UserStarted, seen: _Seen) -> bool:
     """Whether the session speaks of audio that it got long after it was spoken."""
     if fact.audio_at_s is None or seen.freed_at_s is None:
         return False
     return fact.audio_at_s < seen.freed_at_s - _KEPT_S
 
 
-def _caller_stopped(fact: facts.CallerStopped, seen: _Seen) -> None:
+def _user_stopped(fact: facts.UserStopped, seen: _Seen) -> None:
     if fact.item_id != seen.kept and fact.item_id in seen.spoken:
         began_at_s, _ = seen.spoken[fact.item_id]
         seen.spoken[fact.item_id] = (began_at_s, max(began_at_s, fact.at_s - (fact.silence_s or 0.0)))
 
 
-def _caller_turn(fact: facts.CallerTurn, seen: _Seen) -> tuple[str, str]:
+def _user_turn(fact: facts.UserTurn, seen: _Seen) -> tuple[str, str]:
     began_at_s, ended_at_s = seen.spoken.get(fact.item_id, (0.0, None))
     if fact.item_id == seen.kept:
-        return "caller", f"what was said at {began_at_s:.2f} is a turn"
-    return "caller", "ends the turn" + ("" if ended_at_s is None else f": silent since {ended_at_s:.2f}")
+        return "user", f"what was said at {began_at_s:.2f} is a turn"
+    return "user", "ends the turn" + ("" if ended_at_s is None else f": silent since {ended_at_s:.2f}")
 
 
-def _caller_said(fact: facts.CallerSaid, seen: _Seen) -> tuple[str, str]:
+def _user_said(fact: facts.UserSaid, seen: _Seen) -> tuple[str, str]:
     words = "no words were recognised" if fact.text is None else f"“{fact.text}”"
-    return "caller", f"{_when(seen.spoken.pop(fact.item_id, None))}{words}"
+    return "user", f"{_when(seen.spoken.pop(fact.item_id, None))}{words}"
 
 
 def _keys(fact: facts.KeysPressed, _seen: _Seen) -> tuple[str, str]:
-    return "caller", f"presses {fact.count} {'key' if fact.count == 1 else 'keys'}"
+    return "user", f"presses {fact.count} {'key' if fact.count == 1 else 'keys'}"
 
 
 # --- the agent --------------------------------------------------------------------------------
@@ -171,7 +169,7 @@ def _keys(fact: facts.KeysPressed, _seen: _Seen) -> tuple[str, str]:
 def _audible(fact: facts.AgentAudible, seen: _Seen) -> tuple[str, str]:
     seen.unheard = True
     seen.spoken[fact.item_id] = (fact.at_s, None)
-    after = "" if fact.after_caller_s is None else f", {fact.after_caller_s * 1000:.0f} ms after the caller's turn"
+    after = "" if fact.after_user_s is None else f", {fact.after_user_s * 1000:.0f} ms after the user's turn"
     return "agent", f"begins to speak{after}"
 
 
@@ -187,7 +185,7 @@ def _mark(fact: facts.MarkReturned, seen: _Seen) -> tuple[str, str] | None:
     if fact.heard and not seen.unheard:
         return None  # the first mark of an utterance says that it is heard; the rest are alike
     seen.unheard = False
-    return "mark", f"{fact.name} came back: {'the caller hears the agent' if fact.heard else 'flushed by the clear'}"
+    return "mark", f"{fact.name} came back: {'the user hears the agent' if fact.heard else 'flushed by the clear'}"
 
 
 # --- barge-in and turns --------------------------------------------------------------------------
@@ -228,24 +226,24 @@ _LINES: Mapping[type, _Tell] = {
     facts.Ringing: lambda _fact, _: ("call", "it rings"),
     facts.Answered: lambda _fact, _: ("call", "answered"),
     facts.SessionParked: lambda fact, _: ("session", f"parked: opened and configured in {fact.open_s * 1000:.0f} ms"),
-    facts.MachineHeard: lambda fact, _: ("call", f"the carrier heard: {fact.answered_by}"),
+    facts.AmdDecided: lambda fact, _: ("call", f"the carrier heard: {fact.answered_by}"),
     facts.CallBegan: _began,
     facts.SessionReady: _session,
     facts.MessageDone: _message,
     facts.SpokeOverMessage: _spoke_over,
     facts.ProtectionEnded: _protection_ended,
-    facts.CallerStarted: _caller_started,
-    facts.CallerStopped: _caller_stopped,
-    facts.CallerTurn: _caller_turn,
-    facts.TurnsSettled: lambda fact, _: ("caller", f"gets no answer: {fact.why}"),
+    facts.UserStarted: _user_started,
+    facts.UserStopped: _user_stopped,
+    facts.UserTurn: _user_turn,
+    facts.TurnsSettled: lambda fact, _: ("user", f"gets no answer: {fact.why}"),
     facts.KeysPressed: _keys,
-    facts.CallerSaid: _caller_said,
+    facts.UserSaid: _user_said,
     facts.AgentAudible: _audible,
     facts.AgentSaid: _agent_said,
     facts.MarkReturned: _mark,
     facts.IdlePrompted: lambda fact, _: ("agent", f"is asked to break the silence (prompt {fact.times})"),
-    facts.BargeInDoubted: lambda _fact, _: ("barge-in", "perhaps: the caller speaks over the agent"),
-    facts.BargeInDeclined: lambda fact, _: ("barge-in", f"no: the agent talks on ({fact.why})"),
+    facts.BargeInPending: lambda _fact, _: ("barge-in", "perhaps: the user speaks over the agent"),
+    facts.BargeInDismissed: lambda fact, _: ("barge-in", f"no: the agent talks on ({fact.why})"),
     facts.BargedIn: _barged_in,
     facts.ClearWritten: lambda fact, _: (
         "barge-in",

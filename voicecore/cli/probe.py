@@ -1,7 +1,4 @@
-"""Whether a folder can be written: a file is written into it, synced and removed again.
-
-Used by check.py and demo.py.
-"""
+"""Whether a folder can be written: a file is written into it, synced and removed again."""
 
 from __future__ import annotations
 

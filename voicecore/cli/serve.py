@@ -16,8 +16,8 @@ from voicecore.assembly import Engine, open_engine
 from voicecore.cli.configured import load_settings
 from voicecore.cli.exits import DONE
 from voicecore.cli.signals import stop_signals
-from voicecore.collector import settle_collector
 from voicecore.config import Settings
+from voicecore.gc_tuning import tune_gc
 
 log = logging.getLogger("voicecore.cli")
 
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 async def _serve(settings: Settings) -> None:
     with trio.open_signal_receiver(*stop_signals()) as signals:
         async with open_engine(settings) as engine:
-            settle_collector()
+            tune_gc()
             print(f"listening on {engine.url}", flush=True)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_warn_of_url, engine)

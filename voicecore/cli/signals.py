@@ -2,8 +2,6 @@
 
 SIGINT and SIGTERM always do.  SIGHUP does too, so that a closed terminal loses no
 record, unless the process was started so as to ignore it (nohup).
-
-Used by serve.py and call.py.
 """
 
 from __future__ import annotations

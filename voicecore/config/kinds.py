@@ -8,7 +8,7 @@ Rule 1: ``accept`` raises ValueError with the problem in words, nothing else.
 Rule 2: a text is repeated in a problem only where a number or one of a few
 words was expected: what stands elsewhere by mistake may be a secret.
 
-Level 4.  Used by sections.py and loader.py.
+Level 4.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ Rule 2: a key that nobody reads is an error, never silence.
 Rule 3: no value that could be a secret, and no URL, is repeated in a message.
 
 Level 4.  Pure: the text and the environment are arguments; reading.py finds them.
-Used by assembly.py and cli/.  The sections are in sections.py, the kinds of values in kinds.py.
 """
 
 from __future__ import annotations
@@ -55,8 +54,8 @@ _NEEDS: Mapping[str, tuple[str, str]] = {
     "providers.openai_realtime.eagerness": ("providers.openai_realtime.turn_detection", "semantic_vad"),
     "barge_in.min_words": ("barge_in.stops_at", "words"),
     "barge_in.min_speech_ms": ("barge_in.stops_at", "speech"),
-    "barge_in.echo_gate_ms": ("barge_in.line_echo", "present"),
-    "barge_in.gate_ms": ("barge_in.line_echo", "cancelled"),
+    "barge_in.echo_guard_ms": ("barge_in.acoustic_echo", "present"),
+    "barge_in.guard_ms": ("barge_in.acoustic_echo", "cancelled"),
 }
 
 

@@ -1,7 +1,6 @@
 """Finding and reading a configuration: the file that was named, or `voicecore.toml` in the working directory.
 
 Level 4.  The one place of this room that opens a file or looks at ``os.environ``.
-Used by the command line; public as `voicecore.load_settings`.
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ TurnDetection = Literal["server_vad", "semantic_vad"]
 Eagerness = Literal["low", "medium", "high", "auto"]
 NoiseReduction = Literal["near_field", "far_field", "off"]
 SessionAudio = Literal["carrier", "pcm"]
-Speaker = Literal["agent", "caller", "whoever"]
+Speaker = Literal["agent", "user", "whoever"]
 ProtectionUntil = Literal["heard", "first_audio", "off", "auto"]
-CallerAudio = Literal["hold", "drop", "forward"]
+UserAudio = Literal["buffer", "drop", "forward"]
 MachineDetectionWhen = Literal["off", "async", "sync"]
 MachineAction = Literal["hang_up", "leave_message", "go_on"]
 ParkingWhenFull = Literal["oldest_gives_way", "newest_goes_cold"]
@@ -58,8 +58,8 @@ class ServerSettings:
     """One folder a call is kept here; None: nothing is kept."""
     record_audio: bool = attrs.field(default=False, validator=kinds.SWITCH)
     """Also keep a stereo recording of each call."""
-    gather_ms: int = attrs.field(default=0, validator=kinds.whole(0, 180))
-    """How much caller audio gathers before it goes on; 0: none. 60 takes a quarter off a call's CPU, costs 20 ms."""
+    coalesce_ms: int = attrs.field(default=0, validator=kinds.whole(0, 180))
+    """How much user audio gathers before it goes on; 0: none. 60 takes a quarter off a call's CPU, costs 20 ms."""
 
     metrics_port: int | None = attrs.field(default=None, validator=kinds.optional_whole(0, 65_535))
     """Serve /metrics on a port of its own, and not beside the webhooks; None: beside them, closed to strangers."""
@@ -86,30 +86,30 @@ class AgentSettings:
     provider: ProviderName = attrs.field(default="openai_realtime", validator=kinds.one_of(get_args(ProviderName)))
     instructions: str = attrs.field(validator=kinds.TEXT)
     first_message: str | None = attrs.field(default=None, validator=kinds.OPTIONAL_TEXT)
-    """Said word for word when the call begins; None: the caller begins."""
+    """Said word for word when the call begins; None: the user begins."""
     first_message_file: Path | None = attrs.field(default=None, validator=kinds.PATH)
     """A WAV recording (mono, 16 bit) to play in place of the model's voice; `first_message` are its words."""
     speaks_first: Speaker = attrs.field(default="agent", validator=kinds.one_of(get_args(Speaker)))
-    """Who begins: the agent; the caller, for whom the agent waits; or whoever does."""
+    """Who begins: the agent; the user, for whom the agent waits; or whoever does."""
     protect_first_message: ProtectionUntil = attrs.field(
         default="auto", validator=kinds.one_of(get_args(ProtectionUntil))
     )
-    """Until when caller speech cannot end it: until it was heard whole, until its first audio was, or not at all.
+    """Until when user speech cannot end it: until it was heard whole, until its first audio was, or not at all.
     "auto": heard whole on calls that we place, first audio on calls that come in."""
-    caller_audio: CallerAudio = attrs.field(default="hold", validator=kinds.one_of(get_args(CallerAudio)))
-    """What becomes of the caller's words meanwhile: answered afterwards, dropped, or given to the model at once."""
+    user_audio: UserAudio = attrs.field(default="buffer", validator=kinds.one_of(get_args(UserAudio)))
+    """What becomes of the user's words meanwhile: answered afterwards, dropped, or given to the model at once."""
     hello_wait_ms: int = attrs.field(default=4000, validator=kinds.whole(1, WAIT_LIMIT_MS))
-    """How long the agent waits for a caller who is to speak first."""
+    """How long the agent waits for a user who is to speak first."""
     lead_in_ms: int = attrs.field(default=0, validator=kinds.whole(0, WAIT_LIMIT_MS))
     """Pause between pick-up and the first message: some lines lose their first moments."""
     sorry_text: str | None = attrs.field(default=SORRY, validator=kinds.OPTIONAL_TEXT)
     """Said word for word where a turn got no reply, however often it was asked for; "" to end the call instead."""
     did_not_catch_text: str | None = attrs.field(default=DID_NOT_CATCH, validator=kinds.OPTIONAL_TEXT)
-    """The same where no word of the caller could be made out; "" for `sorry_text`."""
+    """The same where no word of the user could be made out; "" for `sorry_text`."""
     waiting_file: Path | None = attrs.field(default=None, validator=kinds.PATH)
-    """A WAV recording (mono, 16 bit) that is played once to a caller who waits for the agent; None: silence."""
+    """A WAV recording (mono, 16 bit) that is played once to a user who waits for the agent; None: silence."""
     waiting_after_ms: int = attrs.field(default=3000, validator=kinds.whole(1, WAIT_LIMIT_MS))
-    """From the end of the caller's turn, or the request for the first message, to that sound."""
+    """From the end of the user's turn, or the request for the first message, to that sound."""
     prepare_first_message: bool = attrs.field(default=False, validator=kinds.SWITCH)
     """Generate it while the phone rings: at once at pick-up, and paid for where nobody answers."""
     message_answer_ms: int = attrs.field(default=6000, validator=kinds.whole(1, WAIT_LIMIT_MS))
@@ -129,7 +129,7 @@ class AgentSettings:
             return "without agent.first_message"
         if self.first_message_file is not None:
             return "where agent.first_message_file is played"
-        return 'while agent.speaks_first is "caller"' if self.speaks_first == "caller" else None
+        return 'while agent.speaks_first is "user"' if self.speaks_first == "user" else None
 
 
 @attrs.frozen(kw_only=True)
@@ -141,14 +141,14 @@ class OutboundSettings:
         default="off", validator=kinds.one_of(get_args(MachineDetectionWhen))
     )
     """Whether the carrier listens for answering machines: beside the call, or before it (dead air for people)."""
-    on_machine: MachineAction = attrs.field(default="hang_up", validator=kinds.one_of(get_args(MachineAction)))
-    machine_message: str | None = attrs.field(default=None, validator=kinds.OPTIONAL_TEXT)
+    on_voicemail: MachineAction = attrs.field(default="hang_up", validator=kinds.one_of(get_args(MachineAction)))
+    voicemail_message: str | None = attrs.field(default=None, validator=kinds.OPTIONAL_TEXT)
     """Said to an answering machine once its greeting has ended."""
 
     def __attrs_post_init__(self) -> None:
-        leaves = self.on_machine == "leave_message"
-        if leaves and self.machine_message is None:
-            raise ConfigError("outbound.machine_message", 'missing; on_machine = "leave_message" needs it')
+        leaves = self.on_voicemail == "leave_message"
+        if leaves and self.voicemail_message is None:
+            raise ConfigError("outbound.voicemail_message", 'missing; on_voicemail = "leave_message" needs it')
         if leaves and self.machine_detection == "off":
             raise ConfigError("outbound.machine_detection", 'must be "async" or "sync" to leave a message')
 
@@ -191,16 +191,16 @@ class OpenAIRealtimeSettings:
     model: str = attrs.field(default="gpt-realtime-2.1", validator=kinds.WORD)
     voice: str = attrs.field(default="marin", validator=kinds.WORD)
     turn_detection: TurnDetection = attrs.field(default="server_vad", validator=kinds.one_of(get_args(TurnDetection)))
-    """A call needs one: without it nobody would notice that the caller has finished."""
+    """A call needs one: without it nobody would notice that the user has finished."""
     vad_threshold: float = attrs.field(default=0.5, validator=kinds.number(0, 1))
     """How sure server_vad must be that it hears speech; 0.6 to 0.7 helps against echo on telephone lines."""
     silence_duration_ms: int = attrs.field(default=500, validator=kinds.whole(0, SILENCE_LIMIT_MS))
-    """Silence after which server_vad ends the caller's turn."""
+    """Silence after which server_vad ends the user's turn."""
     eagerness: Eagerness = attrs.field(default="auto", validator=kinds.one_of(get_args(Eagerness)))
-    """How soon semantic_vad ends the caller's turn; "low" may wait 8 s."""
+    """How soon semantic_vad ends the user's turn; "low" may wait 8 s."""
     transcription_model: str = attrs.field(default="gpt-realtime-whisper", validator=kinds.WORD)
     language: str | None = attrs.field(default=None, validator=kinds.OPTIONAL_WORD)
-    """What the caller speaks, such as "en"; None: the transcription finds out."""
+    """What the user speaks, such as "en"; None: the transcription finds out."""
     noise_reduction: NoiseReduction = attrs.field(
         default="near_field", validator=kinds.one_of(get_args(NoiseReduction))
     )
@@ -211,7 +211,7 @@ class OpenAIRealtimeSettings:
 
 @attrs.frozen(kw_only=True)
 class BargeInSettings:
-    """When the caller's speech stops the agent."""
+    """When the user's speech stops the agent."""
 
     stops_at: BargeInAt = attrs.field(default="onset", validator=kinds.one_of(get_args(BargeInAt)))
     """The onset of speech; so many words; or so much speech. Other than "onset", the engine takes the turns itself."""
@@ -220,14 +220,14 @@ class BargeInSettings:
     min_speech_ms: int = attrs.field(default=600, validator=kinds.whole(20, WAIT_LIMIT_MS))
     """Speech that stops the agent, where speech does."""
     confirm_ms: int = attrs.field(default=1500, validator=kinds.whole(1, WAIT_LIMIT_MS))
-    """How long a decision stays open once the caller is silent: the words may still come."""
-    murmurs_pass: bool = attrs.field(default=False, validator=kinds.SWITCH)
+    """How long a decision stays open once the user is silent: the words may still come."""
+    backchannels_pass: bool = attrs.field(default=False, validator=kinds.SWITCH)
     """Let the agent talk on over "mm-hm", "yes" and the like; needs words or speech."""
-    line_echo: LineEchoIs = attrs.field(default="cancelled", validator=kinds.one_of(get_args(LineEchoIs)))
+    acoustic_echo: LineEchoIs = attrs.field(default="cancelled", validator=kinds.one_of(get_args(LineEchoIs)))
     """Whether the agent's own voice comes back on the line."""
-    gate_ms: int = attrs.field(default=0, validator=kinds.whole(0, WAIT_LIMIT_MS))
+    guard_ms: int = attrs.field(default=0, validator=kinds.whole(0, WAIT_LIMIT_MS))
     """From the agent's first audible audio: speech that begins earlier must last beyond it. On a clean line."""
-    echo_gate_ms: int = attrs.field(default=800, validator=kinds.whole(0, WAIT_LIMIT_MS))
+    echo_guard_ms: int = attrs.field(default=800, validator=kinds.whole(0, WAIT_LIMIT_MS))
     """The same on a line with echo."""
     history: HistoryKeeps = attrs.field(default="heard", validator=kinds.one_of(get_args(HistoryKeeps)))
     """What transcript and model keep of words that were cut: what was heard, all of them, or nothing."""
@@ -235,8 +235,8 @@ class BargeInSettings:
     """Whether a key of the telephone cuts the agent short."""
 
     def __attrs_post_init__(self) -> None:
-        if self.murmurs_pass and self.stops_at == "onset":
-            raise ConfigError("barge_in.murmurs_pass", 'has no effect while barge_in.stops_at is "onset"')
+        if self.backchannels_pass and self.stops_at == "onset":
+            raise ConfigError("barge_in.backchannels_pass", 'has no effect while barge_in.stops_at is "onset"')
 
 
 @attrs.frozen(kw_only=True)
@@ -246,7 +246,7 @@ class IdleSettings:
     after_ms: int = attrs.field(default=0, validator=kinds.whole(0, 600_000))
     """Silence before the agent asks; 0: it never does."""
     prompts: int = attrs.field(default=2, validator=kinds.whole(1, 20))
-    """In a row, before the caller is given up."""
+    """In a row, before the user is given up."""
     text: str = attrs.field(default="Are you still there?", validator=kinds.TEXT)
     then: AfterPrompts = attrs.field(default="hang_up", validator=kinds.one_of(get_args(AfterPrompts)))
     """When they bring no word."""
@@ -265,7 +265,7 @@ class KeypadEntrySettings:
 
 @attrs.frozen(kw_only=True)
 class PlayoutPaceSettings:
-    """How far speech runs ahead of the caller's ear."""
+    """How far speech runs ahead of the user's ear."""
 
     lead_ms: int = attrs.field(default=200, validator=kinds.whole(40, 1000))
     """Audio that waits at the carrier while the line is steady."""

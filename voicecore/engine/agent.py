@@ -2,9 +2,6 @@
 
 Rule: the agent that a call was taken or placed with is the agent of that call,
 end to end; its lockout, its message and its policy come from here alone.
-
-Used by embedding programs, by assembly.py (from the configuration file) and in
-engine/.
 """
 
 from __future__ import annotations
@@ -19,13 +16,13 @@ from voicecore.audio.convert import converter
 from voicecore.audio.formats import AudioFormat
 from voicecore.errors import ConfigError
 from voicecore.events import Lockout
-from voicecore.turns.barge_in import BargeInPolicy
-from voicecore.turns.first_message import FirstMessagePolicy, Message, ProtectionRule
+from voicecore.turns.barge_in.machine import BargeInPolicy
+from voicecore.turns.first_message.message import FirstMessagePolicy, Message, ProtectionRule
+from voicecore.turns.first_message.opening import lockout_for
 from voicecore.turns.idle import IdlePolicy
 from voicecore.turns.keypad import KeypadSettings
-from voicecore.turns.opening import lockout_for
 from voicecore.turns.recovery import FallbackLines
-from voicecore.turns.waiting import WaitingSound
+from voicecore.turns.waiting_sound import WaitingSound
 
 Direction = Literal["inbound", "outbound"]
 DIRECTIONS: Sequence[Direction] = ("inbound", "outbound")
@@ -45,23 +42,23 @@ class Agent:
 
     instructions: str = attrs.field(validator=min_len(1))
     first_message: str | None = None
-    """Said word for word when the call begins; None: the caller begins."""
+    """Said word for word when the call begins; None: the user begins."""
     first_message_audio: ReadySpeech | None = None
     """Played in place of being spoken by the session; `first_message` are its words, for the history."""
     policy: FirstMessagePolicy | None = None
     """How the first message is said, whoever called; None: by the call's direction."""
     policies: Mapping[Direction, FirstMessagePolicy] = attrs.field(factory=lambda: POLICIES)
     barge_in: BargeInPolicy = attrs.field(factory=BargeInPolicy)
-    """When the caller stops the agent."""
+    """When the user stops the agent."""
     idle: IdlePolicy | None = None
-    """When the agent prompts a silent caller; None: never."""
+    """When the agent prompts a silent user; None: never."""
     keypad: KeypadSettings = attrs.field(factory=KeypadSettings)
     fallback: FallbackLines = attrs.field(factory=FallbackLines)
     """What it says where no reply could be had."""
     waiting_sound: ReadySpeech | None = None
-    """Played once to a caller who waits for the agent longer than usual; None: nothing is."""
+    """Played once to a user who waits for the agent longer than usual; None: nothing is."""
     waiting_after_s: float = attrs.field(default=3.0, validator=gt(0))
-    """From the end of the caller's turn, or the request for the first message."""
+    """From the end of the user's turn, or the request for the first message."""
 
     def __attrs_post_init__(self) -> None:
         if self.first_message_audio is not None and self.first_message is None:
@@ -79,7 +76,7 @@ class Agent:
         return Message(self.first_message, None if ready is None else _converted(ready, leg_format))
 
     def waiting(self, leg_format: AudioFormat) -> WaitingSound | None:
-        """Return the sound for a caller who waits, its audio in the leg's format."""
+        """Return the sound for a user who waits, its audio in the leg's format."""
         if self.waiting_sound is None:
             return None
         return WaitingSound(_converted(self.waiting_sound, leg_format), self.waiting_after_s)

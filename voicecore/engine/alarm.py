@@ -7,8 +7,6 @@ Rule 1: the sleeper computes its deadline and calls `wait_until` without a
 checkpoint between, so that nothing brought forward meanwhile can be missed.
 Rule 2: the sleeper is woken as by any event.  Ending its sleep by an exception, as
 a cancelled sleep does, takes a third longer, and leaves rubbish to collect.
-
-Used by the speak and heartbeat loops of engine/run.py and by engine/host.py.
 """
 
 from __future__ import annotations

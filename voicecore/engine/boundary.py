@@ -4,8 +4,6 @@ Rule 1: no task is started in the host's nursery without `contained`.
 Rule 2: a failure is logged once, as one ERROR with its traceback, and then acted
 on; acting on it cannot fail the host either.
 Rule 3: cancellation passes, also where it comes together with a failure.
-
-Used by engine/host.py, life.py, filing.py, records.py and keeper.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The host of all calls: takes them in, places them, files what is left of each.
 
-The host is the `Reception` that carriers speak to.  An incoming call lives in
+The host is the `CallHost` that carriers speak to.  An incoming call lives in
 the host's own nursery from its webhook on; a call that a program places lives in
 the block of `dial`.  What outlives a call (its record, its recording, a request
 to the carrier that must not be broken off) is the host's.
@@ -10,8 +10,6 @@ ends its call, never the host (boundary.py).
 Rule 2: a webhook is answered without waiting for anything.
 Rule 3: leaving the host's block cancels what waits, and files what is over, bounded;
 a record that the disk does not take then is put into the log.
-
-Used by assembly.py; embedding programs get it through `voicecore.open_engine`.
 """
 
 from __future__ import annotations
@@ -27,38 +25,38 @@ import trio
 from voicecore.audio.formats import PCMU_8K
 from voicecore.audio.recording import Recording
 from voicecore.engine.agent import Agent
-from voicecore.engine.book import CallBook
 from voicecore.engine.boundary import contained
-from voicecore.engine.call import Call
-from voicecore.engine.entry import CallEntry, CallPhase
-from voicecore.engine.filing import Filing, record_audio
+from voicecore.engine.call_registry import CallRegistry
 from voicecore.engine.host_parts import Admission, HostParts, HostStatistics
-from voicecore.engine.keeper import ParkedSessions
-from voicecore.engine.life import LifeParts, live, machine_message, place
-from voicecore.engine.placed import PlacedCall
+from voicecore.engine.hosted_call import CallPhase, HostedCall
+from voicecore.engine.lifecycle import LifecycleParts, live, place, voicemail_message
+from voicecore.engine.live_call import LiveCall
+from voicecore.engine.live_transcript import LiveTranscript
+from voicecore.engine.outbound_call import OutboundCall
+from voicecore.engine.parking.parked_session import ParkedSessions
 from voicecore.engine.records import Records, open_records, trouble_of
 from voicecore.engine.ringing import OUTCOMES, Ringing, RingPhase
-from voicecore.engine.settings import DialOptions, HostSettings, OnMachine, checked_number
-from voicecore.engine.spoken import SpokenLines
+from voicecore.engine.settings import DialOptions, HostSettings, OnVoicemail, checked_number
+from voicecore.engine.wrap_up import WrapUp, record_audio
 from voicecore.errors import ConfigError, EngineBusy, printable
 from voicecore.facts import (
+    AmdDecided,
     Answered,
     CallEnded,
     CallReport,
     Dialling,
     EndCause,
     Fact,
-    MachineHeard,
     ProblemSeen,
     SessionReady,
 )
 from voicecore.facts import Ringing as RingingFact
 from voicecore.nurseries import open_service_nursery
 from voicecore.ports import (
+    AmdResult,
     CallStore,
     DialOrder,
     Leg,
-    MachineReport,
     MediaPass,
     NotTaken,
     RingingCall,
@@ -85,39 +83,39 @@ class Host:
         self._world = world
         self._parts = parts
         self._settings = settings
-        self._book = CallBook(settings.max_calls)
+        self._registry = CallRegistry(settings.max_calls)
         self._parked = ParkedSessions(nursery, world, settings.parking)
-        self._placed: dict[str, PlacedCall] = {}  # by our id; bounded by the book
+        self._placed: dict[str, OutboundCall] = {}  # by our id; bounded by the book
         self._admission = Admission.OPEN
         self._changed = trio.Event()
         self._leg_format = PCMU_8K  # of the last leg; the next one is likely to be alike
         self._told = 0  # calls whose report was told
         self._records = records
-        self._life = LifeParts(
+        self._life = LifecycleParts(
             world=world,
             provider=parts.provider,
             control=parts.control,
             parked=self._parked,
             settings=settings,
-            tell=self._tell,
+            notify=self._notify,
             record=self._start_recording if parts.records_audio and parts.store is not None else None,
             expected_format=lambda: self._leg_format,
             keep_lines=self._start_lines if parts.store is not None else None,
         )
-        self._filing = Filing(self._life, records, lambda: self._admission is not Admission.CLOSING)
+        self._filing = WrapUp(self._life, records, lambda: self._admission is not Admission.CLOSING)
         if parts.store is not None:
             nursery.start_soon(contained, "looking for half-written files", partial(_tidy, parts.store))
 
     # --- Reception -----------------------------------------------------------
 
-    def announce(self, ringing: RingingCall) -> str | NotTaken:
+    def incoming(self, ringing: RingingCall) -> str | NotTaken:
         """See `voicecore.ports.Reception`."""
         now = self._world.now()
-        if self._book.is_over(ringing.carrier_call_id, now):
+        if self._registry.is_over(ringing.carrier_call_id, now):
             return NotTaken.OVER
-        if (known := self._book.find(ringing.carrier_call_id)) is not None:
+        if (known := self._registry.find(ringing.carrier_call_id)) is not None:
             return known.token
-        entry = self._new_entry(
+        hosted = self._new_call(
             direction="inbound",
             caller=ringing.caller,
             callee=ringing.callee,
@@ -125,74 +123,74 @@ class Host:
             ringing=Ringing.incoming(now, self._settings.token_s),
             carrier_call_ids=[ringing.carrier_call_id],
         )
-        if self._admission is not Admission.OPEN or not self._book.enter(entry):
+        if self._admission is not Admission.OPEN or not self._registry.enter(hosted):
             return NotTaken.BUSY
-        entry.placed.set()
-        self._nursery.start_soon(self._live, entry)
-        return entry.token
+        hosted.placed.set()
+        self._nursery.start_soon(self._live, hosted)
+        return hosted.token
 
-    def admits(self, token: str) -> bool:
+    def token_valid(self, token: str) -> bool:
         """See `voicecore.ports.Reception`."""
-        return self._book.admits(token, self._world.now())
+        return self._registry.token_valid(token, self._world.now())
 
-    def claim(self, token: str) -> MediaPass | None:
+    def take_token(self, token: str) -> MediaPass | None:
         """See `voicecore.ports.Reception`."""
-        entry = self._book.claim(token, self._world.now())
-        if entry is None:
+        hosted = self._registry.take_token(token, self._world.now())
+        if hosted is None:
             return None
-        _expect_pickup(entry)
-        return _Pass(self, entry)
+        _expect_pickup(hosted)
+        return _Pass(self, hosted)
 
     def status(self, report: StatusReport) -> None:
         """See `voicecore.ports.Reception`."""
         now = self._world.now()
-        entry = self._book.status(report, now)
-        if entry is None:
+        hosted = self._registry.status(report, now)
+        if hosted is None:
             return
         if not report.status.is_terminal:
-            self._progress(entry, entry.ringing.status(report.status, now), now)
-        elif entry.call is not None:
-            entry.call.end_soon(EndCause.CALLER_HUNG_UP)
-        elif entry.options is not None:
-            entry.end(OUTCOMES[report.status], _before_media(report), now)
+            self._progress(hosted, hosted.ringing.status(report.status, now), now)
+        elif hosted.call is not None:
+            hosted.call.end_soon(EndCause.REMOTE_HUNG_UP)
+        elif hosted.options is not None:
+            hosted.end(OUTCOMES[report.status], _before_media(report), now)
         else:
-            entry.end(EndCause.CALLER_HUNG_UP, _before_media(report), now)
+            hosted.end(EndCause.REMOTE_HUNG_UP, _before_media(report), now)
 
-    def machine(self, report: MachineReport) -> None:
+    def amd_result(self, report: AmdResult) -> None:
         """See `voicecore.ports.Reception`."""
-        entry = self._book.find(report.carrier_call_id, report.call_id)
-        if entry is None or entry.options is None or entry.answered_by is not None:
+        hosted = self._registry.find(report.carrier_call_id, report.call_id)
+        if hosted is None or hosted.options is None or hosted.answered_by is not None:
             return  # the first verdict stands: a later one would change course twice
         now = self._world.now()
-        self._book.alias(entry, report.carrier_call_id)
-        entry.answered_by, entry.answered_by_word = report.answered_by, report.word
-        began_at = entry.call.began_at if entry.call is not None else entry.announced_at
-        self._tell(entry, MachineHeard(now - began_at, report.word))
-        message = machine_message(entry)
-        if not report.answered_by.is_machine or entry.options.on_machine is OnMachine.GO_ON:
+        self._registry.alias(hosted, report.carrier_call_id)
+        hosted.answered_by, hosted.answered_by_word = report.answered_by, report.word
+        began_at = hosted.call.began_at if hosted.call is not None else hosted.announced_at
+        self._notify(hosted, AmdDecided(now - began_at, report.word))
+        message = voicemail_message(hosted)
+        if not report.answered_by.is_machine or hosted.options.on_voicemail is OnVoicemail.GO_ON:
             return
         if message is None:
-            entry.end(EndCause.MACHINE_ANSWERED, f"the carrier heard: {report.word}", now)
-        elif entry.call is not None:
-            entry.call.answered_by_machine(message)
+            hosted.end(EndCause.MACHINE_ANSWERED, f"the carrier heard: {report.word}", now)
+        elif hosted.call is not None:
+            hosted.call.reached_voicemail(message)
 
-    def connect(self, report: MachineReport) -> str | None:
+    def answered(self, report: AmdResult) -> str | None:
         """See `voicecore.ports.Reception`."""
-        self.machine(report)
-        entry = self._book.find(report.carrier_call_id, report.call_id)
-        if entry is None or entry.options is None or entry.ending is not None or entry.phase is CallPhase.OVER:
+        self.amd_result(report)
+        hosted = self._registry.find(report.carrier_call_id, report.call_id)
+        if hosted is None or hosted.options is None or hosted.ending is not None or hosted.phase is CallPhase.OVER:
             return None
-        self._book.alias(entry, report.carrier_call_id)
+        self._registry.alias(hosted, report.carrier_call_id)
         now = self._world.now()
-        self._progress(entry, entry.ringing.reach(RingPhase.ANSWERED, now), now)
-        return entry.token
+        self._progress(hosted, hosted.ringing.reach(RingPhase.ANSWERED, now), now)
+        return hosted.token
 
     # --- placing calls ----------------------------------------------------------
 
     @asynccontextmanager
     async def dial(
         self, number: str, *, agent: Agent | None = None, options: DialOptions | None = None
-    ) -> AsyncIterator[PlacedCall]:
+    ) -> AsyncIterator[OutboundCall]:
         """Place a call; leaving the block ends it, and waits until its report is there.
 
         The block runs from the first moment on: before it rings.  Cancelled, it ends
@@ -210,7 +208,7 @@ class Host:
         dialler, options = self._parts.dialler, options or DialOptions()
         if dialler is None:
             raise ConfigError("carriers.twilio.phone_number", "missing; calls are placed from it")
-        entry = self._new_entry(
+        hosted = self._new_call(
             direction="outbound",
             caller=dialler.number,
             callee=checked_number(number),
@@ -219,39 +217,41 @@ class Host:
             options=options,
         )
         order = DialOrder(
-            call_id=entry.call_id,
-            callee=entry.callee,
-            token=entry.token,
+            call_id=hosted.call_id,
+            callee=hosted.callee,
+            token=hosted.token,
             ring_timeout_s=options.ring_timeout_s,
             detection=options.detection,
-            waits_for_beep=options.on_machine is OnMachine.LEAVE_MESSAGE,
+            waits_for_beep=options.on_voicemail is OnVoicemail.LEAVE_MESSAGE,
         )
-        call = PlacedCall(entry, self._world.now)
-        if self._admission is not Admission.OPEN or not self._book.enter(entry):
+        call = OutboundCall(hosted, self._world.now)
+        if self._admission is not Admission.OPEN or not self._registry.enter(hosted):
             raise EngineBusy("no more calls are taken: the engine is full, or it is closing")
-        self._placed[entry.call_id] = call
-        self._tell(entry, Dialling(0.0, entry.call_id, entry.callee))
-        placing = partial(place, entry, dialler, order, self._life, self._book.alias)
-        self._nursery.start_soon(contained, f"call {entry.call_id}: placing it", placing, partial(self._failed, entry))
+        self._placed[hosted.call_id] = call
+        self._notify(hosted, Dialling(0.0, hosted.call_id, hosted.callee))
+        placing = partial(place, hosted, dialler, order, self._life, self._registry.alias)
+        self._nursery.start_soon(
+            contained, f"call {hosted.call_id}: placing it", placing, partial(self._failed, hosted)
+        )
         async with open_service_nursery() as nursery:
-            nursery.start_soon(self._live, entry)
+            nursery.start_soon(self._live, hosted)
             try:
                 yield call
             finally:
-                entry.end(EndCause.HUNG_UP, "", self._world.now())
-            await entry.filed.wait()
+                hosted.end(EndCause.HUNG_UP, "", self._world.now())
+            await hosted.filed.wait()
 
     # --- what embedding programs ask ------------------------------------------
 
     def statistics(self) -> HostStatistics:
         """Return how many calls and sessions stand where."""
-        phases = self._book.phases()
+        phases = self._registry.phases()
         return HostStatistics(
             ringing=phases[CallPhase.RINGING],
             live=phases[CallPhase.LIVE],
             unfiled=phases[CallPhase.OVER],
             filed=self._told if self._records is None else self._records.book.completed,
-            parked=self._parked.lot.statistics(),
+            parked=self._parked.pool.statistics(),
             unwritten=len(self._records.book.unwritten()) if self._records is not None else 0,
         )
 
@@ -281,17 +281,17 @@ class Host:
         self.stop_admitting()
         with trio.move_on_after(self._settings.drain_media_s):
             await self._wait_until_none(_awaits_media)
-        for entry in filter(_awaits_media, self._book.entries()):
-            entry.end(EndCause.SHUT_DOWN, "its media had not come when the engine was stopped", self._world.now())
-        await self._wait_until_none(lambda entry: entry.phase is not CallPhase.OVER)
+        for hosted in filter(_awaits_media, self._registry.hosted_calls()):
+            hosted.end(EndCause.SHUT_DOWN, "its media had not come when the engine was stopped", self._world.now())
+        await self._wait_until_none(lambda hosted: hosted.phase is not CallPhase.OVER)
         with trio.move_on_after(self._settings.drain_status_s):
             await self.wait_idle()
-        for entry in self._book.entries():
-            entry.final_status.set()
+        for hosted in self._registry.hosted_calls():
+            hosted.final_status.set()
         await self.wait_idle()
 
-    async def _wait_until_none(self, fits: Callable[[CallEntry], bool]) -> None:
-        while any(map(fits, self._book.entries())):
+    async def _wait_until_none(self, fits: Callable[[HostedCall], bool]) -> None:
+        while any(map(fits, self._registry.hosted_calls())):
             await self._changed.wait()
 
     def _tell_change(self) -> None:
@@ -300,31 +300,33 @@ class Host:
 
     # --- the media ----------------------------------------------------------------
 
-    def accepts(self, entry: CallEntry, carrier_call_id: str) -> bool:
+    def accepts(self, hosted: HostedCall, carrier_call_id: str) -> bool:
         """Whether a stream under this carrier id may be the call's: a call that we placed may have changed its id."""
-        if entry.options is None:
-            return carrier_call_id in entry.carrier_call_ids
-        return self._book.alias(entry, carrier_call_id)
+        if hosted.options is None:
+            return carrier_call_id in hosted.carrier_call_ids
+        return self._registry.alias(hosted, carrier_call_id)
 
-    async def hold(self, entry: CallEntry, leg: Leg) -> bool:
+    async def hold(self, hosted: HostedCall, leg: Leg) -> bool:
         """Give the call its media; return once nothing uses them any more: whether they kept their protocol."""
-        if entry.options is not None and entry.ringing.phase is not RingPhase.ANSWERED:  # the media tell it first
-            self._tell(entry, Answered(self._world.now() - entry.announced_at))
+        if hosted.options is not None and hosted.ringing.phase is not RingPhase.ANSWERED:  # the media tell it first
+            self._notify(hosted, Answered(self._world.now() - hosted.announced_at))
         self._leg_format = leg.started.audio_format
-        entry.bring(leg)
+        hosted.bring(leg)
         self._tell_change()
         try:
-            await entry.media_over.wait()
+            await hosted.media_over.wait()
         finally:
-            entry.end(EndCause.SHUT_DOWN, "", self._world.now())  # nothing, where the call has ended
+            hosted.end(EndCause.SHUT_DOWN, "", self._world.now())  # nothing, where the call has ended
             with trio.move_on_after(self._settings.closing_s, shield=True):
-                await entry.media_over.wait()
-        return entry.call is None or entry.call.ending is None or entry.call.ending.cause is not EndCause.LEG_MISBEHAVED
+                await hosted.media_over.wait()
+        return (
+            hosted.call is None or hosted.call.ending is None or hosted.call.ending.cause is not EndCause.LEG_MISBEHAVED
+        )
 
-    def media_never_came(self, entry: CallEntry, detail: str) -> None:
+    def media_never_came(self, hosted: HostedCall, detail: str) -> None:
         """The stream ended before it began."""
-        log.warning("call %s: its media never began: %s", entry.call_id, printable(detail))
-        entry.end(EndCause.MEDIA_NEVER_CAME, detail, self._world.now())
+        log.warning("call %s: its media never began: %s", hosted.call_id, printable(detail))
+        hosted.end(EndCause.MEDIA_NEVER_CAME, detail, self._world.now())
 
     # --- the end --------------------------------------------------------------------
 
@@ -333,16 +335,16 @@ class Host:
         self._admission = Admission.CLOSING
         self._parked.shut_down()
         now = self._world.now()
-        for entry in self._book.entries():
-            entry.final_status.set()
-            entry.placing.deadline = now + self._settings.closing_s
-            if entry.phase is CallPhase.RINGING:
-                entry.end(EndCause.SHUT_DOWN, "", now)
+        for hosted in self._registry.hosted_calls():
+            hosted.final_status.set()
+            hosted.placing.deadline = now + self._settings.closing_s
+            if hosted.phase is CallPhase.RINGING:
+                hosted.end(EndCause.SHUT_DOWN, "", now)
 
     # --- inside -----------------------------------------------------------------
 
-    def _new_entry(self, **known: Any) -> CallEntry:
-        return CallEntry(
+    def _new_call(self, **known: Any) -> HostedCall:
+        return HostedCall(
             call_id=self._world.new_id("call"),
             started_at=self._world.wall_clock().isoformat(timespec="milliseconds"),
             announced_at=self._world.now(),
@@ -350,85 +352,85 @@ class Host:
             **known,
         )
 
-    async def _live(self, entry: CallEntry) -> None:
+    async def _live(self, hosted: HostedCall) -> None:
         try:
-            await contained(f"call {entry.call_id}", partial(live, entry, self._life), partial(self._failed, entry))
+            await contained(f"call {hosted.call_id}", partial(live, hosted, self._life), partial(self._failed, hosted))
         finally:
-            entry.media_over.set()
-            self._book.over(entry)
+            hosted.media_over.set()
+            self._registry.over(hosted)
             self._tell_change()
             if self._admission is Admission.CLOSING:  # the host's nursery may be gone: file here, nothing is waited for
-                await self._file(entry)
+                await self._file(hosted)
             else:
-                self._nursery.start_soon(self._file, entry)
+                self._nursery.start_soon(self._file, hosted)
 
-    async def _file(self, entry: CallEntry) -> None:
-        filing = partial(self._filing.file, entry, partial(self._over, entry))
-        await contained(f"call {entry.call_id}: filing it", filing)
-        self._forget(entry)
-        entry.filed.set()
+    async def _file(self, hosted: HostedCall) -> None:
+        filing = partial(self._filing.file, hosted, partial(self._over, hosted))
+        await contained(f"call {hosted.call_id}: filing it", filing)
+        self._forget(hosted)
+        hosted.filed.set()
 
-    def _over(self, entry: CallEntry, report: CallReport) -> None:
+    def _over(self, hosted: HostedCall, report: CallReport) -> None:
         """The last word on a call is said."""
         self._told += 1
-        self._tell(entry, CallEnded(report.duration_s, report))
-        self._forget(entry)
+        self._notify(hosted, CallEnded(report.duration_s, report))
+        self._forget(hosted)
 
-    def _forget(self, entry: CallEntry) -> None:
-        self._book.remove(entry, self._world.now())
-        self._placed.pop(entry.call_id, None)
+    def _forget(self, hosted: HostedCall) -> None:
+        self._registry.remove(hosted, self._world.now())
+        self._placed.pop(hosted.call_id, None)
         self._tell_change()
 
-    def _failed(self, entry: CallEntry, failure: BaseException) -> None:
-        entry.end(EndCause.FAILED, type(failure).__name__, self._world.now())
+    def _failed(self, hosted: HostedCall, failure: BaseException) -> None:
+        hosted.end(EndCause.FAILED, type(failure).__name__, self._world.now())
 
-    def _start_recording(self, entry: CallEntry, call: Call, recording: Recording) -> None:
+    def _start_recording(self, hosted: HostedCall, call: LiveCall, recording: Recording) -> None:
         if self._parts.store is not None:
-            writing = partial(record_audio, self._parts.store, entry.call_id, call, recording, self._life)
-            self._nursery.start_soon(contained, f"call {entry.call_id}: its recording", writing)
+            writing = partial(record_audio, self._parts.store, hosted.call_id, call, recording, self._life)
+            self._nursery.start_soon(contained, f"call {hosted.call_id}: its recording", writing)
 
-    def _start_lines(self, entry: CallEntry, call: Call) -> None:
+    def _start_lines(self, hosted: HostedCall, call: LiveCall) -> None:
         if self._parts.store is not None:
-            entry.spoken = SpokenLines()
-            writing = partial(entry.spoken.write, self._parts.store, entry.call_id, call)
-            self._nursery.start_soon(contained, f"call {entry.call_id}: writing what is said", writing)
+            hosted.spoken = LiveTranscript()
+            writing = partial(hosted.spoken.write, self._parts.store, hosted.call_id, call)
+            self._nursery.start_soon(contained, f"call {hosted.call_id}: writing what is said", writing)
 
-    def _progress(self, entry: CallEntry, is_news: bool, now: float) -> None:
+    def _progress(self, hosted: HostedCall, is_news: bool, now: float) -> None:
         """Tell what the carrier said about a call that we placed, and wait accordingly."""
-        if not is_news or entry.phase is not CallPhase.RINGING:
+        if not is_news or hosted.phase is not CallPhase.RINGING:
             return
-        entry.wake()
-        if entry.parked is not None:
-            entry.parked.extend(entry.ringing.deadline)
-        if entry.ringing.phase is RingPhase.ANSWERED:
-            _expect_pickup(entry)
-        at_s = now - entry.announced_at
-        self._tell(entry, Answered(at_s) if entry.ringing.phase is RingPhase.ANSWERED else RingingFact(at_s))
+        hosted.wake()
+        if hosted.parked is not None:
+            hosted.parked.extend(hosted.ringing.deadline)
+        if hosted.ringing.phase is RingPhase.ANSWERED:
+            _expect_pickup(hosted)
+        at_s = now - hosted.announced_at
+        self._notify(hosted, Answered(at_s) if hosted.ringing.phase is RingPhase.ANSWERED else RingingFact(at_s))
 
-    def _tell(self, entry: CallEntry, fact: Fact) -> None:
+    def _notify(self, hosted: HostedCall, fact: Fact) -> None:
         if isinstance(fact, SessionReady):
-            log.info("call %s: session ready %.1f ms after pick-up (%s)", entry.call_id, fact.at_s * 1000, fact.source)
+            log.info("call %s: session ready %.1f ms after pick-up (%s)", hosted.call_id, fact.at_s * 1000, fact.source)
         if isinstance(fact, ProblemSeen):
-            log.warning("call %s: %s: %s", entry.call_id, printable(fact.code), printable(fact.message))
-        if entry.spoken is not None:
-            entry.spoken.take(fact)
-        if (placed := self._placed.get(entry.call_id)) is not None:
-            placed.tell(fact)
+            log.warning("call %s: %s: %s", hosted.call_id, printable(fact.code), printable(fact.message))
+        if hosted.spoken is not None:
+            hosted.spoken.take(fact)
+        if (placed := self._placed.get(hosted.call_id)) is not None:
+            placed.notify(fact)
         for observer in self._parts.observers:
             try:
-                observer(entry.call_id, fact)
+                observer(hosted.call_id, fact)
             except Exception:
-                log.exception("an observer failed on %s of call %s", type(fact).__name__, entry.call_id)
+                log.exception("an observer failed on %s of call %s", type(fact).__name__, hosted.call_id)
 
 
-def _awaits_media(entry: CallEntry) -> bool:
+def _awaits_media(hosted: HostedCall) -> bool:
     """Whether an incoming call is announced, and no more."""
-    return entry.options is None and entry.phase is CallPhase.RINGING
+    return hosted.options is None and hosted.phase is CallPhase.RINGING
 
 
-def _expect_pickup(entry: CallEntry) -> None:
-    if entry.parked is not None:
-        entry.parked.expect_pickup()
+def _expect_pickup(hosted: HostedCall) -> None:
+    if hosted.parked is not None:
+        hosted.parked.expect_pickup()
 
 
 def _before_media(report: StatusReport) -> str:
@@ -442,14 +444,14 @@ def _before_media(report: StatusReport) -> str:
 class _Pass:
     """A claimed media token."""
 
-    def __init__(self, host: Host, entry: CallEntry) -> None:
+    def __init__(self, host: Host, hosted: HostedCall) -> None:
         self._host = host
-        self._entry = entry
+        self._entry = hosted
 
     def accepts(self, carrier_call_id: str) -> bool:
         return self._host.accepts(self._entry, carrier_call_id)
 
-    async def hold_call(self, leg: Leg) -> bool:
+    async def run_call(self, leg: Leg) -> bool:
         return await self._host.hold(self._entry, leg)
 
     def media_never_came(self, detail: str) -> None:
@@ -460,7 +462,7 @@ class _Pass:
 async def open_host(world: World, parts: HostParts, settings: HostSettings | None = None) -> AsyncIterator[Host]:
     """Run a host. On leaving, ringing calls are ended and all records filed, within ``closing_s``.
 
-    Live calls hold on to the media that `MediaPass.hold_call` brought; end those first.
+    Live calls hold on to the media that `MediaPass.run_call` brought; end those first.
     """
     settings = settings or HostSettings()
     async with AsyncExitStack() as stack:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import attrs
 
 from voicecore.engine.agent import Agent
-from voicecore.engine.parking import ParkingStatistics
+from voicecore.engine.parking.pool import ParkingStatistics
 from voicecore.facts import Observer
 from voicecore.ports import CallControl, CallStore, Dialler, Provider
 

@@ -3,7 +3,7 @@
 Rule: every metric has its HELP and TYPE, its unit in its name, and a closed set of
 label values; one that has not happened yet is there as 0.
 
-Pure.  Served by net/health.py; made in assembly.py.
+Pure.  Served by net/http/health.py; made in assembly.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 import attrs
 
 from voicecore.engine.host_parts import HostStatistics
-from voicecore.facts import ParkingFate
+from voicecore.facts import ParkingOutcome
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -61,7 +61,7 @@ def _metrics(statistics: HostStatistics) -> Iterator[_Metric]:
         "voicecore_parked_sessions_total",
         "counter",
         "Sessions that were opened before pick-up, by what became of them.",
-        {f'{{fate="{_word(fate)}"}}': parked.fates.get(fate, 0) for fate in ParkingFate},
+        {f'{{outcome="{_word(outcome)}"}}': parked.outcomes.get(outcome, 0) for outcome in ParkingOutcome},
     )
     yield _Metric(
         "voicecore_parked_seconds_total",
@@ -71,5 +71,5 @@ def _metrics(statistics: HostStatistics) -> Iterator[_Metric]:
     )
 
 
-def _word(fate: ParkingFate) -> str:
-    return fate.value.replace(" ", "_")
+def _word(outcome: ParkingOutcome) -> str:
+    return outcome.value.replace(" ", "_")

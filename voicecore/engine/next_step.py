@@ -5,7 +5,7 @@ follows it in its instructions: the apology, which is meant for calls that
 cannot go on.  A call that we end on purpose is therefore ended at the carrier
 before its stream is closed.
 
-Pure.  Used by engine/life.py.
+Pure.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NEXT_STEPS: Mapping[EndCause, NextStep] = {
     EndCause.HUNG_UP: NextStep.HANG_UP,
     EndCause.MACHINE_ANSWERED: NextStep.HANG_UP,
     EndCause.MESSAGE_LEFT: NextStep.HANG_UP,
-    EndCause.CALLER_SILENT: NextStep.HANG_UP,
+    EndCause.USER_SILENT: NextStep.HANG_UP,
     EndCause.TIME_LIMIT: NextStep.HANG_UP,
     EndCause.SHUT_DOWN: NextStep.HANG_UP,
     EndCause.SESSION_UNAVAILABLE: NextStep.APOLOGY,
@@ -37,7 +37,7 @@ NEXT_STEPS: Mapping[EndCause, NextStep] = {
     EndCause.LEG_LOST: NextStep.APOLOGY,
     EndCause.LEG_MISBEHAVED: NextStep.APOLOGY,
     EndCause.FAILED: NextStep.APOLOGY,
-    EndCause.CALLER_HUNG_UP: NextStep.NOTHING,
+    EndCause.REMOTE_HUNG_UP: NextStep.NOTHING,
     EndCause.MEDIA_NEVER_CAME: NextStep.NOTHING,
     EndCause.NO_ANSWER: NextStep.NOTHING,
     EndCause.BUSY: NextStep.NOTHING,

@@ -1,16 +1,14 @@
-"""What waits to be told to the session: orders in their sequence, caller audio joined.
+"""What waits to be told to the session: orders in their sequence, user audio joined.
 
 The carrier's reader never waits for the provider, so there must be room between
 them.  While nothing waits, what is put is sent at once, by whoever put it: waking
 the writer for each of 50 frames a second would cost more than sending them.  What
 the session does not take at once, and what comes before it is open, gathers here,
-and the writer takes it, caller audio joined.
+and the writer takes it, user audio joined.
 
 Rule 1: order is kept between audio and orders: nothing is sent past what waits.
 Rule 2: at most ``audio_limit_bytes`` of audio waits; beyond it the oldest is
 dropped and counted.  At most ORDER_LIMIT orders wait; beyond it is a bug.
-
-Used by engine/call.py (puts) and engine/run.py (takes).
 """
 
 from __future__ import annotations
@@ -22,14 +20,14 @@ import attrs
 import trio
 
 from voicecore.errors import LocalProtocolError
-from voicecore.events import AppendCallerAudio, SessionOrder
+from voicecore.events import AppendUserAudio, SessionOrder
 
 ORDER_LIMIT = 256  #: orders; a call has a handful under way at most
 
 
 @attrs.frozen
 class Converted:
-    """An order in the session's format already; ``leg_bytes`` of caller audio are in it."""
+    """An order in the session's format already; ``leg_bytes`` of user audio are in it."""
 
     order: SessionOrder
     leg_bytes: int
@@ -45,19 +43,19 @@ class Outbox:
         self._items: deque[bytearray | SessionOrder | Converted] = deque()  # bounded by the two limits
         self._filled = trio.Event()
         self._append: Callable[[bytes], None] | None = None
-        self._tell: Callable[[SessionOrder], bool] | None = None
+        self._notify: Callable[[SessionOrder], bool] | None = None
         self._is_taken = False  # the writer holds an item that is not sent yet
 
-    def send_by(self, append: Callable[[bytes], None], tell: Callable[[SessionOrder], bool]) -> None:
+    def send_by(self, append: Callable[[bytes], None], notify: Callable[[SessionOrder], bool]) -> None:
         """Send by these what is put while nothing waits.
 
         What ``append`` cannot send it gives back by `put_converted`; ``tell``
         returns False where it has done nothing.
         """
-        self._append, self._tell = append, tell
+        self._append, self._notify = append, notify
 
     def put_audio(self, audio: bytes) -> None:
-        """Append caller audio in the leg's format, or send it."""
+        """Append user audio in the leg's format, or send it."""
         if self._append is not None and self._is_free():
             self._append(audio)
             return
@@ -76,7 +74,7 @@ class Outbox:
         Raises:
             LocalProtocolError: ORDER_LIMIT orders wait already.
         """
-        if self._tell is not None and self._is_free() and self._tell(order):
+        if self._notify is not None and self._is_free() and self._notify(order):
             return
         if sum(not isinstance(item, bytearray) for item in self._items) >= ORDER_LIMIT:
             raise LocalProtocolError(f"{ORDER_LIMIT} orders wait for the session already")
@@ -89,7 +87,7 @@ class Outbox:
         self._filled.set()
 
     async def take(self) -> SessionOrder | Converted:
-        """Return what goes next, audio as one AppendCallerAudio in the leg's format. Cancelled, it takes nothing.
+        """Return what goes next, audio as one AppendUserAudio in the leg's format. Cancelled, it takes nothing.
 
         What was taken before counts as sent now.
         """
@@ -102,7 +100,7 @@ class Outbox:
         if not isinstance(item, bytearray):
             return item
         self._audio_bytes -= len(item)
-        return AppendCallerAudio(bytes(item))
+        return AppendUserAudio(bytes(item))
 
     def _is_free(self) -> bool:
         """Whether nothing is before what comes now."""

@@ -3,7 +3,7 @@
 Rule 1: bounded in number and in age; the oldest are forgotten first.
 Rule 2: a name says that its call is over, and nothing else of it.
 
-Synchronous; time is an argument.  Used by engine/book.py.
+Synchronous; time is an argument.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ Rule 2: while writing fails, one record at a time is tried, after a pause that
 doubles; one that fails goes behind the others, so that it cannot keep them waiting.
 Rule 3: bounded: beyond ``limit`` the oldest is given up, and returned to whoever put in the newest.
 
-Pure; time is an argument.  Used by engine/records.py.
+Pure; time is an argument.
 """
 
 from __future__ import annotations

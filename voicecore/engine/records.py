@@ -8,8 +8,6 @@ Rule 2: a failure is logged once, and so is its end; in between once a minute at
 Rule 3: when the host closes each record has one more try, within a bound; what is
 then not known to be written is put into the log, whole: in as many lines as it takes,
 none longer than a collector of logs takes.
-
-Used by engine/filing.py; the book is record_book.py.
 """
 
 from __future__ import annotations

@@ -3,10 +3,8 @@
 Rule 1: it is a pure function of the entry and the call; the order in which stream,
 status and socket ended leaves no trace in it but the cause.
 Rule 2: what a peer may have worded is printable, bounded, and without any secret;
-what the caller and the agent said is as they said it.
+what the user and the agent said is as they said it.
 Rule 3: a call whose state cannot be read any more has a report too: of what its entry says.
-
-Used by engine/host.py.
 """
 
 from __future__ import annotations
@@ -15,48 +13,48 @@ from collections import Counter
 
 import attrs
 
-from voicecore.engine.call import Call, Ending
-from voicecore.engine.entry import CallEntry
+from voicecore.engine.hosted_call import HostedCall
+from voicecore.engine.live_call import Ending, LiveCall
 from voicecore.errors import printable
 from voicecore.events import TokenUsage
 from voicecore.facts import CallReport, EndCause, MediaCounts, MessageReport, Pickup, TurnTimes
-from voicecore.turns.latencies import latencies
-from voicecore.turns.opening import Purpose
+from voicecore.turns.first_message.opening import Purpose
+from voicecore.turns.metrics.latencies import latencies
 
 _ID_CHARS = 200
 _WORDS_CHARS = 500
 
 
-def bare_report(entry: CallEntry, ending: Ending) -> CallReport:
+def bare_report(hosted: HostedCall, ending: Ending) -> CallReport:
     """Return the report of a call whose own state cannot be read."""
-    return attrs.evolve(call_report(entry, ending, None), problems={"report_failed": 1})
+    return attrs.evolve(call_report(hosted, ending, None), problems={"report_failed": 1})
 
 
-def call_report(entry: CallEntry, ending: Ending, call: Call | None) -> CallReport:
+def call_report(hosted: HostedCall, ending: Ending, call: LiveCall | None) -> CallReport:
     """Return what the call came to; ``ending`` is the call's own, or the entry's where no call ran."""
-    ending = _settled(entry, ending)
+    ending = _settled(hosted, ending)
     conversation = call.conversation if call else None
     turns = tuple(_turn(turn) for turn in conversation.log.turns()) if conversation else ()
     return CallReport(
-        call_id=entry.call_id,
-        carrier_call_id=entry.carrier_call_id,
-        direction=entry.direction,
-        caller=entry.caller,
-        callee=entry.callee,
-        started_at=entry.started_at,
-        ringing_s=round((call.began_at if call else ending.at) - entry.announced_at, 6),
-        duration_s=round(ending.at - (call.began_at if call else entry.announced_at), 6),
+        call_id=hosted.call_id,
+        carrier_call_id=hosted.carrier_call_id,
+        direction=hosted.direction,
+        caller=hosted.caller,
+        callee=hosted.callee,
+        started_at=hosted.started_at,
+        ringing_s=round((call.began_at if call else ending.at) - hosted.announced_at, 6),
+        duration_s=round(ending.at - (call.began_at if call else hosted.announced_at), 6),
         outcome=ending.cause,
         outcome_detail=ending.detail,
-        carrier_status=printable(entry.status.word) if entry.status and entry.status.status.is_terminal else None,
-        carrier_duration_s=entry.status.duration_s if entry.status else None,
-        carrier_failure=entry.status.failure if entry.status else None,
+        carrier_status=printable(hosted.status.word) if hosted.status and hosted.status.status.is_terminal else None,
+        carrier_duration_s=hosted.status.duration_s if hosted.status else None,
+        carrier_failure=hosted.status.failure if hosted.status else None,
         session_id=printable(call.session.session_id, _ID_CHARS) if call and call.session else None,
         session_open_s=call.session.open_s if call and call.session else None,
         session_attempts=call.session_attempts if call else 0,
         pickup=_pickup(call),
-        parked=entry.parked_once(),
-        answered_by=entry.answered_by_word,
+        parked=hosted.parked_once(),
+        answered_by=hosted.answered_by_word,
         first_message=_message(call, Purpose.FIRST),
         left_message=_message(call, Purpose.MACHINE),
         audio_path=call.session.audio_path if call and call.session else None,
@@ -67,33 +65,33 @@ def call_report(entry: CallEntry, ending: Ending, call: Call | None) -> CallRepo
         decisions=tuple(conversation.taking.barge_in.decisions) if conversation else (),
         barge_ins=conversation.taking.barge_ins if conversation else 0,
         media=_media_counts(call) if call else MediaCounts(),
-        usage=(conversation.usage if conversation else TokenUsage()) + entry.usage_before(),
+        usage=(conversation.usage if conversation else TokenUsage()) + hosted.usage_before(),
         problems=dict(conversation.problems) if conversation else {},
     )
 
 
-def _settled(entry: CallEntry, ending: Ending) -> Ending:
-    """Return the end as the carrier's last word has it: a stream that broke off as the caller hung up was not lost.
+def _settled(hosted: HostedCall, ending: Ending) -> Ending:
+    """Return the end as the carrier's last word has it: a stream that broke off as the remote hung up was not lost.
 
     Where a stream is lost and the call is not, the carrier first says its apology: its last word comes later.
     Where it has none, its word behind the stream tells nothing; one from before has decided already.
     """
-    call, status = entry.call, entry.status
+    call, status = hosted.call, hosted.status
     if call is None or ending.cause is not EndCause.LEG_LOST or status is None or not status.status.is_terminal:
         return ending
     if not call.settings.outlives_stream:
         return ending
-    is_hang_up = entry.status_at is not None and entry.status_at <= ending.at + call.settings.stop_wait_s
-    return Ending(EndCause.CALLER_HUNG_UP, "", ending.at) if is_hang_up else ending
+    is_hang_up = hosted.status_at is not None and hosted.status_at <= ending.at + call.settings.stop_wait_s
+    return Ending(EndCause.REMOTE_HUNG_UP, "", ending.at) if is_hang_up else ending
 
 
-def _pickup(call: Call | None) -> Pickup | None:
+def _pickup(call: LiveCall | None) -> Pickup | None:
     if call is None or call.session is None:
         return None
     return Pickup(source=call.session.source, waited_s=call.session.waited_s)
 
 
-def _message(call: Call | None, purpose: Purpose) -> MessageReport | None:
+def _message(call: LiveCall | None, purpose: Purpose) -> MessageReport | None:
     openings = call.conversation.openings if call else []
     report = next((opening.report() for opening in openings if opening.purpose is purpose), None)
     if report is None:
@@ -108,17 +106,17 @@ def _turn(turn: TurnTimes) -> TurnTimes:
     return turn if why == turn.why else attrs.evolve(turn, why=why)
 
 
-def _media_counts(call: Call) -> MediaCounts:
+def _media_counts(call: LiveCall) -> MediaCounts:
     conversation, played = call.conversation, call.conversation.speech.playout.counts
-    caller_dropped = Counter(session_slow=call.outbox.dropped_bytes, flood=call.flood.dropped_bytes)
+    user_dropped = Counter(session_slow=call.outbox.dropped_bytes, flood=call.flood.dropped_bytes)
     for opening in conversation.openings:
-        caller_dropped += opening.gate.dropped_bytes
-    caller_dropped["call_over"] = call.caller_received_bytes - call.caller_forwarded_bytes - caller_dropped.total()
+        user_dropped += opening.gate.dropped_bytes
+    user_dropped["call_over"] = call.user_received_bytes - call.user_forwarded_bytes - user_dropped.total()
     agent_dropped = Counter(conversation.speech.dropped_bytes) + Counter(cleared=played.dropped_bytes)
     return MediaCounts(
-        caller_received_bytes=call.caller_received_bytes,
-        caller_forwarded_bytes=call.caller_forwarded_bytes,
-        caller_dropped_bytes={reason: count for reason, count in caller_dropped.items() if count},
+        user_received_bytes=call.user_received_bytes,
+        user_forwarded_bytes=call.user_forwarded_bytes,
+        user_dropped_bytes={reason: count for reason, count in user_dropped.items() if count},
         agent_received_bytes=conversation.speech.received_bytes,
         agent_sent_bytes=conversation.speech.sent_bytes,
         agent_padding_bytes=played.padding_bytes,

@@ -7,7 +7,7 @@ Rule 1: phases go forward only, whatever order callbacks come in.
 Rule 2: every phase has a deadline and a cause that ends the call at it.
 Rule 3: an incoming call begins as answered: only its media are awaited.
 
-Synchronous; time is an argument.  Used by engine/book.py and engine/life.py.
+Synchronous; time is an argument.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Ringing:
         if self.phase is RingPhase.RINGS:
             return EndCause.RING_TIMEOUT, ring_s
         if self.phase is RingPhase.ANSWERED:
-            waits = options.detection is MachineDetection.BEFORE
+            waits = options.detection is MachineDetection.SYNC
             return EndCause.MEDIA_NEVER_CAME, options.media_s + (options.verdict_s if waits else 0.0)
         return EndCause.RING_TIMEOUT, self._longest_s(options)
 

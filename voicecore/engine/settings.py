@@ -1,8 +1,4 @@
-"""The engine's settings: frozen values with their units and reasons.
-
-Used by embedding programs, by assembly.py (from the configuration file) and in
-every room of the engine.
-"""
+"""The engine's settings: frozen values with their units and reasons."""
 
 from __future__ import annotations
 
@@ -13,20 +9,20 @@ import attrs
 from attrs.validators import ge, gt
 
 from voicecore.engine.agent import Agent, Direction
-from voicecore.engine.parking import ParkingSettings
+from voicecore.engine.parking.pool import ParkingSettings
 from voicecore.engine.record_book import WritingSettings
 from voicecore.errors import ConfigError
 from voicecore.events import LegStarted
 from voicecore.ports import MachineDetection
-from voicecore.turns.caller_turns import CallerTurnSettings
+from voicecore.turns.first_message.protection import ProtectionSettings
 from voicecore.turns.flood import FloodSettings
-from voicecore.turns.playout import Echoes, PlayoutSettings
-from voicecore.turns.protection import ProtectionSettings
+from voicecore.turns.playout.ledger import MarkSupport, PlayoutSettings
 from voicecore.turns.responses import ResponseSettings
 from voicecore.turns.settings import ConversationSettings
+from voicecore.turns.user_turns import UserTurnSettings
 
 
-class OnMachine(enum.Enum):
+class OnVoicemail(enum.Enum):
     """What is done when an answering machine answers."""
 
     HANG_UP = "hang_up"
@@ -41,8 +37,8 @@ class DialOptions:
     ring_timeout_s: int = attrs.field(default=30, validator=[ge(5), attrs.validators.le(600)])
     """How long it rings."""
     detection: MachineDetection = MachineDetection.OFF
-    on_machine: OnMachine = OnMachine.HANG_UP
-    machine_message: str | None = None
+    on_voicemail: OnVoicemail = OnVoicemail.HANG_UP
+    voicemail_message: str | None = None
     """Said to an answering machine once its greeting has ended."""
     queue_s: float = attrs.field(default=120.0, validator=gt(0))
     """How long the carrier may keep the call before it rings: it places few calls a second."""
@@ -54,9 +50,9 @@ class DialOptions:
     """What machine detection before the media may take on top."""
 
     def __attrs_post_init__(self) -> None:
-        leaves = self.on_machine is OnMachine.LEAVE_MESSAGE
-        if leaves and not self.machine_message:
-            raise ConfigError("outbound.machine_message", 'missing; on_machine = "leave_message" needs it')
+        leaves = self.on_voicemail is OnVoicemail.LEAVE_MESSAGE
+        if leaves and not self.voicemail_message:
+            raise ConfigError("outbound.voicemail_message", 'missing; on_voicemail = "leave_message" needs it')
         if leaves and self.detection is MachineDetection.OFF:
             raise ConfigError("outbound.machine_detection", 'must be "async" or "sync" to leave a message')
 
@@ -78,12 +74,12 @@ class CallSettings:
     max_call_s: float = attrs.field(default=4 * 3600.0, validator=gt(0))
     """The call ends after so long, whatever happens; the carriers' own maximum is four hours."""
     open_tries: int = attrs.field(default=2, validator=ge(1))
-    """How often opening a session is tried while the caller waits."""
+    """How often opening a session is tried while the user waits."""
     retry_pause_s: float = attrs.field(default=0.25, validator=ge(0))
-    hold_audio_s: float = attrs.field(default=10.0, validator=gt(0))
-    """Caller audio kept while the session opens or does not read; beyond it the oldest is dropped."""
-    gather_s: float = attrs.field(default=0.0, validator=[ge(0), attrs.validators.le(0.2)])
-    """How much caller audio gathers in the system before the engine is woken for it; 0: each frame goes on at once.
+    buffer_audio_s: float = attrs.field(default=10.0, validator=gt(0))
+    """User audio kept while the session opens or does not read; beyond it the oldest is dropped."""
+    coalesce_s: float = attrs.field(default=0.0, validator=[ge(0), attrs.validators.le(0.2)])
+    """How much user audio gathers in the system before the engine is woken for it; 0: each frame goes on at once.
 
     Fewer wake-ups, fewer messages to the session, and audio that is later by half of
     it, on average; so are the carrier's marks.  docs/benchmarks.md has both.
@@ -98,14 +94,14 @@ class CallSettings:
     """Whether the carrier goes on with a call whose stream was lost: it speaks an apology, and says later that the
     call is over.  False: it ends the call with the stream, so its word comes as soon as after a hang-up, and a stream
     that ended without a stop message counts as lost."""
-    turns: CallerTurnSettings = attrs.field(factory=CallerTurnSettings)
+    turns: UserTurnSettings = attrs.field(factory=UserTurnSettings)
     playout: PlayoutSettings = attrs.field(factory=PlayoutSettings)
     responses: ResponseSettings = attrs.field(factory=ResponseSettings)
     protection: ProtectionSettings = attrs.field(factory=ProtectionSettings)
 
     def conversation(self, agent: Agent, direction: Direction, leg: LegStarted) -> ConversationSettings:
         """Return what the conversation of a call with this agent needs on this leg."""
-        echoes = Echoes.RETURNED if leg.returns_marks else Echoes.NONE
+        echoes = MarkSupport.RETURNED if leg.returns_marks else MarkSupport.NONE
         return ConversationSettings(
             first_message=agent.message(leg.audio_format),
             policy=agent.policy_for(direction),
@@ -126,7 +122,7 @@ class HostSettings:
     """Bounds of all calls together."""
 
     max_calls: int = attrs.field(default=200, validator=ge(1))
-    """Calls ringing or talking at once; beyond it a caller gets a busy answer."""
+    """Calls ringing or talking at once; beyond it a user gets a busy answer."""
     token_s: float = attrs.field(default=15.0, validator=gt(0))
     """How long an incoming call's media token is good; a call whose stream has not come by then is over.
 
@@ -148,7 +144,7 @@ class HostSettings:
     """When the engine is stopped and no call runs: how long records wait for the carrier's terminal status."""
     hang_up_s: float = attrs.field(default=3.0, validator=gt(0))
     """How long the end of a live call waits for the carrier to be told: time for a new connection, and for another
-    try. Then its media are closed, and the caller hears the carrier's apology."""
+    try. Then its media are closed, and the user hears the carrier's apology."""
     call: CallSettings = attrs.field(factory=CallSettings)
     parking: ParkingSettings = attrs.field(factory=ParkingSettings)
     records: WritingSettings = attrs.field(factory=WritingSettings)

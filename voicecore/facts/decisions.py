@@ -1,9 +1,9 @@
-"""A decision about caller speech over the agent, with what it was made from.
+"""A decision about user speech over the agent, with what it was made from.
 
 Rule: the evidence is kept whole, so that the decision can be made again with
-other settings; see `voicecore.turns.barge_in.decide_again`.
+other settings; see `voicecore.turns.barge_in.machine.decide_again`.
 
-Level 0.  Made in turns/barge_in.py; part of the report.
+Level 0.  Made in turns/barge_in/machine.py; part of the report.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class SpeechEvidence:
-    """What is known of the caller's speech over the agent at one moment."""
+    """What is known of the user's speech over the agent at one moment."""
 
     waited_s: float
     """Since the onset was read."""
     speech_s: float
-    """How long the caller has spoken, without the pauses, up to now or to the end of it."""
+    """How long the user has spoken, without the pauses, up to now or to the end of it."""
     speaking: bool
-    """Whether the caller still speaks."""
+    """Whether the user still speaks."""
     words: str | None = None
     """What is known of the words; may change until they are complete. None: nothing, or they stay unknown."""
     words_complete: bool = False
@@ -33,22 +33,22 @@ class SpeechEvidence:
     """What the agent is saying."""
 
 
-class Outcome(enum.Enum):
-    """What became of caller speech over the agent."""
+class BargeInOutcome(enum.Enum):
+    """What became of user speech over the agent."""
 
     CONFIRMED = "confirmed"  #: the agent is stopped
-    DECLINED = "declined"  #: the agent talks on, and nobody answers what was said
+    DISMISSED = "dismissed"  #: the agent talks on, and nobody answers what was said
     OVERTAKEN = "overtaken"  #: the agent's words ended first: it is a turn like any other
 
 
 @attrs.frozen(kw_only=True)
-class Decision:
+class BargeInDecision:
     """One decision; ``at_s`` counts since the call began, for the onset that it is about."""
 
     at_s: float
     items: tuple[str, ...]
-    """What the caller said, or will have said: usually one item."""
-    outcome: Outcome
+    """What the user said, or will have said: usually one item."""
+    outcome: BargeInOutcome
     decided_by: str
     """The strategy that decided; or "onset", "gate", "time", "the agent's end"."""
     took_s: float

@@ -16,14 +16,14 @@ from typing import Literal
 import attrs
 
 from voicecore.events import TokenUsage
-from voicecore.facts.decisions import Decision
+from voicecore.facts.decisions import BargeInDecision
 from voicecore.statuses import CarrierFailure
 
 
 class EndCause(enum.Enum):
     """Why a call ended: exactly one each, the first that happened."""
 
-    CALLER_HUNG_UP = "caller_hung_up"
+    REMOTE_HUNG_UP = "remote_hung_up"
     LEG_LOST = "leg_lost"
     LEG_MISBEHAVED = "leg_misbehaved"
     MEDIA_NEVER_CAME = "media_never_came"
@@ -41,7 +41,7 @@ class EndCause(enum.Enum):
     RING_TIMEOUT = "ring_timeout"  #: our own limit; the carrier said nothing in time
     MACHINE_ANSWERED = "machine_answered"
     MESSAGE_LEFT = "message_left"  #: a machine answered, and its message was played to the end
-    CALLER_SILENT = "caller_silent"  #: no word in answer to the prompts
+    USER_SILENT = "user_silent"  #: no word in answer to the prompts
     TIME_LIMIT = "time_limit"
     SHUT_DOWN = "shut_down"
     FAILED = "failed"
@@ -50,7 +50,7 @@ class EndCause(enum.Enum):
 class Speaker(enum.Enum):
     """The two who speak."""
 
-    CALLER = "caller"
+    USER = "user"
     AGENT = "agent"
 
 
@@ -80,7 +80,7 @@ class TranscriptLine:
     """One item of the conversation, in its order.
 
     ``text`` is None while (or when) no words are known. For the agent it holds
-    only what the caller heard; ``interrupted`` says that more was generated.
+    only what the user heard; ``interrupted`` says that more was generated.
     """
 
     speaker: Speaker
@@ -96,7 +96,7 @@ class TurnEnd(enum.Enum):
 
     COMPLETED = "completed"  #: the agent's words were played to their end
     INCOMPLETE = "incomplete"  #: all there was of them was played; the provider ended them early
-    INTERRUPTED = "interrupted"  #: by the caller, or because the call took another course
+    INTERRUPTED = "interrupted"  #: by the user, or because the call took another course
     DROPPED = "dropped"  #: nobody is to answer it, for a reason
     FAILED = "failed"  #: no reply came, though it was asked for
     CALL_OVER = "call over"  #: the call ended first
@@ -104,7 +104,7 @@ class TurnEnd(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class Overlap:
-    """The caller spoke over the agent; seconds, None is "not seen"."""
+    """The user spoke over the agent; seconds, None is "not seen"."""
 
     began_at_s: float
     """The onset was read; since the call began. Stamped once, by the first onset."""
@@ -118,23 +118,23 @@ class Overlap:
 
 @attrs.frozen(kw_only=True)
 class TurnTimes:
-    """One turn: what the caller said, if anything, and the agent's words behind it.
+    """One turn: what the user said, if anything, and the agent's words behind it.
 
     Moments (``*_at_s``) are seconds since the call began; None is "not seen", never zero.
-    A turn of the agent's own (a greeting, a prompt) has no caller items.
+    A turn of the agent's own (a greeting, a prompt) has no user items.
     """
 
     items: tuple[str, ...]
-    """The caller turns that are answered together, oldest first."""
+    """The user turns that are answered together, oldest first."""
     response_id: str | None
     end: TurnEnd
     why: str = ""
     """Of an end that is not COMPLETED."""
-    caller_started_at_s: float | None = None
-    caller_stopped_at_s: float | None = None
-    """The provider said that the caller had stopped (its silence window included)."""
+    user_started_at_s: float | None = None
+    user_stopped_at_s: float | None = None
+    """The provider said that the user had stopped (its silence window included)."""
     committed_at_s: float | None = None
-    """The caller's words became a turn."""
+    """The user's words became a turn."""
     transcribed_at_s: float | None = None
     """All words of the turn were known; often later than the reply."""
     first_generated_at_s: float | None = None
@@ -145,13 +145,13 @@ class TurnTimes:
     """The first mark behind its audio came back."""
     ended_at_s: float | None = None
     speech_s: float | None = None
-    """How long the caller spoke, by the provider's clock of the audio, silence window left out."""
+    """How long the user spoke, by the provider's clock of the audio, silence window left out."""
     end_of_utterance_s: float | None = None
-    """From the end of the caller's speech to the turn: the silence window, and what the provider adds."""
+    """From the end of the user's speech to the turn: the silence window, and what the provider adds."""
     transcription_s: float | None = None
-    """From the end of the caller's speech to its words."""
+    """From the end of the user's speech to its words."""
     reply_s: float | None = None
-    """From the end of the caller's speech to the reply on the carrier's wire: the pause that a caller feels,
+    """From the end of the user's speech to the reply on the carrier's wire: the pause that a user feels,
     but for the line."""
     overlap: Overlap | None = None
 
@@ -177,7 +177,7 @@ class AudioPath:
     """What is done to the audio on its way, decided once a call from the formats that were echoed."""
 
     leg: str
-    session_caller: str
+    session_user: str
     session_agent: str
     passthrough: bool
 
@@ -186,9 +186,9 @@ class AudioPath:
 class MediaCounts:
     """Bytes and messages of one call; every byte that came in is in exactly one of the outcomes."""
 
-    caller_received_bytes: int = 0
-    caller_forwarded_bytes: int = 0
-    caller_dropped_bytes: Mapping[str, int] = attrs.field(factory=dict)
+    user_received_bytes: int = 0
+    user_forwarded_bytes: int = 0
+    user_dropped_bytes: Mapping[str, int] = attrs.field(factory=dict)
     agent_received_bytes: int = 0
     agent_sent_bytes: int = 0
     agent_padding_bytes: int = 0
@@ -231,7 +231,7 @@ class PlayoutFigures:
     confirmed_by: ConfirmedBy
 
 
-class ParkingFate(enum.Enum):
+class ParkingOutcome(enum.Enum):
     """What became of a session that was opened before pick-up: exactly one each."""
 
     ADOPTED = "adopted"
@@ -243,10 +243,10 @@ class ParkingFate(enum.Enum):
 
 
 @attrs.frozen(kw_only=True)
-class ParkedOnce:
+class ParkedReport:
     """One session that was parked for a call."""
 
-    fate: ParkingFate
+    outcome: ParkingOutcome
     detail: str
     parked_s: float
     """From the beginning of its opening to its fate."""
@@ -270,15 +270,15 @@ class TraceLine:
     """One line of what happened to the first message, and what protected it; ``who`` acted."""
 
     at_s: float
-    who: Literal["engine", "provider", "carrier", "caller"]
+    who: Literal["engine", "provider", "carrier", "user"]
     what: str
 
 
-class MessageFate(enum.Enum):
+class MessageOutcome(enum.Enum):
     """What became of a message that was to be heard."""
 
     HEARD = "heard"  #: to its end
-    INTERRUPTED = "interrupted"  #: by the caller, where that was allowed
+    INTERRUPTED = "interrupted"  #: by the user, where that was allowed
     UNDELIVERED = "undelivered"
     DROPPED = "dropped"  #: the call ended, or took another course, before
 
@@ -287,7 +287,7 @@ class MessageFate(enum.Enum):
 class MessageReport:
     """What became of the first message (or of one that was left on a machine)."""
 
-    fate: MessageFate
+    outcome: MessageOutcome
     detail: str
     """Why, where it was not heard; empty otherwise."""
     first_heard_s: float | None
@@ -334,7 +334,7 @@ class CallReport:
     session_attempts: int
     pickup: Pickup | None
     """None: no session ever came to the call."""
-    parked: Sequence[ParkedOnce]
+    parked: Sequence[ParkedReport]
     """Every session that was opened before pick-up."""
     answered_by: str | None
     """What the carrier's machine detection said, in its word."""
@@ -349,8 +349,8 @@ class CallReport:
     barge_ins: int
     playout: PlayoutFigures | None
     """None: there were never any media."""
-    decisions: Sequence[Decision]
-    """About caller speech over the agent, oldest first: the newest 64."""
+    decisions: Sequence[BargeInDecision]
+    """About user speech over the agent, oldest first: the newest 64."""
     media: MediaCounts
     usage: TokenUsage
     problems: Mapping[str, int]

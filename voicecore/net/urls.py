@@ -1,7 +1,4 @@
-"""WebSocket URLs taken apart once, with errors that show nothing of a URL's secrets.
-
-Used by net/dial.py and providers.
-"""
+"""WebSocket URLs taken apart once, with errors that show nothing of a URL's secrets."""
 
 from __future__ import annotations
 

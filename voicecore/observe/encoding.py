@@ -4,8 +4,6 @@ Rule 1: what JSON in 64 bits and UTF-8 can hold is written as it is.
 Rule 2: what it cannot hold is written in the nearest clean form: half a surrogate
 pair as U+FFFD, a whole number beyond 64 bits as the nearest float, what is no
 number as null, a key or value of another kind by its text.
-
-Used by observe/store.py.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     <data_dir>/<call id>/record.json        whole, or absent; written anew when more is learned
     <data_dir>/<call id>/transcript.jsonl   one line an item of the conversation
-    <data_dir>/<call id>/audio.wav          opt-in; stereo, caller left, agent right
+    <data_dir>/<call id>/audio.wav          opt-in; stereo, user left, agent right
 
 Rule 1: the folder's name is our own call id, never something a carrier sent.
 Rule 2: the record is written last: where it is, everything else is complete.
@@ -28,7 +28,7 @@ from voicecore.observe.encoding import json_of
 from voicecore.ports import LineWriter, Recorder
 from voicecore.world import Files, OpenFile
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2  #: 2: `user` for the human, `outcome` for what became of a message or a parked session
 _RECORDING_HZ = 8000
 _RECORD, _TRANSCRIPT, _RECORDING = "record.json", "transcript.jsonl", "audio.wav"
 

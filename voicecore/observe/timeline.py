@@ -1,6 +1,6 @@
-"""One call as a picture: who spoke when, what was heard, where the caller cut in.
+"""One call as a picture: who spoke when, what was heard, where the user cut in.
 
-Two lanes of sound (caller above, agent below) on one time axis from pick-up on,
+Two lanes of sound (user above, agent below) on one time axis from pick-up on,
 with the marks that came back, the time in which the first message was protected,
 the pauses before replies, barge-ins (decided and declined), keys, prompts after a
 silence, and what was said.
@@ -8,10 +8,10 @@ silence, and what was said.
 Rule 1: drawn from the facts, the report and the recording's levels; nothing is
 guessed, and what was not measured is not drawn.  A caption says when its words were
 spoken, also of words that were held back.  A pause begins where the
-caller's speech ended, or, where that is not known, where the session took it to have ended.
+user's speech ended, or, where that is not known, where the session took it to have ended.
 Rule 2: an SVG that stands alone: no font, script or style from elsewhere.
 
-Pure.  Used by the command line's demo.
+Pure.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from voicecore.observe.begun import begun_at
 
 _WIDTH = 1280
 _LEFT, _RIGHT = 92, 24
-_LANE = {facts.Speaker.CALLER: 150, facts.Speaker.AGENT: 290}
+_LANE = {facts.Speaker.USER: 150, facts.Speaker.AGENT: 290}
 _LANE_HALF = 48
 _AXIS_Y = 362
 _CAPTIONS_Y = 402
 _CAPTION_STEP = 22
-_COLOUR = {facts.Speaker.CALLER: "#2563eb", facts.Speaker.AGENT: "#059669"}
+_COLOUR = {facts.Speaker.USER: "#2563eb", facts.Speaker.AGENT: "#059669"}
 _INK, _FAINT, _ALARM, _HELD = "#1f2937", "#9ca3af", "#dc2626", "#b45309"
 _AXIS_STEPS_S = (1, 2, 5, 10, 30, 60, 300, 1800, 3600, 86_400)
 _FLOOR_DBFS = -50.0  #: quieter than this is drawn as silence
@@ -42,7 +42,7 @@ class Levels:
     """Loudness of the two channels, one value in dBFS for each step."""
 
     step_s: float
-    caller: Sequence[float]
+    user: Sequence[float]
     agent: Sequence[float]
 
 
@@ -68,7 +68,7 @@ class _Drawing:
         self._title()
         self._axis()
         for speaker, values in (
-            (facts.Speaker.CALLER, self._levels.caller),
+            (facts.Speaker.USER, self._levels.user),
             (facts.Speaker.AGENT, self._levels.agent),
         ):
             self._lane(speaker, values)
@@ -84,12 +84,12 @@ class _Drawing:
             self._protection(fact)
         elif isinstance(fact, facts.BargedIn):
             self._barge_in(fact)
-        elif isinstance(fact, facts.BargeInDeclined):
+        elif isinstance(fact, facts.BargeInDismissed):
             self._declined(fact)
         elif isinstance(fact, facts.MarkReturned):
             self._mark(fact)
         elif isinstance(fact, facts.KeysPressed):
-            self._note(fact.at_s, facts.Speaker.CALLER, f"keys: {fact.count}")
+            self._note(fact.at_s, facts.Speaker.USER, f"keys: {fact.count}")
         elif isinstance(fact, facts.IdlePrompted):
             self._note(fact.at_s, facts.Speaker.AGENT, f"prompt {fact.times} after a silence")
 
@@ -105,7 +105,7 @@ class _Drawing:
         self._text(
             _LEFT,
             76,
-            "▲ mark came back: heard    △ flushed by a clear    ├─┤ pause between caller and agent",
+            "▲ mark came back: heard    △ flushed by a clear    ├─┤ pause between user and agent",
             colour=_FAINT,
             size=12,
         )
@@ -129,7 +129,7 @@ class _Drawing:
         ET.SubElement(self._root, "polygon", {"points": points, "fill": _COLOUR[speaker], "opacity": "0.75"})
 
     def _pauses(self) -> None:
-        y = (_LANE[facts.Speaker.CALLER] + _LANE[facts.Speaker.AGENT]) / 2
+        y = (_LANE[facts.Speaker.USER] + _LANE[facts.Speaker.AGENT]) / 2
         for turn in self._report.turns:
             pause_s, sent_at_s = _pause_s(turn), turn.first_sent_at_s
             if pause_s is None or sent_at_s is None:
@@ -141,7 +141,7 @@ class _Drawing:
             self._text(end + 6, y + 4, f"{pause_s * 1000:.0f} ms", size=12)
 
     def _protection(self, fact: facts.ProtectionEnded) -> None:
-        y = _LANE[facts.Speaker.CALLER] - _LANE_HALF - 2
+        y = _LANE[facts.Speaker.USER] - _LANE_HALF - 2
         begin, end = self._x(0), self._x(fact.at_s)
         band = {"x": f"{begin:.1f}", "y": f"{y:.1f}", "width": f"{end - begin:.1f}", "height": str(2 * _LANE_HALF + 4)}
         ET.SubElement(self._root, "rect", {**band, "fill": _HELD, "opacity": "0.18"})
@@ -163,7 +163,7 @@ class _Drawing:
         band = {"x": f"{begin:.1f}", "y": "100", "width": f"{max(end - begin, 1.0):.1f}", "height": "4"}
         ET.SubElement(self._root, "rect", {**band, "fill": _ALARM, "opacity": "0.5"})
 
-    def _declined(self, fact: facts.BargeInDeclined) -> None:
+    def _declined(self, fact: facts.BargeInDismissed) -> None:
         x = self._x(fact.at_s)
         self._line(x, 100, x, _AXIS_Y - 8, _FAINT)
         self._beside(x, 94, f"no barge-in: {fact.why}", size=11, colour=_FAINT)
@@ -223,10 +223,10 @@ class _Drawing:
 
 
 def _pause_s(turn: facts.TurnTimes) -> float | None:
-    """Return the seconds that the caller waited for this reply; see rule 1."""
-    if turn.reply_s is not None or turn.caller_stopped_at_s is None or turn.first_sent_at_s is None:
+    """Return the seconds that the user waited for this reply; see rule 1."""
+    if turn.reply_s is not None or turn.user_stopped_at_s is None or turn.first_sent_at_s is None:
         return turn.reply_s
-    pause_s = turn.first_sent_at_s - turn.caller_stopped_at_s
+    pause_s = turn.first_sent_at_s - turn.user_stopped_at_s
     return pause_s if pause_s >= 0 else None
 
 

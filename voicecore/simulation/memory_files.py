@@ -3,8 +3,6 @@
 Rule 1: as on the real one, a write that has begun takes its time and is
 finished, whoever is cancelled meanwhile.
 Rule 2: a trouble is in force from the moment it is set: `MemoryFiles.trouble`.
-
-Used by simulation/world.py.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ can ask what is left; a connection that nobody accepted counts too.
 Rule 4: a stream behaves as a socket does: small writes never wait, and are whole
 or not at all when cancelled; what arrived before an end can still be read.
 
-Implements `voicecore.world.Network`.  Used by simulation/world.py.
+Implements `voicecore.world.Network`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import attrs
 import trio
 
 from voicecore.errors import ConnectionLost
-from voicecore.world import Buffer, ByteWire, Listening
+from voicecore.world import Buffer, ByteStream, Listening
 
 _FIRST_FREE_PORT = 40_000
 _BACKLOG = 64  #: connections that wait to be accepted
@@ -65,7 +65,7 @@ class _Pipe:
         self.write_end = _End.OPEN
         self.read_end = _End.OPEN
         self._end_arrives_at = math.inf
-        self.gather_bytes = 1
+        self.coalesce_bytes = 1
 
     @property
     def room_bytes(self) -> int:
@@ -114,7 +114,7 @@ class _Pipe:
         arrived = 0
         for arrives_at, data in self._chunks:
             arrived += len(data)
-            if arrived >= self.gather_bytes:
+            if arrived >= self.coalesce_bytes:
                 return min(arrives_at, self._end_arrives_at)
         return self._end_arrives_at
 
@@ -226,7 +226,7 @@ class _MemoryListener(trio.abc.Listener["MemoryStream"]):
         await self._receiver.aclose()
 
 
-class MemoryStream(ByteWire):
+class MemoryStream(ByteStream):
     """One end of a simulated connection; behaves as a socket does."""
 
     def __init__(self, network: MemoryNetwork, incoming: _Pipe, outgoing: _Pipe) -> None:
@@ -236,35 +236,35 @@ class MemoryStream(ByteWire):
         self._outgoing = outgoing
 
     def read_now(self, max_bytes: int) -> bytes | None:
-        """See `voicecore.world.ByteWire`."""
+        """See `voicecore.world.ByteStream`."""
         return self._incoming.read_now(max_bytes)
 
     async def wait_readable(self) -> None:
-        """See `voicecore.world.ByteWire`."""
+        """See `voicecore.world.ByteStream`."""
         await self._incoming.wait_for_data()
 
     def write_now(self, data: Buffer) -> int:
-        """See `voicecore.world.ByteWire`."""
+        """See `voicecore.world.ByteStream`."""
         return self._outgoing.write_now(data)
 
     async def wait_writable(self) -> None:
-        """See `voicecore.world.ByteWire`."""
+        """See `voicecore.world.ByteStream`."""
         await self._outgoing.wait_for_room()
 
     def end_now(self) -> None:
-        """See `voicecore.world.ByteWire`."""
+        """See `voicecore.world.ByteStream`."""
         self._outgoing.end_writing(_End.CLOSED)
 
     def close_now(self) -> None:
-        """See `voicecore.world.ByteWire`."""
+        """See `voicecore.world.ByteStream`."""
         self._close(_End.CLOSED)
 
     def limit_unsent(self, max_bytes: int) -> None:
-        """See `voicecore.world.ByteWire`; nothing to do: `LinkSettings` say what a link holds."""
+        """See `voicecore.world.ByteStream`; nothing to do: `LinkSettings` say what a link holds."""
 
-    def gather(self, min_bytes: int) -> None:
-        """See `voicecore.world.ByteWire`."""
-        self._incoming.gather_bytes = min_bytes
+    def coalesce(self, min_bytes: int) -> None:
+        """See `voicecore.world.ByteStream`."""
+        self._incoming.coalesce_bytes = min_bytes
         self._incoming.notify()
 
     def reset(self) -> None:

@@ -1,12 +1,10 @@
 """Recorded telephone speech: real voices, 8 kHz, for demos, tests and twins.
 
-`agent-*` is one woman's voice in English, `caller-*` are others, in Italian and
+`agent-*` is one woman's voice in English, `user-*` are others, in Italian and
 French, so that the two sides of a call can be told apart by ear.  Credits and
 licence (CC BY-SA 3.0) are in recordings/CREDITS.md and travel with the files.
 
 Rule: a name is the file's name without its ending; every file is PCM16 at 8 kHz.
-
-Used by the twins, the demo and tests.
 """
 
 from __future__ import annotations

@@ -4,8 +4,6 @@ Rule 1: run it under a `trio.testing.MockClock`; the time of day is a fixed
 morning plus Trio's clock.
 Rule 2: one seed, one run: ids, tokens and cuts are drawn from it alone; the
 network draws from its own stream of numbers, so that traffic changes no id.
-
-Used by the tests and later by the simulator.
 """
 
 from __future__ import annotations

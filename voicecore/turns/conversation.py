@@ -6,7 +6,7 @@ meet:
 
     Opening      a message that must be heard, and what protects it
     TurnTaking   who answers whom, and what stops the agent
-    AgentSpeech  from a response to the caller's ear
+    AgentSpeech  from a response to the user's ear
     TurnLog      what became of each turn, from the facts alone
 
 Joint rules:
@@ -15,7 +15,7 @@ Joint rules:
 before the orders that follow from them.
 3. Nothing here waits, and nothing here knows a carrier or a provider.
 
-Pure: no Trio, no sockets; time is an argument.  Used by engine/call.py.
+Pure: no Trio, no sockets; time is an argument.
 """
 
 from __future__ import annotations
@@ -26,28 +26,26 @@ from typing import Any, ClassVar
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.audio.formats import AudioFormat
-from voicecore.turns.first_message import CutMessage, FirstMessagePolicy, Message, MessageOver
-from voicecore.turns.first_message import Phase as MessagePhase
+from voicecore.turns.agent_speech import BARGED_IN, AgentSpeech, Done, Generated, Said, TextEvent, Unheard
+from voicecore.turns.first_message.audio_gate import UserAudioRule
+from voicecore.turns.first_message.message import CutMessage, FirstMessagePolicy, Message, MessageOver
+from voicecore.turns.first_message.message import Phase as MessagePhase
+from voicecore.turns.first_message.opening import Opening, OpeningStep, Purpose, SpokeOver
+from voicecore.turns.first_message.protection import Lifted, RestoreFailed
 from voicecore.turns.floor import Floor, Move
-from voicecore.turns.gate import CallerAudioRule
 from voicecore.turns.last_words import LastWords
-from voicecore.turns.opening import Opening, OpeningStep, Purpose, SpokeOver
-from voicecore.turns.orders import EndCall, Order, Tell
-from voicecore.turns.playout import EchoKind, FirstHeard, Played
-from voicecore.turns.protection import Deaf, Lifted
+from voicecore.turns.metrics.turn_times import TurnLog
+from voicecore.turns.notifier import Notifier
+from voicecore.turns.orders import EndCall, Notify, Order
+from voicecore.turns.playout.ledger import FirstHeard, MarkKind, Played
 from voicecore.turns.recovery import Replies
 from voicecore.turns.responses import RequestLost
 from voicecore.turns.settings import ConversationSettings
-from voicecore.turns.speech import BARGED_IN, AgentSpeech, Done, Generated, Said, TextEvent, Unheard
-from voicecore.turns.telling import Teller
 from voicecore.turns.turn_taking import PROMPT, Step, TurnTaking
-from voicecore.turns.turn_times import TurnLog
 
 _NO_LOCKOUT = (ev.Lockout.NONE, ev.LockState.NOT_ASKED)
 _AWAITED = frozenset({MessagePhase.ASKED, MessagePhase.RECOVERING})
 NOT_AS_ASKED = "is not as asked for"
-
-
 Handler = Callable[[Any, Any, float], list[Order]]
 """A method of Conversation for one kind of event."""
 
@@ -63,10 +61,10 @@ class Conversation:
         """The first message, then one for an answering machine: two at most."""
         self.usage = ev.TokenUsage()
         self.leg_messages_ignored = 0
-        self._teller = Teller(began_at)
-        self.last_words = LastWords(self.speech.transcript, self._teller)
-        self.taking = TurnTaking(self.speech, self._teller, given, began_at)
-        self.problems, self.problem = self._teller.problems, self._teller.problem
+        self._notifier = Notifier(began_at)
+        self.last_words = LastWords(self.speech.transcript, self._notifier)
+        self.taking = TurnTaking(self.speech, self._notifier, given, began_at)
+        self.problems, self.problem = self._notifier.problems, self._notifier.problem
         self._leg_format = leg_format
         self._began_at = began_at
         self._opening: Opening | None = None  # the one that is not over
@@ -100,23 +98,23 @@ class Conversation:
         orders = self._opened(self._opening.drop(why, now), now) if self._opening is not None else []
         cut = self.speech.cut(now, why, provider_cancels=False)[1]
         orders += self._carry([*cut, *self.speech.want_nothing(now)], now)
-        policy = FirstMessagePolicy(caller_audio=CallerAudioRule.DROP, tries=self.settings.policy.tries)
+        policy = FirstMessagePolicy(user_audio=UserAudioRule.DROP, tries=self.settings.policy.tries)
         orders += self._open(message, policy, Purpose.MACHINE, now)
         if self._opening is not None and self.taking.capabilities is not None:
             orders += self._opened(self._opening.session_ready(*self._lockout, now, asked=False), now)
         return self._after(orders, now)
 
-    def caller_audio(self, audio: bytes, now: float) -> list[Order]:
-        """Take caller audio while `is_opening`; return what goes to the session, among other orders."""
+    def user_audio(self, audio: bytes, now: float) -> list[Order]:
+        """Take user audio while `is_opening`; return what goes to the session, among other orders."""
         if self._opening is None:
-            return [ev.AppendCallerAudio(audio)]
+            return [ev.AppendUserAudio(audio)]
         passed, steps = self._opening.hear(audio, now)
         orders = self._opened(steps, now)
-        return self._after([ev.AppendCallerAudio(passed), *orders] if passed else orders, now)
+        return self._after([ev.AppendUserAudio(passed), *orders] if passed else orders, now)
 
     @property
     def is_opening(self) -> bool:
-        """Whether caller audio must pass `caller_audio`; otherwise it goes straight to the session."""
+        """Whether user audio must pass `user_audio`; otherwise it goes straight to the session."""
         return self._opening is not None
 
     def _open(self, message: Message, policy: FirstMessagePolicy, purpose: Purpose, now: float) -> list[Order]:
@@ -139,15 +137,15 @@ class Conversation:
         orders: list[Order] = []
         for step in steps:
             if isinstance(step, CutMessage):
-                orders += self._teller.problem(step.why, "a try to say the message was lost", now)
+                orders += self._notifier.problem(step.why, "a try to say the message was lost", now)
             elif isinstance(step, MessageOver):
                 orders += self._message_over(step, now)
             elif isinstance(step, SpokeOver):
-                orders.append(Tell(facts.SpokeOverMessage(self._teller.at(now), step.kept)))
+                orders.append(Notify(facts.SpokeOverMessage(self._notifier.at(now), step.kept)))
             elif isinstance(step, Lifted):
                 orders += self._lifted(step, now)
-            elif isinstance(step, Deaf):
-                orders += self._deaf(step, now)
+            elif isinstance(step, RestoreFailed):
+                orders += self._restore_failed(step, now)
             else:
                 orders += self._carry([step], now)
         if self._opening is not None and self._opening.is_over:
@@ -157,24 +155,24 @@ class Conversation:
 
     def _message_over(self, step: MessageOver, now: float) -> list[Order]:
         self.taking.floor.handle(Move.MESSAGE_OVER)
-        orders: list[Order] = [Tell(facts.MessageDone(self._teller.at(now), step.fate, step.detail))]
-        if step.fate is facts.MessageFate.UNDELIVERED:
-            orders += self._teller.problem("message_undelivered", step.detail, now)
-        if self.openings[-1].purpose is Purpose.MACHINE and step.fate is not facts.MessageFate.DROPPED:
-            heard = step.fate is facts.MessageFate.HEARD
+        orders: list[Order] = [Notify(facts.MessageDone(self._notifier.at(now), step.outcome, step.detail))]
+        if step.outcome is facts.MessageOutcome.UNDELIVERED:
+            orders += self._notifier.problem("message_undelivered", step.detail, now)
+        if self.openings[-1].purpose is Purpose.MACHINE and step.outcome is not facts.MessageOutcome.DROPPED:
+            heard = step.outcome is facts.MessageOutcome.HEARD
             cause = facts.EndCause.MESSAGE_LEFT if heard else facts.EndCause.MACHINE_ANSWERED
             orders.append(EndCall(cause, step.detail))
         return orders
 
     def _lifted(self, step: Lifted, now: float) -> list[Order]:
-        orders: list[Order] = [Tell(facts.ProtectionEnded(self._teller.at(now)))]
+        orders: list[Order] = [Notify(facts.ProtectionEnded(self._notifier.at(now)))]
         if not step.acknowledged:
             told = "the provider did not confirm turn detection"
-            orders += self._teller.problem("unlock_unacknowledged", told, now)
+            orders += self._notifier.problem("restore_unacknowledged", told, now)
         return orders
 
-    def _deaf(self, step: Deaf, now: float) -> list[Order]:
-        orders: list[Order] = [*self._teller.problem("turn_detection_refused", step.why, now)]
+    def _restore_failed(self, step: RestoreFailed, now: float) -> list[Order]:
+        orders: list[Order] = [*self._notifier.problem("turn_detection_refused", step.why, now)]
         return [*orders, EndCall(facts.EndCause.SESSION_REFUSED, f"the session would stay deaf: {step.why}")]
 
     # --- the session ------------------------------------------------------
@@ -186,45 +184,45 @@ class Conversation:
         handler = self._SESSION_HANDLERS.get(type(event))
         return self._after(handler(self, event, now), now) if handler else []
 
-    def _speech_started(self, event: ev.CallerSpeechStarted, now: float) -> list[Order]:
+    def _speech_started(self, event: ev.UserSpeechStarted, now: float) -> list[Order]:
         due = self._opening is not None and (self._opening.protects or self.speech.audible_since is None)
         may_stop = not due and self.taking.recovery.state is not Replies.ENDING  # what plays then is all there is
-        return self._carry(self.taking.caller_started(event, now, may_stop=may_stop), now)
+        return self._carry(self.taking.user_started(event, now, may_stop=may_stop), now)
 
-    def _speech_stopped(self, event: ev.CallerSpeechStopped, now: float) -> list[Order]:
-        return self._carry(self.taking.caller_stopped(event, now), now)
+    def _speech_stopped(self, event: ev.UserSpeechStopped, now: float) -> list[Order]:
+        return self._carry(self.taking.user_stopped(event, now), now)
 
-    def _turn_committed(self, event: ev.CallerTurnCommitted, now: float) -> list[Order]:
+    def _turn_committed(self, event: ev.UserTurnCommitted, now: float) -> list[Order]:
         self.last_words.committed(event.item_id)
         opening = self._opening
         if opening is None:
             return self._carry(self.taking.committed(event.item_id, now), now)
         later = self._comes_later(opening)
         orders = self._carry(self.taking.committed(event.item_id, now, later=later, awaits_message=True), now)
-        return orders + self._opened(opening.caller_turn(now), now)
+        return orders + self._opened(opening.user_turn(now), now)
 
     def _comes_later(self, opening: Opening) -> bool:
         """Whether a turn that ends now is answered behind the message that is due, not by it."""
         capabilities = self.taking.capabilities
         return not opening.answers_turns and (capabilities is None or not capabilities.replies)
 
-    def _caller_text(self, event: ev.CallerTranscriptPart, now: float) -> list[Order]:
-        if not self.speech.transcript.extend(facts.Speaker.CALLER, event.item_id, event.text):
+    def _user_text(self, event: ev.UserTranscriptPart, now: float) -> list[Order]:
+        if not self.speech.transcript.extend(facts.Speaker.USER, event.item_id, event.text):
             return []
-        return self._carry(self.taking.caller_words(event.item_id, now, complete=False), now)
+        return self._carry(self.taking.user_words(event.item_id, now, complete=False), now)
 
-    def _caller_text_done(self, event: ev.CallerTranscriptDone, now: float) -> list[Order]:
-        self.speech.transcript.complete(facts.Speaker.CALLER, event.item_id, event.text)
+    def _user_text_done(self, event: ev.UserTranscriptDone, now: float) -> list[Order]:
+        self.speech.transcript.complete(facts.Speaker.USER, event.item_id, event.text)
         self.last_words.known(event.item_id)
-        told = Tell(facts.CallerSaid(self._teller.at(now), event.item_id, event.text))
-        return [told, *self._carry(self.taking.caller_words(event.item_id, now, complete=True), now)]
+        told = Notify(facts.UserSaid(self._notifier.at(now), event.item_id, event.text))
+        return [told, *self._carry(self.taking.user_words(event.item_id, now, complete=True), now)]
 
-    def _caller_text_failed(self, event: ev.CallerTranscriptFailed, now: float) -> list[Order]:
-        self.speech.transcript.add(facts.Speaker.CALLER, event.item_id)
+    def _user_text_failed(self, event: ev.UserTranscriptFailed, now: float) -> list[Order]:
+        self.speech.transcript.add(facts.Speaker.USER, event.item_id)
         self.last_words.known(event.item_id)
-        told = [Tell(facts.CallerSaid(self._teller.at(now), event.item_id, None))]
-        told += self._teller.problem(event.code, event.message or "a turn could not be transcribed", now)
-        return [*told, *self._carry(self.taking.caller_words(event.item_id, now, complete=True), now)]
+        told = [Notify(facts.UserSaid(self._notifier.at(now), event.item_id, None))]
+        told += self._notifier.problem(event.code, event.message or "a turn could not be transcribed", now)
+        return [*told, *self._carry(self.taking.user_words(event.item_id, now, complete=True), now)]
 
     def _response_started(self, event: ev.ResponseStarted, now: float) -> list[Order]:
         event = self.speech.responses.named(event, may_be_own=self.taking.turns.session_owes_reply)
@@ -263,7 +261,7 @@ class Conversation:
             return orders + self._opened(self._opening.ended(event, now), now)
         return orders if is_fatal else orders + self._carry(self.taking.response_ended(event, now), now)
 
-    def _discarded(self, event: ev.CallerAudioDiscarded, now: float) -> list[Order]:
+    def _discarded(self, event: ev.UserAudioDiscarded, now: float) -> list[Order]:
         return self._opened(self._opening.discarded(event, now), now) if self._opening else []
 
     def _reconfigured(self, event: ev.SessionReconfigured, now: float) -> list[Order]:
@@ -272,7 +270,7 @@ class Conversation:
         self._lockout = _NO_LOCKOUT if lifted else (self._lockout[0], event.lock)
         orders: list[Order] = []
         for key in event.differences:
-            orders += self._teller.problem(f"notice: {key}", NOT_AS_ASKED, now)
+            orders += self._notifier.problem(f"notice: {key}", NOT_AS_ASKED, now)
         return orders + self._opened(self._opening.reconfigured(event, now), now) if self._opening else orders
 
     def _problem(self, event: ev.SessionProblem, now: float) -> list[Order]:
@@ -280,7 +278,7 @@ class Conversation:
         if event.severity is ev.Severity.HARMLESS:
             self.problems[code] += 1
             return []
-        orders: list[Order] = [*self._teller.problem(code, event.message, now)]
+        orders: list[Order] = [*self._notifier.problem(code, event.message, now)]
         if event.severity is ev.Severity.FATAL:
             said = f"{code}: {event.message}" if event.message else code
             return [*orders, EndCall(facts.EndCause.SESSION_LOST, f"the provider ended the session: {said}")]
@@ -295,21 +293,21 @@ class Conversation:
         return orders
 
     def _notice(self, event: ev.SessionNotice, now: float) -> list[Order]:
-        return [*self._teller.problem(f"notice: {event.name}", event.why, now)]
+        return [*self._notifier.problem(f"notice: {event.name}", event.why, now)]
 
     # --- the leg ------------------------------------------------------------
 
     def handle_leg(self, event: ev.LegEvent, now: float) -> list[Order]:
-        """Take one event of the leg; caller audio does not pass here, see `caller_audio`."""
+        """Take one event of the leg; user audio does not pass here, see `user_audio`."""
         handler = self._LEG_HANDLERS.get(type(event))
         return self._after(handler(self, event, now), now) if handler and not self._is_over else []
 
-    def _echoed(self, event: ev.MarkEchoed, now: float) -> list[Order]:
+    def _echoed(self, event: ev.MarkReturned, now: float) -> list[Order]:
         kind, steps = self.speech.echoed(event.name, now)
-        if kind is EchoKind.UNMATCHED:
+        if kind is MarkKind.UNMATCHED:
             return []
-        told: list[Order] = [Tell(facts.MarkReturned(self._teller.at(now), event.name, kind is EchoKind.HEARD))]
-        if kind is EchoKind.FLUSHED:
+        told: list[Order] = [Notify(facts.MarkReturned(self._notifier.at(now), event.name, kind is MarkKind.HEARD))]
+        if kind is MarkKind.FLUSHED:
             told += self._carry(self.taking.flushed(now), now)
         return told + self._carry(steps, now)
 
@@ -319,7 +317,7 @@ class Conversation:
         return self._carry(self.taking.pressed(event.digit, now, may_stop=not due, later=later), now)
 
     def _stopped(self, _event: ev.LegStopped, _now: float) -> list[Order]:
-        return [EndCall(facts.EndCause.CALLER_HUNG_UP)]
+        return [EndCall(facts.EndCause.REMOTE_HUNG_UP)]
 
     def _ignored(self, _event: ev.LegMessageIgnored | ev.LegStarted, _now: float) -> list[Order]:
         self.leg_messages_ignored += 1
@@ -386,9 +384,9 @@ class Conversation:
         self.taking.end(now)
         if self.speech.transcript.dropped_chars or self.speech.transcript.dropped_lines:
             self.problems["transcript_too_long"] += 1
-        at = self._teller.at(now)
-        orders += [*(Tell(facts.TurnEnded(at, turn)) for turn in self.log.end(at)), *self._teller.untold(now)]
-        return [order for order in orders if isinstance(order, Tell)]
+        at = self._notifier.at(now)
+        orders += [*(Notify(facts.TurnEnded(at, turn)) for turn in self.log.end(at)), *self._notifier.untold(now)]
+        return [order for order in orders if isinstance(order, Notify)]
 
     # --- inside -----------------------------------------------------------------
 
@@ -397,7 +395,7 @@ class Conversation:
         return self.taking.floor.state is Floor.OVER
 
     def _too_late(self, event: ev.SessionEvent, now: float) -> list[Order]:
-        """Count what comes after the end, audio that nobody hears and what it cost; write down the caller's words."""
+        """Count what comes after the end, audio that nobody hears and what it cost; write down the user's words."""
         self.usage += self.speech.take_late(event, now)
         return self._logged(self.last_words.take_late(event, now), now)
 
@@ -415,9 +413,9 @@ class Conversation:
             if isinstance(order, ev.RequestResponse) and self.taking.recovery.state is Replies.ENDING:
                 continue  # nothing is asked for any more
             told.append(order)
-            if isinstance(order, Tell):
+            if isinstance(order, Notify):
                 ended = self.log.take(order.fact)
-                told += [Tell(facts.TurnEnded(self._teller.at(now), turn)) for turn in ended]
+                told += [Notify(facts.TurnEnded(self._notifier.at(now), turn)) for turn in ended]
         return told
 
     def _carry(self, steps: Sequence[Step], now: float) -> list[Order]:
@@ -427,8 +425,8 @@ class Conversation:
             if isinstance(step, RequestLost):
                 carried += self._request_lost(step, now)
             elif isinstance(step, Said):
-                at_s = self._teller.at(now)
-                carried.append(Tell(facts.AgentSaid(at_s, step.item_id, step.text, step.interrupted, step.heard)))
+                at_s = self._notifier.at(now)
+                carried.append(Notify(facts.AgentSaid(at_s, step.item_id, step.text, step.interrupted, step.heard)))
             elif isinstance(step, Done):
                 carried += self._done(step, now)
             elif isinstance(step, Generated):
@@ -444,7 +442,9 @@ class Conversation:
         return carried
 
     def _done(self, step: Done, now: float) -> list[Order]:
-        told: list[Order] = [Tell(facts.AgentDone(self._teller.at(now), step.response_id, step.why, step.incomplete))]
+        told: list[Order] = [
+            Notify(facts.AgentDone(self._notifier.at(now), step.response_id, step.why, step.incomplete))
+        ]
         if step.why:
             told += self._carry(self.taking.ended_unheard(step.response_id, now), now)
         if step.why == BARGED_IN and self._opening is not None and self._opening.message.owns(step.response_id):
@@ -454,7 +454,7 @@ class Conversation:
     def _heard(self, step: FirstHeard | Played, now: float) -> list[Order]:
         orders: list[Order] = []
         if isinstance(step, FirstHeard):
-            orders.append(Tell(facts.AgentHeard(self._teller.at(now), step.response_id)))
+            orders.append(Notify(facts.AgentHeard(self._notifier.at(now), step.response_id)))
         elif not self.speech.speaking:
             self.taking.quietened()
         if self._opening is None:
@@ -467,16 +467,16 @@ class Conversation:
         if self._opening is not None and lost.request_id == self._opening.message.request_id:
             return self._opened(self._opening.lost(lost.why, now), now)
         if lost.request_id.startswith(PROMPT):
-            return [*self._teller.problem("prompt_lost", lost.why, now)]
+            return [*self._notifier.problem("prompt_lost", lost.why, now)]
         return self._carry(self.taking.reply_lost(lost.why, now), now)
 
     _SESSION_HANDLERS: ClassVar[Mapping[type, Handler]] = {
-        ev.CallerSpeechStarted: _speech_started,
-        ev.CallerSpeechStopped: _speech_stopped,
-        ev.CallerTurnCommitted: _turn_committed,
-        ev.CallerTranscriptPart: _caller_text,
-        ev.CallerTranscriptDone: _caller_text_done,
-        ev.CallerTranscriptFailed: _caller_text_failed,
+        ev.UserSpeechStarted: _speech_started,
+        ev.UserSpeechStopped: _speech_stopped,
+        ev.UserTurnCommitted: _turn_committed,
+        ev.UserTranscriptPart: _user_text,
+        ev.UserTranscriptDone: _user_text_done,
+        ev.UserTranscriptFailed: _user_text_failed,
         ev.ResponseStarted: _response_started,
         ev.AgentItemAdded: _written,
         ev.AgentAudio: _agent_audio,
@@ -487,12 +487,12 @@ class Conversation:
         ev.ResponseEnded: _response_ended,
         ev.SessionProblem: _problem,
         ev.SessionNotice: _notice,
-        ev.CallerAudioDiscarded: _discarded,
+        ev.UserAudioDiscarded: _discarded,
         ev.SessionReconfigured: _reconfigured,
     }
 
     _LEG_HANDLERS: ClassVar[Mapping[type, Handler]] = {
-        ev.MarkEchoed: _echoed,
+        ev.MarkReturned: _echoed,
         ev.DigitPressed: _digit,
         ev.LegStopped: _stopped,
         ev.LegMessageIgnored: _ignored,

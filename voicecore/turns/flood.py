@@ -1,10 +1,10 @@
-"""Caller audio against the clock: nobody speaks faster than time passes.
+"""User audio against the clock: nobody speaks faster than time passes.
 
 A stalled network gives all that it held back at once, and that is kept.  More
 than that is no speech: the oldest of it is dropped, and a line that goes on like
 this is given up.
 
-Pure; time is an argument.  Used by engine/call.py.
+Pure; time is an argument.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from voicecore.audio.formats import AudioFormat
 
 @attrs.frozen(kw_only=True)
 class FloodSettings:
-    """How much caller audio may come; seconds."""
+    """How much user audio may come; seconds."""
 
     burst_s: float = attrs.field(default=5.0, validator=gt(0))
     """Audio that may be ahead of the clock: what a stall of the network held back."""
@@ -30,7 +30,7 @@ class FloodSettings:
 
 
 class FloodMeter:
-    """The caller audio of one line."""
+    """The user audio of one line."""
 
     def __init__(self, audio_format: AudioFormat, now: float, settings: FloodSettings | None = None) -> None:
         its = settings or FloodSettings()

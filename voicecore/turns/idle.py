@@ -1,13 +1,13 @@
-"""Idle prompts: nobody says anything, so the agent asks whether the caller is still there.
+"""Idle prompts: nobody says anything, so the agent asks whether the user is still there.
 
 Rule 1: idle is a function of the states, computed anew at each event: quiet
 means that nobody speaks, nothing is due and nothing is being played.  The
 deadline counts from the last moment that was not quiet.
-Rule 2: after ``prompts`` prompts without a word of the caller the call has been
-abandoned; the policy says what then.  Where the caller has heard none of them,
+Rule 2: after ``prompts`` prompts without a word of the user the call has been
+abandoned; the policy says what then.  Where the user has heard none of them,
 it is the session that failed.
 
-Pure; time is an argument.  Used by turns/conversation.py.
+Pure; time is an argument.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class ThenIdle(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class IdlePolicy:
-    """When the agent prompts a silent caller; seconds."""
+    """When the agent prompts a silent user; seconds."""
 
     after_s: float = attrs.field(default=8.0, validator=gt(0))
     """Of silence on both sides."""
     prompts: int = attrs.field(default=2, validator=ge(1))
-    """In a row, before the caller is given up."""
+    """In a row, before the user is given up."""
     text: str = attrs.field(default="Are you still there?", validator=min_len(1))
     then: ThenIdle = ThenIdle.HANG_UP
 
@@ -52,7 +52,7 @@ class Idle:
 
     def __init__(self, policy: IdlePolicy | None) -> None:
         self.prompted = 0
-        """Prompts since the caller last did something."""
+        """Prompts since the user last did something."""
         self.requests = 0
         """Prompts that were asked for, in the whole call."""
         self.request_id: str | None = None
@@ -69,8 +69,8 @@ class Idle:
         elif self._quiet_since is None:
             self._quiet_since = now
 
-    def caller_acted(self) -> None:
-        """The caller said or keyed something in: prompts are counted anew."""
+    def user_acted(self) -> None:
+        """The user said or keyed something in: prompts are counted anew."""
         self.prompted, self._was_heard = 0, False
 
     def began(self, response_id: str) -> None:
@@ -86,9 +86,9 @@ class Idle:
         return response_id == self._response_id
 
     def end(self) -> EndCall:
-        """Return the end of a call whose caller is given up."""
+        """Return the end of a call whose user is given up."""
         if self._was_heard:
-            return EndCall(EndCause.CALLER_SILENT)
+            return EndCall(EndCause.USER_SILENT)
         return EndCall(EndCause.SESSION_LOST, "no reply could be had: prompt_lost")
 
     def deadline(self) -> float | None:

@@ -1,4 +1,4 @@
-"""Keys of the caller's telephone, gathered into one entry.
+"""Keys of the user's telephone, gathered into one entry.
 
     ──key──► GATHERING ──terminator │ pause │ full──► Entry
 
@@ -6,7 +6,7 @@ Rule 1: an entry is over at the terminator (which is not part of it), after a
 pause, or at ``most_keys``; keys beyond belong to the next entry.
 Rule 2: what was pressed is shown to the agent alone; no text of ours repeats it.
 
-Pure; time is an argument.  Used by turns/conversation.py.
+Pure; time is an argument.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Keypad:
         return before or (self._end() if is_full else None)
 
     @property
-    def is_gathering(self) -> bool:
+    def is_collecting(self) -> bool:
         """Whether an entry has begun."""
         return bool(self._keys)
 

@@ -1,7 +1,4 @@
-"""What a conversation orders: things for the session, for the observers, and the end of the call.
-
-Used by turns/conversation.py; carried out in engine/call.py.
-"""
+"""What a conversation orders: things for the session, for the observers, and the end of the call."""
 
 from __future__ import annotations
 
@@ -20,10 +17,10 @@ class EndCall:
 
 
 @attrs.frozen
-class Tell:
+class Notify:
     """Something for the observers."""
 
     fact: Fact
 
 
-Order = SessionOrder | EndCall | Tell
+Order = SessionOrder | EndCall | Notify

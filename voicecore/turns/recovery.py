@@ -4,12 +4,12 @@
     EXCUSED  a line was asked for in place of a reply, and nothing of the agent was audible since
     ENDING   the call ends, once what plays was played
 
-Rule 1: a caller who waits hears something: a reply, a line in its place, or the
+Rule 1: a user who waits hears something: a reply, a line in its place, or the
 carrier's words behind the end of the call.
 Rule 2: once the call is to end, nothing is asked for any more.
 Rule 3: audio that is playing is played first, for ``_PLAYED_WITHIN_S`` at most.
 
-Pure; time is an argument.  Used by turns/turn_taking.py.
+Pure; time is an argument.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class FallbackLines:
     """Of a turn that has no words; None: ``sorry_text``."""
 
     def line(self, *, wordless: bool) -> str | None:
-        """Return the line for a turn; ``wordless``: nothing that the caller said could be made out."""
+        """Return the line for a turn; ``wordless``: nothing that the user said could be made out."""
         return self.did_not_catch_text if wordless and self.did_not_catch_text is not None else self.sorry_text
 
 

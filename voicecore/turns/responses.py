@@ -17,8 +17,7 @@ out.  While our request is out and the session has no reason to begin one by
 itself, the next response is ours, unless a refusal that names the request says
 otherwise.  In a session that has given an id back, one without is its own.
 
-Pure: no Trio, no sockets; time is an argument.  Used by turns/conversation.py.
-Source of the wire's behaviour: OpenAI Realtime sheet, sections 7, 10 and 16.
+Pure: no Trio, no sockets; time is an argument.
 """
 
 from __future__ import annotations

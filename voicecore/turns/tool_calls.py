@@ -6,10 +6,10 @@
 
 Rule 1: one response answers all calls of a response.  Whatever else begins to
 answer first has read the results too.
-Rule 2: at most ``IN_A_ROW`` follow one another without a word of the caller:
+Rule 2: at most ``IN_A_ROW`` follow one another without a word of the user:
 a model that goes on calling is not asked for ever.
 
-Pure.  Used by turns/turn_taking.py.
+Pure.
 """
 
 from __future__ import annotations
@@ -57,6 +57,6 @@ class ToolCalls:
         self._asked += 1
         return self._asked <= IN_A_ROW
 
-    def caller_acted(self) -> None:
-        """The caller has said something: follow-ups are counted anew."""
+    def user_acted(self) -> None:
+        """The user has said something: follow-ups are counted anew."""
         self._asked = 0

@@ -1,8 +1,8 @@
 """The conversation as it was heard: one line an item, in the order of the items.
 
 Rule 1: items stand in the order in which the provider added them; their words
-may arrive at any time (a caller's often after the answer to it).
-Rule 2: an agent line holds only what the caller heard.  A cut line keeps whole
+may arrive at any time (a user's often after the answer to it).
+Rule 2: an agent line holds only what the user heard.  A cut line keeps whole
 words from its start, in proportion to the audio heard; where the audio was not
 complete its length is estimated high (speaking_pace.py), so that too little is
 kept, never too much.  Where no whole word was surely heard its text is None.
@@ -11,7 +11,7 @@ that keeps what was cut can put it there, and its line says that it was cut.
 Rule 4: words and lines are bounded.  What exceeds the bounds is counted, and costs
 nothing: pieces are joined when somebody asks, not when they come.
 
-Pure.  Used by turns/speech.py and turns/conversation.py.
+Pure.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import unicodedata
 import attrs
 
 from voicecore.facts import HeardPosition, Speaker, TranscriptLine
-from voicecore.turns.speaking_pace import SpeakingPace, letters
+from voicecore.turns.playout.speaking_pace import SpeakingPace, letters
 
 WORDS_LIMIT_CHARS = 16_384  #: of one item: some twenty minutes of speech
 LINES_LIMIT = 10_000  #: of one call
 
 
-class _Fate(enum.Enum):
+class _Outcome(enum.Enum):
     OPEN = "open"
     WHOLE = "whole"
     CUT = "cut"
@@ -37,7 +37,7 @@ class _Fate(enum.Enum):
     UNHEARD = "unheard"
 
 
-_CUT = frozenset({_Fate.CUT, _Fate.KEPT})
+_CUT = frozenset({_Outcome.CUT, _Outcome.KEPT})
 
 
 @attrs.define
@@ -47,7 +47,7 @@ class _Line:
     pieces: list[str] = attrs.field(factory=list)  # bounded by WORDS_LIMIT_CHARS
     chars: int = 0  #: of all pieces
     is_complete: bool = False  #: no more words are due
-    fate: _Fate = _Fate.OPEN
+    outcome: _Outcome = _Outcome.OPEN
     audio_s: float = 0.0  #: generated so far
     ahead: float = 0.0  #: letters that were there before the first audio
     known_at_cut: float = 0.0  #: letters
@@ -67,7 +67,7 @@ class _Line:
 
     def heard_text(self, pace: SpeakingPace) -> str | None:
         text = self.text
-        if self.fate is not _Fate.CUT or text is None:
+        if self.outcome is not _Outcome.CUT or text is None:
             return text
         length_s = self.generated_s or 0.0
         if self.generated_s is None or self.cut_off:
@@ -121,7 +121,7 @@ class Transcript:
 
     def heard(self, item_id: str) -> None:
         """An agent item was played to its end."""
-        line = self._settle(item_id, _Fate.WHOLE)
+        line = self._settle(item_id, _Outcome.WHOLE)
         if line is not None and line.is_complete and not line.cut_off:
             self._pace.learn(line.text or "", line.audio_s)
 
@@ -138,8 +138,8 @@ class Transcript:
 
         ``keep_all``: it counts as said, by the policy of the call. ``heard``: for the record.
         """
-        fate = _Fate.KEPT if keep_all else _Fate.CUT if heard_s > 0 else _Fate.UNHEARD
-        line = self._settle(item_id, fate)
+        outcome = _Outcome.KEPT if keep_all else _Outcome.CUT if heard_s > 0 else _Outcome.UNHEARD
+        line = self._settle(item_id, outcome)
         if line is not None:
             line.heard_s, line.generated_s, line.heard = heard_s, generated_s, heard
             line.known_at_cut = letters(line.text or "")
@@ -152,12 +152,12 @@ class Transcript:
     def is_open(self, item_id: str) -> bool:
         """Whether an item is known, and not yet what became of it."""
         line = self._lines.get(item_id)
-        return line is not None and line.fate is _Fate.OPEN
+        return line is not None and line.outcome is _Outcome.OPEN
 
     def text(self, item_id: str) -> str | None:
         """Return what was heard of an item, as far as its words are known."""
         line = self._lines.get(item_id)
-        return None if line is None or line.fate is _Fate.UNHEARD else line.heard_text(self._pace)
+        return None if line is None or line.outcome is _Outcome.UNHEARD else line.heard_text(self._pace)
 
     def lines(self) -> list[TranscriptLine]:
         """Return the conversation; agent items that were generated and never heard are left out."""
@@ -166,11 +166,11 @@ class Transcript:
                 line.speaker,
                 line.item_id,
                 line.heard_text(self._pace),
-                line.fate in {_Fate.CUT, _Fate.KEPT},
+                line.outcome in {_Outcome.CUT, _Outcome.KEPT},
                 line.heard,
             )
             for line in self._lines.values()
-            if line.speaker is Speaker.CALLER or line.fate in {_Fate.WHOLE, _Fate.CUT, _Fate.KEPT}
+            if line.speaker is Speaker.USER or line.outcome in {_Outcome.WHOLE, _Outcome.CUT, _Outcome.KEPT}
         ]
 
     def _line(self, speaker: Speaker, item_id: str) -> _Line | None:
@@ -181,11 +181,11 @@ class Transcript:
         self.dropped_lines += line is None
         return line
 
-    def _settle(self, item_id: str, fate: _Fate) -> _Line | None:
+    def _settle(self, item_id: str, outcome: _Outcome) -> _Line | None:
         line = self._lines.get(item_id)
-        if line is None or line.fate is not _Fate.OPEN:
+        if line is None or line.outcome is not _Outcome.OPEN:
             return None  # the first fate stands
-        line.fate = fate
+        line.outcome = outcome
         return line
 
 

@@ -1,8 +1,8 @@
-"""Who answers whom: the caller's turns, the agent's responses, and the floor between them.
+"""Who answers whom: the user's turns, the agent's responses, and the floor between them.
 
     FloorMachine   who speaks now
-    CallerTurns    what became of each thing that the caller said
-    BargeIn        whether the caller's speech over the agent stops it
+    UserTurns    what became of each thing that the user said
+    BargeIn        whether the user's speech over the agent stops it
     Keypad         keys are a turn too
     Idle           nobody speaks
     Waiting        the agent takes longer than usual
@@ -13,15 +13,14 @@ Joint rules:
 1. A reply answers every turn that was open when it began; turns close together
 are answered together, and one request at most is under way.
 2. A reply of which nothing was sent is given up for a newer turn: it answers a
-caller who has gone on.
-3. A reply that is ready does not begin over a caller who speaks.
+user who has gone on.
+3. A reply that is ready does not begin over a user who speaks.
 4. What stops the agent is playout, not whether the provider is done: the tail of
 a finished response is cut like any other.
 5. A turn that is not answered is settled with a reason, at its deadline at the latest.
 6. A turn whose reply is lost for good, or asked for again and again in vain, gets a line instead, or the call ends.
 
-Pure; time is an argument.  Used by turns/conversation.py, which carries out what
-comes back.
+Pure; time is an argument.
 """
 
 from __future__ import annotations
@@ -32,21 +31,21 @@ from collections.abc import Sequence
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.errors import printable
-from voicecore.turns.barge_in import BargeIn
-from voicecore.turns.caller_turns import CallerTurns
+from voicecore.turns.agent_speech import BARGED_IN, AgentSpeech, Audible, Done, SpeechStep, word_for_word
+from voicecore.turns.barge_in.last_clear import LastClear
+from voicecore.turns.barge_in.machine import BargeIn
 from voicecore.turns.floor import Floor, FloorMachine, Move
 from voicecore.turns.idle import Idle, IdleStep
 from voicecore.turns.keypad import Entry, Keypad
-from voicecore.turns.last_clear import LastClear
-from voicecore.turns.orders import EndCall, Tell
-from voicecore.turns.playout import Interrupted
+from voicecore.turns.notifier import Notifier
+from voicecore.turns.orders import EndCall, Notify
+from voicecore.turns.playout.ledger import Interrupted
 from voicecore.turns.recovery import Recovery, Replies
 from voicecore.turns.responses import Phase
 from voicecore.turns.settings import ConversationSettings
-from voicecore.turns.speech import BARGED_IN, AgentSpeech, Audible, Done, SpeechStep, word_for_word
-from voicecore.turns.telling import Teller
 from voicecore.turns.tool_calls import Calling, ToolCalls
-from voicecore.turns.waiting import Waiting
+from voicecore.turns.user_turns import UserTurns
+from voicecore.turns.waiting_sound import Waiting
 
 KEYS = "keys-"  #: begins the ids of turns that were keyed in
 PROMPT = "idle-"  #: begins the ids of requests for prompts
@@ -56,15 +55,17 @@ _DECLINED = "it did not stop the agent"
 _WORDLESS = 64  #: ids of turns that are known to have no words
 _NO_SUCH_TOOL = '{"error": "there is no such tool"}'
 
-Step = SpeechStep | Tell | EndCall
+Step = SpeechStep | Notify | EndCall
 
 
 class TurnTaking:
     """The turns of one call."""
 
-    def __init__(self, speech: AgentSpeech, teller: Teller, settings: ConversationSettings, began_at: float) -> None:
-        self.floor = FloorMachine(Floor.CALLER)
-        self.turns = CallerTurns(settings.turns)
+    def __init__(
+        self, speech: AgentSpeech, notifier: Notifier, settings: ConversationSettings, began_at: float
+    ) -> None:
+        self.floor = FloorMachine(Floor.USER)
+        self.turns = UserTurns(settings.turns)
         self.barge_in = BargeIn(settings.barge_in, began_at)
         self.keypad = Keypad(settings.keypad)
         self.recovery = Recovery(settings.fallback)
@@ -75,7 +76,7 @@ class TurnTaking:
         self._idle = Idle(settings.idle)
         self._settings = settings
         self._speech = speech
-        self._teller = teller
+        self._notifier = notifier
         self._declined: str | None = None  # the turn that this speech will become, which nobody is to answer
         self._line: str | None = None  # the newest request for a line in place of a reply
         self._line_response: str | None = None  # the response that says it
@@ -86,14 +87,14 @@ class TurnTaking:
         self._entry_stops = False  # whether keys of the entry under way may stop the agent
         self._clear = LastClear()
 
-    # --- the caller speaks ----------------------------------------------------------
+    # --- the user speaks ----------------------------------------------------------
 
-    def caller_started(self, event: ev.CallerSpeechStarted, now: float, *, may_stop: bool) -> list[Step]:
+    def user_started(self, event: ev.UserSpeechStarted, now: float, *, may_stop: bool) -> list[Step]:
         """Take an onset; ``may_stop``: nothing protects what the agent says."""
-        self.floor.handle(Move.CALLER_SPOKE)
+        self.floor.handle(Move.USER_SPOKE)
         self.turns.speech_started(now, event.item_id or None)
         self._declined = None
-        steps: list[Step] = [Tell(facts.CallerStarted(self._teller.at(now), event.item_id, _seconds(event.at_ms)))]
+        steps: list[Step] = [Notify(facts.UserStarted(self._notifier.at(now), event.item_id, _seconds(event.at_ms)))]
         if not may_stop:
             return steps
         if self._speech.audible_since is None:
@@ -107,19 +108,19 @@ class TurnTaking:
             alone_decides=self._session_interrupts,
         )
         if decided is None and not was_open:
-            self.floor.handle(Move.DOUBTED)
-            steps.append(Tell(facts.BargeInDoubted(self._teller.at(now), event.item_id)))
+            self.floor.handle(Move.PENDING)
+            steps.append(Notify(facts.BargeInPending(self._notifier.at(now), event.item_id)))
         return steps + self.decided(decided, now)
 
-    def caller_stopped(self, event: ev.CallerSpeechStopped, now: float) -> list[Step]:
+    def user_stopped(self, event: ev.UserSpeechStopped, now: float) -> list[Step]:
         """Take the end of speech."""
         self.turns.speech_stopped(now)
         silence_s = self.capabilities.silence_s if self.capabilities is not None else None
-        told = facts.CallerStopped(self._teller.at(now), event.item_id, _seconds(event.at_ms), silence_s)
-        return [Tell(told), *self.decided(self.barge_in.stopped(now), now)]
+        told = facts.UserStopped(self._notifier.at(now), event.item_id, _seconds(event.at_ms), silence_s)
+        return [Notify(told), *self.decided(self.barge_in.stopped(now), now)]
 
-    def caller_words(self, item_id: str, now: float, *, complete: bool) -> list[Step]:
-        """Take note that more words of the caller are known; the transcript has them."""
+    def user_words(self, item_id: str, now: float, *, complete: bool) -> list[Step]:
+        """Take note that more words of the user are known; the transcript has them."""
         words, agents = self._speech.transcript.text(item_id), self._speech.audible_words()
         if complete and not words:
             self._wordless.append(item_id)
@@ -130,14 +131,14 @@ class TurnTaking:
         """Take a turn; ``later``: it waits until a message was said; ``awaits_message``: the message answers it."""
         session_replies = self._session_replies and not item_id.startswith(KEYS)
         if not self.turns.committed(item_id, now, later=later, session_replies=session_replies):
-            self._teller.problems["repeated_turn"] += 1
+            self._notifier.problems["repeated_turn"] += 1
             return []
-        self._speech.transcript.add(facts.Speaker.CALLER, item_id)
-        self.floor.handle(Move.CALLER_DONE)
-        self._idle.caller_acted()
-        self._tools.caller_acted()
-        steps: list[Step] = [Tell(facts.CallerTurn(self._teller.at(now), item_id))]
-        for request_id in (self._idle.request_id, self._line):  # the caller is there, and has gone on
+        self._speech.transcript.add(facts.Speaker.USER, item_id)
+        self.floor.handle(Move.USER_DONE)
+        self._idle.user_acted()
+        self._tools.user_acted()
+        steps: list[Step] = [Notify(facts.UserTurn(self._notifier.at(now), item_id))]
+        for request_id in (self._idle.request_id, self._line):  # the user is there, and has gone on
             if request_id is not None:
                 steps += self._speech.responses.abandon(request_id, now)
         if item_id == self._declined:
@@ -151,7 +152,7 @@ class TurnTaking:
     def pressed(self, digit: str, now: float, *, may_stop: bool, later: bool) -> list[Step]:
         """Take one key; one that belongs to an entry from before the agent was to be stopped does not stop it."""
         steps: list[Step] = []
-        self._entry_stops = may_stop and (self._entry_stops or not self.keypad.is_gathering)
+        self._entry_stops = may_stop and (self._entry_stops or not self.keypad.is_collecting)
         if self._entry_stops and self._speech.audible_since is not None and self._settings.barge_in.keys_stop_agent:
             steps += self._stop_agent(now, now, _BY_KEY)
         entry = self.keypad.press(digit, now)
@@ -172,12 +173,12 @@ class TurnTaking:
         return [] if self.barge_in.is_open else self.want_reply(now, by_us=True)
 
     def release(self, now: float) -> list[Step]:
-        """Nothing is to be said before the caller is answered any more."""
+        """Nothing is to be said before the user is answered any more."""
         if not self.turns.release(now) or self.floor.state is Floor.OVER:
             return []
         if self.turns.speaking_since is not None and self._session_replies:
             return []  # the session answers the turn that comes of it, and what is open with it
-        self.floor.handle(Move.CALLER_DONE)
+        self.floor.handle(Move.USER_DONE)
         return self.want_reply(now, by_us=True)
 
     def response_began(self, event: ev.ResponseStarted, now: float) -> list[Step]:
@@ -199,7 +200,7 @@ class TurnTaking:
         answers = () if request.startswith(PROMPT) else self.turns.began(response_id)
         if request.startswith(LINE):  # it is heard in place of an answer
             self._line_response, answers = response_id, ()
-        return [Tell(facts.AgentGenerated(self._teller.at(now), response_id, answers))]
+        return [Notify(facts.AgentGenerated(self._notifier.at(now), response_id, answers))]
 
     def audible(self, item: Audible, now: float) -> list[Step]:
         """The first audio of an item is on the carrier's wire."""
@@ -207,25 +208,25 @@ class TurnTaking:
         self.recovery.audible()
         self._idle.audible()
         if item.response_id == self._line_response and (items := self.turns.began(item.response_id)):
-            failed = facts.TurnsSettled(self._teller.at(now), items, facts.TurnEnd.FAILED, self._unanswered_why)
-            steps.append(Tell(failed))
+            failed = facts.TurnsSettled(self._notifier.at(now), items, facts.TurnEnd.FAILED, self._unanswered_why)
+            steps.append(Notify(failed))
         after_s = self.turns.answered(item.response_id, now)
         self.floor.handle(Move.AGENT_AUDIBLE)
-        return [*steps, Tell(facts.AgentAudible(self._teller.at(now), item.response_id, item.item_id, after_s))]
+        return [*steps, Notify(facts.AgentAudible(self._notifier.at(now), item.response_id, item.item_id, after_s))]
 
     def ended_unheard(self, response_id: str, now: float) -> list[Step]:
         """A response is over of which nothing was, or will be, sent."""
         self.turns.not_answered(response_id, now)
-        caller = self.turns.speaking_since is not None or self.turns.unsettled
-        if caller or not self._idle.awaits(response_id):
+        user = self.turns.speaking_since is not None or self.turns.unsettled
+        if user or not self._idle.awaits(response_id):
             return []
-        return [*self._teller.problem("prompt_lost", "the response to it brought nothing to be heard", now)]
+        return [*self._notifier.problem("prompt_lost", "the response to it brought nothing to be heard", now)]
 
     def quietened(self) -> None:
         """Nothing of the agent is left to be played."""
         self.floor.handle(Move.AGENT_PLAYED)
         if self.turns.open:
-            self.floor.handle(Move.CALLER_DONE)
+            self.floor.handle(Move.USER_DONE)
 
     def afterwards(self, now: float) -> list[Step]:
         """Return what follows from the state that an event has led to, whatever the event was."""
@@ -239,12 +240,12 @@ class TurnTaking:
 
     def tool_called(self, event: ev.ToolCallRequested) -> list[Step]:
         """A response calls a tool; there are none, which is its result."""
-        self._teller.problems["unknown_tool"] += 1
+        self._notifier.problems["unknown_tool"] += 1
         self._tools.called(event.response_id)
         return [ev.AddToolResult(event.call_id, _NO_SUCH_TOOL)]
 
     def response_ended(self, event: ev.ResponseEnded, now: float) -> list[Step]:
-        """A response that says no message is over; what the caller still waits for is asked for."""
+        """A response that says no message is over; what the user still waits for is asked for."""
         speech, response_id = self._speech, event.response_id
         admitted, cancelled = speech.responses.admits(response_id), event.status is ev.ResponseStatus.CANCELLED
         called = self._tools.ended(response_id, wanted=admitted and not cancelled)
@@ -253,7 +254,7 @@ class TurnTaking:
         if speech.responses.phase is not Phase.IDLE or not (admitted or self.turns.open):
             return []  # something else answers; or it was not wanted, and nobody waits
         if cancelled and event.reason == "turn_detected":
-            return []  # the caller went on; the turn that follows gets its own reply
+            return []  # the user went on; the turn that follows gets its own reply
         if called:
             return self._answer_tools(now)
         detail = printable(event.error_message) or "the agent did not speak when it was its turn"
@@ -263,13 +264,13 @@ class TurnTaking:
         """A response failed for a reason that no further one can be had: tell it, and end the call."""
         code, words = event.error_code or "unnamed", printable(event.error_message)
         self.recovery.fail_for_good(printable(code), words, now)
-        return [*self._teller.problem(code, words or "no further response can be had", now)]
+        return [*self._notifier.problem(code, words or "no further response can be had", now)]
 
     def reply_lost(
         self, why: str, now: float, detail: str = "the agent did not speak when it was its turn"
     ) -> list[Step]:
         """A reply that was due will not come: ask once more, then for a line in its place, then end the call."""
-        steps: list[Step] = [*self._teller.problem(why, detail, now)]
+        steps: list[Step] = [*self._notifier.problem(why, detail, now)]
         if self.turns.speaking_since is not None or not self.turns.open:
             return steps  # the turn that comes of it is answered together with what is open
         self.turns.extend(now)
@@ -281,8 +282,8 @@ class TurnTaking:
     def _in_vain(self, now: float) -> list[Step]:
         """Whatever is under way has never been heard: go on as where a reply is lost for good."""
         self.turns.waited_s = 0.0
-        why, detail = "no_reply", "the caller has spoken up again and again, and nothing of a reply was heard"
-        steps: list[Step] = [*self._teller.problem(why, detail, now)]
+        why, detail = "no_reply", "the user has spoken up again and again, and nothing of a reply was heard"
+        steps: list[Step] = [*self._notifier.problem(why, detail, now)]
         if (active := self._speech.responses.active_id) is not None:
             self.turns.not_answered(active, now)
         return [*steps, *self._speech.want_nothing(now), *self._say_in_place(why, now)]
@@ -302,9 +303,9 @@ class TurnTaking:
         """Ask for the response to tools' results, where one is due and nothing else answers first."""
         speech = self._speech
         answers = speech.responses.phase is not Phase.IDLE or speech.is_reply_requested
-        caller = self.turns.speaking_since is not None or self.barge_in.is_open
+        user = self.turns.speaking_since is not None or self.barge_in.is_open
         message = self.floor.state is Floor.GREETING
-        if self._tools.state is not Calling.DUE or answers or caller or message:
+        if self._tools.state is not Calling.DUE or answers or user or message:
             return []
         if self._tools.ask():
             return [*speech.request_reply(now)]
@@ -314,28 +315,28 @@ class TurnTaking:
         """Tell that a reply was ended by the provider before all of it was said."""
         if event.status is ev.ResponseStatus.INCOMPLETE:
             why = event.reason or "no reason was given"
-            return [*self._teller.problem(f"incomplete: {why}", "the provider ended a reply before its end", now)]
+            return [*self._notifier.problem(f"incomplete: {why}", "the provider ended a reply before its end", now)]
         if event.status is ev.ResponseStatus.FAILED:
             words = printable(event.error_message) or "a reply broke off"
-            return [*self._teller.problem(event.error_code or "response_failed", words, now)]
+            return [*self._notifier.problem(event.error_code or "response_failed", words, now)]
         return []
 
     # --- barge-in -------------------------------------------------------------------------
 
-    def decided(self, decision: facts.Decision | None, now: float) -> list[Step]:
+    def decided(self, decision: facts.BargeInDecision | None, now: float) -> list[Step]:
         """Carry out a decision about speech over the agent."""
         steps: list[Step] = []
         while self.barge_in.failures:
             failed = self.barge_in.failures.popleft()
-            steps += self._teller.problem(f"strategy_failed: {failed.name}", failed.error, now)
+            steps += self._notifier.problem(f"strategy_failed: {failed.name}", failed.error, now)
         if decision is None:
             return steps
-        if decision.outcome is facts.Outcome.CONFIRMED:
+        if decision.outcome is facts.BargeInOutcome.CONFIRMED:
             return steps + self._stop_agent(now, now - decision.took_s, decision.decided_by)
-        if decision.outcome is facts.Outcome.OVERTAKEN:
+        if decision.outcome is facts.BargeInOutcome.OVERTAKEN:
             return steps + self.want_reply(now)
-        self.floor.handle(Move.DECLINED)
-        steps.append(Tell(facts.BargeInDeclined(self._teller.at(now), decision.decided_by)))
+        self.floor.handle(Move.DISMISSED)
+        steps.append(Notify(facts.BargeInDismissed(self._notifier.at(now), decision.decided_by)))
         last = decision.items[-1]
         self._declined = None if last in self.turns.open else last
         for item_id in decision.items:
@@ -345,19 +346,19 @@ class TurnTaking:
     def clear_written(self, now: float) -> list[Step]:
         """A clear is on the carrier's wire."""
         took_s = self._clear.written(now)
-        return [] if took_s is None else [Tell(facts.ClearWritten(self._teller.at(now), took_s))]
+        return [] if took_s is None else [Notify(facts.ClearWritten(self._notifier.at(now), took_s))]
 
     def flushed(self, now: float) -> list[Step]:
         """A mark came back that the newest clear had flushed."""
-        return [Tell(facts.SilentAtEar(self._teller.at(now)))] if self._clear.is_silent() else []
+        return [Notify(facts.SilentAtEar(self._notifier.at(now)))] if self._clear.is_silent() else []
 
     # --- time -------------------------------------------------------------------------------
 
     def plays_at(self) -> float:
-        """Return from when the agent may begin to be heard: not over a caller who speaks, within a bound."""
-        if self._speech.audible_since is not None or self.turns.held_until is None:
+        """Return from when the agent may begin to be heard: not over a user who speaks, within a bound."""
+        if self._speech.audible_since is not None or self.turns.yields_until is None:
             return float("-inf")
-        return self.turns.held_until
+        return self.turns.yields_until
 
     def deadline(self) -> float | None:
         """Return when to call `expire`."""
@@ -412,20 +413,20 @@ class TurnTaking:
     def _is_quiet(self) -> bool:
         speech, turns = self._speech, self.turns
         agent = speech.speaking or speech.responses.phase is not Phase.IDLE or speech.responses.waiting
-        caller = turns.speaking_since is not None or turns.unsettled or self.keypad.is_gathering
-        return self.floor.state is Floor.CALLER and not agent and not caller
+        user = turns.speaking_since is not None or turns.unsettled or self.keypad.is_collecting
+        return self.floor.state is Floor.USER and not agent and not user
 
     def _give_way(self, now: float) -> list[Step]:
-        """The caller speaks, and nothing of a reply was sent: where the session stops it by itself, so do we."""
+        """The user speaks, and nothing of a reply was sent: where the session stops it by itself, so do we."""
         if not self._session_interrupts or not self._speech.speaking:
             return []
-        return self._cut(now, "the caller spoke first", session_cancels=True)[1]
+        return self._cut(now, "the user spoke first", session_cancels=True)[1]
 
     def _give_up_unheard(self, now: float) -> list[Step]:
         """Give up a response of which nothing was sent, whether it runs or waits to be played."""
         if self._speech.audible_since is not None:
             return []
-        _, steps = self._cut(now, "the caller went on before it could be heard", session_cancels=False)
+        _, steps = self._cut(now, "the user went on before it could be heard", session_cancels=False)
         active = self._speech.responses.active_id
         return [*steps, *(self._speech.silence(active, now) if active is not None else [])]
 
@@ -443,30 +444,30 @@ class TurnTaking:
         self.barge_ins += 1
         self._clear.decided(now)
         self.floor.handle(Move.BARGED_IN)
-        at = self._teller.at
+        at = self._notifier.at
         told = facts.BargedIn(at(now), cuts[0].response_id, cuts[0].heard_s, at(overlap_at), by)
         if self.turns.open:
-            self.floor.handle(Move.CALLER_DONE)
-        return [Tell(told), *steps, *self.want_reply(now)]
+            self.floor.handle(Move.USER_DONE)
+        return [Notify(told), *steps, *self.want_reply(now)]
 
     def _settle(self, end: facts.TurnEnd, why: str, now: float, item_id: str | None = None) -> list[Step]:
         items = self.turns.settle(item_id)
-        return [Tell(facts.TurnsSettled(self._teller.at(now), items, end, why))] if items else []
+        return [Notify(facts.TurnsSettled(self._notifier.at(now), items, end, why))] if items else []
 
     def _entered(self, entry: Entry, now: float, *, later: bool) -> list[Step]:
         self._entries += 1
         item_id, count = f"{KEYS}{self._entries}", len(entry.keys)
         pressed = f"(pressed {count} {'key' if count == 1 else 'keys'})"
-        self._speech.transcript.complete(facts.Speaker.CALLER, item_id, pressed)
-        told = Tell(facts.KeysPressed(self._teller.at(now), item_id, count))
-        text = ev.AddUserText(f"(The caller pressed these keys on the telephone: {entry.keys})")
+        self._speech.transcript.complete(facts.Speaker.USER, item_id, pressed)
+        told = Notify(facts.KeysPressed(self._notifier.at(now), item_id, count))
+        text = ev.AddUserText(f"(The user pressed these keys on the telephone: {entry.keys})")
         return [told, text, *self.committed(item_id, now, later=later)]
 
     def _prompted(self, now: float) -> list[Step]:
         policy = self._settings.idle
         request_id = self._idle.request_id = f"{PROMPT}{self._idle.requests}"
         instructions = word_for_word(policy.text if policy is not None else "")
-        told = Tell(facts.IdlePrompted(self._teller.at(now), self._idle.prompted))
+        told = Notify(facts.IdlePrompted(self._notifier.at(now), self._idle.prompted))
         request = ev.RequestResponse(request_id=request_id, instructions=instructions)
         return [told, *self._speech.request(request, now)]
 

@@ -12,7 +12,7 @@ what it is; whatever is unusual about it is read once more, field by field, and 
 
 Rule 5: audio leaves here in whole samples, however it was cut.
 
-Source: Twilio sheet, sections 3 to 5.  Used by carriers/twilio/; the start message is read in twilio_start.py.
+Source: docs/protocols/twilio-media-streams.md, sections 3 to 5.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from voicecore.audio.convert import Converter, converter
 from voicecore.audio.formats import PCMU_8K
 from voicecore.errors import LocalProtocolError
 from voicecore.events import (
-    CallerAudio,
     ClearPlayout,
     DigitPressed,
     LegEvent,
     LegMessageIgnored,
     LegOrder,
     LegStopped,
-    MarkEchoed,
+    MarkReturned,
     PlayAudio,
+    UserAudio,
 )
 from voicecore.wire.fields import Fields, fast_reader, parse_object
 from voicecore.wire.twilio_start import read_start
@@ -98,7 +98,7 @@ class TwilioMedia:
             return LegMessageIgnored(name[:40], "an event we do not know")
         return read(self, message)
 
-    def _read_usual_media(self, text: str) -> CallerAudio | None:
+    def _read_usual_media(self, text: str) -> UserAudio | None:
         """Read a media message in its place; None where anything about it is not as usual."""
         message = _read_media_message(text)
         if message is None:
@@ -133,9 +133,9 @@ class TwilioMedia:
             return LegMessageIgnored("media", "a track that is not the caller's")
         return self._audio(media.base64("payload"))
 
-    def _audio(self, payload: bytes) -> CallerAudio:
+    def _audio(self, payload: bytes) -> UserAudio:
         """Return audio in whole samples; half of one waits for the next message."""
-        return CallerAudio(self._whole.convert(payload))
+        return UserAudio(self._whole.convert(payload))
 
     def _read_dtmf(self, message: Fields) -> LegEvent:
         if (ignored := self._out_of_place(message, "dtmf")) is not None:
@@ -148,7 +148,7 @@ class TwilioMedia:
     def _read_mark(self, message: Fields) -> LegEvent:
         if (ignored := self._out_of_place(message, "mark")) is not None:
             return ignored
-        return MarkEchoed(message.child("mark").text("name"))
+        return MarkReturned(message.child("mark").text("name"))
 
     def _read_stop(self, message: Fields) -> LegEvent:
         if (ignored := self._out_of_place(message, "stop")) is not None:

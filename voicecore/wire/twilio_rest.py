@@ -4,7 +4,7 @@ Rule 1: what Twilio would refuse is refused here, with what to do.
 Rule 2: an answer is believed only as far as it can be read; its words lose the
 secrets that they repeat, and are cut and made printable, before anybody sees them.
 
-Source: Twilio sheet, sections 7 and 9.  Pure.  Used by carriers/twilio/dialler.py and standing.py.
+Source: docs/protocols/twilio-media-streams.md, sections 7 and 9.  Pure.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ that came with the request decides it.
 Rule 2: fail closed: no header, an unknown scheme or a stray byte is a refusal.
 Rule 3: compared in constant time.
 
-Source: Twilio sheet, section 11 (read from the official validator).  Used by
+Source: docs/protocols/twilio-media-streams.md, section 11 (read from the official validator).  Used by
 carriers/twilio/.
 """
 

@@ -9,7 +9,7 @@ Rule 3: parameters that are not texts are left out: nobody needs them.
 Twilio does not say in which order `audio/l16` has its two bytes; it is taken for
 little-endian, as other carriers' JSON streams have it.
 
-Source: Twilio sheet, section 3; transfer sheet, section 7.  Used by twilio_media.py.
+Source: docs/protocols/twilio-media-streams.md, section 3; docs/protocols/twilio-transfer-and-wideband.md, section 7.
 """
 
 from __future__ import annotations

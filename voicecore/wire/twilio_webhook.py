@@ -4,10 +4,10 @@ Rule 1: a form is read strictly and within limits before anything is believed.
 Rule 2: unknown fields are kept for the signature and otherwise ignored: new ones
 appear any day.
 Rule 3: required is what a call cannot be handled without: its id, and of a status
-its word.  Everything else may be missing or odd, and is then left out: a caller
+its word.  Everything else may be missing or odd, and is then left out: a user
 without a number is "unknown".
 
-Source: Twilio sheet, sections 8 to 10.  Used by carriers/twilio/webhooks.py.
+Source: docs/protocols/twilio-media-streams.md, sections 8 to 10.
 """
 
 from __future__ import annotations

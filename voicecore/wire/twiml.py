@@ -3,7 +3,7 @@
 Rule 1: built as a tree and serialised; text from outside is escaped, never pasted.
 Rule 2: what Twilio would refuse later is refused here, with what to do.
 
-Source: Twilio sheet, section 1.  Used by carriers/twilio/webhooks.py and dialler.py.
+Source: docs/protocols/twilio-media-streams.md, section 1.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def connect_stream(url: str, parameters: Mapping[str, str] | None = None, apolog
     """Return TwiML that connects the call to a bidirectional media stream.
 
     Twilio goes on behind the stream only when our side closes it, so ``apology``
-    is what the caller hears before the call ends by our doing.
+    is what the user hears before the call ends by our doing.
 
     Raises:
         LocalProtocolError: The URL is not wss (ws is accepted for loopback), has a

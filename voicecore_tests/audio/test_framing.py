@@ -46,7 +46,7 @@ def test_h8_the_tail_is_filled_with_the_codecs_silence(audio_format: AudioFormat
 
 
 def test_what_exceeds_the_limit_is_refused_and_counted() -> None:
-    """The caller learns how much did not go in."""
+    """The user learns how much did not go in."""
     framer = Framer(PCMU_8K, limit_bytes=100)
     assert (framer.push(bytes(80)), framer.push(bytes(80)), framer.size_bytes) == (0, 60, 100)
     framer.clear()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from voicecore.audio.convert import from_samples
 from voicecore.audio.formats import PCM16_8K, PCM16_24K, PCMA_8K, PCMU_8K, AudioFormat
-from voicecore.audio.level import SILENCE_DBFS, GateSettings, Offset, Onset, SpeechGate, level_dbfs, levels_dbfs
+from voicecore.audio.level import SILENCE_DBFS, EnergyVad, EnergyVadSettings, Offset, Onset, level_dbfs, levels_dbfs
 
 
 def tone(seconds: float, audio_format: AudioFormat = PCMU_8K, amplitude: float = 16384) -> bytes:
@@ -45,7 +45,7 @@ def test_the_milliwatt_is_0_dbm0() -> None:
 
 def test_the_gate_finds_where_speech_begins_and_ends() -> None:
     """In samples of the stream, to one block."""
-    gate = SpeechGate(PCMU_8K, GateSettings(on_s=0.06, off_s=0.3))
+    gate = EnergyVad(PCMU_8K, EnergyVadSettings(on_s=0.06, off_s=0.3))
     found = gate.feed(silence(0.5) + tone(0.4) + silence(0.5))
     assert found == [Onset(4000), Offset(7200)]
     assert not gate.speaking
@@ -53,7 +53,7 @@ def test_the_gate_finds_where_speech_begins_and_ends() -> None:
 
 def test_a_click_is_not_speech_and_a_breath_is_not_its_end() -> None:
     """Both directions want their time."""
-    gate = SpeechGate(PCMU_8K, GateSettings(on_s=0.06, off_s=0.3))
+    gate = EnergyVad(PCMU_8K, EnergyVadSettings(on_s=0.06, off_s=0.3))
     assert gate.feed(silence(0.2) + tone(0.04) + silence(0.2)) == []
     assert gate.feed(tone(0.2) + silence(0.2) + tone(0.2)) == [Onset(3520)]
 
@@ -62,8 +62,8 @@ def test_a_click_is_not_speech_and_a_breath_is_not_its_end() -> None:
 def test_no_cut_of_the_input_changes_what_the_gate_finds(cuts: list[int]) -> None:
     """Blocks of 10 ms, whatever the pieces."""
     audio = silence(0.2) + tone(0.3) + silence(0.6) + tone(0.3)
-    whole = SpeechGate(PCMU_8K).feed(audio)
-    gate, found, rest = SpeechGate(PCMU_8K), [], audio
+    whole = EnergyVad(PCMU_8K).feed(audio)
+    gate, found, rest = EnergyVad(PCMU_8K), [], audio
     for cut in cuts:
         found += gate.feed(rest[:cut])
         rest = rest[cut:]

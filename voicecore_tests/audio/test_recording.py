@@ -1,4 +1,4 @@
-"""The recording: caller left, agent right, on one clock; only what was heard."""
+"""The recording: user left, agent right, on one clock; only what was heard."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def recording() -> Recording:
 
 
 def test_both_sides_stand_where_they_were_said_and_heard() -> None:
-    """Caller frames end now, agent audio begins now."""
+    """User frames end now, agent audio begins now."""
     it = recording()
-    it.caller(LOUD * 160, 100.02)
+    it.user(LOUD * 160, 100.02)
     it.agent(LOUD * 320, 100.04)
     assert tracks(it.take(100.10)) == ([True, False, False, False, False], [False, False, True, True, False])
 
@@ -56,7 +56,7 @@ def test_h11_both_tracks_are_equally_long_and_follow_the_clock() -> None:
     for step in range(1, 501):
         now = 100.0 + step * 0.02
         if step % 50 < 30:
-            it.caller(LOUD * 160, now)
+            it.user(LOUD * 160, now)
         if step % 100 == 0:
             it.agent(LOUD * 4000, now)
         if step % 20 == 0:
@@ -64,14 +64,14 @@ def test_h11_both_tracks_are_equally_long_and_follow_the_clock() -> None:
     assert len(taken) == 10 * 8000 * 4
 
 
-def test_a_gap_of_the_caller_is_filled_and_a_burst_is_kept_whole() -> None:
+def test_a_gap_of_the_user_is_filled_and_a_burst_is_kept_whole() -> None:
     """A stalled line comes back with everything at once: nothing of it is lost."""
     it = recording()
-    it.caller(LOUD * 160, 100.02)
-    it.caller(LOUD * 160, 100.52)
+    it.user(LOUD * 160, 100.02)
+    it.user(LOUD * 160, 100.52)
     left, _ = tracks(it.take(100.52))
     assert (left[0], any(left[1:25]), left[25]) == (True, False, True)
-    it.caller(LOUD * 1600, 100.54)
+    it.user(LOUD * 1600, 100.54)
     assert sum(tracks(it.take(101.0))[0]) == 10
 
 

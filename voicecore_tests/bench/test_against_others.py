@@ -14,11 +14,11 @@ from typing import Any
 import orjson
 import pytest
 
-from voicecore.bench.controlled import Usage
-from voicecore.bench.conversation import relay_target, run_level
-from voicecore.bench.result import SMALL
+from voicecore.bench.load.conversation import relay_target, run_level
+from voicecore.bench.processes.controlled import Usage
+from voicecore.bench.report.result import SMALL
 from voicecore_tests.chance import REAL_TIME
-from voicecore_tests.house.rooms import REPOSITORY
+from voicecore_tests.code_rules.packages import REPOSITORY
 
 pytestmark = REAL_TIME
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicecore.bench.answers import Answer, AnswerBooks, within
-from voicecore.bench.frames import FRAME_BYTES
+from voicecore.bench.micro.frames import FRAME_BYTES
+from voicecore.bench.report.answers import Answer, AnswerBooks, within
 
 SECONDS = 0.1
 SIZE = 5 * FRAME_BYTES

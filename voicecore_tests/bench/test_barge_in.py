@@ -7,11 +7,11 @@ from typing import Any
 import attrs
 import pytest
 
-from voicecore.bench import barge_in
-from voicecore.bench.barge_in_process import ClearTimes
-from voicecore.bench.conversation import Level
-from voicecore.bench.frames import Faults
-from voicecore.bench.result import FULL, SMALL, BenchmarkFailed, Plan
+from voicecore.bench.load import barge_in
+from voicecore.bench.load.conversation import Level
+from voicecore.bench.micro.frames import Faults
+from voicecore.bench.processes.barge_in_process import ClearTimes
+from voicecore.bench.report.result import FULL, SMALL, BenchmarkFailed, Plan
 from voicecore.facts import BargedIn, ClearWritten
 
 GOOD = Level(

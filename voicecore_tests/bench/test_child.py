@@ -8,14 +8,14 @@ import sys
 import pytest
 import trio
 
-from voicecore.bench.child import apart_from_children, open_child
-from voicecore.bench.controlled import own_usage
-from voicecore.bench.result import BenchmarkFailed
+from voicecore.bench.processes.child import apart_from_children, open_child
+from voicecore.bench.processes.controlled import own_usage
+from voicecore.bench.report.result import BenchmarkFailed
 from voicecore_tests.chance import REAL_TIME
 
 pytestmark = REAL_TIME
 
-RELAY = "voicecore.bench.relay_process"
+RELAY = "voicecore.bench.processes.relay_process"
 
 
 async def test_a_child_says_where_it_serves_and_what_it_used() -> None:

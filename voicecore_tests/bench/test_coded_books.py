@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from voicecore.audio.convert import converter
 from voicecore.audio.formats import PCM16_24K, PCMU_8K
-from voicecore.bench.answers import Answer, within
-from voicecore.bench.coded_audio import LARGEST_CALL, LARGEST_NUMBER, MULAW, PCM24, CodeReader, Form, Name
-from voicecore.bench.coded_books import CodedAnswers, CodedTrack
-from voicecore.bench.frames import FRAME_BYTES, Faults
+from voicecore.bench.micro.coded_audio import LARGEST_CALL, LARGEST_NUMBER, MULAW, PCM24, CodeReader, Form, Name
+from voicecore.bench.micro.coded_books import CodedAnswers, CodedTrack
+from voicecore.bench.micro.frames import FRAME_BYTES, Faults
+from voicecore.bench.report.answers import Answer, within
 
 FORMS = pytest.mark.parametrize("form", [MULAW, PCM24], ids=["mulaw", "pcm"])
 FRAMES = 5
@@ -76,7 +76,7 @@ def test_names_survive_loudness_and_an_offset(gain: int, offset: int) -> None:
     assert list(CodeReader(PCM24).feed(changed)) == names(range(FRAMES))
 
 
-def test_a_caller_s_frames_are_followed_through_a_conversion() -> None:
+def test_a_user_s_frames_are_followed_through_a_conversion() -> None:
     """Lost, doubled, and another call's."""
     track = CodedTrack(3, random.Random(1))
     way = track.to_provider

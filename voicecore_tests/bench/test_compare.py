@@ -7,9 +7,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from voicecore.bench.compare import Earlier, comparison, read_earlier
-from voicecore.bench.report import as_json, machine, plan_of
-from voicecore.bench.result import SMALL, Column, Result, Value
+from voicecore.bench.report.compare import Earlier, comparison, read_earlier
+from voicecore.bench.report.result import SMALL, Column, Result, Value
+from voicecore.bench.report.tables import as_json, machine, plan_of
 
 COLUMNS = (Column("calls"), Column("through"), Column("CPU", "ms"), Column("lost"), Column("note"))
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import attrs
 import pytest
 
-from voicecore.bench import conversation_limit
-from voicecore.bench.carrier_side import Entrance, ProviderAudio
-from voicecore.bench.conversation import Level, Target, engine_target, relay_target, run_level
-from voicecore.bench.conversation_limit import find_limit, limit_table
-from voicecore.bench.conversation_tables import tables
-from voicecore.bench.frames import FRAME_S, Faults
-from voicecore.bench.result import SMALL, BenchmarkFailed, Plan
+from voicecore.bench.load import conversation_limit
+from voicecore.bench.load.conversation import Level, Target, engine_target, relay_target, run_level
+from voicecore.bench.load.conversation_limit import find_limit, limit_table
+from voicecore.bench.micro.frames import FRAME_S, Faults
+from voicecore.bench.processes.carrier_side import Entrance, ProviderAudio
+from voicecore.bench.report.conversation_tables import tables
+from voicecore.bench.report.result import SMALL, BenchmarkFailed, Plan
 from voicecore_tests.chance import REAL_TIME
 
 pytestmark = REAL_TIME
@@ -26,7 +26,7 @@ TARGETS = [engine_target(), engine_target(ProviderAudio.PCM), relay_target()]
 def test_two_conversations(target: Target) -> None:
     """Nothing is lost; answers come, are cut, and the clear is seen; every figure is there.
 
-    A machine that stands still for half a second makes a caller speak over an answer
+    A machine that stands still for half a second makes a user speak over an answer
     that has not come, or that is over: one of three tries has to be clean.
     """
     tries = (run_level(target, 2, SMALL) for _ in range(3))
@@ -136,11 +136,11 @@ def test_a_program_that_does_not_start_is_a_failure() -> None:
 
 def test_a_program_that_opens_no_session_is_a_failure() -> None:
     """It takes the call, and nobody answers."""
-    deaf = Target(
-        name="deaf",
+    detection_off = Target(
+        name="detection off",
         command=lambda _provider, calls: relay_target().command("ws://127.0.0.1:1", calls),
         entrance=Entrance(),
         opening_s=0.3,
     )
     with pytest.raises(BenchmarkFailed, match="opened 0 sessions"):
-        run_level(deaf, 1, SMALL)
+        run_level(detection_off, 1, SMALL)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from voicecore import events as ev
-from voicecore.bench.machine_series import TURNS, hand_over, new_conversation, record, replay
-from voicecore.facts import Outcome, Speaker
+from voicecore.bench.micro.machine_series import TURNS, hand_over, new_conversation, record, replay
+from voicecore.facts import BargeInOutcome, Speaker
 
 
 def test_the_same_series_gives_the_same_orders() -> None:
@@ -20,13 +20,15 @@ def test_the_series_is_a_whole_call() -> None:
     for now, handed in record():
         hand_over(conversation, handed, now)
     decisions = conversation.taking.barge_in.decisions
-    assert [(each.outcome, each.decided_by) for each in decisions] == [(Outcome.CONFIRMED, "2 words")] * (TURNS // 2)
+    assert [(each.outcome, each.decided_by) for each in decisions] == [(BargeInOutcome.CONFIRMED, "2 words")] * (
+        TURNS // 2
+    )
     lines = conversation.speech.transcript.lines()
-    assert sum(line.speaker is Speaker.CALLER for line in lines) == TURNS + 1
+    assert sum(line.speaker is Speaker.USER for line in lines) == TURNS + 1
     assert [line.interrupted for line in lines if line.speaker is Speaker.AGENT] == [False, True] * (TURNS // 2)
 
 
 def test_the_series_has_every_kind_of_step() -> None:
     """Events of both sides, orders that were written, and the clock."""
     kinds = {type(handed) for _, handed in record()}
-    assert {ev.AgentAudio, ev.MarkEchoed, ev.PlayAudio, ev.PlaceMark, ev.ClearPlayout, type(None)} <= kinds
+    assert {ev.AgentAudio, ev.MarkReturned, ev.PlayAudio, ev.PlaceMark, ev.ClearPlayout, type(None)} <= kinds

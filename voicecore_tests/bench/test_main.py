@@ -12,9 +12,9 @@ import attrs
 import pytest
 
 from voicecore.bench.main import LONG, MEASUREMENTS, main
-from voicecore.bench.report import as_json
-from voicecore.bench.result import FULL, SMALL, BenchmarkFailed, Plan, Progress, Result
-from voicecore_tests.house.rooms import REPOSITORY
+from voicecore.bench.report.result import FULL, SMALL, BenchmarkFailed, Plan, Progress, Result
+from voicecore.bench.report.tables import as_json
+from voicecore_tests.code_rules.packages import REPOSITORY
 
 
 def test_results_go_to_stdout_and_progress_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:

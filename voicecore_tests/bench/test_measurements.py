@@ -6,22 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from voicecore.bench import (
-    audio_path,
-    barge_in,
-    calls,
-    conversation_limit,
-    conversation_tables,
-    json_libraries,
-    machines,
-    pacing,
-    pickup,
-    sockets,
-    teardown,
-)
+from voicecore.bench.load import barge_in, calls, conversation_limit, pacing, pickup, sockets, teardown
 from voicecore.bench.main import MEASUREMENTS
-from voicecore.bench.pictures import PANELS
-from voicecore.bench.result import SMALL, BenchmarkFailed, Measurement, Result, Value
+from voicecore.bench.micro import audio_path, json_libraries, machines
+from voicecore.bench.report import conversation_tables
+from voicecore.bench.report.pictures import PANELS
+from voicecore.bench.report.result import SMALL, BenchmarkFailed, Measurement, Result, Value
 from voicecore_tests.chance import REAL_TIME
 
 pytestmark = REAL_TIME

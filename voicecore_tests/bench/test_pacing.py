@@ -9,14 +9,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from voicecore.bench import pacing
-from voicecore.bench.lead_picture import lead_svg
-from voicecore.bench.line_model import Course, Line, Talk, course
+from voicecore.bench.load import pacing
 from voicecore.bench.main import main
-from voicecore.bench.result import SMALL, Plan
+from voicecore.bench.micro.line_model import Course, Line, Talk, course
+from voicecore.bench.report.lead_picture import lead_svg
+from voicecore.bench.report.result import SMALL, Plan
 from voicecore.facts import ConfirmedBy
-from voicecore.turns.playout import PlayoutSettings
-from voicecore_tests.house.rooms import REPOSITORY
+from voicecore.turns.playout.ledger import PlayoutSettings
+from voicecore_tests.code_rules.packages import REPOSITORY
 
 TALK = Talk(utterances=4, utterance_s=6.0, pause_s=2.0, generated=math.inf)
 

@@ -8,10 +8,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from voicecore.bench.chart import Panel, chart_svg
 from voicecore.bench.main import MEASUREMENTS, main
-from voicecore.bench.pictures import PANELS, picture
-from voicecore.bench.result import SMALL, Column, Result, Value
+from voicecore.bench.report.chart import Panel, chart_svg
+from voicecore.bench.report.pictures import PANELS, picture
+from voicecore.bench.report.result import SMALL, Column, Result, Value
 
 COLUMNS = (Column("calls"), Column("through"), Column("p50", "ms"), Column("p99", "ms"))
 ROWS: tuple[Mapping[str, Value], ...] = (

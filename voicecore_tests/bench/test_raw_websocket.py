@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import memory_stream_pair
 
-from voicecore.bench.raw_websocket import RawWebSocket, accept, client_frame, connect, server_frame
-from voicecore.bench.result import BenchmarkFailed
-from voicecore.net.frames import FrameParser, Opcode, encode_frame
-from voicecore.net.http_messages import Request, Response
-from voicecore.net.server import serve
-from voicecore.net.sockets import RealNetwork
+from voicecore.bench.load.raw_websocket import RawWebSocket, accept, client_frame, connect, server_frame
+from voicecore.bench.report.result import BenchmarkFailed
+from voicecore.net.http.messages import Request, Response
+from voicecore.net.http.server import serve
+from voicecore.net.transport.network import RealNetwork
+from voicecore.net.websocket.frame_codec import FrameParser, Opcode, encode_frame
 
 SIZES = st.sampled_from([0, 1, 125, 126, 127, 400, 65_535, 65_536])
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicecore.bench.result import Column, Result, percentile
+from voicecore.bench.report.result import Column, Result, percentile
 
 VALUES = st.lists(st.floats(0, 1e6), min_size=1, max_size=200)
 

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from voicecore.bench.playout_clock import PlayoutClock
-from voicecore.bench.rhythm import QUICK, Rhythm
+from voicecore.bench.micro.playout_clock import PlayoutClock
+from voicecore.bench.micro.rhythm import QUICK, Rhythm
 
 CALLS = 200
 
@@ -30,7 +30,7 @@ def test_every_turn_has_both_sides(rhythm: Rhythm) -> None:
     """Also the first one, of which only a rest is left."""
     for call in range(CALLS):
         for turn in itertools.islice(rhythm.begin(call)[1], 7):
-            assert turn.caller_s > 0
+            assert turn.user_s > 0
             assert turn.answer_s > 0
             assert turn.cut_s is None or 0 < turn.cut_s <= turn.answer_s
 

@@ -8,18 +8,18 @@ from collections import Counter
 import attrs
 import pytest
 
-from voicecore.bench import sockets_storm, storm
-from voicecore.bench.controlled import Usage
-from voicecore.bench.result import SMALL, BenchmarkFailed
-from voicecore.bench.storm import By, Moment, drawn, find_spans, run_storm
-from voicecore.engine import host, life
-from voicecore.engine.entry import CallEntry
-from voicecore.engine.life import LifeParts
+from voicecore.bench.load import sockets_storm, storm
+from voicecore.bench.load.storm import By, Moment, drawn, find_spans, run_storm
+from voicecore.bench.processes.controlled import Usage
+from voicecore.bench.report.result import SMALL, BenchmarkFailed
+from voicecore.engine import host, lifecycle
+from voicecore.engine.hosted_call import HostedCall
+from voicecore.engine.lifecycle import LifecycleParts
 from voicecore.facts import EndCause
 
 
 def test_the_moments_follow_each_other() -> None:
-    """As the call that nobody ends shows: it is greeted, then it talks, then the caller stops the agent."""
+    """As the call that nobody ends shows: it is greeted, then it talks, then the user stops the agent."""
     spans = find_spans(1)
     greeting, talk, cut = (spans[each] for each in (Moment.FIRST_MESSAGE, Moment.TALKING, Moment.BARGE_IN))
     assert 0.0 == greeting[0] < greeting[1] == talk[0] < talk[1] == cut[0] < cut[1]
@@ -39,11 +39,11 @@ def test_ends_are_drawn_from_the_seed_and_evenly() -> None:
 
 def test_calls_that_somebody_holds_on_to_make_the_storm_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     """What they have left is in the message."""
-    kept: list[CallEntry] = []
+    kept: list[HostedCall] = []
 
-    async def keeps(entry: CallEntry, parts: LifeParts) -> None:
+    async def keeps(entry: HostedCall, parts: LifecycleParts) -> None:
         kept.append(entry)
-        await life.live(entry, parts)
+        await lifecycle.live(entry, parts)
 
     monkeypatch.setattr(host, "live", keeps)
     with pytest.raises(BenchmarkFailed, match=r"20 hang-ups left .*'objects': \d\d"):
@@ -85,5 +85,5 @@ def test_memory_that_grows_makes_the_storm_on_sockets_fail() -> None:
 def test_a_call_that_fails_is_no_hang_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A storm of calls that break by themselves would find nothing, and mean nothing."""
     monkeypatch.setattr(storm, "_OUTCOMES", {EndCause.HUNG_UP})
-    with pytest.raises(BenchmarkFailed, match=r"ended as .*caller_hung_up"):
+    with pytest.raises(BenchmarkFailed, match=r"ended as .*remote_hung_up"):
         run_storm(SMALL, lambda _: None)

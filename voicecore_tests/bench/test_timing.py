@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from voicecore.bench.result import SMALL, BenchmarkFailed, Result
-from voicecore.bench.timing import Step, timed
+from voicecore.bench.micro.timing import Step, timed
+from voicecore.bench.report.result import SMALL, BenchmarkFailed, Result
 
 
 def _table(step: Step) -> Result:

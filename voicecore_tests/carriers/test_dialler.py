@@ -20,10 +20,10 @@ from trio.testing import MockClock
 
 from voicecore.carriers.twilio import DialLimits, HangUpLimits, TwilioAccount, TwilioControl, TwilioDialler, TwilioRest
 from voicecore.errors import CarrierError, CarrierRefused, CarrierUnavailable, CarrierUncertain
-from voicecore.net.http_client import open_http_client
-from voicecore.net.http_messages import Request, Response, ServerLimits
-from voicecore.net.routes import Parameters, Router
-from voicecore.net.server import serve
+from voicecore.net.http.client import open_http_client
+from voicecore.net.http.messages import Request, Response, ServerLimits
+from voicecore.net.http.routes import Parameters, Router
+from voicecore.net.http.server import serve
 from voicecore.nurseries import open_service_nursery
 from voicecore.ports import DialOrder, MachineDetection
 from voicecore.secrets import Secret
@@ -153,7 +153,7 @@ async def test_detection_beside_the_call_has_its_own_callback(autojump_clock: Mo
     """And waits for the beep where a message is to be left."""
     rest = Rest([CREATED])
     async with dialler(rest) as it:
-        await it.dial(attrs.evolve(ORDER, detection=MachineDetection.BESIDE, waits_for_beep=True))
+        await it.dial(attrs.evolve(ORDER, detection=MachineDetection.ASYNC, waits_for_beep=True))
     form = rest.requests[0].form
     assert (form["MachineDetection"], form["AsyncAmd"]) == ("DetectMessageEnd", "true")
     assert form["AsyncAmdStatusCallback"] == "https://voice.example.test/twilio/amd?call=call_1"
@@ -163,7 +163,7 @@ async def test_detection_before_the_media_lets_the_carrier_ask_what_to_do(autoju
     """A URL in place of TwiML: the verdict comes with the request."""
     rest = Rest([CREATED])
     async with dialler(rest) as it:
-        await it.dial(attrs.evolve(ORDER, detection=MachineDetection.BEFORE))
+        await it.dial(attrs.evolve(ORDER, detection=MachineDetection.SYNC))
     form = rest.requests[0].form
     assert (form["Url"], form["MachineDetection"]) == ("https://voice.example.test/twilio/voice?call=call_1", "Enable")
     assert not {"Twiml", "AsyncAmd", "AsyncAmdStatusCallback"} & set(form)
@@ -176,18 +176,18 @@ ALWAYS = {
     "status_callback": f"{PUBLIC}/twilio/status?call=call_1",
     "status_callback_event": ["initiated", "ringing", "answered", "completed"],
 }
-BESIDE = {"async_amd": "true", "async_amd_status_callback": f"{PUBLIC}/twilio/amd?call=call_1"}
-BEFORE = {"url": f"{PUBLIC}/twilio/voice?call=call_1"}
+ASYNC = {"async_amd": "true", "async_amd_status_callback": f"{PUBLIC}/twilio/amd?call=call_1"}
+SYNC = {"url": f"{PUBLIC}/twilio/voice?call=call_1"}
 
 
 @pytest.mark.parametrize(
     ("detection", "beep", "arguments"),
     [
         (MachineDetection.OFF, False, {}),
-        (MachineDetection.BESIDE, False, {**BESIDE, "machine_detection": "Enable"}),
-        (MachineDetection.BESIDE, True, {**BESIDE, "machine_detection": "DetectMessageEnd"}),
-        (MachineDetection.BEFORE, False, {**BEFORE, "machine_detection": "Enable"}),
-        (MachineDetection.BEFORE, True, {**BEFORE, "machine_detection": "DetectMessageEnd"}),
+        (MachineDetection.ASYNC, False, {**ASYNC, "machine_detection": "Enable"}),
+        (MachineDetection.ASYNC, True, {**ASYNC, "machine_detection": "DetectMessageEnd"}),
+        (MachineDetection.SYNC, False, {**SYNC, "machine_detection": "Enable"}),
+        (MachineDetection.SYNC, True, {**SYNC, "machine_detection": "DetectMessageEnd"}),
     ],
 )
 async def test_what_arrives_is_what_the_official_client_would_send(
@@ -198,7 +198,7 @@ async def test_what_arrives_is_what_the_official_client_would_send(
     async with dialler(rest) as it:
         await it.dial(attrs.evolve(ORDER, detection=detection, waits_for_beep=beep))
     ours = rest.requests[0]
-    twiml = {} if detection is MachineDetection.BEFORE else {"twiml": ours.form["Twiml"]}
+    twiml = {} if detection is MachineDetection.SYNC else {"twiml": ours.form["Twiml"]}
     assert sorted(ours.fields) == official(**ALWAYS, **arguments, **twiml).form
 
 

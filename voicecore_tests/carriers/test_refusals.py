@@ -13,9 +13,9 @@ from trio.testing import MockClock
 
 from voicecore.carriers.twilio import TwilioInbound
 from voicecore.carriers.twilio.refusals import EVERY_S, Refusals
-from voicecore.net.http_messages import Request, Response
-from voicecore.net.routes import Router
-from voicecore.simulation.carrier_twin.signing import sign
+from voicecore.net.http.messages import Request, Response
+from voicecore.net.http.routes import Router
+from voicecore.simulation.twilio.signing import sign
 from voicecore.simulation.world import simulated_world
 from voicecore_tests.carriers.test_twilio import ACCOUNT, CALL, PUBLIC, TOKEN, Desk, upgrade, webhook
 

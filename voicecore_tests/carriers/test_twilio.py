@@ -16,13 +16,13 @@ import trio.testing
 from trio.testing import MockClock
 from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]
 
-from voicecore.carriers.twilio import TwilioAccount, TwilioInbound, TwilioLeg, hold_stream
+from voicecore.carriers.twilio import TwilioAccount, TwilioInbound, TwilioLeg, run_stream
 from voicecore.carriers.twilio.webhooks import FORM, QUERY_FIELDS_LIMIT
-from voicecore.net.http_messages import Request, Response, Upgrade
-from voicecore.net.routes import Router
-from voicecore.ports import Leg, MachineReport, MediaPass, NotTaken, RingingCall, StatusReport
+from voicecore.net.http.messages import Request, Response, Upgrade
+from voicecore.net.http.routes import Router
+from voicecore.ports import AmdResult, Leg, MediaPass, NotTaken, RingingCall, StatusReport
 from voicecore.secrets import Secret
-from voicecore.simulation.carrier_twin.signing import sign
+from voicecore.simulation.twilio.signing import sign
 from voicecore.simulation.world import simulated_world
 from voicecore.statuses import AnsweredBy, CarrierStatus
 
@@ -43,21 +43,21 @@ class Desk:
     over: bool = False
     announced: list[RingingCall] = attrs.field(factory=list)
     reports: list[StatusReport] = attrs.field(factory=list)
-    verdicts: list[MachineReport] = attrs.field(factory=list)
-    connected: list[MachineReport] = attrs.field(factory=list)
+    verdicts: list[AmdResult] = attrs.field(factory=list)
+    connected: list[AmdResult] = attrs.field(factory=list)
     claimed: list[str] = attrs.field(factory=list)
 
-    def announce(self, ringing: RingingCall) -> str | NotTaken:
+    def incoming(self, ringing: RingingCall) -> str | NotTaken:
         self.announced.append(ringing)
         if self.over:
             return NotTaken.OVER
         return NotTaken.BUSY if self.full else "token-1"
 
-    def admits(self, token: str) -> bool:
+    def token_valid(self, token: str) -> bool:
         return token == "token-1" and token not in self.claimed
 
-    def claim(self, token: str) -> MediaPass | None:
-        if not self.admits(token):
+    def take_token(self, token: str) -> MediaPass | None:
+        if not self.token_valid(token):
             return None
         self.claimed.append(token)
         return Pass()
@@ -65,10 +65,10 @@ class Desk:
     def status(self, report: StatusReport) -> None:
         self.reports.append(report)
 
-    def machine(self, report: MachineReport) -> None:
+    def amd_result(self, report: AmdResult) -> None:
         self.verdicts.append(report)
 
-    def connect(self, report: MachineReport) -> str | None:
+    def answered(self, report: AmdResult) -> str | None:
         self.connected.append(report)
         return None if self.full else "token-1"
 
@@ -84,7 +84,7 @@ class Pass:
     def accepts(self, carrier_call_id: str) -> bool:
         return carrier_call_id == "CA1"
 
-    async def hold_call(self, leg: Leg) -> bool:
+    async def run_call(self, leg: Leg) -> bool:
         await trio.lowlevel.checkpoint()
         self.held.append(leg)
         return self.is_content
@@ -127,7 +127,7 @@ async def test_a_signed_voice_webhook_is_answered_with_a_stream_to_its_token() -
 
 
 async def test_a_full_house_rejects_as_busy() -> None:
-    """The caller hears it at once."""
+    """The user hears it at once."""
     response = await answer(Desk(full=True), webhook("/twilio/voice", CALL))
     assert b'<Reject reason="busy" />' in response.body
 
@@ -265,7 +265,7 @@ async def test_a_verdict_of_machine_detection_reaches_the_desk(word: str, answer
     desk, fields = Desk(), {**CALL, "AnsweredBy": word}
     assert (await answer(desk, webhook("/twilio/amd?call=call_1", fields))).status == 204
     assert b"<Connect>" in (await answer(desk, webhook("/twilio/voice?call=call_1", fields))).body
-    report = MachineReport(call_id="call_1", carrier_call_id="CA1", answered_by=answered_by, word=word)
+    report = AmdResult(call_id="call_1", carrier_call_id="CA1", answered_by=answered_by, word=word)
     assert (desk.verdicts, desk.connected, desk.announced) == ([report], [report], [])
 
 
@@ -290,7 +290,7 @@ async def test_a_callback_url_that_we_give_out_brings_our_id_back(what: Callback
     desk, url = Desk(), ACCOUNT.callback_url(what, call_id)
     theirs = RequestValidator(TOKEN).compute_signature(url, CALL)
     assert (await answer(desk, webhook(url.removeprefix(PUBLIC), CALL, theirs))).status in {200, 204}
-    told: list[StatusReport | MachineReport] = [*desk.reports, *desk.verdicts, *desk.connected]
+    told: list[StatusReport | AmdResult] = [*desk.reports, *desk.verdicts, *desk.connected]
     assert [report.call_id for report in told] == [call_id]
 
 
@@ -318,7 +318,7 @@ class Ends:
         said, self.says = self.says, []
         return said
 
-    def gather(self, min_bytes: int) -> None:
+    def coalesce(self, min_bytes: int) -> None:
         raise AssertionError(min_bytes)
 
     async def send(self, text: str) -> None:
@@ -372,7 +372,7 @@ def start(carrier_call_id: str) -> list[str]:
 async def test_a_stream_that_its_pass_accepts_is_held(autojump_clock: MockClock) -> None:
     """As a leg, from its start message on."""
     media_pass, socket = Pass(), Ends(start("CA1"))
-    await hold_stream(socket, media_pass, simulated_world().world)
+    await run_stream(socket, media_pass, simulated_world().world)
     (leg,) = media_pass.held
     assert isinstance(leg, TwilioLeg)
     assert (leg.started.carrier_call_id, media_pass.never_came, socket.closed_with) == ("CA1", [], [])
@@ -381,7 +381,7 @@ async def test_a_stream_that_its_pass_accepts_is_held(autojump_clock: MockClock)
 async def test_a_stream_of_another_call_than_its_pass_is_for_is_closed(autojump_clock: MockClock) -> None:
     """1008, and the pass is given back unused."""
     media_pass, socket = Pass(), Ends(start("CA2"))
-    await hold_stream(socket, media_pass, simulated_world().world)
+    await run_stream(socket, media_pass, simulated_world().world)
     assert (media_pass.held, socket.closed_with) == ([], [1008])
     assert media_pass.never_came == ["the stream named another call than its token"]
 
@@ -389,12 +389,12 @@ async def test_a_stream_of_another_call_than_its_pass_is_for_is_closed(autojump_
 async def test_a_stream_that_broke_its_rules_is_closed_for_that(autojump_clock: MockClock) -> None:
     """1008: whoever runs the call has had enough of it."""
     socket = Ends(start("CA1"))
-    await hold_stream(socket, Pass(is_content=False), simulated_world().world)
+    await run_stream(socket, Pass(is_content=False), simulated_world().world)
     assert socket.closed_with == [1008]
 
 
 async def test_nonsense_before_the_start_is_borne_up_to_a_bound(autojump_clock: MockClock) -> None:
     """Then the stream is closed, the pass given back, and nothing raised."""
     media_pass, socket = Pass(), Ends([start("CA1")[0], *["{"] * 60])
-    await hold_stream(socket, media_pass, simulated_world().world)
+    await run_stream(socket, media_pass, simulated_world().world)
     assert (media_pass.held, socket.closed_with, len(media_pass.never_came)) == ([], [1008], 1)

@@ -11,8 +11,8 @@ from trio.testing import MockClock
 
 from voicecore.cli.check import Finding, ask_carrier, open_one_session
 from voicecore.cli.probe import folder_problem
-from voicecore.simulation.carrier_twin import Account, open_carrier
-from voicecore.simulation.provider_twin import Behaviour, Handshake, ProviderTwin
+from voicecore.simulation.openai_realtime import Behaviour, Handshake, RealtimeTwin
+from voicecore.simulation.twilio import Account, open_twilio
 from voicecore.simulation.world import simulated_world
 from voicecore_tests.kit import settings
 
@@ -21,14 +21,14 @@ RETIRED = "The model `gpt-realtime` was shut down on 2027-01-20."
 
 async def carrier_finding(account: Account | None = None, **overrides: object) -> Finding:
     world = simulated_world().world
-    async with open_carrier(world, account or Account()) as carrier, carrier.serve_rest() as api:
+    async with open_twilio(world, account or Account()) as carrier, carrier.serve_rest() as api:
         given = settings("ws://127.0.0.1:1/v1", **{"carriers__twilio__api_base_url": api, **overrides})
         return await ask_carrier(world, given)
 
 
-async def provider_finding(behaviour: Behaviour | None = None) -> tuple[Finding, ProviderTwin]:
+async def provider_finding(behaviour: Behaviour | None = None) -> tuple[Finding, RealtimeTwin]:
     world = simulated_world().world
-    twin = ProviderTwin(world, behaviour=behaviour)
+    twin = RealtimeTwin(world, behaviour=behaviour)
     async with twin.serve() as base_url:
         return await open_one_session(world, settings(base_url)), twin
 

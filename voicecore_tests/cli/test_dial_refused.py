@@ -23,8 +23,8 @@ from voicecore.cli.main import main
 from voicecore.config import Settings
 from voicecore.facts import CallReport
 from voicecore.secrets import Secret
-from voicecore.simulation.carrier_twin import Account, CarrierTwin, DialPlan, Pickup, Refusal, open_carrier
-from voicecore.simulation.provider_twin import ProviderTwin
+from voicecore.simulation.openai_realtime import RealtimeTwin
+from voicecore.simulation.twilio import Account, DialPlan, Pickup, Refusal, TwilioTwin, open_twilio
 from voicecore.simulation.world import simulated_world
 from voicecore_tests.cli.test_programs import GOOD, KEY, SECRETS, TOKEN, config
 from voicecore_tests.kit import LIMIT_S
@@ -53,7 +53,7 @@ class Program:
     config: str
     out: str = ""
     err: str = ""
-    carrier: CarrierTwin | None = None
+    carrier: TwilioTwin | None = None
 
     def call(self, plan: DialPlan, *arguments: str) -> int:
         """Place one call at a carrier that has a plan for it; return the exit code."""
@@ -75,8 +75,8 @@ class Program:
         world = simulated_world().world
         with trio.fail_after(LIMIT_S):
             async with (
-                ProviderTwin(world).serve(port=PROVIDER_PORT),
-                open_carrier(world, Account(auth_token=Secret(TOKEN))) as self.carrier,
+                RealtimeTwin(world).serve(port=PROVIDER_PORT),
+                open_twilio(world, Account(auth_token=Secret(TOKEN))) as self.carrier,
                 self.carrier.serve_rest(port=CARRIER_PORT),
             ):
                 self.carrier.expect(plan)

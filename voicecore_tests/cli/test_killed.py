@@ -14,8 +14,8 @@ import trio
 
 from voicecore.assembly import real_world
 from voicecore.secrets import Secret
-from voicecore.simulation.carrier_twin import Account, At, HangUp, Say, Step, open_carrier
-from voicecore.simulation.provider_twin import ProviderTwin, Recorded, Reply, Script
+from voicecore.simulation.openai_realtime import RealtimeTwin, Recorded, Reply, Script
+from voicecore.simulation.twilio import Account, At, HangUp, Say, Step, open_twilio
 from voicecore_tests.chance import REAL_TIME
 from voicecore_tests.cli.test_programs import GOOD, TOKEN, config, serving
 from voicecore_tests.kit import ulaw
@@ -47,8 +47,8 @@ async def test_kill_9_in_a_call_costs_no_line_that_was_final(tmp_path: Path) -> 
     given = f'[server]\ndata_dir = "{data}"\nrecord_audio = true\n' + GOOD
     with trio.fail_after(60):
         async with (
-            ProviderTwin(world, SCRIPT).serve() as base_url,
-            open_carrier(world, account) as carrier,
+            RealtimeTwin(world, SCRIPT).serve() as base_url,
+            open_twilio(world, account) as carrier,
             trio.open_nursery() as nursery,
         ):
             path = config(tmp_path, given, base_url)
@@ -80,7 +80,7 @@ async def test_the_last_record_is_whole_on_a_disk_that_takes_no_large_file(tmp_p
     account = Account(auth_token=Secret(TOKEN))
     given = f'[server]\ndata_dir = "{data}"\n' + GOOD
     with trio.fail_after(60):
-        async with ProviderTwin(world, SCRIPT).serve() as base_url, open_carrier(world, account) as carrier:
+        async with RealtimeTwin(world, SCRIPT).serve() as base_url, open_twilio(world, account) as carrier:
             with serving("--config", config(tmp_path, given, base_url)) as (process, url):
                 resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (300, 300))
                 await carrier.call(url, [Say(At(1.0), ulaw("caller-hello-it")), HangUp(At(3.0))])
@@ -91,6 +91,6 @@ async def test_the_last_record_is_whole_on_a_disk_that_takes_no_large_file(tmp_p
     assert "File too large; it is kept and will be retried" in err
     (whole,) = [line for line in err.splitlines() if "could not be written before the engine closed" in line]
     record = json.loads(whole[whole.index("{") :])
-    assert record["outcome"] == "caller_hung_up"
+    assert record["outcome"] == "remote_hung_up"
     assert "hello?" in [line["text"] for line in record["transcript"]]
     assert list(data.glob("*/record.json")) == []

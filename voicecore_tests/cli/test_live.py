@@ -34,14 +34,14 @@ async def test_times_before_pick_up_are_marked_as_such() -> None:
 
 
 async def test_words_say_when_they_were_spoken() -> None:
-    """The caller's come half a second after the turn, the agent's when it has ended."""
+    """The user's come half a second after the turn, the agent's when it has ended."""
     lines = shown(
         began(),
-        facts.CallerStarted(8.4, "item_1", 8.3),
-        facts.CallerStopped(10.0, "item_1", 10.0, 0.5),
-        facts.CallerTurn(10.0, "item_1"),
+        facts.UserStarted(8.4, "item_1", 8.3),
+        facts.UserStopped(10.0, "item_1", 10.0, 0.5),
+        facts.UserTurn(10.0, "item_1"),
         facts.AgentAudible(10.3, "resp_1", "item_2", 0.3),
-        facts.CallerSaid(10.5, "item_1", "hello"),
+        facts.UserSaid(10.5, "item_1", "hello"),
         facts.AgentSaid(11.1, "item_2", "Hi.", interrupted=False),
     )
     assert any("ends the turn: silent since 9.50" in line for line in lines)
@@ -55,11 +55,11 @@ async def test_a_hello_over_the_first_message_is_shown_with_what_becomes_of_it()
         began(),
         facts.SpokeOverMessage(0.2, kept=True),
         facts.ProtectionEnded(5.7),
-        facts.CallerStarted(5.72, "item_1", 0.21),
-        facts.CallerStopped(5.72, "item_1", 0.9, 0.5),
-        facts.CallerTurn(5.72, "item_1"),
-        facts.CallerSaid(6.2, "item_1", "hello?"),
-        facts.CallerStarted(8.0, "item_2", 7.9),
+        facts.UserStarted(5.72, "item_1", 0.21),
+        facts.UserStopped(5.72, "item_1", 0.9, 0.5),
+        facts.UserTurn(5.72, "item_1"),
+        facts.UserSaid(6.2, "item_1", "hello?"),
+        facts.UserStarted(8.0, "item_2", 7.9),
     )
     assert [line.split(maxsplit=2)[2] for line in lines[1:]] == [
         "speaks over the message: kept for afterwards, the message goes on",
@@ -71,10 +71,10 @@ async def test_a_hello_over_the_first_message_is_shown_with_what_becomes_of_it()
 
 
 async def test_what_is_not_kept_is_said() -> None:
-    """A caller who is dropped on purpose is shown too."""
+    """A user who is dropped on purpose is shown too."""
     lines = shown(began(), facts.SpokeOverMessage(0.2, kept=False), facts.ProtectionEnded(5.7))
     assert "not listened to" in lines[1]
-    assert "the caller is heard again" in lines[2]
+    assert "the user is heard again" in lines[2]
 
 
 async def test_a_reader_that_leaves_ends_the_showing_alone() -> None:

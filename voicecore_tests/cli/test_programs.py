@@ -20,12 +20,12 @@ import trio
 
 from voicecore.assembly import real_world
 from voicecore.secrets import Secret
-from voicecore.simulation.carrier_twin import Account, AfterAgent, DialPlan, HangUp, Pickup, Refusal, open_carrier
-from voicecore.simulation.carrier_twin.signing import sign
-from voicecore.simulation.provider_twin import ProviderTwin, Recorded, Reply, Script
+from voicecore.simulation.openai_realtime import RealtimeTwin, Recorded, Reply, Script
+from voicecore.simulation.twilio import Account, AfterAgent, DialPlan, HangUp, Pickup, Refusal, open_twilio
+from voicecore.simulation.twilio.signing import sign
 from voicecore.startup import INTERRUPTED
 from voicecore_tests.chance import REAL_TIME
-from voicecore_tests.house.rooms import REPOSITORY
+from voicecore_tests.code_rules.packages import REPOSITORY
 
 pytestmark = REAL_TIME
 
@@ -128,7 +128,7 @@ def test_a_reader_that_leaves_ends_a_command_quietly(arguments: Sequence[str], c
     ("arguments", "code"),
     [
         (("voicecore", "demo", "--out", "OUT"), INTERRUPTED),
-        (("voicecore.simulation.provider_twin",), 1),
+        (("voicecore.simulation.openai_realtime",), 1),
         (("voicecore.bench", "calls", "--size", "small", "--seconds", "20"), 1),
     ],
     ids=["demo", "twin", "bench"],
@@ -314,7 +314,7 @@ async def test_a_served_call_goes_through_and_no_secret_is_seen(tmp_path: Path) 
     account = Account(auth_token=Secret(TOKEN))
     data = tmp_path / "data"
     with trio.fail_after(40):
-        async with ProviderTwin(world, script).serve() as base_url, open_carrier(world, account) as carrier:
+        async with RealtimeTwin(world, script).serve() as base_url, open_twilio(world, account) as carrier:
             path = config(tmp_path, f'[server]\ndata_dir = "{data}"\nrecord_audio = true\n' + GOOD, base_url)
             with serving("--config", path) as (process, url):
                 line = await carrier.call(url, [HangUp(AfterAgent(0.3))])
@@ -337,8 +337,8 @@ async def test_check_live_tries_the_keys(tmp_path: Path) -> None:
     account = Account(auth_token=Secret(TOKEN))
     with trio.fail_after(40):
         async with (
-            ProviderTwin(world, api_key=Secret(KEY)).serve() as base_url,
-            open_carrier(world, account) as carrier,
+            RealtimeTwin(world, api_key=Secret(KEY)).serve() as base_url,
+            open_twilio(world, account) as carrier,
             carrier.serve_rest() as api,
         ):
             text = GOOD.replace("[providers", f'api_base_url = "{api}"\n[providers')
@@ -362,8 +362,8 @@ async def place_call(tmp_path: Path, plan: DialPlan, *arguments: str) -> subproc
     account = Account(auth_token=Secret(TOKEN))
     with trio.fail_after(60):
         async with (
-            ProviderTwin(world, script).serve() as base_url,
-            open_carrier(world, account) as carrier,
+            RealtimeTwin(world, script).serve() as base_url,
+            open_twilio(world, account) as carrier,
             carrier.serve_rest() as api,
         ):
             carrier.expect(plan)
@@ -379,7 +379,7 @@ async def test_a_call_is_placed_shown_and_reported(tmp_path: Path) -> None:
     """Exit 0: what happened as it happened, then what it came to."""
     done = await place_call(tmp_path, DialPlan(ring_s=1.0, script=[HangUp(AfterAgent(0.3))]))
     assert (done.returncode, done.stderr) == (0, "")
-    for shown in ("dialling +15550100077", "it rings", "parked", "adopted", "outcome        caller hung up", "heard"):
+    for shown in ("dialling +15550100077", "it rings", "parked", "adopted", "outcome        remote hung up", "heard"):
         assert shown in done.stdout
     assert TOKEN not in done.stdout
 
@@ -457,7 +457,7 @@ def test_the_demo_is_a_whole_call_that_one_can_listen_to(tmp_path: Path) -> None
     """What the README promises: the call as it happens, then its files."""
     done = run("demo", "--out", str(tmp_path), extra={}, timeout_s=90)
     assert done.returncode == 0, done.stderr
-    shown_in_the_call = ("it rings", "parked", "adopted", "its protection is over", "the caller spoke 0.")
+    shown_in_the_call = ("it rings", "parked", "adopted", "its protection is over", "the user spoke 0.")
     shown_of_the_hello = ("speaks over the message: kept for afterwards", "] “(a greeting, in Italian)”", " is a turn")
     for shown in (
         *shown_in_the_call,
@@ -465,14 +465,14 @@ def test_the_demo_is_a_whole_call_that_one_can_listen_to(tmp_path: Path) -> None
         "barge-in",
         "flushed by the clear",
         "cut there",
-        "over: caller hung up",
+        "over: remote hung up",
     ):
         assert shown in done.stdout
     (folder,) = tmp_path.iterdir()
     record = json.loads((folder / "record.json").read_text())
     assert (record["barge_ins"], record["problems"]) == (1, {})
     assert [line["interrupted"] for line in record["transcript"]].count(True) == 1
-    assert (record["pickup"]["source"], record["first_message"]["fate"]) == ("adopted", "heard")
+    assert (record["pickup"]["source"], record["first_message"]["outcome"]) == ("adopted", "heard")
     with wave.open(str(folder / "audio.wav")) as recording:
         assert (recording.getnchannels(), recording.getframerate()) == (2, 8000)
         assert recording.getnframes() / 8000 == pytest.approx(record["duration_s"], abs=0.6)

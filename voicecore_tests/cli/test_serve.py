@@ -13,9 +13,9 @@ from trio.testing import MockClock
 from voicecore.cli import serve
 from voicecore.cli.serve import DRAIN_S
 from voicecore.facts import EndCause
-from voicecore.simulation.carrier_twin import At, HangUp
-from voicecore.simulation.provider_twin import Recorded, Reply, Script
-from voicecore_tests.kit import House, house
+from voicecore.simulation.openai_realtime import Recorded, Reply, Script
+from voicecore.simulation.twilio import At, HangUp
+from voicecore_tests.kit import Rig, rig
 
 TALK = Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),))
 
@@ -32,9 +32,9 @@ class Signals(AsyncIterator[int]):
 
 
 @asynccontextmanager
-async def talking(until_s: float) -> AsyncIterator[House]:
+async def talking(until_s: float) -> AsyncIterator[Rig]:
     """An engine with one call, two seconds old, that lasts so long in all; it is over when the block has been left."""
-    async with trio.open_nursery() as nursery, house(TALK, agent__first_message="Hello.") as it:
+    async with trio.open_nursery() as nursery, rig(TALK, agent__first_message="Hello.") as it:
         nursery.start_soon(it.carrier.call, it.engine.url, [HangUp(At(until_s))])
         await trio.sleep(2.0)
         assert it.engine.statistics().live == 1
@@ -42,7 +42,7 @@ async def talking(until_s: float) -> AsyncIterator[House]:
         nursery.cancel_scope.cancel()
 
 
-async def drained(it: House, *moments_s: float) -> float:
+async def drained(it: Rig, *moments_s: float) -> float:
     """Return how long the drain took, with further signals at these moments."""
     began_at = trio.current_time()
     await serve._drain(it.engine, Signals(*(began_at + moment_s for moment_s in moments_s)))
@@ -68,4 +68,4 @@ async def test_the_last_call_ends_the_drain(autojump_clock: MockClock) -> None:
     """Nothing is waited for behind it but its record."""
     async with talking(until_s=12.0) as it:
         assert 10.0 <= await drained(it) < DRAIN_S / 2
-    assert it.report.outcome is EndCause.CALLER_HUNG_UP
+    assert it.report.outcome is EndCause.REMOTE_HUNG_UP

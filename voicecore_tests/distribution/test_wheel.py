@@ -14,8 +14,8 @@ from pathlib import Path
 import attrs
 import pytest
 
+from voicecore_tests.code_rules.packages import PACKAGE, REPOSITORY
 from voicecore_tests.distribution.requirements import required
-from voicecore_tests.house.rooms import PACKAGE, REPOSITORY
 
 LICENSES = ["LICENSE", "voicecore/simulation/recordings/CREDITS.md"]
 RECORDINGS = PACKAGE / "simulation" / "recordings"

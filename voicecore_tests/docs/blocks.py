@@ -16,7 +16,7 @@ import attrs
 from sybil import Document, Example
 from sybil.parsers.markdown import CodeBlockParser
 
-from voicecore_tests.house.rooms import REPOSITORY
+from voicecore_tests.code_rules.packages import REPOSITORY
 
 DOCUMENTS = [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("docs/**/*.md"))]
 

@@ -14,9 +14,10 @@ from voicecore.assembly import real_world
 from voicecore.cli.main import main
 from voicecore.config import Settings
 from voicecore.secrets import Secret
-from voicecore.simulation.carrier_twin import Account, AfterAgent, DialPlan, HangUp, open_carrier
-from voicecore.simulation.provider_twin import ProviderTwin, Recorded, Reply, Script
-from voicecore.turns.barge_in import StrategyFailed, judge
+from voicecore.simulation.openai_realtime import RealtimeTwin, Recorded, Reply, Script
+from voicecore.simulation.twilio import Account, AfterAgent, DialPlan, HangUp, open_twilio
+from voicecore.turns.barge_in.machine import StrategyFailed, judge
+from voicecore_tests.code_rules.packages import REPOSITORY
 from voicecore_tests.docs.blocks import (
     DOCUMENTS,
     Block,
@@ -27,7 +28,6 @@ from voicecore_tests.docs.blocks import (
     public_names,
     run_python,
 )
-from voicecore_tests.house.rooms import REPOSITORY
 
 FROM_THE_SHELL = {"TWILIO_AUTH_TOKEN": "token", "OPENAI_API_KEY": "key"}  # exported beside the file in README.md
 BESIDE_A_PART = {"VOICECORE_AGENT__INSTRUCTIONS": "Be brief.", "TWILIO_ACCOUNT_SID": "AC1", **FROM_THE_SHELL}
@@ -52,7 +52,7 @@ async def test_the_strategy_that_is_printed_decides() -> None:
     ]
     failures: deque[StrategyFailed] = deque()
     decided = [judge(policy, each, failures) for each in evidence]
-    assert (list(failures), decided) == ([], [None, (voicecore.Outcome.CONFIRMED, "says stop")])
+    assert (list(failures), decided) == ([], [None, (voicecore.BargeInOutcome.CONFIRMED, "says stop")])
 
 
 @pytest.mark.parametrize("block", blocks("toml"), ids=str)
@@ -110,8 +110,8 @@ async def test_the_example_that_places_a_call(account_sid: str, monkeypatch: pyt
     script = Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),))
     with trio.fail_after(30):
         async with (
-            ProviderTwin(world, script).serve() as base_url,
-            open_carrier(world, account) as carrier,
+            RealtimeTwin(world, script).serve() as base_url,
+            open_twilio(world, account) as carrier,
             carrier.serve_rest() as api,
         ):
             here = {
@@ -124,7 +124,7 @@ async def test_the_example_that_places_a_call(account_sid: str, monkeypatch: pyt
                 monkeypatch.setenv(name, value)
             carrier.expect(DialPlan(ring_s=0.2, script=[HangUp(AfterAgent(0.2))]))
             remind = (await run_python(example("remind")))["remind"]
-            assert await remind("+15557654321") is voicecore.EndCause.CALLER_HUNG_UP
+            assert await remind("+15557654321") is voicecore.EndCause.REMOTE_HUNG_UP
             assert carrier.violations == []
 
 
@@ -132,7 +132,7 @@ async def test_the_example_that_asks_a_session(monkeypatch: pytest.MonkeyPatch) 
     """It ends by itself, with the answer's audio."""
     script = Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),))
     with trio.fail_after(30):
-        async with ProviderTwin(real_world(), script).serve() as base_url:
+        async with RealtimeTwin(real_world(), script).serve() as base_url:
             monkeypatch.setenv("OPENAI_API_KEY", "key")
             monkeypatch.setenv("OPENAI_BASE_URL", base_url)
             ask = (await run_python(example("ask")))["ask"]

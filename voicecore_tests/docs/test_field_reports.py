@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from voicecore.simulation import carrier_twin, provider_twin
-from voicecore.simulation.carrier_twin import faults
-from voicecore.simulation.carrier_twin.line import Line
-from voicecore.simulation.provider_twin.behaviour import ResponseFault, Transcribing
-from voicecore.simulation.provider_twin.rewrites import READY_MADE
-from voicecore_tests.house.rooms import REPOSITORY
+from voicecore.simulation import openai_realtime, twilio
+from voicecore.simulation.openai_realtime.behaviour import ResponseFault, Transcribing
+from voicecore.simulation.openai_realtime.rewrites import READY_MADE
+from voicecore.simulation.twilio import faults
+from voicecore.simulation.twilio.line import Line
+from voicecore_tests.code_rules.packages import REPOSITORY
 
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
     for line in (REPOSITORY / "docs" / "field-reports.md").read_text().splitlines()
     if line.startswith("| ") and not line.startswith(("| what", "| ---"))
 ]
-HOMES = {**vars(provider_twin), **vars(carrier_twin), **vars(faults)}
+HOMES = {**vars(openai_realtime), **vars(twilio), **vars(faults)}
 HOMES |= {"Line": Line, "ResponseFault": ResponseFault, "Transcribing": Transcribing, "READY_MADE": READY_MADE}
 
 

@@ -60,7 +60,7 @@ class TrappedSession:
     """A session that hears one turn and answers it."""
 
     session_id = "puppet"
-    caller_format: AudioFormat = PCMU_8K
+    user_format: AudioFormat = PCMU_8K
     agent_format: AudioFormat = PCMU_8K
     capabilities = DOES_ALL
     lock = ev.LockState.NOT_ASKED
@@ -93,14 +93,14 @@ class TrappedSession:
 
     def send_nowait(self, order: ev.SessionOrder) -> bool:
         self._trap.step(self._who, "session.send_nowait")
-        if isinstance(order, ev.AppendCallerAudio) and self._heard == 0:
+        if isinstance(order, ev.AppendUserAudio) and self._heard == 0:
             self._heard = 1
             return False  # once by the way that waits
         self._take(order)
         return True
 
     def _take(self, order: ev.SessionOrder) -> None:
-        if isinstance(order, ev.AppendCallerAudio):
+        if isinstance(order, ev.AppendUserAudio):
             self._heard += len(order.audio)
             if self._heard >= 20 * len(FRAME) and not self._waiting:
                 self._heard = -(10**6)
@@ -108,8 +108,8 @@ class TrappedSession:
 
     def _answer(self) -> None:
         self._waiting += [
-            ev.CallerTurnCommitted("turn"),
-            ev.CallerTranscriptDone("turn", "Hello?"),
+            ev.UserTurnCommitted("turn"),
+            ev.UserTranscriptDone("turn", "Hello?"),
             ev.ResponseStarted("response"),
             ev.AgentItemAdded("response", "item"),
             ev.AgentTextDone("response", "item", "Hello yourself."),
@@ -175,9 +175,9 @@ class TrappedLeg:
         if trio.current_time() >= self._ends_at:
             return [ev.LegStopped()]
         marks, self._marks = self._marks, []
-        return [ev.CallerAudio(FRAME), *marks]
+        return [ev.UserAudio(FRAME), *marks]
 
-    def gather(self, piece_s: float) -> None:
+    def coalesce(self, piece_s: float) -> None:
         del piece_s
         self._trap.step(self._who, "leg.gather")
 
@@ -196,7 +196,7 @@ class TrappedLeg:
     def _take(self, order: ev.LegOrder) -> None:
         self.ledger.append((trio.current_time(), order))
         if isinstance(order, ev.PlaceMark):
-            self._marks.append(ev.MarkEchoed(order.name))
+            self._marks.append(ev.MarkReturned(order.name))
 
 
 class TrappedStore:
@@ -287,7 +287,7 @@ class TrappedChance(Random):
 
 
 @attrs.define(eq=False)
-class Outcome:
+class BargeInOutcome:
     """What became of the two calls."""
 
     trap: Trap
@@ -303,10 +303,10 @@ class Outcome:
         return [report for report in self.reports if report.direction == direction]
 
 
-async def run(trap: Trap) -> Outcome:
+async def run(trap: Trap) -> BargeInOutcome:
     """Run both calls to their ends, and one more at the end: the host still works."""
     names: dict[str, str] = {}
-    outcome = Outcome(trap, TrappedStore(trap, lambda call_id: names.get(call_id, WITNESS)))
+    outcome = BargeInOutcome(trap, TrappedStore(trap, lambda call_id: names.get(call_id, WITNESS)))
     world, provider, dialler = _world(trap), TrappedProvider(trap), TrappedDialler(trap)
 
     def observe(call_id: str, fact: Fact) -> None:
@@ -351,7 +351,7 @@ def _world(trap: Trap) -> World:
     return attrs.evolve(simulated.world, random=chance, wall_clock=wall_clock)
 
 
-async def _dial(host: Host, dialler: TrappedDialler, names: dict[str, str], outcome: Outcome) -> None:
+async def _dial(host: Host, dialler: TrappedDialler, names: dict[str, str], outcome: BargeInOutcome) -> None:
     """The program that places the victim, and the carrier's side of it."""
     trap = outcome.trap
     try:
@@ -374,18 +374,18 @@ async def _pick_up(host: Host, dialler: TrappedDialler, trap: Trap) -> None:
     host.status(
         StatusReport(carrier_call_id="CA-victim", call_id=order.call_id, status=CarrierStatus.IN_PROGRESS, word="a")
     )
-    if (media := host.claim(order.token)) is not None:
-        await media.hold_call(TrappedLeg(VICTIM, "CA-victim", trap))
+    if (media := host.take_token(order.token)) is not None:
+        await media.run_call(TrappedLeg(VICTIM, "CA-victim", trap))
 
 
 async def _take_call(host: Host, trap: Trap, carrier_call_id: str) -> list[tuple[float, ev.LegOrder]]:
     """A call that comes in, is picked up, talks and ends."""
     ringing = RingingCall(carrier_call_id=carrier_call_id, caller="+15550100003", callee=TrappedDialler.number)
     began_at = trio.current_time()
-    token = host.announce(ringing)
-    media = host.claim(token) if isinstance(token, str) else None
+    token = host.incoming(ringing)
+    media = host.take_token(token) if isinstance(token, str) else None
     assert media is not None, "no more calls are taken"
     leg = TrappedLeg(WITNESS, carrier_call_id, trap)
-    await media.hold_call(leg)
+    await media.run_call(leg)
     host.status(StatusReport(carrier_call_id=carrier_call_id, status=CarrierStatus.COMPLETED, word="completed"))
     return [(round(at - began_at, 6), order) for at, order in leg.ledger]

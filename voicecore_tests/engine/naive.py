@@ -1,7 +1,7 @@
 """The sequence that swallows greetings, as it is met in the field: the proof that the tests for it can fail.
 
     session.update with the flat turn_detection:null, and response.create right behind it, without waiting
-    caller audio forwarded from the first frame
+    user audio forwarded from the first frame
     clear at every speech_started
 
 It speaks the same wires as the engine, between the same twins.
@@ -18,11 +18,11 @@ from typing import Any
 import trio
 
 from voicecore.errors import ConnectionLost
-from voicecore.net.dial import dial
-from voicecore.net.http_messages import Request, Response, Upgrade
-from voicecore.net.routes import Parameters, Router
-from voicecore.net.server import serve
-from voicecore.net.websocket import WebSocket
+from voicecore.net.http.messages import Request, Response, Upgrade
+from voicecore.net.http.routes import Parameters, Router
+from voicecore.net.http.server import serve
+from voicecore.net.websocket.connect import dial
+from voicecore.net.websocket.protocol import WebSocket
 from voicecore.nurseries import open_service_nursery
 from voicecore.wire import twiml
 from voicecore.world import World

@@ -13,14 +13,14 @@ from voicecore.events import Capabilities, LockState, SessionEvent, SessionOrder
 from voicecore.ports import Brief, Session
 from voicecore.world import World
 
-DOES_ALL = Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_caller=True)
+DOES_ALL = Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_user=True)
 
 
 class PuppetSession:
     """An open session; implements `voicecore.ports.Session`."""
 
     session_id = "puppet"
-    caller_format: AudioFormat = PCMU_8K
+    user_format: AudioFormat = PCMU_8K
     agent_format: AudioFormat = PCMU_8K
     capabilities = DOES_ALL
     lock = LockState.NOT_ASKED

@@ -1,4 +1,4 @@
-"""What whole-call tests about turns share: a caller who is heard at stated times, and what both twins saw of it."""
+"""What whole-call tests about turns share: a user who is heard at stated times, and what both twins saw of it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import attrs
 
 from voicecore.engine.settings import CallSettings, HostSettings
 from voicecore.facts import CallReport, TurnEnd
-from voicecore.simulation.carrier_twin import At, HangUp, Step
-from voicecore.simulation.carrier_twin.line import Line
-from voicecore.simulation.provider_twin import Behaviour, Reply, Script, ScriptedVad, Tone
-from voicecore.simulation.provider_twin.answering import Response
-from voicecore_tests.kit import House, house, nothing_is_left
+from voicecore.simulation.openai_realtime import Behaviour, Reply, Script, ScriptedVad, Tone
+from voicecore.simulation.openai_realtime.response import Response
+from voicecore.simulation.twilio import At, HangUp, Step
+from voicecore.simulation.twilio.line import Line
+from voicecore_tests.kit import Rig, nothing_is_left, rig
 
 TICK = 0.02
-HELLO = (0.2, 1.2)  #: when the caller says hello; the answer is generated from 1.45 on
+HELLO = (0.2, 1.2)  #: when the user says hello; the answer is generated from 1.45 on
 ANSWERED_AT = 1.45
 LONG_S = 6.0
 LONG = Reply("one two three four five six seven eight nine ten", speech=Tone(LONG_S))
@@ -26,7 +26,7 @@ WORDS: dict[str, Any] = {"barge_in__stops_at": "words"}
 MODES: tuple[dict[str, Any], ...] = ({}, WORDS)  #: the session takes the turns, or the engine does
 
 Speech = tuple[float, float]
-"""From when to when the caller speaks: seconds since the session was created, and the media began."""
+"""From when to when the user speaks: seconds since the session was created, and the media began."""
 
 
 def around(*moments: float) -> list[float]:
@@ -38,7 +38,7 @@ def around(*moments: float) -> list[float]:
 class Seen:
     """A call that is over; times count from the beginning of its media, on the twins' clock."""
 
-    it: House
+    it: Rig
     line: Line
 
     @property
@@ -65,7 +65,7 @@ class Seen:
         return [each.t - self.line.began_at for each in received if each.event["type"] == kind]
 
     def committed(self) -> list[str]:
-        """The caller turns that the provider made, in order."""
+        """The user turns that the provider made, in order."""
         lines = self.it.provider.ledger.of(self.it.session.number)
         return [line.id for line in lines if line.kind == "input_audio_buffer.committed"]
 
@@ -95,7 +95,7 @@ async def talk(
 ) -> Seen:
     """Hold one call; whatever happens in it, its turns are accounted for, and nothing of it is left."""
     given = attrs.evolve(behaviour or Behaviour(), vad=ScriptedVad(speech))
-    async with house(script, given, host=HostSettings(call=call or CallSettings()), **settings) as it:
+    async with rig(script, given, host=HostSettings(call=call or CallSettings()), **settings) as it:
         line = await it.carrier.call(it.engine.url, [*steps, HangUp(At(hangs_up_at))])
         await it.engine.drain()
         nothing_is_left(it)
@@ -109,5 +109,5 @@ async def talk(
 
 
 def script(*heard: str, replies: Sequence[Reply] = (LONG, SHORT)) -> Script:
-    """The caller says hello, then these words, one turn each."""
+    """The user says hello, then these words, one turn each."""
     return Script(replies=tuple(replies), hears=("hello?", *heard))

@@ -9,9 +9,9 @@ from trio.testing import MockClock
 
 from voicecore.config.sections import APOLOGY
 from voicecore.facts import EndCause
-from voicecore.simulation.carrier_twin import AfterAgent, At, DialPlan, HangUp
-from voicecore.simulation.provider_twin import Behaviour, End, Ending, Recorded, Reply, Script
-from voicecore_tests.kit import House, house
+from voicecore.simulation.openai_realtime import Behaviour, End, Ending, Recorded, Reply, Script
+from voicecore.simulation.twilio import AfterAgent, At, DialPlan, HangUp
+from voicecore_tests.kit import Rig, rig
 
 TALK = Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),))
 DIES = Behaviour(endings=(Ending(how=End.CUT, at_s=3.0),))
@@ -19,7 +19,7 @@ STAYS = (HangUp(At(60.0)),)
 OWN_WORDS = "Nous sommes désolés <&>."
 
 
-async def called(it: House, direction: str) -> str:
+async def called(it: Rig, direction: str) -> str:
     """Let somebody call, or be called, and stay on the line; return what the carrier said behind the stream."""
     if direction == "inbound":
         line = await it.carrier.call(it.engine.url, STAYS)
@@ -39,20 +39,20 @@ async def called(it: House, direction: str) -> str:
         ({"carriers__twilio__apology": OWN_WORDS}, OWN_WORDS),
         ({"carriers__twilio__apology": ""}, ""),
     ],
-    ids=["default", "own words", "nothing"],
+    ids=["default", "agent echo", "nothing"],
 )
 async def test_a_call_that_cannot_go_on_ends_with_the_apology(
     autojump_clock: MockClock, direction: str, settings: dict[str, Any], said: str
 ) -> None:
     """The session has died: whoever is on the line hears why there is nobody any more, in both directions."""
-    async with house(TALK, DIES, agent__first_message="Hello.", **settings) as it:
+    async with rig(TALK, DIES, agent__first_message="Hello.", **settings) as it:
         assert await called(it, direction) == said
     assert it.report.outcome is EndCause.SESSION_LOST
 
 
-async def test_a_caller_who_hangs_up_hears_nothing_more(autojump_clock: MockClock) -> None:
+async def test_a_user_who_hangs_up_hears_nothing_more(autojump_clock: MockClock) -> None:
     """There is nobody to hear it."""
-    async with house(TALK, agent__first_message="Hello.") as it:
+    async with rig(TALK, agent__first_message="Hello.") as it:
         line = await it.carrier.call(it.engine.url, [HangUp(AfterAgent(0.3))])
         await it.engine.drain()
     assert line is not None

@@ -12,10 +12,10 @@ import pytest
 from trio.testing import MockClock
 
 from voicecore.facts import BargedIn
-from voicecore.simulation.carrier_twin import At, HangUp, LineFaults
-from voicecore.simulation.carrier_twin.line import Line
 from voicecore.simulation.memory_network import LinkSettings
-from voicecore.simulation.provider_twin import Behaviour, NumberedFrames, Pace, Reply, Script, ScriptedVad
+from voicecore.simulation.openai_realtime import Behaviour, NumberedFrames, Pace, Reply, Script, ScriptedVad
+from voicecore.simulation.twilio import At, HangUp, LineFaults
+from voicecore.simulation.twilio.line import Line
 from voicecore_tests.engine.truth import (
     BYTES_PER_S,
     CUTS,
@@ -29,7 +29,7 @@ from voicecore_tests.engine.truth import (
     played_bytes,
     refused,
 )
-from voicecore_tests.kit import House, house, nothing_is_left
+from voicecore_tests.kit import Rig, nothing_is_left, rig
 
 BARGE_INS = 100  #: a call
 SPEAKS_S = 0.2
@@ -63,7 +63,7 @@ class Journal:
 
 
 def moments(seed: int) -> list[tuple[float, float]]:
-    """Return when the caller begins and ends to speak: at a random moment of each response, always while it grows."""
+    """Return when the user begins and ends to speak: at a random moment of each response, always while it grows."""
     chance, now, spoken = random.Random(seed), 1.0, []
     for _ in range(BARGE_INS + 1):
         spoken.append((now, now + SPEAKS_S))
@@ -73,7 +73,7 @@ def moments(seed: int) -> list[tuple[float, float]]:
 
 async def run(
     seed: int, link: LinkSettings, faults: LineFaults, late_deltas: int
-) -> tuple[House, Line, Sequence[tuple[float, str]]]:
+) -> tuple[Rig, Line, Sequence[tuple[float, str]]]:
     """Hold one call; return it with the order in which the twins saw what stops the agent."""
     spoken, journal = moments(seed), Journal()
     behaviour = Behaviour(vad=ScriptedVad(tuple(spoken)), pace=PACE, late_deltas=late_deltas)
@@ -81,7 +81,7 @@ async def run(
     def journalled(line: Line) -> None:
         line.ledger = journal.of(line.ledger)
 
-    async with house(SCRIPT, behaviour, seed=seed, link=link) as it:
+    async with rig(SCRIPT, behaviour, seed=seed, link=link) as it:
         it.provider.ledger.lines = journal.of([])  # type: ignore[assignment]  # it is appended to and iterated over
         steps = [HangUp(At(spoken[-1][1] + ANSWER_S + 2.0))]
         line = await it.carrier.call(it.engine.url, steps, faults=faults, on_line=journalled)
@@ -92,14 +92,14 @@ async def run(
 
 
 @pytest.mark.parametrize(
-    ("seed", "delay_s", "echo_delay_s", "late_deltas"),
+    ("seed", "delay_s", "mark_delay_s", "late_deltas"),
     [(1, 0.0, 0.0, 0), (2, 0.0, 0.0, 5), (3, 0.03, 0.0, 5), (4, 0.08, 0.1, 3), (5, 0.03, 0.4, 50)],
 )
 async def test_c5_c7_a_barge_in_at_any_moment_is_silence_first_and_nothing_old_behind_it(
-    autojump_clock: MockClock, seed: int, delay_s: float, echo_delay_s: float, late_deltas: int
+    autojump_clock: MockClock, seed: int, delay_s: float, mark_delay_s: float, late_deltas: int
 ) -> None:
     """A hundred a call: on the wire, at the ear, at the provider, and in the counts."""
-    faults = LineFaults(echo_delay_s=echo_delay_s)
+    faults = LineFaults(mark_delay_s=mark_delay_s)
     it, line, order = await run(seed, LinkSettings(delay_s=delay_s), faults, late_deltas)
     wire = on_wire(line)
     ear = at_ear(line, wire)
@@ -113,7 +113,7 @@ async def test_c5_c7_a_barge_in_at_any_moment_is_silence_first_and_nothing_old_b
     counts_add_up(it, line)
 
 
-def silence_in_time(it: House, ear: Sequence[AtEar], delay_s: float) -> None:
+def silence_in_time(it: Rig, ear: Sequence[AtEar], delay_s: float) -> None:
     """From the onset one way to the engine and one to the carrier: none of the lead is heard beyond that."""
     onsets = [each.t for each in lines(it, "out", "input_audio_buffer.speech_started")]
     for piece in ear:
@@ -121,7 +121,7 @@ def silence_in_time(it: House, ear: Sequence[AtEar], delay_s: float) -> None:
         assert piece.began_at + piece.size_bytes / BYTES_PER_S <= onset + 2 * delay_s + 1 / BYTES_PER_S
 
 
-def cleared_before_told(it: House, clears: Sequence[float], order: Sequence[tuple[float, str]]) -> None:
+def cleared_before_told(it: Rig, clears: Sequence[float], order: Sequence[tuple[float, str]]) -> None:
     """The provider learns of a cut when the clear is at the carrier: by the times; without delays by the order too."""
     told = [each.t for each in cuts(it) if each.kind == "conversation.item.truncate"]
     assert all(any(at - SLACK_S <= clear <= at for clear in clears) for at in told)
@@ -129,7 +129,7 @@ def cleared_before_told(it: House, clears: Sequence[float], order: Sequence[tupl
         assert kind != "conversation.item.truncate" or before == "clear"
 
 
-def cut_where_heard(it: House, ear: Sequence[AtEar]) -> None:
+def cut_where_heard(it: Rig, ear: Sequence[AtEar]) -> None:
     """An item is truncated to no more than was heard, or deleted before its first mark was back; nothing is refused."""
     kept = {item.item_id: item for item in it.session.session.conversation.items}
     for item_id, number in items(it.session).items():
@@ -143,7 +143,7 @@ def cut_where_heard(it: House, ear: Sequence[AtEar]) -> None:
     assert refused(it) == 0
 
 
-def counts_add_up(it: House, line: Line) -> None:
+def counts_add_up(it: Rig, line: Line) -> None:
     """Every byte that was generated was sent, or dropped for a reason; every mark was heard or flushed."""
     media = it.report.media
     generated = sum(len(response.audio) for response in it.session.session.responses)

@@ -10,8 +10,9 @@ from trio.testing import MockClock
 
 from voicecore.cli import serve
 from voicecore.errors import RemoteProtocolError
-from voicecore.facts import EndCause, MessageFate
-from voicecore.simulation.carrier_twin import (
+from voicecore.facts import EndCause, MessageOutcome
+from voicecore.simulation.openai_realtime import Recorded, Reply, Script
+from voicecore.simulation.twilio import (
     AfterAgent,
     DialPlan,
     HangUp,
@@ -22,9 +23,8 @@ from voicecore.simulation.carrier_twin import (
     WebhookFaults,
     open_tunnel,
 )
-from voicecore.simulation.carrier_twin.signing import sign
-from voicecore.simulation.provider_twin import Recorded, Reply, Script
-from voicecore_tests.kit import House, house, nothing_is_left
+from voicecore.simulation.twilio.signing import sign
+from voicecore_tests.kit import Rig, nothing_is_left, rig
 
 HELLO = Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),))
 TALK = (HangUp(AfterAgent(0.5)),)
@@ -33,19 +33,19 @@ OFFERED = "permessage-deflate; client_max_window_bits"
 
 
 @asynccontextmanager
-async def behind(settings: TunnelSettings) -> AsyncIterator[tuple[House, Tunnel]]:
+async def behind(settings: TunnelSettings) -> AsyncIterator[tuple[Rig, Tunnel]]:
     """Run an engine that carriers reach through a tunnel only."""
     async with (
-        house(HELLO, agent__first_message="Hello.", server__public_url=settings.public_url) as it,
+        rig(HELLO, agent__first_message="Hello.", server__public_url=settings.public_url) as it,
         open_tunnel(it.simulated.world, it.engine.url, settings) as tunnel,
     ):
         yield it, tunnel
 
 
-def was_heard(it: House) -> bool:
-    """Whether the one call went through: greeted to the end, ended by the caller."""
+def was_heard(it: Rig) -> bool:
+    """Whether the one call went through: greeted to the end, ended by the user."""
     assert it.report.first_message is not None
-    return (it.report.outcome, it.report.first_message.fate) == (EndCause.CALLER_HUNG_UP, MessageFate.HEARD)
+    return (it.report.outcome, it.report.first_message.outcome) == (EndCause.REMOTE_HUNG_UP, MessageOutcome.HEARD)
 
 
 def first_line(head: bytes) -> str:
@@ -105,7 +105,7 @@ async def test_a_call_comes_through_a_proxy_that_strips_the_prefix(autojump_cloc
         report = await it.dial(DialPlan(ring_s=1.0, script=TALK))
         nothing_is_left(it)
     assert line is not None
-    assert [each.outcome for each in it.reports] == [EndCause.CALLER_HUNG_UP] * 2
+    assert [each.outcome for each in it.reports] == [EndCause.REMOTE_HUNG_UP] * 2
     assert report.carrier_status == "completed"
     assert it.carrier.violations == []
     assert [passed.status for passed in tunnel.passed if b"/twilio/media/" in passed.request] == [101, 101]

@@ -29,10 +29,10 @@ from voicecore.errors import (
     SessionLost,
 )
 from voicecore.facts import EndCause
-from voicecore.simulation.carrier_twin import At, HangUp, Say
-from voicecore.simulation.provider_twin import Recorded, Reply, Script
-from voicecore_tests.engine.failing import Outcome, Trap, run
-from voicecore_tests.kit import house, nothing_is_left, ulaw
+from voicecore.simulation.openai_realtime import Recorded, Reply, Script
+from voicecore.simulation.twilio import At, HangUp, Say
+from voicecore_tests.engine.failing import BargeInOutcome, Trap, run
+from voicecore_tests.kit import nothing_is_left, rig, ulaw
 
 FAILURES: dict[str, Callable[[], BaseException]] = {
     "OSError": lambda: OSError(errno.EIO, "Input/output error"),
@@ -108,8 +108,8 @@ OBSERVERS = (
     "Answered",
     "CallBegan",
     "CallEnded",
-    "CallerSaid",
-    "CallerTurn",
+    "UserSaid",
+    "UserTurn",
     "Dialling",
     "MarkReturned",
     "SessionParked",
@@ -119,28 +119,28 @@ OBSERVERS = (
 OF_OBSERVERS = tuple(f"observer of {name}" for name in OBSERVERS)
 
 
-def run_with(trap: Trap) -> Outcome:
+def run_with(trap: Trap) -> BargeInOutcome:
     return trio.run(partial(run, trap), clock=MockClock(autojump_threshold=0))
 
 
 @pytest.fixture(scope="module")
-def healthy() -> Outcome:
+def healthy() -> BargeInOutcome:
     return run_with(Trap())
 
 
-def test_every_place_where_the_host_waits_or_asks_is_tried(healthy: Outcome) -> None:
+def test_every_place_where_the_host_waits_or_asks_is_tried(healthy: BargeInOutcome) -> None:
     """The lists above name all of them: a neighbour's new method, or a new fact, has to be added."""
     assert set(healthy.trap.uses) == {*HARMLESS, *DEADLY, *OF_OBSERVERS}
-    assert {report.outcome for report in healthy.reports} == {EndCause.CALLER_HUNG_UP}
+    assert {report.outcome for report in healthy.reports} == {EndCause.REMOTE_HUNG_UP}
     assert len(healthy.reports) == 3
 
 
-def check_the_host_lives(trap: Trap, healthy: Outcome) -> Outcome:
+def check_the_host_lives(trap: Trap, healthy: BargeInOutcome) -> BargeInOutcome:
     """The other call is the same to the byte and the moment, the next one is taken, and nothing is left."""
     outcome = run_with(trap)
     assert trap.sprung
     assert outcome.witness == healthy.witness
-    assert [report.outcome for report in outcome.report_of("inbound")] == [EndCause.CALLER_HUNG_UP] * 2
+    assert [report.outcome for report in outcome.report_of("inbound")] == [EndCause.REMOTE_HUNG_UP] * 2
     assert len(outcome.report_of("outbound")) == (0 if outcome.raised is not None else 1)
     assert (outcome.tasks_left, outcome.sessions_left) == (0, 0)
     assert {report.call_id for report in outcome.reports} == set(outcome.store.saved)
@@ -148,7 +148,9 @@ def check_the_host_lives(trap: Trap, healthy: Outcome) -> Outcome:
 
 
 @pytest.mark.parametrize("place", [*HARMLESS, *OF_OBSERVERS])
-def test_no_exception_of_store_observer_or_hang_up_takes_anything_from_a_call(place: str, healthy: Outcome) -> None:
+def test_no_exception_of_store_observer_or_hang_up_takes_anything_from_a_call(
+    place: str, healthy: BargeInOutcome
+) -> None:
     """Every class of exception at every one of these steps: the call is whole, its record is written."""
     (whole,) = healthy.report_of("outbound")
     for name, failure in FAILURES.items():
@@ -160,7 +162,7 @@ def test_no_exception_of_store_observer_or_hang_up_takes_anything_from_a_call(pl
 
 @pytest.mark.parametrize("place", DEADLY)
 def test_no_exception_at_any_step_of_a_call_reaches_the_host_or_another_call(
-    place: str, healthy: Outcome, caplog: pytest.LogCaptureFixture
+    place: str, healthy: BargeInOutcome, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Every class of exception at every other step, at its first and a later use.
 
@@ -177,13 +179,13 @@ def test_no_exception_at_any_step_of_a_call_reaches_the_host_or_another_call(
             assert outcome.raised is None or place.startswith("world.")
 
 
-@pytest.mark.parametrize("method", ["announce", "admits", "claim", "status"])
+@pytest.mark.parametrize("method", ["incoming", "token_valid", "take_token", "status"])
 async def test_a_reception_that_raises_fails_one_request_only(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     """Through the carrier's own webhooks and sockets: each class of exception, then a call like any other."""
     steps = (Say(At(0.5), ulaw("caller-hello-it")), HangUp(At(4.0)))
-    async with house(Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),), hears=("hello?",))) as it:
+    async with rig(Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),), hears=("hello?",))) as it:
         healthy = vars(Host)[method]
         for failure in FAILURES.values():
 

@@ -11,10 +11,10 @@ from voicecore.carriers.twilio import TwilioDialler
 from voicecore.config.sections import APOLOGY_LIMIT_CHARS
 from voicecore.errors import LocalProtocolError
 from voicecore.facts import EndCause
-from voicecore.simulation.carrier_twin import AfterAgent, DialPlan, HangUp, LineFaults, Pickup, StatusFaults
-from voicecore.simulation.provider_twin import Recorded, Reply, Script
+from voicecore.simulation.openai_realtime import Recorded, Reply, Script
+from voicecore.simulation.twilio import AfterAgent, DialPlan, HangUp, LineFaults, Pickup, StatusFaults
 from voicecore.wire import twilio_rest
-from voicecore_tests.kit import CALLEE, house, nothing_is_left
+from voicecore_tests.kit import CALLEE, nothing_is_left, rig
 
 HELLO = Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),))
 TALKS = DialPlan(ring_s=1.0, script=(HangUp(AfterAgent(0.5)),))
@@ -44,7 +44,7 @@ async def test_the_carriers_reason_is_in_the_record(
     autojump_clock: MockClock, end: Pickup, fields: Mapping[str, str], outcome: EndCause, detail: str
 ) -> None:
     """In words for people, and in fields for programs."""
-    async with house(HELLO) as it:
+    async with rig(HELLO) as it:
         report = await it.dial(DialPlan(ring_s=2.0, end=end, statuses=StatusFaults(final_fields=fields)))
         nothing_is_left(it)
     assert (report.outcome, report.outcome_detail) == (outcome, detail)
@@ -62,7 +62,7 @@ async def test_the_carriers_reason_is_in_the_record(
 )
 async def test_an_answered_call_without_media_is_no_talk(autojump_clock: MockClock, line: LineFaults) -> None:
     """The phone was picked up and nothing was heard: that must not pass for a call that went well."""
-    async with house(HELLO, agent__first_message="Hello.", carriers__twilio__apology="") as it:
+    async with rig(HELLO, agent__first_message="Hello.", carriers__twilio__apology="") as it:
         report = await it.dial(DialPlan(ring_s=1.0, line=line))
         nothing_is_left(it)
     assert (report.outcome, report.carrier_status) == (EndCause.MEDIA_NEVER_CAME, "completed")
@@ -73,7 +73,7 @@ async def test_a_final_callback_without_its_duration_is_a_status_all_the_same(au
     """Odd, left out, or of another shape: the call is over, and what is known of it is kept."""
     for odd, kept in (("", None), ("5.0", 5), (None, None), ("x", None)):
         faults = StatusFaults(final_fields={"CallDuration": odd, "From": None, "To": None, "AccountSid": None})
-        async with house(HELLO, agent__first_message="Hello.") as it:
+        async with rig(HELLO, agent__first_message="Hello.") as it:
             report = await it.dial(DialPlan(ring_s=1.0, script=TALKS.script, statuses=faults))
             assert it.carrier.violations == []
         assert (report.carrier_status, report.carrier_duration_s) == ("completed", kept)
@@ -106,12 +106,12 @@ async def test_a_dial_that_cannot_be_asked_for_ends_its_call_only(
     async def fails(_self: TwilioDialler, _order: object) -> str:
         raise failure
 
-    async with house(HELLO, agent__first_message="Hello.") as it:
+    async with rig(HELLO, agent__first_message="Hello.") as it:
         with monkeypatch.context() as patched:
             patched.setattr(TwilioDialler, "dial", fails)
             report = await it.dial()
         assert (report.outcome, report.outcome_detail) == (outcome, detail)
-        assert (await it.dial(TALKS)).outcome is EndCause.CALLER_HUNG_UP
+        assert (await it.dial(TALKS)).outcome is EndCause.REMOTE_HUNG_UP
         nothing_is_left(it)
     assert len(it.records()) == 2
 
@@ -121,7 +121,7 @@ async def test_twiml_that_is_too_long_ends_its_call_and_says_what_to_do(
 ) -> None:
     """As it may be in a program that makes its own account."""
     monkeypatch.setattr(twilio_rest, "TWIML_LIMIT_CHARS", 50)
-    async with house(HELLO) as it:
+    async with rig(HELLO) as it:
         report = await it.dial()
         nothing_is_left(it)
     assert report.outcome is EndCause.DIAL_FAILED
@@ -132,7 +132,7 @@ async def test_the_longest_apology_with_the_longest_address_is_taken_by_the_carr
     """Configuration refuses what would not fit into a dial: see test_config.py."""
     apology = "&" * (APOLOGY_LIMIT_CHARS // len("&amp;"))
     public_url = "http://127.0.0.1:9/" + "x" * 481
-    async with house(HELLO, carriers__twilio__apology=apology, server__public_url=public_url) as it:
+    async with rig(HELLO, carriers__twilio__apology=apology, server__public_url=public_url) as it:
         async with it.engine.dial(CALLEE):
             pass
         (dialled,) = it.carrier.dials

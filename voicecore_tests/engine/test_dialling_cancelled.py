@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from voicecore.simulation.carrier_twin import At, DialPlan, HangUp, MachineVerdict, Say
-from voicecore.simulation.provider_twin import Behaviour, Handshake, Pace, Recorded, Reply, Script, Updates
-from voicecore_tests.kit import CancelAtStep, House, house, living_tasks, ulaw
+from voicecore.simulation.openai_realtime import Behaviour, Handshake, Pace, Recorded, Reply, Script, Updates
+from voicecore.simulation.twilio import At, DialPlan, HangUp, MachineVerdict, Say
+from voicecore_tests.kit import CancelAtStep, Rig, living_tasks, rig, ulaw
 
 TALK = Script(
     replies=(Reply("Hello.", speech=Recorded("agent-hello")), Reply("Next.", speech=Recorded("agent-one-moment"))),
@@ -30,7 +30,7 @@ async def dialled_until(step: int, *, whole_engine: bool) -> tuple[int, int, int
     """Place a call whose block (or whole engine) is cancelled after ``step`` task steps; return what is left of it."""
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as outer:
-            async with house(TALK, DISTANT, agent__first_message="Hello.", outbound__machine_detection="async") as it:
+            async with rig(TALK, DISTANT, agent__first_message="Hello.", outbound__machine_detection="async") as it:
                 it.carrier.expect(BRIEF_CALL)
                 with trio.CancelScope() as inner:
                     instrument = CancelAtStep(outer if whole_engine else inner, step)
@@ -49,7 +49,7 @@ async def dialled_until(step: int, *, whole_engine: bool) -> tuple[int, int, int
     return instrument.steps, left, it.simulated.network.open_streams
 
 
-async def settle(it: House) -> None:
+async def settle(it: Rig) -> None:
     """A call that the carrier has was ended there too."""
     for dialled in it.carrier.dials:
         with trio.fail_after(30):

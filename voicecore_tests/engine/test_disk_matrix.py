@@ -15,13 +15,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from voicecore.disk import RealFiles
 from voicecore.engine.agent import Agent
 from voicecore.engine.host import Host, open_host
 from voicecore.engine.host_parts import HostParts
 from voicecore.engine.record_book import WritingSettings
 from voicecore.engine.settings import HostSettings
 from voicecore.facts import CallEnded, Fact
-from voicecore.net.disk import RealFiles
 from voicecore.observe.store import FolderStore
 from voicecore.ports import RingingCall, StatusReport
 from voicecore.simulation.memory_files import HEALTHY, DiskTrouble, MemoryFiles
@@ -54,7 +54,7 @@ class Ends:
         first = len(self.ended) + 1000 * (self.host.statistics().unfiled + 1)
         ids = [f"CA{first + number}" for number in range(count)]
         for carrier_call_id in ids:
-            assert self.host.announce(RingingCall(carrier_call_id=carrier_call_id, caller="+1", callee="+2"))
+            assert self.host.incoming(RingingCall(carrier_call_id=carrier_call_id, caller="+1", callee="+2"))
         for carrier_call_id in ids:
             word = CarrierStatus.COMPLETED
             self.host.status(StatusReport(carrier_call_id=carrier_call_id, status=word, word="completed"))

@@ -1,4 +1,4 @@
-"""A caller hangs up: status, stop, close and reset in every order and number leave one record with one content."""
+"""A user hangs up: status, stop, close and reset in every order and number leave one record with one content."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from trio.testing import MockClock
 
 from voicecore.facts import EndCause
-from voicecore.simulation.carrier_twin import At, DialPlan, Goodbye, HangUp, LineFaults, Say, StatusFaults
-from voicecore.simulation.provider_twin import Behaviour, End, Ending, Recorded, Reply, Script
-from voicecore_tests.kit import House, house, nothing_is_left, ulaw
+from voicecore.simulation.openai_realtime import Behaviour, End, Ending, Recorded, Reply, Script
+from voicecore.simulation.twilio import At, DialPlan, Goodbye, HangUp, LineFaults, Say, StatusFaults
+from voicecore_tests.kit import Rig, nothing_is_left, rig, ulaw
 
 TALK = Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),) * 2, hears=("hello?",))
 STEPS = (Say(At(1.5), ulaw("caller-hello-it")), HangUp(At(7.0)))
@@ -50,17 +50,17 @@ def content(record: Any) -> Any:
     return None if isinstance(record, float) else record
 
 
-async def inbound(it: House, goodbye: Goodbye, statuses: StatusFaults) -> None:
+async def inbound(it: Rig, goodbye: Goodbye, statuses: StatusFaults) -> None:
     await it.carrier.call(it.engine.url, STEPS, faults=LineFaults(goodbye=goodbye), statuses=statuses)
     await it.engine.drain()
 
 
-async def outbound(it: House, goodbye: Goodbye, statuses: StatusFaults) -> None:
+async def outbound(it: Rig, goodbye: Goodbye, statuses: StatusFaults) -> None:
     await it.dial(DialPlan(ring_s=1.0, script=STEPS, line=LineFaults(goodbye=goodbye), statuses=statuses))
 
 
 async def record_of(place: Any, goodbye: Goodbye, statuses: StatusFaults) -> Any:
-    async with house(TALK, agent__first_message="Hello.") as it:
+    async with rig(TALK, agent__first_message="Hello.") as it:
         await place(it, goodbye, statuses)
         nothing_is_left(it)
     (record,) = it.records()
@@ -84,7 +84,7 @@ async def test_i14_a_hang_up_is_one_record_with_one_content_in_every_order(
 ) -> None:
     """As that of the plain order: stop, close, status."""
     plain = await plain_content(place)
-    assert (plain["outcome"], plain["outcome_detail"], plain["carrier_status"]) == ("caller_hung_up", "", "completed")
+    assert (plain["outcome"], plain["outcome_detail"], plain["carrier_status"]) == ("remote_hung_up", "", "completed")
     assert [line["text"] for line in plain["transcript"]] == ["Hello.", "hello?", "Hello."]
     assert content(await record_of(place, goodbye, statuses)) == plain
 
@@ -98,12 +98,12 @@ async def test_i14_repeated_and_reversed_statuses_change_nothing(
     faults = StatusFaults(repeats=repeats, reversed=is_reversed)
     records = [content(await record_of(place, goodbye, faults)) for goodbye in Goodbye if goodbye is not Goodbye.HANG]
     assert all(a == b for a, b in itertools.pairwise(records))
-    assert records[0]["outcome"] == "caller_hung_up"
+    assert records[0]["outcome"] == "remote_hung_up"
 
 
 @pytest.mark.parametrize("goodbye", [Goodbye.CLOSE, Goodbye.CUT])
 async def test_a_stream_that_breaks_off_without_any_word_is_lost(autojump_clock: MockClock, goodbye: Goodbye) -> None:
-    """Nobody says that the caller hung up."""
+    """Nobody says that the remote hung up."""
     record = await record_of(inbound, goodbye, StatusFaults(sends=False))
     assert (record["outcome"], record["carrier_status"]) == ("leg_lost", None)
 
@@ -114,7 +114,7 @@ async def test_a_stream_that_is_lost_in_a_call_that_goes_on_is_no_hang_up(
 ) -> None:
     """The carrier says the apology, and then that the call is over: the cause is the stream."""
     broken = LineFaults(breaks_at_s=4.0)
-    async with house(TALK, agent__first_message="Hello.") as it:
+    async with rig(TALK, agent__first_message="Hello.") as it:
         if place == "inbound":
             line = await it.carrier.call(it.engine.url, NEVER, faults=broken)
         else:
@@ -133,7 +133,7 @@ async def test_without_an_apology_a_stream_that_is_lost_ends_the_call_and_is_the
 ) -> None:
     """The carrier says at once that the call is over, as behind a hang-up; but nobody sent a stop."""
     broken = LineFaults(breaks_at_s=4.0)
-    async with house(TALK, agent__first_message="Hello.", carriers__twilio__apology="") as it:
+    async with rig(TALK, agent__first_message="Hello.", carriers__twilio__apology="") as it:
         if place == "inbound":
             await it.carrier.call(it.engine.url, NEVER, faults=broken)
         else:
@@ -149,9 +149,9 @@ async def test_without_an_apology_a_hang_up_that_the_carrier_has_told_first_is_o
 ) -> None:
     """By its status or by a stop, whatever becomes of the stream."""
     statuses = StatusFaults() if goodbye is Goodbye.STOP else StatusFaults(completed_before_stop_s=0.05)
-    async with house(TALK, agent__first_message="Hello.", carriers__twilio__apology="") as it:
+    async with rig(TALK, agent__first_message="Hello.", carriers__twilio__apology="") as it:
         await inbound(it, goodbye, statuses)
-    assert it.report.outcome is EndCause.CALLER_HUNG_UP
+    assert it.report.outcome is EndCause.REMOTE_HUNG_UP
 
 
 @pytest.mark.parametrize("how", [End.CUT, End.IDLE])
@@ -160,8 +160,8 @@ async def test_a_session_that_dies_behind_the_carriers_last_word_changes_nothing
 ) -> None:
     """The call was over: what happens in the two seconds of waiting for the stop is no cause."""
     behaviour = Behaviour(endings=(Ending(how=how, at_s=8.0),))
-    async with house(TALK, behaviour, agent__first_message="Hello.") as it:
+    async with rig(TALK, behaviour, agent__first_message="Hello.") as it:
         statuses = StatusFaults(completed_before_stop_s=1.9)
         await it.carrier.call(it.engine.url, STEPS, statuses=statuses)
         await it.engine.drain()
-    assert it.report.outcome is EndCause.CALLER_HUNG_UP
+    assert it.report.outcome is EndCause.REMOTE_HUNG_UP

@@ -1,4 +1,4 @@
-"""Whole calls in which replies fail: the caller always hears something, and the record says why."""
+"""Whole calls in which replies fail: the user always hears something, and the record says why."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from voicecore.facts import EndCause, ProblemSeen, TurnEnd
-from voicecore.simulation.carrier_twin import At, DialPlan, Goodbye, HangUp, LineFaults, Press, Say, StatusFaults
-from voicecore.simulation.provider_twin import (
+from voicecore.simulation.openai_realtime import (
     Behaviour,
     End,
     Ending,
@@ -25,11 +24,12 @@ from voicecore.simulation.provider_twin import (
     ToolCall,
     Transcribing,
 )
+from voicecore.simulation.twilio import At, DialPlan, Goodbye, HangUp, LineFaults, Press, Say, StatusFaults
+from voicecore.turns.agent_speech import word_for_word
 from voicecore.turns.recovery import DID_NOT_CATCH, SORRY
-from voicecore.turns.speech import word_for_word
 from voicecore_tests.engine.talks import HELLO, LONG, LONG_S, MODES, SHORT, WORDS, Seen, script, talk
 from voicecore_tests.engine.test_odd_greetings import DIRECTIONS, GREETING, TALK, WAYS, called
-from voicecore_tests.kit import CALLEE, asked, house, ulaw
+from voicecore_tests.kit import CALLEE, asked, rig, ulaw
 
 ALWAYS = range(1, 50)
 
@@ -81,7 +81,7 @@ async def test_what_was_generated_before_the_fatal_reason_is_heard(autojump_cloc
 
 
 async def test_a_connection_that_ends_behind_a_fatal_reason_does_not_hide_it(autojump_clock: MockClock) -> None:
-    """The provider hangs up while the caller still hears the last words."""
+    """The provider hangs up while the user still hears the last words."""
     gone = attrs.evolve(faults(ResponseFault.QUOTA_RAN_OUT), endings=(Ending(how=End.CUT, at_s=3.0),))
     seen = await talk(script(), HELLO, behaviour=gone)
     assert seen.report.duration_s < 3.5
@@ -97,12 +97,12 @@ async def test_a_connection_that_ends_behind_a_fatal_reason_does_not_hide_it(aut
         (Goodbye.CUT, StatusFaults(sends=False)),
     ],
 )
-async def test_a_caller_who_hangs_up_over_the_last_words_does_not_hide_why_they_were_the_last(
+async def test_a_user_who_hangs_up_over_the_last_words_does_not_hide_why_they_were_the_last(
     autojump_clock: MockClock, goodbye: Goodbye, statuses: StatusFaults, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The end was decided, and only waited for what plays: its cause is the outcome, and an error of the log."""
     behaviour = attrs.evolve(faults(ResponseFault.QUOTA_RAN_OUT), vad=ScriptedVad((HELLO,)))
-    async with house(script(), behaviour) as it:
+    async with rig(script(), behaviour) as it:
         line = LineFaults(goodbye=goodbye)
         await it.carrier.call(it.engine.url, [HangUp(At(2.5))], faults=line, statuses=statuses)
         await it.engine.drain()
@@ -117,7 +117,7 @@ async def test_a_program_that_hangs_up_over_the_last_words_is_obeyed(autojump_cl
     """The carrier is asked to end the call, and says nothing more; left alone, it says its apology."""
     heard = ScriptedVad(((1.2, 2.2),))  # of a session that waited while the phone rang for a second
     behaviour = attrs.evolve(faults(ResponseFault.QUOTA_RAN_OUT), vad=heard)
-    async with house(script(), behaviour) as it:
+    async with rig(script(), behaviour) as it:
         it.carrier.expect(DialPlan(ring_s=1.0, script=(HangUp(At(60.0)),)))
         async with it.engine.dial(CALLEE) as call:
             async for fact in call.facts():
@@ -142,7 +142,7 @@ async def test_empty_replies_are_made_up_for_or_end_the_call(
     assert lines == ([] if times == 1 else [word_for_word(SORRY)])
     assert bool(seen.line.playout.heard_bytes()) == (times < 3)
     if times < 3:
-        assert seen.report.outcome is EndCause.CALLER_HUNG_UP
+        assert seen.report.outcome is EndCause.REMOTE_HUNG_UP
         assert seen.ends == ([TurnEnd.COMPLETED] if times == 1 else [TurnEnd.FAILED, TurnEnd.COMPLETED])
     else:
         assert (seen.report.outcome, seen.ends) == (EndCause.SESSION_LOST, [TurnEnd.FAILED])
@@ -226,7 +226,7 @@ async def test_a_refusal_that_names_no_request_leaves_nobody_waiting_long(
 ) -> None:
     """Our reply is out, and the error may be about anything: a few seconds, then it is asked for once more.
 
-    Refused each time, the caller hears a line in place of the reply, not silence.
+    Refused each time, the user hears a line in place of the reply, not silence.
     """
     behaviour = Behaviour(refused_requests=frozenset({1, 2} if again else {1}), anonymous_errors=True)
     seen = await talk(script(replies=[SHORT]), HELLO, hangs_up_at=20.0, behaviour=behaviour, **WORDS)
@@ -247,7 +247,7 @@ async def test_a_refusal_of_something_else_does_not_ask_twice(autojump_clock: Mo
 
 
 def again_and_again(every_s: float, says_s: float = 0.5) -> list[tuple[float, float]]:
-    """The caller speaks for so long, every so many seconds, for three minutes."""
+    """The user speaks for so long, every so many seconds, for three minutes."""
     return [(1.0 + every_s * at, 1.0 + every_s * at + says_s) for at in range(int(180 / every_s))]
 
 
@@ -256,7 +256,7 @@ def again_and_again(every_s: float, says_s: float = 0.5) -> list[tuple[float, fl
 @pytest.mark.parametrize(
     "behaviour", [faults(ResponseFault.SILENT), Behaviour(pace=Pace(created_s=999.0))], ids=["silent", "not begun"]
 )
-async def test_a_caller_who_asks_again_and_again_is_not_left_in_silence(
+async def test_a_user_who_asks_again_and_again_is_not_left_in_silence(
     autojump_clock: MockClock, mode: dict[str, Any], every_s: float, behaviour: Behaviour
 ) -> None:
     """Each "hello?" begins the wait for a reply anew; all the same there is a line within a minute, then an end."""
@@ -270,14 +270,12 @@ async def test_a_caller_who_asks_again_and_again_is_not_left_in_silence(
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_caller_who_pauses_for_breath_is_not_interrupted(
-    autojump_clock: MockClock, mode: dict[str, Any]
-) -> None:
-    """Three minutes with pauses too short for a reply are one long turn to the caller: no line, and no end."""
+async def test_a_user_who_pauses_for_breath_is_not_interrupted(autojump_clock: MockClock, mode: dict[str, Any]) -> None:
+    """Three minutes with pauses too short for a reply are one long turn to the user: no line, and no end."""
     dictates = again_and_again(2.0, 1.2)
     behaviour = Behaviour(pace=Pace(first_delta_s=0.9))
     seen = await talk(script(*["and"] * 99), *dictates, hangs_up_at=185.0, behaviour=behaviour, **mode)
-    assert seen.report.outcome is EndCause.CALLER_HUNG_UP
+    assert seen.report.outcome is EndCause.REMOTE_HUNG_UP
     assert [each for each in requests(seen) if each] == []
     assert seen.line.playout.heard_bytes()
     assert seen.report.problems == {}
@@ -288,9 +286,9 @@ async def test_a_caller_who_pauses_for_breath_is_not_interrupted(
 async def test_an_early_hello_does_not_stop_what_there_is_of_a_greeting_that_failed_for_good(
     autojump_clock: MockClock, direction: str, way: str
 ) -> None:
-    """Half of it plays, and the call ends behind that: the caller's words from before it stop nothing."""
+    """Half of it plays, and the call ends behind that: the user's words from before it stop nothing."""
     behaviour = Behaviour(responses={1: ResponseFault.QUOTA_RAN_OUT}, pace=Pace(first_delta_s=0.6))
-    async with house(TALK, behaviour, agent__first_message=GREETING, **WAYS[way]) as it:
+    async with rig(TALK, behaviour, agent__first_message=GREETING, **WAYS[way]) as it:
         line, report = await called(it, direction, Say(At(0.1), ulaw("caller-hello-it")), HangUp(At(30.0)))
     generated = it.session.session.responses[0].audio
     assert len(generated) / 8000 > 1.0
@@ -304,12 +302,12 @@ async def test_an_early_hello_does_not_stop_what_there_is_of_a_greeting_that_fai
 async def test_idle_prompts_that_nobody_hears_are_no_prompts(
     autojump_clock: MockClock, mode: dict[str, Any], fault: ResponseFault | None
 ) -> None:
-    """It is not the caller who was silent: the record says that the session was, and the carrier says its words."""
+    """It is not the user who was silent: the record says that the session was, and the carrier says its words."""
     behaviour = Behaviour() if fault is None else faults(fault, *range(2, 50))
     given = {"idle__after_ms": 3000, **mode}
     seen = await talk(script(replies=(SHORT,)), HELLO, hangs_up_at=90.0, behaviour=behaviour, **given)
     if fault is None:
-        assert (seen.report.outcome, seen.report.problems) == (EndCause.CALLER_SILENT, {})
+        assert (seen.report.outcome, seen.report.problems) == (EndCause.USER_SILENT, {})
         return
     assert (seen.report.outcome, seen.report.problems["prompt_lost"]) == (EndCause.SESSION_LOST, 2)
     assert seen.report.outcome_detail == "no reply could be had: prompt_lost"
@@ -317,14 +315,14 @@ async def test_idle_prompts_that_nobody_hears_are_no_prompts(
 
 
 async def test_one_idle_prompt_that_was_heard_is_enough(autojump_clock: MockClock) -> None:
-    """The first came to nothing, the second was heard, and the caller said nothing to it."""
+    """The first came to nothing, the second was heard, and the user said nothing to it."""
     behaviour = faults(ResponseFault.EMPTY, 2)
     seen = await talk(script(replies=(SHORT,)), HELLO, hangs_up_at=90.0, behaviour=behaviour, idle__after_ms=3000)
-    assert (seen.report.outcome, seen.report.problems["prompt_lost"]) == (EndCause.CALLER_SILENT, 1)
+    assert (seen.report.outcome, seen.report.problems["prompt_lost"]) == (EndCause.USER_SILENT, 1)
 
 
 async def test_an_idle_prompt_that_a_key_stops_was_heard(autojump_clock: MockClock) -> None:
-    """And one that the caller speaks over before its first sound is not missed."""
+    """And one that the user speaks over before its first sound is not missed."""
     steps = [Press(At(6.0), "1")]
     speech = (HELLO, (9.9, 10.4))
     given: dict[str, Any] = {"idle__after_ms": 3000, "idle__prompts": 9}
@@ -334,10 +332,10 @@ async def test_an_idle_prompt_that_a_key_stops_was_heard(autojump_clock: MockClo
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_an_idle_prompt_that_has_not_begun_is_dropped_once_the_caller_speaks(
+async def test_an_idle_prompt_that_has_not_begun_is_dropped_once_the_user_speaks(
     autojump_clock: MockClock, mode: dict[str, Any]
 ) -> None:
-    """It was asked for at 6.45 s and begins a second later; the caller has made a turn by then, which is answered."""
+    """It was asked for at 6.45 s and begins a second later; the user has made a turn by then, which is answered."""
     behaviour = Behaviour(pace=Pace(created_s=1.0))
     given = {"idle__after_ms": 3000, **mode}
     seen = await talk(

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from voicecore.audio.convert import from_samples, to_samples
 from voicecore.audio.formats import PCM16_8K, PCMU_8K
 from voicecore.facts import Speaker
-from voicecore.simulation.carrier_twin import At, HangUp, LineFaults, Press, Step
-from voicecore.simulation.carrier_twin.line import Line
 from voicecore.simulation.memory_network import LinkSettings
 from voicecore.simulation.numbered_audio import numbered_audio
-from voicecore.simulation.provider_twin import Behaviour, NumberedFrames, Pace, Reply, Script, ScriptedVad
-from voicecore.turns import speech
-from voicecore.turns.playout import Interrupted, PlayoutLedger
+from voicecore.simulation.openai_realtime import Behaviour, NumberedFrames, Pace, Reply, Script, ScriptedVad
+from voicecore.simulation.twilio import At, HangUp, LineFaults, Press, Step
+from voicecore.simulation.twilio.line import Line
+from voicecore.turns import agent_speech
+from voicecore.turns.playout.ledger import Interrupted, PlayoutLedger
 from voicecore_tests.chance import examples
 from voicecore_tests.engine.truth import (
     BYTES_PER_S,
@@ -34,16 +34,16 @@ from voicecore_tests.engine.truth import (
     on_wire,
     played_bytes,
 )
-from voicecore_tests.kit import House, house, nothing_is_left, run_seeded
+from voicecore_tests.kit import Rig, nothing_is_left, rig, run_seeded
 
-SPEAKS_S = 0.4  #: how long the caller speaks each time
+SPEAKS_S = 0.4  #: how long the user speaks each time
 FIRST_DELTA_S = 0.25
 SAMPLE_S = 1 / BYTES_PER_S
 
 
 @attrs.frozen(kw_only=True)
 class Turn:
-    """The caller speaks, and is answered for ``answer_s``; presses keys, and speaks again ``next_s`` later."""
+    """The user speaks, and is answered for ``answer_s``; presses keys, and speaks again ``next_s`` later."""
 
     answer_s: float
     next_s: float
@@ -57,17 +57,17 @@ class Course:
 
     turns: Sequence[Turn]
     delay_s: float = 0.0
-    echo_delay_s: float = 0.0
-    echo_jitter_s: float = 0.0
-    echo_loss: float = 0.0
+    mark_delay_s: float = 0.0
+    mark_jitter_s: float = 0.0
+    mark_loss: float = 0.0
     speed: float = 5.0
     late_deltas: int = 0
-    gather_ms: int = 0
+    coalesce_ms: int = 0
     seed: int = 0
 
     @property
     def faithful(self) -> bool:
-        return self.echo_jitter_s == self.echo_loss == 0.0
+        return self.mark_jitter_s == self.mark_loss == 0.0
 
     def script(self) -> Script:
         replies: list[Reply] = []
@@ -79,7 +79,7 @@ class Course:
         return Script(replies=tuple(replies))
 
     def moments(self) -> tuple[list[tuple[float, float]], list[Step]]:
-        """Return when the caller speaks, and when keys are pressed and the call ends."""
+        """Return when the user speaks, and when keys are pressed and the call ends."""
         now, spoken, steps = 1.0, [], []
         for turn in self.turns:
             spoken.append((now, now + SPEAKS_S))
@@ -108,13 +108,13 @@ class Noted:
         return NotedLedger
 
 
-async def run(course: Course) -> tuple[House, Line, list[tuple[float, Interrupted]]]:
+async def run(course: Course) -> tuple[Rig, Line, list[tuple[float, Interrupted]]]:
     """Hold one call."""
     spoken, steps = course.moments()
     faults = LineFaults(
-        echo_delay_s=course.echo_delay_s,
-        echo_jitter_s=course.echo_jitter_s,
-        echo_loss=course.echo_loss,
+        mark_delay_s=course.mark_delay_s,
+        mark_jitter_s=course.mark_jitter_s,
+        mark_loss=course.mark_loss,
         seed=course.seed,
     )
     behaviour = Behaviour(
@@ -124,14 +124,14 @@ async def run(course: Course) -> tuple[House, Line, list[tuple[float, Interrupte
     )
     noted = Noted()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(speech, "PlayoutLedger", noted.ledger())
-        async with house(
+        patch.setattr(agent_speech, "PlayoutLedger", noted.ledger())
+        async with rig(
             course.script(),
             behaviour,
             seed=course.seed,
             link=LinkSettings(delay_s=course.delay_s),
             server__record_audio=True,
-            server__gather_ms=course.gather_ms,
+            server__coalesce_ms=course.coalesce_ms,
             barge_in__keys_stop_agent=False,
         ) as it:
             line = await it.carrier.call(it.engine.url, steps, faults=faults)
@@ -141,7 +141,7 @@ async def run(course: Course) -> tuple[House, Line, list[tuple[float, Interrupte
     return it, line, noted.cuts
 
 
-def check(course: Course) -> tuple[House, Line]:
+def check(course: Course) -> tuple[Rig, Line]:
     """Hold one call, and hold what everybody says of it against what the carrier played."""
     it, line, claims = run_seeded(lambda: run(course), course.seed)
     wire = on_wire(line)
@@ -155,7 +155,7 @@ def check(course: Course) -> tuple[House, Line]:
     return it, line
 
 
-def check_claims(course: Course, it: House, ear: Sequence[AtEar], claims: Sequence[tuple[float, Interrupted]]) -> None:
+def check_claims(course: Course, it: Rig, ear: Sequence[AtEar], claims: Sequence[tuple[float, Interrupted]]) -> None:
     """The truth lies within the bounds, to the sample: when it was claimed, and when the clear had arrived."""
     responses = items(it.session)
     for moment, cut in claims:
@@ -168,13 +168,11 @@ def check_claims(course: Course, it: House, ear: Sequence[AtEar], claims: Sequen
         assert lower <= best <= upper
         assert best <= then + 1
         if course.faithful:  # counted low, but no lower than what an echo needs to come back
-            trip_s = 2 * course.delay_s + course.echo_delay_s
+            trip_s = 2 * course.delay_s + course.mark_delay_s
             assert then - best <= (trip_s + 0.06 + SAMPLE_S) * BYTES_PER_S
 
 
-def check_provider(
-    course: Course, it: House, ear: Sequence[AtEar], claims: Sequence[tuple[float, Interrupted]]
-) -> None:
+def check_provider(course: Course, it: Rig, ear: Sequence[AtEar], claims: Sequence[tuple[float, Interrupted]]) -> None:
     """Every truncation is taken, and is what was heard; what nobody heard is not in the conversation."""
     responses, cut_at = items(it.session), {cut.item_id: moment for moment, cut in claims}
     conversation = {item.item_id: item for item in it.session.session.conversation.items}
@@ -192,12 +190,12 @@ def check_provider(
         assert len(item.audio) == end_ms * 8
     deletions = [each["item_id"] for each in it.session.requests if each["type"] == "conversation.item.delete"]
     assert deletions == [each.id for each in lines(it, "out", "conversation.item.deleted")]
-    trip = (3 * course.delay_s + course.echo_delay_s + course.echo_jitter_s + 0.06) * BYTES_PER_S
+    trip = (3 * course.delay_s + course.mark_delay_s + course.mark_jitter_s + 0.06) * BYTES_PER_S
     for item_id in deletions:
-        assert course.echo_loss or played_bytes(ear, responses[item_id]) <= trip + 1  # before its first mark was back
+        assert course.mark_loss or played_bytes(ear, responses[item_id]) <= trip + 1  # before its first mark was back
 
 
-def check_transcript(course: Course, it: House, ear: Sequence[AtEar]) -> None:
+def check_transcript(course: Course, it: Rig, ear: Sequence[AtEar]) -> None:
     """Exactly the items of the provider's conversation; a cut one is a prefix no longer than what was played."""
     responses, replies = items(it.session), course.script().replies
     assert isinstance(replies, tuple)
@@ -219,7 +217,7 @@ def check_transcript(course: Course, it: House, ear: Sequence[AtEar]) -> None:
     assert silenced == {each["item_id"] for each in it.session.requests if each["type"] == "conversation.item.delete"}
 
 
-def check_recording(course: Course, it: House, line: Line, ear: Sequence[AtEar]) -> None:
+def check_recording(course: Course, it: Rig, line: Line, ear: Sequence[AtEar]) -> None:
     """The right channel holds what the ear got, earlier by one way of the line; what was cut is not in it."""
     (content,) = [bytes(data) for path, data in it.simulated.files.files.items() if path.name == "audio.wav"]
     with wave.open(io.BytesIO(content)) as opened:
@@ -263,12 +261,12 @@ COURSES = st.builds(
     Course,
     turns=st.lists(TURNS, min_size=1, max_size=4),
     delay_s=st.sampled_from([0.0, 0.01, 0.04, 0.15]),
-    echo_delay_s=st.sampled_from([0.0, 0.03, 0.3]),
-    echo_jitter_s=st.sampled_from([0.0, 0.0, 0.05, 0.3]),
-    echo_loss=st.sampled_from([0.0, 0.0, 0.2, 1.0]),
+    mark_delay_s=st.sampled_from([0.0, 0.03, 0.3]),
+    mark_jitter_s=st.sampled_from([0.0, 0.0, 0.05, 0.3]),
+    mark_loss=st.sampled_from([0.0, 0.0, 0.2, 1.0]),
     speed=st.sampled_from([1.5, 5.0, 50.0]),
     late_deltas=st.sampled_from([0, 5]),
-    gather_ms=st.sampled_from([0, 0, 60]),
+    coalesce_ms=st.sampled_from([0, 0, 60]),
     seed=st.integers(0, 1000),
 )
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicecore.facts import CallReport, MessageFate
-from voicecore.simulation.carrier_twin import At, DialPlan, HangUp, Line, Say
+from voicecore.facts import CallReport, MessageOutcome
 from voicecore.simulation.memory_network import LinkSettings
-from voicecore.simulation.provider_twin import Behaviour, Handshake, Pace, Recorded, Reply, Script, Updates
+from voicecore.simulation.openai_realtime import Behaviour, Handshake, Pace, Recorded, Reply, Script, Updates
+from voicecore.simulation.twilio import At, DialPlan, HangUp, Line, Say
 from voicecore_tests.chance import examples
-from voicecore_tests.kit import house, run_seeded, ulaw
+from voicecore_tests.kit import rig, run_seeded, ulaw
 
 GREETING = "Your call is now first in line."
 SPOKEN = ulaw("agent-you-are-next")
@@ -53,7 +53,7 @@ class Case:
     delay_s: float = 0.6
     speaks_first: str = "agent"
     protection: str = "auto"
-    caller_audio: str = "hold"
+    user_audio: str = "buffer"
     outbound: bool = False
     prepared: bool = False
     lockout: str = "accepted"
@@ -63,8 +63,8 @@ class Case:
 
     @property
     def is_held(self) -> bool:
-        """Whether all that the caller says is to be answered; late acknowledgements leave open who does."""
-        return (self.speaks_first, self.caller_audio) == ("agent", "hold") and self.lockout != "acknowledged late"
+        """Whether all that the user says is to be answered; late acknowledgements leave open who does."""
+        return (self.speaks_first, self.user_audio) == ("agent", "buffer") and self.lockout != "acknowledged late"
 
     @property
     def is_whole(self) -> bool:
@@ -72,7 +72,7 @@ class Case:
 
 
 async def called(case: Case) -> tuple[Line, CallReport]:
-    """Hold the call; its caller says one thing."""
+    """Hold the call; its user says one thing."""
     behaviour = Behaviour(
         pace=Pace(first_delta_s=case.delay_s, speed=case.speed),
         updates=LOCKOUTS[case.lockout],
@@ -82,12 +82,12 @@ async def called(case: Case) -> tuple[Line, CallReport]:
         "agent__first_message": GREETING,
         "agent__speaks_first": case.speaks_first,
         "agent__protect_first_message": case.protection,
-        "agent__caller_audio": case.caller_audio,
-        "agent__prepare_first_message": case.prepared and case.speaks_first != "caller",
+        "agent__user_audio": case.user_audio,
+        "agent__prepare_first_message": case.prepared and case.speaks_first != "user",
         "parking__enabled": case.parked,
     }
     steps = (Say(At(case.moment_s), WORDS[: round(8000 * case.words_s)]), HangUp(At(HANGS_UP_AT_S)))
-    async with house(TALK, behaviour, link=LINKS[case.link], **agent) as it:
+    async with rig(TALK, behaviour, link=LINKS[case.link], **agent) as it:
         if case.outbound:
             await it.dial(DialPlan(ring_s=2.0, script=steps))
             line = it.dialled.line
@@ -102,15 +102,15 @@ def is_as_promised(case: Case, line: Line, report: CallReport) -> bool:
     """Whether the message was heard whole, or live speech over its audible words stopped it."""
     media, message = report.media, report.first_message
     assert message is not None
-    assert media.caller_forwarded_bytes + sum(media.caller_dropped_bytes.values()) == media.caller_received_bytes
+    assert media.user_forwarded_bytes + sum(media.user_dropped_bytes.values()) == media.user_received_bytes
     is_heard = SPOKEN in line.playout.heard_bytes()
-    assert (message.fate is MessageFate.HEARD) is is_heard
+    assert (message.outcome is MessageOutcome.HEARD) is is_heard
     if is_heard:
         return True
     heard_s = message.first_heard_s or math.inf
     began_live = case.moment_s > heard_s - NOTICED_S
     went_on = case.moment_s + case.words_s > heard_s + TALKED_OVER_S - NOTICED_S
-    return message.fate is MessageFate.INTERRUPTED and not case.is_whole and (began_live or went_on)
+    return message.outcome is MessageOutcome.INTERRUPTED and not case.is_whole and (began_live or went_on)
 
 
 def answered(report: CallReport) -> list[str | None]:
@@ -123,9 +123,9 @@ CASES = st.builds(
     moment_s=MOMENTS,
     words_s=st.sampled_from([0.15, 0.4, 0.8, 1.5, 3.0]),
     delay_s=st.sampled_from([0.1, 0.6, 2.0]),
-    speaks_first=st.sampled_from(["agent", "caller", "whoever"]),
+    speaks_first=st.sampled_from(["agent", "user", "whoever"]),
     protection=st.sampled_from(["auto", "heard", "first_audio"]),
-    caller_audio=st.sampled_from(["hold", "drop", "forward"]),
+    user_audio=st.sampled_from(["buffer", "drop", "forward"]),
     outbound=st.booleans(),
     prepared=st.booleans(),
     lockout=st.sampled_from(sorted(LOCKOUTS)),
@@ -159,7 +159,7 @@ def test_a_hello_before_the_greeting_of_a_call_that_comes_in_is_answered_once_an
     assert message is not None
     assert message.first_heard_s is not None
     if message.first_heard_s - NOTICED_S > moment_s:
-        assert message.fate is MessageFate.HEARD
+        assert message.outcome is MessageOutcome.HEARD
         texts = answered(report)
         assert texts[:3] == [GREETING, "hello?", "One moment."]
         assert len(texts) == 3 or lockout == "acknowledged late"  # nobody knows then whether the session replies

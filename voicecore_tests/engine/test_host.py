@@ -13,12 +13,12 @@ from trio.testing import MockClock
 from voicecore.assembly import open_engine
 from voicecore.engine.settings import CallSettings, HostSettings
 from voicecore.facts import CallBegan, CallEnded, EndCause, Fact
-from voicecore.net.http_client import open_http_client
-from voicecore.simulation.carrier_twin import At, Goodbye, HangUp, LineFaults, Say, StatusFaults, open_carrier
-from voicecore.simulation.carrier_twin.signing import sign
-from voicecore.simulation.provider_twin import ProviderTwin, Recorded, Reply, Script
+from voicecore.net.http.client import open_http_client
+from voicecore.simulation.openai_realtime import RealtimeTwin, Recorded, Reply, Script
+from voicecore.simulation.twilio import At, Goodbye, HangUp, LineFaults, Say, StatusFaults, open_twilio
+from voicecore.simulation.twilio.signing import sign
 from voicecore.simulation.world import simulated_world
-from voicecore_tests.kit import house, run_seeded, settings, ulaw
+from voicecore_tests.kit import rig, run_seeded, settings, ulaw
 
 HELLO = Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),), hears=("hello?",))
 STEPS = (Say(At(1.5), ulaw("caller-hello-it")), HangUp(At(4.0)))
@@ -40,28 +40,28 @@ async def test_f1_every_order_of_status_and_stop_gives_the_same_record(
     autojump_clock: MockClock, statuses: StatusFaults
 ) -> None:
     """I14: one record, with the last turn in it, the same in every field that is not a time."""
-    async with house(HELLO, agent__first_message="Hello.") as it:
+    async with rig(HELLO, agent__first_message="Hello.") as it:
         await it.carrier.call(it.engine.url, STEPS, statuses=statuses)
         await it.engine.drain()
     (record,) = it.records()
-    assert (record["outcome"], record["carrier_status"]) == ("caller_hung_up", "completed")
+    assert (record["outcome"], record["carrier_status"]) == ("remote_hung_up", "completed")
     assert [line["text"] for line in record["transcript"]] == ["Hello.", "hello?", "Hello."]
     assert record["caller"] == "+15550100001"
 
 
 async def test_a_record_without_a_last_word_of_the_carrier_is_closed_in_bound(autojump_clock: MockClock) -> None:
     """CH never comes: ten seconds after the stop, and marked by the missing status."""
-    async with house(HELLO) as it:
+    async with rig(HELLO) as it:
         await it.carrier.call(it.engine.url, [HangUp(At(1.0))], statuses=StatusFaults(sends=False))
         await trio.sleep(9.0)
         assert it.reports == []
         await trio.sleep(2.0)
-    assert (it.report.outcome, it.report.carrier_status) == (EndCause.CALLER_HUNG_UP, None)
+    assert (it.report.outcome, it.report.carrier_status) == (EndCause.REMOTE_HUNG_UP, None)
 
 
 async def test_f11_the_terminal_status_ends_a_call_whose_stream_never_stops(autojump_clock: MockClock) -> None:
     """Two seconds after the carrier said that it is over."""
-    async with house(HELLO) as it:
+    async with rig(HELLO) as it:
         with trio.move_on_after(10):
             await it.carrier.call(
                 it.engine.url,
@@ -70,13 +70,13 @@ async def test_f11_the_terminal_status_ends_a_call_whose_stream_never_stops(auto
                 statuses=StatusFaults(completed_before_stop_s=0.0),
             )
         await it.engine.drain()
-    assert it.report.outcome is EndCause.CALLER_HUNG_UP
+    assert it.report.outcome is EndCause.REMOTE_HUNG_UP
     assert 2.9 < it.report.duration_s < 3.2
 
 
 async def test_a_call_whose_media_never_come_is_closed_when_its_token_expires(autojump_clock: MockClock) -> None:
     """The webhook was answered; nobody opened the stream."""
-    async with house(HELLO, host=HostSettings(token_s=30.0)) as it:
+    async with rig(HELLO, host=HostSettings(token_s=30.0)) as it:
         await ring(it.engine.url, it.simulated.world.network, "CA1")
         assert it.engine.statistics().ringing == 1
         await trio.sleep(31.0)
@@ -86,11 +86,11 @@ async def test_a_call_whose_media_never_come_is_closed_when_its_token_expires(au
 @pytest.mark.parametrize("status", ["no-answer", "busy", "failed", "canceled", "completed", "a-new-word"])
 async def test_f3_a_terminal_status_before_any_media_ends_the_call(autojump_clock: MockClock, status: str) -> None:
     """A phantom call is worse than an ended one; unknown words are terminal too."""
-    async with house(HELLO) as it:
+    async with rig(HELLO) as it:
         await ring(it.engine.url, it.simulated.world.network, "CA1")
         await ring(it.engine.url, it.simulated.world.network, "CA1", status)
         await it.engine.drain()
-    assert it.report.outcome is EndCause.CALLER_HUNG_UP
+    assert it.report.outcome is EndCause.REMOTE_HUNG_UP
     assert it.report.carrier_status == status
     assert it.report.duration_s < 1.0
 
@@ -113,8 +113,8 @@ async def ring(url: str, network: object, call_sid: str, status: str | None = No
 
 
 async def test_j11_beyond_its_limit_a_host_answers_busy(autojump_clock: MockClock) -> None:
-    """Running calls go on; the caller that is too many hears it at once."""
-    async with house(HELLO, host=HostSettings(max_calls=1)) as it:
+    """Running calls go on; the user that is too many hears it at once."""
+    async with rig(HELLO, host=HostSettings(max_calls=1)) as it:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(it.carrier.call, it.engine.url, STEPS)
             await trio.sleep(1)
@@ -125,7 +125,7 @@ async def test_j11_beyond_its_limit_a_host_answers_busy(autojump_clock: MockCloc
 
 async def test_draining_takes_no_more_calls_and_waits_for_those_that_run(autojump_clock: MockClock) -> None:
     """F20: one end fact and one record a call, then the host is done."""
-    async with house(HELLO, agent__first_message="Hello.") as it:
+    async with rig(HELLO, agent__first_message="Hello.") as it:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(it.carrier.call, it.engine.url, STEPS)
             await trio.sleep(1)
@@ -133,12 +133,12 @@ async def test_draining_takes_no_more_calls_and_waits_for_those_that_run(autojum
             await trio.sleep(0.1)
             assert await it.carrier.call(it.engine.url, STEPS) is None
         assert it.engine.statistics().filed == 1
-    assert it.report.outcome is EndCause.CALLER_HUNG_UP
+    assert it.report.outcome is EndCause.REMOTE_HUNG_UP
 
 
 async def test_draining_waits_a_few_seconds_for_the_media_of_announced_calls(autojump_clock: MockClock) -> None:
     """A call whose stream comes meanwhile is held to its end; one whose stream does not is over, with its record."""
-    async with house(HELLO, agent__first_message="Hello.") as it:
+    async with rig(HELLO, agent__first_message="Hello.") as it:
         await ring(it.engine.url, it.simulated.world.network, "CA1")
         began_at = trio.current_time()
         await it.engine.drain()
@@ -147,29 +147,29 @@ async def test_draining_waits_a_few_seconds_for_the_media_of_announced_calls(aut
         EndCause.SHUT_DOWN,
         "its media had not come when the engine was stopped",
     )
-    async with house(HELLO, agent__first_message="Hello.") as it, trio.open_nursery() as nursery:
+    async with rig(HELLO, agent__first_message="Hello.") as it, trio.open_nursery() as nursery:
         nursery.start_soon(it.carrier.call, it.engine.url, STEPS)
         while not it.engine.statistics().ringing:
             await trio.lowlevel.checkpoint()
         await it.engine.drain()
-    assert it.report.outcome is EndCause.CALLER_HUNG_UP
+    assert it.report.outcome is EndCause.REMOTE_HUNG_UP
 
 
 async def test_draining_does_not_wait_for_statuses_of_calls_that_are_over(autojump_clock: MockClock) -> None:
     """Half a second for the carrier's last word, not ten; with nothing to wait for, none at all."""
-    async with house(HELLO) as it:
+    async with rig(HELLO) as it:
         await it.carrier.call(it.engine.url, [HangUp(At(1.0))], statuses=StatusFaults(sends=False))
         began_at = trio.current_time()
         await it.engine.drain()
         assert trio.current_time() - began_at <= 0.6
         await it.engine.drain()
         assert trio.current_time() - began_at <= 0.6
-    assert (it.report.outcome, len(it.records())) == (EndCause.CALLER_HUNG_UP, 1)
+    assert (it.report.outcome, len(it.records())) == (EndCause.REMOTE_HUNG_UP, 1)
 
 
 async def test_leaving_the_engine_ends_running_calls_with_one_record_each(autojump_clock: MockClock) -> None:
     """Shut down: the cause says so, and the files are whole."""
-    async with trio.open_nursery() as nursery, house(HELLO, agent__first_message="Hello.") as it:
+    async with trio.open_nursery() as nursery, rig(HELLO, agent__first_message="Hello.") as it:
         for _ in range(3):
             nursery.start_soon(it.carrier.call, it.engine.url, STEPS)
         await trio.sleep(2)
@@ -189,9 +189,9 @@ async def test_an_observer_that_raises_changes_nothing(
         raise RuntimeError("the observer's own bug")
 
     async with (
-        ProviderTwin(simulated.world, HELLO).serve() as base_url,
+        RealtimeTwin(simulated.world, HELLO).serve() as base_url,
         open_engine(settings(base_url), world=simulated.world, observers=[broken]) as engine,
-        open_carrier(simulated.world) as carrier,
+        open_twilio(simulated.world) as carrier,
     ):
         await carrier.call(engine.url, STEPS)
         await engine.drain()
@@ -204,17 +204,17 @@ async def test_f18_a_bug_in_one_call_is_reported_once_and_ends_that_call_only(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The boundary: its cause is FAILED, its record is there, the next call is fine."""
-    from voicecore.engine.call import Call  # noqa: PLC0415
+    from voicecore.engine.live_call import LiveCall  # noqa: PLC0415
 
-    healthy = Call.listen
+    healthy = LiveCall.listen
 
-    async with house(HELLO, agent__first_message="Hello.") as it:
-        monkeypatch.setattr(Call, "listen", lambda *_: 1 / 0)
+    async with rig(HELLO, agent__first_message="Hello.") as it:
+        monkeypatch.setattr(LiveCall, "listen", lambda *_: 1 / 0)
         await it.carrier.call(it.engine.url, STEPS)
-        monkeypatch.setattr(Call, "listen", healthy)
+        monkeypatch.setattr(LiveCall, "listen", healthy)
         await it.carrier.call(it.engine.url, STEPS)
         await it.engine.drain()
-    assert [report.outcome for report in it.reports] == [EndCause.FAILED, EndCause.CALLER_HUNG_UP]
+    assert [report.outcome for report in it.reports] == [EndCause.FAILED, EndCause.REMOTE_HUNG_UP]
     assert it.reports[0].outcome_detail == "ZeroDivisionError"
     assert caplog.text.count("Traceback") >= 1
     assert len(it.records()) == 2
@@ -223,7 +223,7 @@ async def test_f18_a_bug_in_one_call_is_reported_once_and_ends_that_call_only(
 async def test_the_calls_own_limit_ends_it(autojump_clock: MockClock) -> None:
     """F11: a maximum length, with its own cause."""
     host = HostSettings(call=CallSettings(max_call_s=3.0))
-    async with house(HELLO, host=host) as it:
+    async with rig(HELLO, host=host) as it:
         await it.carrier.call(it.engine.url, [HangUp(At(60.0))])
         await it.engine.drain()
     assert (it.report.outcome, it.report.duration_s) == (EndCause.TIME_LIMIT, 3.0)
@@ -233,7 +233,7 @@ def test_i23_the_same_seed_gives_the_same_call() -> None:
     """Ids, times, bytes: everything that was sent and received, and the record, twice alike."""
 
     async def run(seed: int) -> tuple[object, ...]:
-        async with house(HELLO, seed=seed, agent__first_message="Hello.") as it:
+        async with rig(HELLO, seed=seed, agent__first_message="Hello.") as it:
             line = await it.carrier.call(it.engine.url, STEPS)
             await it.engine.drain()
         assert line is not None

@@ -1,4 +1,4 @@
-"""What is said stands in the record: the caller's last words, and every final line of a call that never ended."""
+"""What is said stands in the record: the user's last words, and every final line of a call that never ended."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ import trio
 from trio.testing import MockClock
 
 from voicecore.engine.settings import CallSettings, HostSettings
-from voicecore.facts import AgentSaid, CallEnded, CallerSaid, EndCause
-from voicecore.simulation.carrier_twin import At, HangUp, Say
-from voicecore.simulation.carrier_twin.line import Line
+from voicecore.facts import AgentSaid, CallEnded, EndCause, UserSaid
 from voicecore.simulation.memory_files import DiskTrouble, Written
-from voicecore.simulation.provider_twin import (
+from voicecore.simulation.openai_realtime import (
     Behaviour,
     End,
     Ending,
@@ -28,7 +26,9 @@ from voicecore.simulation.provider_twin import (
     ScriptedVad,
     Transcribing,
 )
-from voicecore_tests.kit import House, house, nothing_is_left, ulaw
+from voicecore.simulation.twilio import At, HangUp, Say
+from voicecore.simulation.twilio.line import Line
+from voicecore_tests.kit import Rig, nothing_is_left, rig, ulaw
 
 BYE = "OK, I take it, bye."
 SCRIPT = Script(replies=(Reply("Goodbye.", speech=Recorded("agent-hello")),), hears=(BYE,))
@@ -41,8 +41,8 @@ def transcribing(delay_s: float = 1.0, **how: object) -> Behaviour:
     return Behaviour(vad=ScriptedVad(speech=SPEECH), transcribing=given, pace=Pace(created_s=0.1, first_delta_s=0.5))
 
 
-async def hang_up_at(it: House, at_s: float = HANGS_UP_AT) -> float:
-    """Run a call whose caller hangs up; return when the media were let go."""
+async def hang_up_at(it: Rig, at_s: float = HANGS_UP_AT) -> float:
+    """Run a call whose user hangs up; return when the media were let go."""
     line = await it.carrier.call(it.engine.url, [Say(At(0.5), ulaw("caller-hello-it")), HangUp(At(at_s))])
     assert line is not None
     let_go_at = trio.current_time()
@@ -50,9 +50,9 @@ async def hang_up_at(it: House, at_s: float = HANGS_UP_AT) -> float:
     return let_go_at
 
 
-async def test_the_callers_last_words_are_waited_for(autojump_clock: MockClock) -> None:
+async def test_the_users_last_words_are_waited_for(autojump_clock: MockClock) -> None:
     """Their transcription comes 0.8 s after the hang-up: in the record, and told; no reply is generated meanwhile."""
-    async with house(SCRIPT, transcribing()) as it:
+    async with rig(SCRIPT, transcribing()) as it:
         let_go_at = await hang_up_at(it)
         await it.session.ended.wait()
         assert 0.7 < trio.current_time() - let_go_at < 1.0
@@ -60,17 +60,17 @@ async def test_the_callers_last_words_are_waited_for(autojump_clock: MockClock) 
         nothing_is_left(it)
     assert [line.text for line in it.report.transcript] == [BYE]
     assert [line["text"] for line in it.records()[0]["transcript"]] == [BYE]
-    assert [fact.text for fact in it.told(CallerSaid)] == [BYE]
+    assert [fact.text for fact in it.told(UserSaid)] == [BYE]
     assert isinstance(it.facts[-1], CallEnded)
-    assert it.report.outcome is EndCause.CALLER_HUNG_UP
+    assert it.report.outcome is EndCause.REMOTE_HUNG_UP
     assert it.report.duration_s == pytest.approx(HANGS_UP_AT, abs=0.05)
     assert [request["type"] for request in it.session.requests].count("response.cancel") == 1
 
 
 async def test_a_reply_that_begins_after_the_hang_up_is_cancelled(autojump_clock: MockClock) -> None:
-    """The session is read on for the caller's words: nobody would hear what it generates meanwhile."""
+    """The session is read on for the user's words: nobody would hear what it generates meanwhile."""
     behaviour = attrs.evolve(transcribing(), pace=Pace(created_s=0.4, first_delta_s=0.5))
-    async with house(SCRIPT, behaviour) as it:
+    async with rig(SCRIPT, behaviour) as it:
         await hang_up_at(it)
         await it.engine.drain()
     assert [line.text for line in it.report.transcript] == [BYE]
@@ -81,7 +81,7 @@ async def test_a_reply_that_begins_after_the_hang_up_is_cancelled(autojump_clock
 @pytest.mark.parametrize("delay_s", [1.6, 3.0, 60.0])
 async def test_words_that_come_too_late_are_not_waited_for_longer(autojump_clock: MockClock, delay_s: float) -> None:
     """1.5 s at most: everything of a call is over within two."""
-    async with house(SCRIPT, transcribing(delay_s + 0.2)) as it:
+    async with rig(SCRIPT, transcribing(delay_s + 0.2)) as it:
         let_go_at = await hang_up_at(it)
         await it.session.ended.wait()
         assert 1.4 < trio.current_time() - let_go_at < 1.7
@@ -92,7 +92,7 @@ async def test_words_that_come_too_late_are_not_waited_for_longer(autojump_clock
 
 async def test_words_that_will_never_come_are_not_waited_for(autojump_clock: MockClock) -> None:
     """The provider says so: it could not make them out."""
-    async with house(SCRIPT, transcribing(0.5, failed=frozenset({1}))) as it:
+    async with rig(SCRIPT, transcribing(0.5, failed=frozenset({1}))) as it:
         let_go_at = await hang_up_at(it)
         await it.session.ended.wait()
         assert 0.2 < trio.current_time() - let_go_at < 0.5
@@ -101,13 +101,13 @@ async def test_words_that_will_never_come_are_not_waited_for(autojump_clock: Moc
 
 async def test_where_nothing_is_missing_the_session_closes_at_once(autojump_clock: MockClock) -> None:
     """Also where the setting says not to wait, and where the session is what ended."""
-    async with house(SCRIPT, transcribing(0.1)) as it:
+    async with rig(SCRIPT, transcribing(0.1)) as it:
         let_go_at = await hang_up_at(it)
         await it.session.ended.wait()
         assert trio.current_time() - let_go_at < 0.1
         await it.engine.drain()
     host = HostSettings(call=CallSettings(words_wait_s=0.0))
-    async with house(SCRIPT, transcribing(), host=host) as it:
+    async with rig(SCRIPT, transcribing(), host=host) as it:
         let_go_at = await hang_up_at(it)
         await it.session.ended.wait()
         assert trio.current_time() - let_go_at < 0.1
@@ -117,7 +117,7 @@ async def test_where_nothing_is_missing_the_session_closes_at_once(autojump_cloc
         transcribing=Transcribing(delay_s=5.0),
         endings=(Ending(how=End.CUT, at_s=HANGS_UP_AT),),
     )
-    async with house(SCRIPT, dies) as it:
+    async with rig(SCRIPT, dies) as it:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(it.carrier.call, it.engine.url, [HangUp(At(20.0))])
             await trio.sleep(HANGS_UP_AT - 0.5)
@@ -136,18 +136,18 @@ TALK = Script(
 STEPS = (Say(At(1.5), ulaw("caller-hello-it")), Say(At(8.0), ulaw("caller-hello-it")), HangUp(At(15.0)))
 
 
-def lines_on_disk(it: House) -> list[str]:
+def lines_on_disk(it: Rig) -> list[str]:
     found = [bytes(data) for path, data in it.simulated.files.files.items() if path.name == "transcript.jsonl"]
     return [json.loads(line)["text"] for line in (found[0] if found else b"").splitlines()]
 
 
 async def test_each_line_is_on_the_disk_when_it_is_final(autojump_clock: MockClock) -> None:
     """While the call runs there is no record and a growing transcript; then both are whole and in order."""
-    async with house(TALK, agent__first_message="Hello.") as it, trio.open_nursery() as nursery:
+    async with rig(TALK, agent__first_message="Hello.") as it, trio.open_nursery() as nursery:
         nursery.start_soon(it.carrier.call, it.engine.url, STEPS)
         for _ in range(140):
             await trio.sleep(0.1)
-            said = [fact.text for fact in it.facts if isinstance(fact, AgentSaid | CallerSaid) and fact.text]
+            said = [fact.text for fact in it.facts if isinstance(fact, AgentSaid | UserSaid) and fact.text]
             assert said[: len(lines_on_disk(it))] == lines_on_disk(it)
             assert len(said) - len(lines_on_disk(it)) <= 1, "a crash would cost more than a turn"
             assert it.records() == []
@@ -161,7 +161,7 @@ async def test_each_line_is_on_the_disk_when_it_is_final(autojump_clock: MockClo
 
 
 def stretches(line: Line) -> list[tuple[float, bytes]]:
-    """What the caller heard without a gap, and when it began."""
+    """What the user heard without a gap, and when it began."""
     found: list[tuple[float, bytes]] = []
     end = -1.0
     for each in line.playout.heard:
@@ -181,10 +181,10 @@ def stretches(line: Line) -> list[tuple[float, bytes]]:
 async def test_a_bad_disk_never_touches_the_audio(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, trouble: DiskTrouble
 ) -> None:
-    """The caller hears the same bytes at the same moments; what the disk did not take meanwhile is in the record."""
+    """The user hears the same bytes at the same moments; what the disk did not take meanwhile is in the record."""
     heard: list[list[tuple[float, bytes]]] = []  # stretches without a gap, and when they began
     for now in (DiskTrouble(), trouble):
-        async with house(TALK, agent__first_message="Hello.", server__record_audio=True) as it:
+        async with rig(TALK, agent__first_message="Hello.", server__record_audio=True) as it:
             it.simulated.files.trouble = now
             line = await it.carrier.call(it.engine.url, STEPS)
             assert line is not None
@@ -204,7 +204,7 @@ async def test_a_bad_disk_never_touches_the_audio(
 
 async def test_a_file_that_opens_too_late_does_not_replace_the_whole_one(autojump_clock: MockClock) -> None:
     """The disk needs longer to open it than the call takes, and writes the record meanwhile."""
-    async with house(TALK, agent__first_message="Hello.") as it:
+    async with rig(TALK, agent__first_message="Hello.") as it:
         opens, files = it.simulated.files.open_file, it.simulated.files
 
         def late(path: Path, *, begins_with: bytes = b"", is_new: bool = False) -> object:

@@ -10,10 +10,10 @@ from trio.testing import MockClock
 
 from voicecore.engine.host_parts import HostStatistics
 from voicecore.engine.metrics import CONTENT_TYPE, exposition
-from voicecore.engine.parking import ParkingStatistics
-from voicecore.facts import ParkingFate
-from voicecore.net.http_client import open_http_client
-from voicecore_tests.kit import House, house
+from voicecore.engine.parking.pool import ParkingStatistics
+from voicecore.facts import ParkingOutcome
+from voicecore.net.http.client import open_http_client
+from voicecore_tests.kit import Rig, rig
 
 _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
@@ -54,7 +54,7 @@ def parse(text: str) -> dict[str, Family]:
 
 def test_every_metric_has_help_type_and_a_value() -> None:
     """Also before anything has happened."""
-    nothing = ParkingStatistics(waiting=0, fates={}, used_s=0.0, wasted_s=0.0)
+    nothing = ParkingStatistics(waiting=0, outcomes={}, used_s=0.0, wasted_s=0.0)
     families = parse(exposition(HostStatistics(ringing=0, live=0, unfiled=0, filed=0, parked=nothing)).decode())
     assert {name: family.kind for name, family in families.items()} == {
         "voicecore_calls_ringing": "gauge",
@@ -67,20 +67,20 @@ def test_every_metric_has_help_type_and_a_value() -> None:
         "voicecore_parked_seconds_total": "counter",
     }
     assert {value for family in families.values() for value in family.values.values()} == {0.0}
-    assert len(families["voicecore_parked_sessions_total"].values) == len(ParkingFate)
+    assert len(families["voicecore_parked_sessions_total"].values) == len(ParkingOutcome)
     assert CONTENT_TYPE.startswith("text/plain; version=0.0.4")
 
 
 def test_values_are_those_of_the_host() -> None:
     """Labels have one word each."""
-    parked = ParkingStatistics(waiting=3, fates={ParkingFate.HUNG_UP: 4}, used_s=1e-7, wasted_s=2.5)
+    parked = ParkingStatistics(waiting=3, outcomes={ParkingOutcome.HUNG_UP: 4}, used_s=1e-7, wasted_s=2.5)
     families = parse(exposition(HostStatistics(ringing=1, live=2, unfiled=5, filed=6, parked=parked)).decode())
     assert families["voicecore_calls_live"].values == {"": 2.0}
     assert families["voicecore_parked_sessions_total"].values['fate="hung_up"'] == 4.0
     assert families["voicecore_parked_seconds_total"].values == {'outcome="used"': 1e-7, 'outcome="wasted"': 2.5}
 
 
-async def fetched(it: House, url: str) -> tuple[int, str, str]:
+async def fetched(it: Rig, url: str) -> tuple[int, str, str]:
     """Status, content type and text of a URL's metrics."""
     async with open_http_client(it.simulated.network) as http:
         answer = await http.get(f"{url}/metrics")
@@ -92,7 +92,7 @@ async def test_a_running_engine_answers_on_the_address_that_is_set(
 ) -> None:
     """There only, to whoever reaches it; the port of the webhooks knows nothing of metrics then."""
     caplog.set_level("INFO")
-    async with house(server__metrics_port=9100, server__metrics_host="10.0.0.1") as it:
+    async with rig(server__metrics_port=9100, server__metrics_host="10.0.0.1") as it:
         assert "metrics are served at http://10.0.0.1:9100/metrics" in caplog.text
         status, content_type, text = await fetched(it, "http://10.0.0.1:9100")
         assert (status, content_type) == (200, CONTENT_TYPE)
@@ -102,18 +102,18 @@ async def test_a_running_engine_answers_on_the_address_that_is_set(
 
 async def test_a_running_engine_is_closed_to_strangers(autojump_clock: MockClock) -> None:
     """Peers of the simulated network are no peers of this machine."""
-    async with house() as it:
+    async with rig() as it:
         assert (await fetched(it, it.engine.url))[0] == 403
-    async with house(server__metrics_token="let-me-see") as it:
+    async with rig(server__metrics_token="let-me-see") as it:
         assert (await fetched(it, it.engine.url))[0] == 401
 
 
 async def test_an_engine_knows_whether_its_public_url_leads_to_it(autojump_clock: MockClock) -> None:
     """Its own address does; one that nobody answers does not."""
-    async with house() as it:
+    async with rig() as it:
         assert it.engine.public_url == it.engine.url
         assert await it.engine.find_url_problem() is None
-    async with house(server__public_url="https://voice.example.com") as it:
+    async with rig(server__public_url="https://voice.example.com") as it:
         assert it.engine.public_url == "https://voice.example.com"
         assert "nothing answers at https://voice.example.com" in (await it.engine.find_url_problem() or "")
 

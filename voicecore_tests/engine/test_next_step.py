@@ -10,13 +10,14 @@ import trio
 from trio.testing import MockClock
 
 from voicecore.carriers.twilio import TwilioControl
-from voicecore.engine.call import Call
+from voicecore.engine.live_call import LiveCall
 from voicecore.engine.next_step import NEXT_STEPS
-from voicecore.engine.settings import CallSettings, DialOptions, HostSettings, OnMachine
+from voicecore.engine.settings import CallSettings, DialOptions, HostSettings, OnVoicemail
 from voicecore.errors import LocalProtocolError
 from voicecore.facts import CallBegan, EndCause
 from voicecore.ports import MachineDetection
-from voicecore.simulation.carrier_twin import (
+from voicecore.simulation.openai_realtime import Behaviour, End, Ending, Handshake, Recorded, Reply, Script
+from voicecore.simulation.twilio import (
     At,
     DialPlan,
     HangUp,
@@ -26,8 +27,7 @@ from voicecore.simulation.carrier_twin import (
     StatusFaults,
     UpdateFaults,
 )
-from voicecore.simulation.provider_twin import Behaviour, End, Ending, Handshake, Recorded, Reply, Script
-from voicecore_tests.kit import House, house, nothing_is_left
+from voicecore_tests.kit import Rig, nothing_is_left, rig
 
 HELLO = Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),))
 SORRY = "We are sorry."
@@ -38,19 +38,19 @@ SHORT = HostSettings(call=CallSettings(max_call_s=3.0))
 Placing = Callable[..., Awaitable[None]]
 
 
-async def inbound(it: House, faults: LineFaults | None = None) -> None:
-    """The caller stays on the line until somebody else ends the call."""
+async def inbound(it: Rig, faults: LineFaults | None = None) -> None:
+    """The user stays on the line until somebody else ends the call."""
     await it.carrier.call(it.engine.url, NEVER, faults=faults)
     await it.engine.drain()
 
 
-async def outbound(it: House, faults: LineFaults | None = None) -> None:
+async def outbound(it: Rig, faults: LineFaults | None = None) -> None:
     """And so does the callee."""
     await it.dial(DialPlan(ring_s=1.0, script=NEVER, line=faults or LineFaults()))
     await it.dialled.over.wait()
 
 
-def heard_of_the_end(it: House) -> tuple[EndCause, str, str | None, list[int | None]]:
+def heard_of_the_end(it: Rig) -> tuple[EndCause, str, str | None, list[int | None]]:
     """The cause, what the carrier said behind the stream, who ended the line, and the answers of REST updates."""
     (line,) = it.carrier.lines
     updates = [request.status for request in it.carrier.rest_requests if not request.path.endswith("/Calls.json")]
@@ -66,7 +66,7 @@ def test_every_cause_has_its_next_step() -> None:
 @pytest.mark.parametrize("place", [inbound, outbound])
 @pytest.mark.parametrize(
     ("cause", "host", "settings"),
-    [(EndCause.CALLER_SILENT, None, IDLE), (EndCause.TIME_LIMIT, SHORT, {})],
+    [(EndCause.USER_SILENT, None, IDLE), (EndCause.TIME_LIMIT, SHORT, {})],
     ids=["silent", "limit"],
 )
 async def test_an_end_that_we_want_is_a_hang_up_at_the_carrier_and_no_apology(
@@ -79,29 +79,31 @@ async def test_an_end_that_we_want_is_a_hang_up_at_the_carrier_and_no_apology(
     """Asked for once, before the stream is closed; a number of our own is not needed for it."""
     number = {} if place is outbound else {"carriers__twilio__phone_number": None}
     given: dict[str, Any] = {"carriers__twilio__apology": SORRY, **number, **settings}
-    async with house(HELLO, host=host, agent__first_message="Hello.", **given) as it:
+    async with rig(HELLO, host=host, agent__first_message="Hello.", **given) as it:
         await place(it)
         nothing_is_left(it)
         assert heard_of_the_end(it) == (cause, "", "rest", [200])
     assert it.report.carrier_status == "completed"
 
 
-@pytest.mark.parametrize("on_machine", [OnMachine.HANG_UP, OnMachine.LEAVE_MESSAGE])
-async def test_a_machine_is_hung_up_on(autojump_clock: MockClock, on_machine: OnMachine) -> None:
+@pytest.mark.parametrize("on_voicemail", [OnVoicemail.HANG_UP, OnVoicemail.LEAVE_MESSAGE])
+async def test_a_machine_is_hung_up_on(autojump_clock: MockClock, on_voicemail: OnVoicemail) -> None:
     """At once, or behind its message."""
-    options = DialOptions(detection=MachineDetection.BESIDE, on_machine=on_machine, machine_message="Call us back.")
-    async with house(HELLO, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
-        word = "machine_start" if on_machine is OnMachine.HANG_UP else "machine_end_beep"
+    options = DialOptions(
+        detection=MachineDetection.ASYNC, on_voicemail=on_voicemail, voicemail_message="Call us back."
+    )
+    async with rig(HELLO, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
+        word = "machine_start" if on_voicemail is OnVoicemail.HANG_UP else "machine_end_beep"
         await it.dial(DialPlan(ring_s=1.0, script=NEVER, machine=MachineVerdict(word=word)), options=options)
         await it.dialled.over.wait()
-        cause = EndCause.MACHINE_ANSWERED if on_machine is OnMachine.HANG_UP else EndCause.MESSAGE_LEFT
+        cause = EndCause.MACHINE_ANSWERED if on_voicemail is OnVoicemail.HANG_UP else EndCause.MESSAGE_LEFT
         assert heard_of_the_end(it) == (cause, "", "rest", [200])
 
 
 async def test_leaving_the_block_of_a_dial_is_a_hang_up_asked_for_once(autojump_clock: MockClock) -> None:
     """Confirmed, it is not asked for again when the call is filed, even where no status ever comes."""
     plan = DialPlan(ring_s=1.0, script=NEVER, statuses=StatusFaults(sends=False))
-    async with house(HELLO, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
+    async with rig(HELLO, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
         it.carrier.expect(plan)
         async with it.engine.dial("+15550100077") as call:
             async for fact in call.facts():
@@ -114,14 +116,14 @@ async def test_leaving_the_block_of_a_dial_is_a_hang_up_asked_for_once(autojump_
 async def test_shutting_down_hangs_up(autojump_clock: MockClock, place: Placing) -> None:
     """Calls that the drain did not see the end of."""
     async with trio.open_nursery() as nursery:
-        async with house(HELLO, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
+        async with rig(HELLO, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
             nursery.start_soon(leave_to_itself, place, it)
             await trio.sleep(3)
         nursery.cancel_scope.cancel()
     assert heard_of_the_end(it) == (EndCause.SHUT_DOWN, "", "rest", [200])
 
 
-async def leave_to_itself(place: Placing, it: House) -> None:
+async def leave_to_itself(place: Placing, it: Rig) -> None:
     with trio.CancelScope():
         await place(it)
 
@@ -141,7 +143,7 @@ async def test_a_call_that_cannot_go_on_is_closed_and_the_carrier_says_so(
     autojump_clock: MockClock, place: Placing, cause: EndCause, behaviour: Behaviour | None, faults: LineFaults | None
 ) -> None:
     """No request to the carrier: the words stand behind the stream."""
-    async with house(HELLO, behaviour, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
+    async with rig(HELLO, behaviour, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
         await place(it, faults)
         nothing_is_left(it)
         assert heard_of_the_end(it) == (cause, SORRY, "application", [])
@@ -151,19 +153,19 @@ async def test_a_call_that_cannot_go_on_is_closed_and_the_carrier_says_so(
 async def test_a_bug_in_a_call_ends_it_with_the_apology(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, place: Placing
 ) -> None:
-    """Whatever went wrong, the caller hears something."""
-    monkeypatch.setattr(Call, "listen", lambda *_: 1 / 0)
-    async with house(HELLO, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
+    """Whatever went wrong, the user hears something."""
+    monkeypatch.setattr(LiveCall, "listen", lambda *_: 1 / 0)
+    async with rig(HELLO, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
         await place(it)
         assert heard_of_the_end(it) == (EndCause.FAILED, SORRY, "application", [])
 
 
 @pytest.mark.parametrize("place", [inbound, outbound])
-async def test_a_caller_who_hangs_up_needs_no_request(autojump_clock: MockClock, place: Placing) -> None:
+async def test_a_user_who_hangs_up_needs_no_request(autojump_clock: MockClock, place: Placing) -> None:
     """Nothing is left to be ended."""
-    async with house(HELLO, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
+    async with rig(HELLO, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
         await place(it, LineFaults(ends_at_s=2.0))
-        assert heard_of_the_end(it) == (EndCause.CALLER_HUNG_UP, "", "caller", [])
+        assert heard_of_the_end(it) == (EndCause.REMOTE_HUNG_UP, "", "user", [])
 
 
 @pytest.mark.parametrize(
@@ -178,7 +180,7 @@ async def test_a_carrier_that_does_not_hang_up_costs_a_bounded_moment_and_a_line
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, faults: UpdateFaults, why: str
 ) -> None:
     """Then the media are closed all the same: better the wrong words than an open line."""
-    async with house(HELLO, host=SHORT, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
+    async with rig(HELLO, host=SHORT, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
         it.carrier.disturb_updates(faults)
         began_at = trio.current_time()
         await it.carrier.call(it.engine.url, NEVER)
@@ -197,8 +199,8 @@ async def test_a_carrier_that_does_not_hang_up_costs_a_bounded_moment_and_a_line
 async def test_a_hang_up_that_finds_the_call_over_is_one(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, refusal: Refusal, requests: int
 ) -> None:
-    """The caller was quicker: asked once, and not a word about it."""
-    async with house(HELLO, host=SHORT, agent__first_message="Hello.") as it:
+    """The user was quicker: asked once, and not a word about it."""
+    async with rig(HELLO, host=SHORT, agent__first_message="Hello.") as it:
         it.carrier.disturb_updates(UpdateFaults(refuse=refusal))
         await it.dial(DialPlan(ring_s=1.0, script=NEVER, statuses=StatusFaults(sends=False)))
         updates = [request for request in it.carrier.rest_requests if not request.path.endswith("/Calls.json")]
@@ -217,7 +219,7 @@ async def test_a_bug_in_hanging_up_costs_its_own_call_only(
         raise failure
 
     monkeypatch.setattr(TwilioControl, "hang_up", fails)
-    async with house(HELLO, host=SHORT, agent__first_message="Hello.") as it:
+    async with rig(HELLO, host=SHORT, agent__first_message="Hello.") as it:
         if place is outbound:
             await outbound(it)
         await inbound(it)

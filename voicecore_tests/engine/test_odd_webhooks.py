@@ -8,9 +8,9 @@ import pytest
 from trio.testing import MockClock
 
 from voicecore.facts import EndCause
-from voicecore.simulation.carrier_twin import At, HangUp, StatusFaults, WebhookFaults
-from voicecore.simulation.provider_twin import Recorded, Reply, Script
-from voicecore_tests.kit import house, nothing_is_left
+from voicecore.simulation.openai_realtime import Recorded, Reply, Script
+from voicecore.simulation.twilio import At, HangUp, StatusFaults, WebhookFaults
+from voicecore_tests.kit import nothing_is_left, rig
 
 HELLO = Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),))
 SHORT = (HangUp(At(3.0)),)
@@ -39,13 +39,13 @@ async def test_a_call_is_taken_whoever_calls(
     autojump_clock: MockClock, fields: Mapping[str, str | None], caller: str, callee: str
 ) -> None:
     """Whose number is not known is "unknown", in the record too."""
-    async with house(HELLO, agent__first_message="Hello.") as it:
+    async with rig(HELLO, agent__first_message="Hello.") as it:
         await it.carrier.call(it.engine.url, SHORT, webhooks=WebhookFaults(fields=fields))
         await it.engine.drain()
         nothing_is_left(it)
         assert it.carrier.violations == []
     (record,) = it.records()
-    assert (record["outcome"], record["caller"], record["callee"]) == ("caller_hung_up", caller, callee)
+    assert (record["outcome"], record["caller"], record["callee"]) == ("remote_hung_up", caller, callee)
 
 
 @pytest.mark.parametrize(("odd", "kept"), [("", None), ("3.0", 3), ("x", None), (None, None), ("-1", None)])
@@ -54,10 +54,10 @@ async def test_a_status_counts_whatever_its_duration_is(
 ) -> None:
     """The last word is not waited for, and not lost."""
     statuses = StatusFaults(final_fields={"CallDuration": odd, "Timestamp": None, "SequenceNumber": "x"})
-    async with house(HELLO, agent__first_message="Hello.") as it:
+    async with rig(HELLO, agent__first_message="Hello.") as it:
         await it.carrier.call(it.engine.url, SHORT, statuses=statuses)
         await it.engine.drain()
         assert it.carrier.violations == []
     report = it.report
-    assert (report.outcome, report.carrier_status) == (EndCause.CALLER_HUNG_UP, "completed")
+    assert (report.outcome, report.carrier_status) == (EndCause.REMOTE_HUNG_UP, "completed")
     assert report.carrier_duration_s == kept

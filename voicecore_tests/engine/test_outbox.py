@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from voicecore.engine.outbox import ORDER_LIMIT, Converted, Outbox
 from voicecore.errors import LocalProtocolError
-from voicecore.events import AppendCallerAudio, CommitCallerAudio, SessionOrder
+from voicecore.events import AppendUserAudio, CommitUserAudio, SessionOrder
 
 
 class Sent:
@@ -20,9 +20,9 @@ class Sent:
         self.orders: list[SessionOrder] = []
         self._outbox = outbox
         self._room = room
-        outbox.send_by(self.append, self.tell)
+        outbox.send_by(self.append, self.notify)
 
-    def tell(self, order: SessionOrder) -> bool:
+    def notify(self, order: SessionOrder) -> bool:
         if len(self.orders) < self._room:
             self.orders.append(order)
             return True
@@ -30,7 +30,7 @@ class Sent:
 
     def append(self, audio: bytes) -> None:
         """Convert it, and give back what was not taken."""
-        if not self.tell(order := AppendCallerAudio(audio.upper())):
+        if not self.notify(order := AppendUserAudio(audio.upper())):
             self._outbox.put_converted(Converted(order, len(audio)))
 
 
@@ -45,9 +45,9 @@ async def everything(outbox: Outbox) -> list[SessionOrder | Converted]:
 async def test_audio_that_waits_is_joined_and_orders_keep_their_place() -> None:
     """What gathers during a slow write leaves as one."""
     outbox = Outbox(1000)
-    for item in (b"a", b"b", CommitCallerAudio(), b"c"):
+    for item in (b"a", b"b", CommitUserAudio(), b"c"):
         outbox.put_audio(item) if isinstance(item, bytes) else outbox.put(item)
-    assert await everything(outbox) == [AppendCallerAudio(b"ab"), CommitCallerAudio(), AppendCallerAudio(b"c")]
+    assert await everything(outbox) == [AppendUserAudio(b"ab"), CommitUserAudio(), AppendUserAudio(b"c")]
 
 
 async def test_a_waiting_taker_is_woken() -> None:
@@ -61,7 +61,7 @@ async def test_a_waiting_taker_is_woken() -> None:
         nursery.start_soon(take)
         await trio.testing.wait_all_tasks_blocked()
         outbox.put_audio(b"a")
-    assert got == [AppendCallerAudio(b"a")]
+    assert got == [AppendUserAudio(b"a")]
 
 
 async def test_a_cancelled_take_takes_nothing() -> None:
@@ -70,7 +70,7 @@ async def test_a_cancelled_take_takes_nothing() -> None:
     with trio.move_on_after(0):
         await outbox.take()
     outbox.put_audio(b"a")
-    assert await everything(outbox) == [AppendCallerAudio(b"a")]
+    assert await everything(outbox) == [AppendUserAudio(b"a")]
 
 
 async def test_while_nothing_waits_what_is_put_is_sent_at_once() -> None:
@@ -78,13 +78,13 @@ async def test_while_nothing_waits_what_is_put_is_sent_at_once() -> None:
     outbox = Outbox(1000)
     sent = Sent(outbox, room=2)
     outbox.put_audio(b"a")
-    outbox.put(CommitCallerAudio())
-    outbox.put(CommitCallerAudio())  # refused
+    outbox.put(CommitUserAudio())
+    outbox.put(CommitUserAudio())  # refused
     outbox.put_audio(b"b")
     outbox.put_audio(b"c")
-    outbox.put(CommitCallerAudio())
-    assert sent.orders == [AppendCallerAudio(b"A"), CommitCallerAudio()]
-    assert await everything(outbox) == [CommitCallerAudio(), AppendCallerAudio(b"bc"), CommitCallerAudio()]
+    outbox.put(CommitUserAudio())
+    assert sent.orders == [AppendUserAudio(b"A"), CommitUserAudio()]
+    assert await everything(outbox) == [CommitUserAudio(), AppendUserAudio(b"bc"), CommitUserAudio()]
 
 
 async def test_nothing_is_sent_past_what_the_writer_holds() -> None:
@@ -92,13 +92,13 @@ async def test_nothing_is_sent_past_what_the_writer_holds() -> None:
     outbox = Outbox(1000)
     outbox.put_audio(b"a")
     sent = Sent(outbox, room=9)
-    assert await outbox.take() == AppendCallerAudio(b"a")
+    assert await outbox.take() == AppendUserAudio(b"a")
     outbox.put_audio(b"b")
-    assert (sent.orders, await outbox.take()) == ([], AppendCallerAudio(b"b"))
+    assert (sent.orders, await outbox.take()) == ([], AppendUserAudio(b"b"))
     with trio.move_on_after(0):
         await outbox.take()
     outbox.put_audio(b"c")
-    assert sent.orders == [AppendCallerAudio(b"C")]
+    assert sent.orders == [AppendUserAudio(b"C")]
 
 
 async def test_what_was_converted_and_not_taken_goes_first_and_as_it_is() -> None:
@@ -107,16 +107,16 @@ async def test_what_was_converted_and_not_taken_goes_first_and_as_it_is() -> Non
     Sent(outbox, room=0)
     outbox.put_audio(b"a")
     outbox.put_audio(b"b")
-    assert await everything(outbox) == [Converted(AppendCallerAudio(b"A"), 1), AppendCallerAudio(b"b")]
+    assert await everything(outbox) == [Converted(AppendUserAudio(b"A"), 1), AppendUserAudio(b"b")]
 
 
 def test_orders_are_bounded() -> None:
     """More orders than a call can have under way are a bug, and said so."""
     outbox = Outbox(1000)
     for _ in range(ORDER_LIMIT):
-        outbox.put(CommitCallerAudio())
+        outbox.put(CommitUserAudio())
     with pytest.raises(LocalProtocolError, match=f"{ORDER_LIMIT} orders wait"):
-        outbox.put(CommitCallerAudio())
+        outbox.put(CommitUserAudio())
 
 
 @given(st.lists(st.one_of(st.binary(max_size=30), st.none()), max_size=30))
@@ -124,11 +124,11 @@ async def test_i6_every_byte_is_taken_in_order_or_counted_as_dropped(puts: list[
     """Beyond the limit the oldest audio goes, by the byte; orders stay."""
     outbox = Outbox(50)
     for item in puts:
-        outbox.put(CommitCallerAudio()) if item is None else outbox.put_audio(item)
+        outbox.put(CommitUserAudio()) if item is None else outbox.put_audio(item)
     taken = await everything(outbox)
-    audio = b"".join(order.audio for order in taken if isinstance(order, AppendCallerAudio))
+    audio = b"".join(order.audio for order in taken if isinstance(order, AppendUserAudio))
     everything_put = b"".join(item for item in puts if item is not None)
     assert len(audio) + outbox.dropped_bytes == len(everything_put)
     assert len(audio) <= 50
     assert everything_put.endswith(audio)
-    assert taken.count(CommitCallerAudio()) == puts.count(None)
+    assert taken.count(CommitUserAudio()) == puts.count(None)

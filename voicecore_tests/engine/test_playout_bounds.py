@@ -8,12 +8,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from voicecore.engine.settings import DialOptions, OnMachine
+from voicecore.engine.settings import DialOptions, OnVoicemail
 from voicecore.facts import AgentDone, EndCause
 from voicecore.ports import MachineDetection
-from voicecore.simulation.carrier_twin import At, DialPlan, Goodbye, HangUp, LineFaults, MachineVerdict, Say
 from voicecore.simulation.memory_network import LinkSettings
-from voicecore.simulation.provider_twin import Pace, Reply, ResponseFault, Samples, Script
+from voicecore.simulation.openai_realtime import Pace, Reply, ResponseFault, Samples, Script
+from voicecore.simulation.twilio import At, DialPlan, Goodbye, HangUp, LineFaults, MachineVerdict, Say
 from voicecore_tests.engine.truth import (
     BYTES_PER_S,
     FIRST_DELTA_S,
@@ -30,7 +30,7 @@ from voicecore_tests.engine.truth import (
     refused,
     scripted,
 )
-from voicecore_tests.kit import house, nothing_is_left, ulaw
+from voicecore_tests.kit import nothing_is_left, rig, ulaw
 
 HELLO = ulaw("caller-hello-it")
 PIECE_BYTES = 480
@@ -50,7 +50,7 @@ async def test_c13_a_carrier_that_reads_slowly_gets_what_was_on_the_wire_then_th
     stall_s, onset_s = (2.0, 6.0), 5.0
     faults = LineFaults(does_not_read_between_s=stall_s)
     link = LinkSettings(buffer_bytes=buffer_bytes)
-    async with house(numbered(12.0, 2.0), scripted(0.2, onset_s), link=link) as it:
+    async with rig(numbered(12.0, 2.0), scripted(0.2, onset_s), link=link) as it:
         line = await hold(it, 12.0, faults)
     wire = on_wire(line)
     ear = at_ear(line, wire)
@@ -72,16 +72,16 @@ async def test_c13_a_carrier_that_reads_slowly_gets_what_was_on_the_wire_then_th
 async def test_c14_words_that_may_not_be_interrupted_are_flushed_all_the_same(
     autojump_clock: MockClock, verdict_s: float
 ) -> None:
-    """The caller's speech does not stop a protected message; the call taking another course does, at once."""
+    """The user's speech does not stop a protected message; the call taking another course does, at once."""
     options = DialOptions(
-        detection=MachineDetection.BESIDE, on_machine=OnMachine.LEAVE_MESSAGE, machine_message="Please call back."
+        detection=MachineDetection.ASYNC, on_voicemail=OnVoicemail.LEAVE_MESSAGE, voicemail_message="Please call back."
     )
     plan = DialPlan(
         ring_s=1.0,
         script=(Say(At(0.3), HELLO), HangUp(At(20.0))),
         machine=MachineVerdict(word="machine_end_beep", after_s=verdict_s),
     )
-    async with house(numbered(8.0, 2.0), agent__first_message="Hello.") as it:
+    async with rig(numbered(8.0, 2.0), agent__first_message="Hello.") as it:
         report = await it.dial(plan, options=options)
         await it.engine.drain()
         nothing_is_left(it)
@@ -102,7 +102,7 @@ async def test_c14_nothing_is_sent_of_a_protected_message_once_the_call_is_over(
 ) -> None:
     """Seconds of it wait in the engine when the line ends; they end with the call."""
     plan = DialPlan(script=(Say(At(0.3), HELLO), HangUp(At(2.0))), line=LineFaults(goodbye=goodbye))
-    async with house(numbered(8.0), agent__first_message="Hello.") as it:
+    async with rig(numbered(8.0), agent__first_message="Hello.") as it:
         report = await it.dial(plan)
         await it.engine.drain()
         nothing_is_left(it)
@@ -120,9 +120,9 @@ async def test_c15_twenty_quick_barge_ins_leave_one_response_and_no_old_speech(
     autojump_clock: MockClock, engine_decides: bool
 ) -> None:
     """Each in mid-generation: at most one response is active, and every frame is of the newest."""
-    given: dict[str, Any] = {"barge_in__gate_ms": 20} if engine_decides else {}
+    given: dict[str, Any] = {"barge_in__guard_ms": 20} if engine_decides else {}
     onsets = [0.2 + 0.7 * number for number in range(21)]
-    async with house(numbered(5.0), scripted(*onsets, late_deltas=10), **given) as it:
+    async with rig(numbered(5.0), scripted(*onsets, late_deltas=10), **given) as it:
         line = await hold(it, onsets[-1] + 8.0)
     active = 0
     for each in lines(it, "out", "response.created", "response.done"):
@@ -143,9 +143,9 @@ async def test_c19_a_superseded_answer_that_does_not_end_is_heard_no_more_and_no
     autojump_clock: MockClock, engine_decides: bool
 ) -> None:
     """Its deltas go on beyond the cancel time-out, into the answer behind it; closing does not hang on it."""
-    given: dict[str, Any] = {"barge_in__gate_ms": 20} if engine_decides else {}
+    given: dict[str, Any] = {"barge_in__guard_ms": 20} if engine_decides else {}
     pace = Pace(first_delta_s=FIRST_DELTA_S, largest_delta_s=0.05)
-    async with house(numbered(30.0, 3.0, 2.0), scripted(0.2, 2.0, 5.0, pace=pace, late_deltas=250), **given) as it:
+    async with rig(numbered(30.0, 3.0, 2.0), scripted(0.2, 2.0, 5.0, pace=pace, late_deltas=250), **given) as it:
         line = await hold(it, 5.0 + 0.5 + 3.0)
         ended_at = trio.current_time()
         assert ended_at - line.began_at < 5.0 + 0.5 + 3.0 + TICK_S
@@ -171,22 +171,22 @@ async def test_c20_an_answer_without_progress_is_left_in_bounded_time_and_named(
 ) -> None:
     """Created and then silent; or half of it, and no end: nobody waits longer than the watchdog, and talk goes on."""
     behaviour = scripted(0.2, 30.0, responses={1: fault})
-    async with house(numbered(4.0, 1.0, 1.0), behaviour) as it:
+    async with rig(numbered(4.0, 1.0, 1.0), behaviour) as it:
         await hold(it, 40.0)
     assert it.report.problems[cause] == 1
     done = [fact.at_s for fact in it.told(AgentDone)]
     assert done[0] <= 0.2 + SPEAKS_S + within_s + TICK_S
     assert done[-1] == pytest.approx(30.0 + SPEAKS_S + FIRST_DELTA_S + 1.0, abs=0.05)  # answered as ever
-    assert it.report.outcome is EndCause.CALLER_HUNG_UP
+    assert it.report.outcome is EndCause.REMOTE_HUNG_UP
 
 
-@pytest.mark.parametrize("echoes_until_s", [4.0, 4.45])
+@pytest.mark.parametrize("marks_until_s", [4.0, 4.45])
 async def test_c20_audio_whose_last_mark_is_lost_counts_as_played_in_bounded_time(
-    autojump_clock: MockClock, echoes_until_s: float
+    autojump_clock: MockClock, marks_until_s: float
 ) -> None:
     """Speaking without progress: two seconds after the clock's own end it is over, and the report says how often."""
-    async with house(numbered(4.0), scripted(0.2)) as it:
-        await hold(it, 10.0, LineFaults(echoes_until_s=echoes_until_s))
+    async with rig(numbered(4.0), scripted(0.2)) as it:
+        await hold(it, 10.0, LineFaults(marks_until_s=marks_until_s))
     (done,) = it.told(AgentDone)
     assert done.at_s <= 0.2 + SPEAKS_S + FIRST_DELTA_S + 4.0 + 2.0 + TICK_S
     assert it.report.media.marks_assumed >= 1
@@ -196,7 +196,7 @@ async def test_c21_twelve_minutes_of_audio_in_half_a_minute_wait_in_the_engine(a
     """Ten minutes are kept, the rest is refused; at the carrier there is never more than the lead."""
     speech = Samples(bytes(range(1, 129, 2)) * (12 * 60 * 16000 // 64))
     behaviour = scripted(0.2, pace=Pace(first_delta_s=FIRST_DELTA_S, speed=24.0))
-    async with house(Script(replies=(Reply("A flood.", speech=speech),)), behaviour) as it:
+    async with rig(Script(replies=(Reply("A flood.", speech=speech),)), behaviour) as it:
         line = await hold(it, 40.0)
     began_s = 0.2 + SPEAKS_S + FIRST_DELTA_S
     sent = 0

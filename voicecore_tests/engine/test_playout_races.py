@@ -21,19 +21,8 @@ from voicecore.facts import (
     Speaker,
 )
 from voicecore.simulation import world
-from voicecore.simulation.carrier_twin import (
-    AfterAgent,
-    At,
-    Goodbye,
-    HangUp,
-    LineFaults,
-    Say,
-    Step,
-    WhileAgentSpeaks,
-)
-from voicecore.simulation.carrier_twin.faults import EchoOrder
 from voicecore.simulation.memory_network import LinkSettings
-from voicecore.simulation.provider_twin import (
+from voicecore.simulation.openai_realtime import (
     Behaviour,
     NumberedFrames,
     Pace,
@@ -43,6 +32,17 @@ from voicecore.simulation.provider_twin import (
     ScriptedVad,
     Tone,
 )
+from voicecore.simulation.twilio import (
+    AfterAgent,
+    At,
+    Goodbye,
+    HangUp,
+    LineFaults,
+    Say,
+    Step,
+    WhileAgentSpeaks,
+)
+from voicecore.simulation.twilio.faults import MarkOrder
 from voicecore_tests.engine.truth import (
     BYTES_PER_S,
     FIRST_DELTA_S,
@@ -61,7 +61,7 @@ from voicecore_tests.engine.truth import (
     refused,
     scripted,
 )
-from voicecore_tests.kit import house, living_tasks, run_seeded, ulaw
+from voicecore_tests.kit import living_tasks, rig, run_seeded, ulaw
 
 TALKS = Script(replies=(Reply("A long answer.", speech=Tone(12.0)),), hears=("hello?",) * 12)
 HELLO = ulaw("caller-hello-it")
@@ -79,8 +79,8 @@ async def test_c1_hanging_up_while_marks_are_outstanding_leaves_nobody_waiting(
     """Echoes a second late, and the line ends in the middle: every mark is heard, flushed, or gone with the call."""
     onsets = (0.2,) if after_barge_in_s is None else (0.2, 3.0)
     ends_at_s = 3.0 + (after_barge_in_s or 0.0)
-    faults = LineFaults(echo_delay_s=1.0, goodbye=goodbye, ends_at_s=ends_at_s)
-    async with house(TALKS, scripted(*onsets)) as it:
+    faults = LineFaults(mark_delay_s=1.0, goodbye=goodbye, ends_at_s=ends_at_s)
+    async with rig(TALKS, scripted(*onsets)) as it:
         await trio.testing.wait_all_tasks_blocked()
         before = len(list(living_tasks()))
         await hold(it, 60.0, faults)
@@ -95,8 +95,8 @@ async def test_c1_hanging_up_while_marks_are_outstanding_leaves_nobody_waiting(
 
 async def test_c2_names_of_marks_are_unique_in_a_call_and_each_counts_once(autojump_clock: MockClock) -> None:
     """Three answers, two of them cut, and every echo comes twice and late."""
-    faults = LineFaults(echoes=EchoOrder.DOUBLED, echo_delay_s=0.5)
-    async with house(numbered(6.0), scripted(0.2, 2.0, 4.0)) as it:
+    faults = LineFaults(echoes=MarkOrder.DOUBLED, mark_delay_s=0.5)
+    async with rig(numbered(6.0), scripted(0.2, 2.0, 4.0)) as it:
         line = await hold(it, 14.0, faults)
     no_old_speech(on_wire(line))  # holds the names, too
     names = [entry.detail for entry in line.ledger if (entry.direction, entry.kind) == ("in", "mark")]
@@ -111,7 +111,7 @@ async def test_c2_names_of_marks_are_unique_in_a_call_and_each_counts_once(autoj
 @pytest.mark.parametrize("delay_s", [0.0, 0.05])
 async def test_c3_no_playout_waits_for_a_time_out(autojump_clock: MockClock, delay_s: float) -> None:
     """What was placed is what is awaited: a faithful carrier gives every mark back, and the speech has no hole."""
-    async with house(TALKS, link=LinkSettings(delay_s=delay_s)) as it:
+    async with rig(TALKS, link=LinkSettings(delay_s=delay_s)) as it:
         line = await it.carrier.call(it.engine.url, ASKS)
         await it.engine.drain()
     assert line is not None
@@ -128,8 +128,8 @@ async def test_c4_lost_echoes_cost_bounded_time_and_no_speech(
     autojump_clock: MockClock, loss: float, jitter_s: float
 ) -> None:
     """An echo confirms all before it; the last one, if it is lost, is given up after two seconds."""
-    faults = LineFaults(echo_loss=loss, echo_jitter_s=jitter_s, seed=3)
-    async with house(numbered(8.0), scripted(0.2)) as it:
+    faults = LineFaults(mark_loss=loss, mark_jitter_s=jitter_s, seed=3)
+    async with rig(numbered(8.0), scripted(0.2)) as it:
         line = await hold(it, 13.0, faults)
     assert (line.playout.gaps, len(line.playout.heard_bytes())) == (0, 8 * BYTES_PER_S)
     media = it.report.media
@@ -141,8 +141,8 @@ async def test_c4_lost_echoes_cost_bounded_time_and_no_speech(
 @pytest.mark.parametrize("trip_s", [0.02, 0.1, 0.3, 0.8, 1.9])
 async def test_c17_a_long_round_trip_of_marks_starves_no_line(autojump_clock: MockClock, trip_s: float) -> None:
     """The clock paces, marks confirm: speech is whole at any delay of the echoes."""
-    async with house(TALKS) as it:
-        line = await it.carrier.call(it.engine.url, ASKS, faults=LineFaults(echo_delay_s=trip_s))
+    async with rig(TALKS) as it:
+        line = await it.carrier.call(it.engine.url, ASKS, faults=LineFaults(mark_delay_s=trip_s))
         await it.engine.drain()
     assert line is not None
     assert (line.playout.gaps, it.report.media.under_runs, it.report.media.marks_assumed) == (0, 0, 0)
@@ -153,9 +153,9 @@ async def test_c17_a_long_round_trip_of_marks_starves_no_line(autojump_clock: Mo
     ("faults", "confirmed_by"),
     [
         (LineFaults(), ConfirmedBy.MARKS),
-        (LineFaults(echoes=EchoOrder.NEVER), ConfirmedBy.CLOCK),
-        (LineFaults(echoes_until_s=0.0), ConfirmedBy.CLOCK),
-        (LineFaults(echoes_until_s=4.0), ConfirmedBy.BOTH),
+        (LineFaults(echoes=MarkOrder.NEVER), ConfirmedBy.CLOCK),
+        (LineFaults(marks_until_s=0.0), ConfirmedBy.CLOCK),
+        (LineFaults(marks_until_s=4.0), ConfirmedBy.BOTH),
     ],
     ids=["always", "never", "not from the start", "not from mid-call"],
 )
@@ -163,7 +163,7 @@ async def test_c18_a_carrier_that_returns_marks_only_sometimes_is_counted_by_the
     autojump_clock: MockClock, faults: LineFaults, confirmed_by: ConfirmedBy
 ) -> None:
     """Nothing stalls, nothing starves, and what is claimed to be heard was heard."""
-    async with house(numbered(6.0, 12.0, 2.0), scripted(0.2, 8.0, 16.0)) as it:
+    async with rig(numbered(6.0, 12.0, 2.0), scripted(0.2, 8.0, 16.0)) as it:
         line = await hold(it, 24.0, faults)
     ear = at_ear(line, on_wire(line))
     assert [played_bytes(ear, response) for response in (1, 3)] == [6 * BYTES_PER_S, 2 * BYTES_PER_S]
@@ -184,7 +184,7 @@ async def test_c5_deltas_of_the_interrupted_response_may_go_on_for_five_seconds(
 ) -> None:
     """No frame of it is sent after the clear, though the next answer begins among its deltas."""
     pace = Pace(first_delta_s=FIRST_DELTA_S, largest_delta_s=0.05)
-    async with house(numbered(30.0, 8.0), scripted(0.2, onset_s, pace=pace, late_deltas=250)) as it:
+    async with rig(numbered(30.0, 8.0), scripted(0.2, onset_s, pace=pace, late_deltas=250)) as it:
         line = await hold(it, 12.0)
     (clear,) = [each.at for each in on_wire(line) if each.kind == "clear"]
     old = it.session.session.responses[0].response_id
@@ -197,8 +197,8 @@ async def test_c5_deltas_of_the_interrupted_response_may_go_on_for_five_seconds(
 
 
 async def test_c6_clear_and_truncate_follow_playout_not_the_providers_state(autojump_clock: MockClock) -> None:
-    """The answer of 10 s was generated in 2 s; the caller speaks in its seventh second."""
-    async with house(numbered(10.0, 1.0), scripted(0.2, 7.5)) as it:
+    """The answer of 10 s was generated in 2 s; the user speaks in its seventh second."""
+    async with rig(numbered(10.0, 1.0), scripted(0.2, 7.5)) as it:
         line = await hold(it, 12.0)
     first_done = next(lines(it, "out", "response.done"))
     assert first_done.t < 3.0
@@ -218,7 +218,7 @@ async def test_c7_an_item_is_cut_where_it_was_heard_in_turn_one_and_in_turn_thre
     """Thirty seconds are generated in six; the moments lie around the marks. Positions begin with their item."""
     begins = SPEAKS_S + FIRST_DELTA_S
     onsets = [0.2 + turn * (begins + into_s) for turn in range(4)]
-    async with house(numbered(30.0), scripted(*onsets)) as it:
+    async with rig(numbered(30.0), scripted(*onsets)) as it:
         line = await hold(it, onsets[-1] + 1.0)
     ear, responses = at_ear(line, on_wire(line)), items(it.session)
     truncations = [each for each in it.session.requests if each["type"] == "conversation.item.truncate"]
@@ -233,18 +233,18 @@ async def test_c7_an_item_is_cut_where_it_was_heard_in_turn_one_and_in_turn_thre
 
 
 @pytest.mark.parametrize(
-    ("into_s", "fate"),
+    ("into_s", "outcome"),
     [(0.0, "deleted"), (TICK_S, "deleted"), (0.06 - TICK_S, "deleted"), (0.06 + TICK_S, "truncated")],
 )
 async def test_c8_an_item_of_which_no_mark_is_back_is_deleted_never_truncated_at_zero(
-    autojump_clock: MockClock, into_s: float, fate: str
+    autojump_clock: MockClock, into_s: float, outcome: str
 ) -> None:
     """Around the first mark, and in the instant in which the first delta comes."""
     begins_s = 0.2 + SPEAKS_S + FIRST_DELTA_S
-    async with house(numbered(5.0, 1.0), scripted(0.2, begins_s + into_s)) as it:
+    async with rig(numbered(5.0, 1.0), scripted(0.2, begins_s + into_s)) as it:
         line = await hold(it, 4.0)
     kept = [item for item in it.session.session.conversation.items if item.body["role"] == "assistant"]
-    assert [item.truncated for item in kept] == ([False] if fate == "deleted" else [True, False])
+    assert [item.truncated for item in kept] == ([False] if outcome == "deleted" else [True, False])
     assert [entry.interrupted for entry in it.report.transcript if entry.speaker is Speaker.AGENT] == [
         item.truncated for item in kept
     ]
@@ -261,7 +261,7 @@ async def test_c9_the_next_answer_brings_its_own_words_and_the_cut_one_keeps_wha
     words = ("one two three four five six seven eight nine ten", "red green blue", "monday tuesday wednesday thursday")
     replies = tuple(Reply(text, speech=NumberedFrames(4.0)) for text in words)
     behaviour = scripted(0.2, 1.6, 7.0, responses={1: fault} if fault else {})
-    async with house(Script(replies=replies), behaviour) as it:
+    async with rig(Script(replies=replies), behaviour) as it:
         line = await hold(it, 13.0)
     ear = at_ear(line, on_wire(line))
     agent = [entry for entry in it.report.transcript if entry.speaker is Speaker.AGENT]
@@ -275,7 +275,7 @@ async def test_c9_the_next_answer_brings_its_own_words_and_the_cut_one_keeps_wha
 @pytest.mark.parametrize("keeps", ["heard", "full", "none"])
 async def test_c10_what_was_cut_is_not_spoken_again_under_any_policy(autojump_clock: MockClock, keeps: str) -> None:
     """The policy is about the history; each frame is heard once at most."""
-    async with house(numbered(8.0, 1.0), scripted(0.2, 3.0), barge_in__history=keeps) as it:
+    async with rig(numbered(8.0, 1.0), scripted(0.2, 3.0), barge_in__history=keeps) as it:
         line = await hold(it, 14.0)
     no_old_speech(on_wire(line))
     ear = at_ear(line, on_wire(line))
@@ -288,7 +288,7 @@ def test_c11_the_time_of_day_decides_nothing(monkeypatch: pytest.MonkeyPatch, ju
     """It jumps by an hour in mid-utterance, and no message comes at another moment than in a call without."""
 
     async def seen() -> tuple[object, object]:
-        async with house(numbered(6.0, 2.0), scripted(0.2, 4.0)) as it:
+        async with rig(numbered(6.0, 2.0), scripted(0.2, 4.0)) as it:
             line = await hold(it, 9.0)
         return line.ledger, list(it.provider.ledger.lines)
 
@@ -314,7 +314,7 @@ async def test_c12_a_barge_in_between_audio_and_its_mark_is_clear_first_then_the
         spoken.append((now, now + gap_s))
         now += gap_s + (0.0, 0.04, 0.1, 0.16, 0.28, 0.4)[number % 6] + (-TICK_S, 0.0, TICK_S, 0.01)[number // 6] + 0.1
     pace = Pace(first_delta_s=0.0)
-    async with house(numbered(3.0), Behaviour(vad=ScriptedVad(tuple(spoken)), pace=pace), link=link) as it:
+    async with rig(numbered(3.0), Behaviour(vad=ScriptedVad(tuple(spoken)), pace=pace), link=link) as it:
         line = await hold(it, now + 4.0)
     wire = on_wire(line)
     no_old_speech(wire)
@@ -330,11 +330,11 @@ async def test_d4_ten_turns_with_a_barge_in_each_are_ten_barge_ins(autojump_cloc
     """Every agent turn begins with a detector that can hear a new onset."""
     barge_ins: list[Step] = [Say(WhileAgentSpeaks(1.0), HELLO) for _ in range(10)]
     steps: list[Step] = [Say(At(0.2), HELLO), *barge_ins, HangUp(WhileAgentSpeaks(1.0))]
-    async with house(TALKS) as it:
+    async with rig(TALKS) as it:
         line = await it.carrier.call(it.engine.url, steps)
         await it.engine.drain()
     assert line is not None
-    assert (it.report.barge_ins, it.report.outcome) == (10, EndCause.CALLER_HUNG_UP)
+    assert (it.report.barge_ins, it.report.outcome) == (10, EndCause.REMOTE_HUNG_UP)
     assert sum(turn.interrupted for turn in it.report.turns) == 10
     assert it.report.problems == {}
 
@@ -343,7 +343,7 @@ async def test_d4_ten_turns_with_a_barge_in_each_are_ten_barge_ins(autojump_cloc
 async def test_d7_a_turn_right_behind_a_barge_in_is_answered(autojump_clock: MockClock, silence_ms: int) -> None:
     """What stopped the old response does not reach the new one."""
     steps = (Say(At(0.2), HELLO), Say(WhileAgentSpeaks(1.0), HELLO), HangUp(AfterAgent(0.5)))
-    async with house(TALKS, providers__openai_realtime__silence_duration_ms=silence_ms) as it:
+    async with rig(TALKS, providers__openai_realtime__silence_duration_ms=silence_ms) as it:
         await it.carrier.call(it.engine.url, steps)
         await it.engine.drain()
     assert it.report.barge_ins >= 1

@@ -24,7 +24,7 @@ LINE_BYTES = 8192
 
 
 def report_of(lines: int, text: str) -> CallReport:
-    said = tuple(TranscriptLine(Speaker.CALLER, f"item_{number}", text) for number in range(lines))
+    said = tuple(TranscriptLine(Speaker.USER, f"item_{number}", text) for number in range(lines))
     return attrs.evolve(REPORT, transcript=said)
 
 

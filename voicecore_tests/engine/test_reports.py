@@ -13,10 +13,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from voicecore.facts import BargedIn, CallReport, EndCause, MessageFate, Speaker, TurnEnd
-from voicecore.simulation.carrier_twin import AfterAgent, At, DialPlan, HangUp, Say, Step
-from voicecore.simulation.carrier_twin.faults import StatusFaults
-from voicecore.simulation.provider_twin import (
+from voicecore.facts import BargedIn, CallReport, EndCause, MessageOutcome, Speaker, TurnEnd
+from voicecore.simulation.openai_realtime import (
     READY_MADE,
     Behaviour,
     Objection,
@@ -30,9 +28,11 @@ from voicecore.simulation.provider_twin import (
     left_out,
     replaced,
 )
-from voicecore.simulation.provider_twin.shapes import JsonObject
+from voicecore.simulation.openai_realtime.json_checks import JsonObject
+from voicecore.simulation.twilio import AfterAgent, At, DialPlan, HangUp, Say, Step
+from voicecore.simulation.twilio.faults import StatusFaults
 from voicecore_tests.engine.talks import HELLO, MODES, SHORT, script, talk
-from voicecore_tests.kit import House, asked, house, nothing_is_left, ulaw
+from voicecore_tests.kit import Rig, asked, nothing_is_left, rig, ulaw
 
 GREETING: dict[str, Any] = {"agent__first_message": "Hello."}
 GREETS = Reply("Hello.", speech=Recorded("agent-hello"))
@@ -42,7 +42,7 @@ ONE_TURN: tuple[Step, ...] = (SAYS_HELLO, HangUp(AfterAgent(0.6)))
 TWO_TURNS: tuple[Step, ...] = (SAYS_HELLO, *ONE_TURN)
 
 
-async def called(it: House, steps: tuple[Step, ...]) -> CallReport:
+async def called(it: Rig, steps: tuple[Step, ...]) -> CallReport:
     """Take one call to its end; nothing of it is left."""
     line = await it.carrier.call(it.engine.url, steps)
     assert line is not None
@@ -52,13 +52,13 @@ async def called(it: House, steps: tuple[Step, ...]) -> CallReport:
     return it.report
 
 
-def fate(report: CallReport) -> MessageFate:
+def outcome(report: CallReport) -> MessageOutcome:
     assert report.first_message is not None
-    return report.first_message.fate
+    return report.first_message.outcome
 
 
 def turns(report: CallReport) -> list[TurnEnd]:
-    """How the caller's turns ended; the greeting answers none."""
+    """How the user's turns ended; the greeting answers none."""
     return [turn.end for turn in report.turns if turn.items]
 
 
@@ -84,9 +84,9 @@ async def test_each_turn_is_answered_once_however_little_is_said_of_a_response(
 ) -> None:
     """The end of each response is understood: the next turn gets one reply, and we ask for the greeting alone."""
     behaviour = Behaviour(rewrites=rewrites, gives_metadata_back=gives_metadata_back)
-    async with house(TALK, behaviour, **GREETING) as it:
+    async with rig(TALK, behaviour, **GREETING) as it:
         report = await called(it, TWO_TURNS)
-    assert (report.outcome, fate(report)) == (EndCause.CALLER_HUNG_UP, MessageFate.HEARD)
+    assert (report.outcome, outcome(report)) == (EndCause.REMOTE_HUNG_UP, MessageOutcome.HEARD)
     assert [line.text for line in report.transcript] == ["Hello.", "hello?", SHORT.text, "and then?", SHORT.text]
     assert turns(report) == [TurnEnd.COMPLETED] * 2
     assert (len(it.session.session.responses), len(asked(it.session))) == (3, 1)
@@ -97,9 +97,9 @@ async def test_each_turn_is_answered_once_however_little_is_said_of_a_response(
 
 async def test_events_in_binary_messages_are_read(autojump_clock: MockClock) -> None:
     """As gateways relay them that know of bytes alone."""
-    async with house(TALK, Behaviour(binary_messages=True), **GREETING) as it:
+    async with rig(TALK, Behaviour(binary_messages=True), **GREETING) as it:
         report = await called(it, TWO_TURNS)
-    assert (report.outcome, fate(report)) == (EndCause.CALLER_HUNG_UP, MessageFate.HEARD)
+    assert (report.outcome, outcome(report)) == (EndCause.REMOTE_HUNG_UP, MessageOutcome.HEARD)
     assert turns(report) == [TurnEnd.COMPLETED] * 2
     assert (report.problems, it.provider.handshakes) == ({}, 1)
 
@@ -128,11 +128,11 @@ async def test_a_response_that_comes_as_text_is_asked_for_once_more(autojump_clo
     """The greeting, or the reply to a turn: words without a sound are no speech."""
     replies = (GREETS, GREETS, SHORT) if written == 1 else (GREETS, SHORT)
     behaviour = Behaviour(responses={written: ResponseFault.WRITTEN})
-    async with house(attrs.evolve(TALK, replies=replies), behaviour, **GREETING) as it:
+    async with rig(attrs.evolve(TALK, replies=replies), behaviour, **GREETING) as it:
         report = await called(it, ONE_TURN)
-    assert (report.outcome, fate(report)) == (EndCause.CALLER_HUNG_UP, MessageFate.HEARD)
+    assert (report.outcome, outcome(report)) == (EndCause.REMOTE_HUNG_UP, MessageOutcome.HEARD)
     assert (len(it.session.session.responses), len(asked(it.session))) == (3, 2)
-    assert [line.speaker for line in report.transcript] == [Speaker.AGENT, Speaker.CALLER, Speaker.AGENT]
+    assert [line.speaker for line in report.transcript] == [Speaker.AGENT, Speaker.USER, Speaker.AGENT]
 
 
 NO_MODEL = {"type": "invalid_request_error", "code": "model_not_found", "message": "no access", "param": None}
@@ -152,7 +152,7 @@ async def test_turns_whose_transcription_fails_are_answered(
     seen = await talk(script(replies=(SHORT,)), HELLO, (4.0, 4.6), behaviour=behaviour, **mode)
     assert seen.ends == [TurnEnd.COMPLETED] * 2
     lines = [(line.speaker, line.text) for line in seen.report.transcript]
-    assert lines == [(Speaker.CALLER, None), (Speaker.AGENT, SHORT.text)] * 2
+    assert lines == [(Speaker.USER, None), (Speaker.AGENT, SHORT.text)] * 2
     (record,) = seen.it.records()
     assert [count for name, count in record["problems"].items() if named in name] == [2]
 
@@ -169,7 +169,7 @@ REFUSALS = (
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_turns_behind_a_refused_truncation_are_answered(autojump_clock: MockClock, mode: dict[str, Any]) -> None:
-    """The caller interrupts; what is asked for then is refused by errors that name no event, a cancel's among them."""
+    """The user interrupts; what is asked for then is refused by errors that name no event, a cancel's among them."""
     behaviour = Behaviour(objections=REFUSALS, anonymous_errors=True)
     said = script("wait a moment please", "and then?", "and now?")
     turns = (HELLO, (3.0, 4.0), (9.0, 9.6), (12.0, 12.6))
@@ -178,7 +178,7 @@ async def test_turns_behind_a_refused_truncation_are_answered(autojump_clock: Mo
     assert len(seen.said("error")) >= 2
     assert seen.said("conversation.item.truncated") == []
     assert seen.ends == [TurnEnd.INTERRUPTED, *[TurnEnd.COMPLETED] * 3]
-    assert (seen.report.outcome, seen.it.provider.handshakes) == (EndCause.CALLER_HUNG_UP, 1)
+    assert (seen.report.outcome, seen.it.provider.handshakes) == (EndCause.REMOTE_HUNG_UP, 1)
     assert seen.report.problems["invalid_value"] == 1
     for response in seen.responses[1:]:
         assert response.audio in seen.line.playout.heard_bytes()
@@ -190,19 +190,19 @@ async def test_turns_behind_a_refused_truncation_are_answered(autojump_clock: Mo
 async def test_a_call_without_any_status_callback_is_not_taken_for_stale(autojump_clock: MockClock) -> None:
     """The talk lasts longer than ring timeout and grace; its record has no word of the carrier."""
     plan = DialPlan(ring_s=3.0, script=[HangUp(At(40.0))], statuses=StatusFaults(sends=False))
-    async with house(TALK, **GREETING, outbound__ring_timeout_s=5) as it:
+    async with rig(TALK, **GREETING, outbound__ring_timeout_s=5) as it:
         report = await it.dial(plan)
-    assert (report.outcome, report.carrier_status) == (EndCause.CALLER_HUNG_UP, None)
+    assert (report.outcome, report.carrier_status) == (EndCause.REMOTE_HUNG_UP, None)
     assert report.duration_s == pytest.approx(40.0, abs=0.2)
 
 
-async def test_a_muted_caller_whose_speech_never_ends_is_given_up(autojump_clock: MockClock) -> None:
+async def test_a_muted_user_whose_speech_never_ends_is_given_up(autojump_clock: MockClock) -> None:
     """The provider hears a beginning and no end; the prompts come all the same."""
-    async with house(TALK, **GREETING, idle__after_ms=1000, idle__prompts=1) as it:
+    async with rig(TALK, **GREETING, idle__after_ms=1000, idle__prompts=1) as it:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(it.carrier.call, it.engine.url, [HangUp(At(120.0))])
             await trio.sleep(4.0)
             it.session.speech_starts()
         await it.engine.drain()
-    assert it.report.outcome is EndCause.CALLER_SILENT
+    assert it.report.outcome is EndCause.USER_SILENT
     assert it.report.duration_s < 64.0

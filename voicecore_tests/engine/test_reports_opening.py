@@ -9,9 +9,8 @@ import attrs
 import pytest
 from trio.testing import MockClock
 
-from voicecore.facts import AgentAudible, AgentHeard, CallReport, EndCause, MessageFate, Speaker, TurnEnd
-from voicecore.simulation.carrier_twin import At, DialPlan, HangUp, Say
-from voicecore.simulation.provider_twin import (
+from voicecore.facts import AgentAudible, AgentHeard, CallReport, EndCause, MessageOutcome, Speaker, TurnEnd
+from voicecore.simulation.openai_realtime import (
     READY_MADE,
     Behaviour,
     Handshake,
@@ -22,8 +21,9 @@ from voicecore.simulation.provider_twin import (
     Tone,
     Updates,
 )
-from voicecore_tests.engine.test_reports import GREETING, GREETS, ONE_TURN, TALK, called, fate, turns
-from voicecore_tests.kit import asked, house, ulaw
+from voicecore.simulation.twilio import At, DialPlan, HangUp, Say
+from voicecore_tests.engine.test_reports import GREETING, GREETS, ONE_TURN, TALK, called, outcome, turns
+from voicecore_tests.kit import asked, rig, ulaw
 
 
 def greeted_at_s(report: CallReport) -> float:
@@ -47,11 +47,11 @@ REFUSALS = {
 async def test_a_session_that_is_refused_for_a_while_is_had_at_the_next_try(
     autojump_clock: MockClock, times: int, how: str
 ) -> None:
-    """The one that was to wait for the call, and the call's own first one: the caller is greeted within seconds."""
+    """The one that was to wait for the call, and the call's own first one: the user is greeted within seconds."""
     refusing = [Behaviour(handshake=REFUSALS[how])] * times
-    async with house(TALK, [*refusing, Behaviour()], **GREETING) as it:
+    async with rig(TALK, [*refusing, Behaviour()], **GREETING) as it:
         report = await called(it, (HangUp(At(6.0)),))
-    assert (report.outcome, fate(report)) == (EndCause.CALLER_HUNG_UP, MessageFate.HEARD)
+    assert (report.outcome, outcome(report)) == (EndCause.REMOTE_HUNG_UP, MessageOutcome.HEARD)
     assert (it.provider.attempts, it.provider.handshakes) == (times + 1, 1)
     assert greeted_at_s(report) < 4.0
 
@@ -59,7 +59,7 @@ async def test_a_session_that_is_refused_for_a_while_is_had_at_the_next_try(
 @pytest.mark.parametrize("how", REFUSALS)
 async def test_a_session_that_is_always_refused_ends_the_call_by_name(autojump_clock: MockClock, how: str) -> None:
     """Few tries, the status in the cause, and the carrier's words."""
-    async with house(TALK, Behaviour(handshake=REFUSALS[how]), **GREETING) as it:
+    async with rig(TALK, Behaviour(handshake=REFUSALS[how]), **GREETING) as it:
         report = await called(it, (HangUp(At(60.0)),))
     assert report.outcome in {EndCause.SESSION_REFUSED, EndCause.SESSION_UNAVAILABLE}
     assert ("ended the connection" if how == "hung up on" else how) in report.outcome_detail
@@ -101,7 +101,7 @@ async def test_a_refused_configuration_ends_the_call_before_a_word(
     autojump_clock: MockClock, behaviour: Behaviour, named: str
 ) -> None:
     """The server would speak with its own defaults: nothing is asked of it, and the carrier says the apology."""
-    async with house(TALK, behaviour, **GREETING) as it:
+    async with rig(TALK, behaviour, **GREETING) as it:
         report = await called(it, (HangUp(At(30.0)),))
     assert report.outcome is EndCause.SESSION_REFUSED
     assert named in report.outcome_detail
@@ -118,7 +118,7 @@ async def test_a_configuration_that_is_refused_late_ends_the_call_too(
 ) -> None:
     """It was no longer waited for, and the error names no event: what it is about tells."""
     late = tuple(attrs.evolve(objection, after_s=2.5) for objection in TOO_LONG.objections)
-    async with house(TALK, attrs.evolve(TOO_LONG, objections=late), **GREETING) as it:
+    async with rig(TALK, attrs.evolve(TOO_LONG, objections=late), **GREETING) as it:
         report = await called(it, (HangUp(At(30.0)),))
     assert report.outcome is EndCause.SESSION_LOST
     assert "string_above_max_length" in report.outcome_detail
@@ -141,18 +141,18 @@ async def test_a_configuration_that_is_refused_late_ends_the_call_too(
 )
 async def test_a_session_that_is_described_oddly_opens(autojump_clock: MockClock, name: str) -> None:
     """What we do not need of it is not judged: greeted at once, by the first session, and answered."""
-    async with house(TALK, Behaviour(rewrites=(READY_MADE[name],)), **GREETING) as it:
+    async with rig(TALK, Behaviour(rewrites=(READY_MADE[name],)), **GREETING) as it:
         report = await called(it, ONE_TURN)
-    assert (report.outcome, fate(report)) == (EndCause.CALLER_HUNG_UP, MessageFate.HEARD)
+    assert (report.outcome, outcome(report)) == (EndCause.REMOTE_HUNG_UP, MessageOutcome.HEARD)
     assert greeted_at_s(report) < 3.0
     assert it.provider.attempts == 1
     assert turns(report) == [TurnEnd.COMPLETED]
 
 
 async def test_no_update_after_the_first_audio_names_a_voice_or_a_model(autojump_clock: MockClock) -> None:
-    """A server that refuses either would keep its turn detection off, and the caller unheard."""
+    """A server that refuses either would keep its turn detection off, and the user unheard."""
     behaviour = Behaviour(updates=Updates(refuses_voice_after_audio=True), anonymous_errors=True)
-    async with house(TALK, behaviour, **GREETING) as it:
+    async with rig(TALK, behaviour, **GREETING) as it:
         report = await it.dial(DialPlan(ring_s=1.0, script=ONE_TURN))
     assert report.pickup is not None
     assert report.pickup.source == "adopted"
@@ -174,9 +174,9 @@ async def test_no_update_after_the_first_audio_names_a_voice_or_a_model(autojump
 async def test_an_empty_greeting_is_asked_for_again_within_bounds(autojump_clock: MockClock, times: int) -> None:
     """Completed, with nothing in it: once, or every time."""
     behaviour = Behaviour(responses=dict.fromkeys(range(1, times + 1), ResponseFault.EMPTY))
-    async with house(Script(replies=(GREETS,)), behaviour, **GREETING) as it:
+    async with rig(Script(replies=(GREETS,)), behaviour, **GREETING) as it:
         report = await called(it, (HangUp(At(8.0)),))
-    assert fate(report) is (MessageFate.HEARD if times == 1 else MessageFate.UNDELIVERED)
+    assert outcome(report) is (MessageOutcome.HEARD if times == 1 else MessageOutcome.UNDELIVERED)
     assert len(asked(it.session)) in ({2} if times == 1 else {2, 3})
     assert report.problems.get("message_undelivered", 0) == (times > 1)
 
@@ -186,10 +186,10 @@ async def test_a_server_that_greets_by_itself_is_not_heard_twice(autojump_clock:
     behaviour = Behaviour(updates=Updates(ignores_null_turn_detection=True), speaks_unasked_s=(2.1,))
     greets = Reply("Hello.", speech=Tone(1.0))
     script = Script(replies=(Reply("By itself.", speech=Tone(1.0)), greets, greets), hears=("hello?",))
-    async with house(script, behaviour, **GREETING) as it:
+    async with rig(script, behaviour, **GREETING) as it:
         it.carrier.expect(DialPlan(ring_s=2.0, script=[Say(At(0.05), ulaw("caller-hello-it")), HangUp(At(12.0))]))
         report = await it.dial()
-    assert fate(report) is MessageFate.HEARD
+    assert outcome(report) is MessageOutcome.HEARD
     heard = [line for line in report.transcript if line.speaker is Speaker.AGENT]
     assert len(heard) == len(it.told(AgentHeard)) == 2  # the message, and one answer to the hello
     assert len({fact.response_id for fact in it.told(AgentAudible)}) == 2

@@ -15,14 +15,14 @@ import trio
 from trio.testing import MockClock
 
 from voicecore.errors import HandshakeRefused
-from voicecore.facts import EndCause, MessageFate
-from voicecore.net.dial import dial
-from voicecore.simulation.carrier_twin import AfterAgent, At, DialPlan, HangUp
-from voicecore.simulation.carrier_twin.signing import sign
-from voicecore.simulation.provider_twin import Recorded, Reply, Script
+from voicecore.facts import EndCause, MessageOutcome
+from voicecore.net.websocket.connect import dial
+from voicecore.simulation.openai_realtime import Recorded, Reply, Script
+from voicecore.simulation.twilio import AfterAgent, At, DialPlan, HangUp
+from voicecore.simulation.twilio.signing import sign
 from voicecore_tests.engine.test_late_webhooks import post
 from voicecore_tests.engine.test_metrics import fetched, parse
-from voicecore_tests.kit import CALLEE, House, house, nothing_is_left
+from voicecore_tests.kit import CALLEE, Rig, nothing_is_left, rig
 
 HELLO = Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),))
 ON_THE_LINE = (HangUp(At(300.0)),)
@@ -48,7 +48,7 @@ class Killed:
 
 async def killed_in_mid_call(*, placed: bool) -> Killed:
     """Run an engine until a call has been heard by both sides, and take the disk as it is."""
-    async with house(HELLO, **SETTINGS) as it, trio.open_nursery() as nursery:
+    async with rig(HELLO, **SETTINGS) as it, trio.open_nursery() as nursery:
         if placed:
             it.carrier.expect(DialPlan(ring_s=1.0, script=ON_THE_LINE))
             nursery.start_soon(it.dial)
@@ -65,7 +65,7 @@ async def killed_in_mid_call(*, placed: bool) -> Killed:
     return Killed(line.call_sid, urlsplit(line.stream_url).path, status_url.path + query, disk)
 
 
-async def stream_status(it: House, path: str) -> int:
+async def stream_status(it: Rig, path: str) -> int:
     """Return what a signed upgrade is answered with."""
     url = it.engine.url.replace("http://", "ws://") + path
     headers = [("X-Twilio-Signature", sign(it.carrier.account.auth_token.reveal(), url))]
@@ -76,7 +76,7 @@ async def stream_status(it: House, path: str) -> int:
         return refused.status
 
 
-async def live_calls(it: House) -> dict[str, float]:
+async def live_calls(it: Rig) -> dict[str, float]:
     """Return how many calls /metrics shows, by the name of the metric."""
     status, _, text = await fetched(it, "http://127.0.0.1:9100")
     assert status == 200
@@ -90,7 +90,7 @@ async def test_after_a_kill_in_mid_call_the_old_call_opens_nothing_and_a_new_one
 ) -> None:
     """Its token is refused, its last status is taken, nothing is asked for unasked; the one place is free."""
     old = await killed_in_mid_call(placed=placed)
-    async with house(HELLO, seed=1, files=old.disk, **SETTINGS) as it:
+    async with rig(HELLO, seed=1, files=old.disk, **SETTINGS) as it:
         started_with = {path: bytes(data) for path, data in it.simulated.files.files.items()}
         assert await stream_status(it, old.stream_path) == 403
         await post(it, old.status_path.removeprefix("/twilio/"), old.call_sid, "completed")
@@ -108,6 +108,6 @@ async def test_after_a_kill_in_mid_call_the_old_call_opens_nothing_and_a_new_one
         assert await live_calls(it) == {"voicecore_calls_live": 0, "voicecore_calls_ringing": 0}
         nothing_is_left(it)
     assert it.report.first_message is not None
-    assert it.report.first_message.fate is MessageFate.HEARD
-    assert (it.report.outcome, len(it.provider.connections), len(it.records())) == (EndCause.CALLER_HUNG_UP, 1, 1)
+    assert it.report.first_message.outcome is MessageOutcome.HEARD
+    assert (it.report.outcome, len(it.provider.connections), len(it.records())) == (EndCause.REMOTE_HUNG_UP, 1, 1)
     assert it.carrier.violations == []

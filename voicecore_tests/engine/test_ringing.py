@@ -47,7 +47,7 @@ def test_f1_phases_go_forward_only_in_every_order_of_statuses() -> None:
 
 def test_detection_before_the_media_gives_them_more_time() -> None:
     """The stream waits for the verdict."""
-    before = DialOptions(detection=MachineDetection.BEFORE, media_s=15.0, verdict_s=35.0)
+    before = DialOptions(detection=MachineDetection.SYNC, media_s=15.0, verdict_s=35.0)
     ringing = Ringing.placed_by_us(0.0, before)
     ringing.reach(RingPhase.ANSWERED, 0.0)
     assert ringing.deadline == 50.0

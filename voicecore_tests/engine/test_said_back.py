@@ -14,21 +14,21 @@ from voicecore.errors import ProviderError
 from voicecore.facts import CallReport, EndCause
 from voicecore.providers.openai_realtime import OpenAIRealtime
 from voicecore.sessions import open_session
-from voicecore.simulation.carrier_twin import At, DialPlan, HangUp, Refusal, Say
-from voicecore.simulation.provider_twin import (
+from voicecore.simulation.openai_realtime import (
     Aside,
     Behaviour,
     End,
     Ending,
     Handshake,
-    ProviderTwin,
+    RealtimeTwin,
     Recorded,
     Reply,
     Script,
     errors,
 )
+from voicecore.simulation.twilio import At, DialPlan, HangUp, Refusal, Say
 from voicecore.simulation.world import simulated_world
-from voicecore_tests.kit import House, house, ulaw
+from voicecore_tests.kit import Rig, rig, ulaw
 
 KEY = "sk-planted-secret"  # as in kit.settings
 TOKEN = "voicecore-test-token"
@@ -51,7 +51,7 @@ def check_says_no_secret(text: str) -> None:
     assert not found, f"{found} in {text[:2000]}"
 
 
-def check_nothing_of_it_is_kept(it: House, caplog: pytest.LogCaptureFixture) -> None:
+def check_nothing_of_it_is_kept(it: Rig, caplog: pytest.LogCaptureFixture) -> None:
     """No line, no traceback, no file, no fact, no report."""
     lines = "\n".join(record.getMessage() + (record.exc_text or "") for record in caplog.records)
     check_says_no_secret(lines.replace("voicecore", ""))
@@ -77,10 +77,10 @@ async def test_i19_a_provider_that_says_our_secrets_back(
 ) -> None:
     """In an error's message and code, in an event's type, in a close reason, in its refusal of a session."""
     caplog.set_level(logging.DEBUG, "voicecore")
-    async with house(HELLO, BEHAVIOURS[place], agent__first_message="Hello.") as it:
+    async with rig(HELLO, BEHAVIOURS[place], agent__first_message="Hello.") as it:
         await it.carrier.call(it.engine.url, STEPS)
         await it.engine.drain()
-    assert it.report.problems or it.report.outcome is not EndCause.CALLER_HUNG_UP
+    assert it.report.problems or it.report.outcome is not EndCause.REMOTE_HUNG_UP
     check_nothing_of_it_is_kept(it, caplog)
 
 
@@ -89,7 +89,7 @@ async def test_i19_a_carrier_that_says_our_secrets_back(
 ) -> None:
     """In the refusal of a call."""
     caplog.set_level(logging.DEBUG, "voicecore")
-    async with house(HELLO) as it:
+    async with rig(HELLO) as it:
         report: CallReport = await it.dial(DialPlan(refuse=Refusal(status=400, code=21210, message=WORDS)))
     assert report.outcome is EndCause.DIAL_REFUSED
     assert "no: key ***" in report.outcome_detail
@@ -100,7 +100,7 @@ async def test_i19_a_lone_session_raises_nothing_with_a_key_in_it(autojump_clock
     """The program that opens it prints the exception."""
     world = simulated_world().world
     behaviour = Behaviour(handshake=Handshake(first_error="invalid_api_key", refusal_words=WORDS))
-    async with ProviderTwin(world, HELLO, behaviour).serve() as base_url:
+    async with RealtimeTwin(world, HELLO, behaviour).serve() as base_url:
         provider = OpenAIRealtime(api_key=KEY, base_url=base_url)
         with pytest.raises(ProviderError) as refused:
             async with open_session(provider, world=world):
@@ -113,10 +113,10 @@ async def test_g_a_flood_of_unknown_events_costs_few_names_and_few_lines(
 ) -> None:
     """2,000 types of a kilobyte each: bounded in the record and in the log, and the call goes on."""
     asides = tuple(Aside(0.5 + number / 1000, f"unheard.{number}." + "x" * 1000) for number in range(2000))
-    async with house(HELLO, Behaviour(asides=asides), agent__first_message="Hello.") as it:
+    async with rig(HELLO, Behaviour(asides=asides), agent__first_message="Hello.") as it:
         await it.carrier.call(it.engine.url, STEPS)
         await it.engine.drain()
-    assert it.report.outcome is EndCause.CALLER_HUNG_UP
+    assert it.report.outcome is EndCause.REMOTE_HUNG_UP
     assert [line.text for line in it.report.transcript] == ["Hello.", "hello?", "Hello."]
     assert sum(it.report.problems.values()) >= 2000
     assert len(it.report.problems) <= 20

@@ -9,9 +9,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from voicecore.facts import CallEnded, CallReport, EndCause, ParkingFate
-from voicecore.simulation.carrier_twin import At, Goodbye, HangUp, LineFaults, Say, StatusFaults
-from voicecore.simulation.provider_twin import (
+from voicecore.facts import CallEnded, CallReport, EndCause, ParkingOutcome
+from voicecore.simulation.openai_realtime import (
     Behaviour,
     End,
     Ending,
@@ -22,7 +21,8 @@ from voicecore.simulation.provider_twin import (
     Script,
     Updates,
 )
-from voicecore_tests.kit import CancelAtStep, House, house, living_tasks, ulaw
+from voicecore.simulation.twilio import At, Goodbye, HangUp, LineFaults, Say, StatusFaults
+from voicecore_tests.kit import CancelAtStep, Rig, living_tasks, rig, ulaw
 
 TALK = Script(
     replies=(Reply("Hello.", speech=Recorded("agent-hello")), Reply("Next.", speech=Recorded("agent-you-are-next"))),
@@ -40,7 +40,7 @@ SHORT = (Say(At(0.3), ulaw("caller-hello-it")[:2400]), HangUp(At(1.0)))  # greet
 STEPS = (Say(At(1.5), ulaw("caller-hello-it")), Say(At(4.5), ulaw("caller-hello-it")))
 
 
-def nothing_is_left(it: House, *, stalled: int = 0) -> None:
+def nothing_is_left(it: Rig, *, stalled: int = 0) -> None:
     """No entry, no session (but those whose twin plays dead), and one record a report."""
     assert it.engine.statistics().live == 0
     assert it.engine.statistics().unfiled == 0
@@ -49,7 +49,7 @@ def nothing_is_left(it: House, *, stalled: int = 0) -> None:
     assert len(it.reports) == len(it.records())
 
 
-async def base_of(it: House) -> tuple[int, int]:
+async def base_of(it: Rig) -> tuple[int, int]:
     await trio.testing.wait_all_tasks_blocked()
     return len(list(living_tasks())), it.simulated.network.open_streams
 
@@ -59,7 +59,7 @@ async def test_a_call_ended_at_200_random_moments_leaves_nothing_and_one_record_
 ) -> None:
     """Whatever the call is doing: opening, greeting, listening, thinking, talking, being interrupted."""
     moments = random.Random(7)
-    async with house(TALK, DISTANT, agent__first_message="Hello.") as it:
+    async with rig(TALK, DISTANT, agent__first_message="Hello.") as it:
         base = await base_of(it)
         for number in range(1, 201):
             goodbye = moments.choice([Goodbye.STOP, Goodbye.CLOSE, Goodbye.CUT])
@@ -70,30 +70,30 @@ async def test_a_call_ended_at_200_random_moments_leaves_nothing_and_one_record_
             assert len(it.reports) == number
         nothing_is_left(it)
     causes = {report.outcome for report in it.reports}
-    assert causes == {EndCause.CALLER_HUNG_UP}
+    assert causes == {EndCause.REMOTE_HUNG_UP}
     assert len({record["call_id"] for record in it.records()}) == 200
 
 
-def short_house() -> AbstractAsyncContextManager[House]:
-    return house(TALK, QUICK, agent__first_message="Hello.", providers__openai_realtime__silence_duration_ms=200)
+def short_rig() -> AbstractAsyncContextManager[Rig]:
+    return rig(TALK, QUICK, agent__first_message="Hello.", providers__openai_realtime__silence_duration_ms=200)
 
 
 async def test_the_short_call_has_everything_in_it(autojump_clock: MockClock) -> None:
     """What the tests below cancel: a greeting, a barge-in, a turn and an answer."""
-    async with short_house() as it:
+    async with short_rig() as it:
         await it.carrier.call(it.engine.url, SHORT)
         await it.engine.drain()
     assert [(entry.speaker.value, entry.interrupted) for entry in it.report.transcript] == [
         ("agent", True),
-        ("caller", False),
+        ("user", False),
         ("agent", True),
     ]
     assert it.report.barge_ins == 1
 
 
-async def run_until_step(step: int) -> tuple[House, int, int]:
+async def run_until_step(step: int) -> tuple[Rig, int, int]:
     """Run the short call with its carrier cancelled after ``step`` task steps; return what is left of it."""
-    async with short_house() as it:
+    async with short_rig() as it:
         with trio.CancelScope() as scope:
             instrument = CancelAtStep(scope, step)
             trio.lowlevel.add_instrument(instrument)
@@ -122,7 +122,7 @@ async def engine_cancelled_at(step: int) -> tuple[list[CallReport], int, int]:
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as scope:
             instrument = CancelAtStep(scope, step)
-            async with short_house() as it:
+            async with short_rig() as it:
                 trio.lowlevel.add_instrument(instrument)
                 try:
                     await it.carrier.call(it.engine.url, SHORT)
@@ -155,7 +155,7 @@ async def test_a_session_that_dies_ends_the_call_with_its_cause(
 ) -> None:
     """F11, I1: noticed by the reader; the call ends, and its record says why."""
     behaviour = Behaviour(endings=(Ending(how=how, at_s=at_s),))
-    async with house(TALK, behaviour, agent__first_message="Hello.") as it:
+    async with rig(TALK, behaviour, agent__first_message="Hello.") as it:
         await it.carrier.call(it.engine.url, [*STEPS, HangUp(At(60.0))])
         await it.engine.drain()
         nothing_is_left(it, stalled=how is End.STALL)
@@ -197,7 +197,7 @@ async def test_fault_ph_a_provider_that_refuses_hangs_or_dies_at_each_step_of_it
 ) -> None:
     """One more try where that can help, then the call ends with its cause, bounded and clean."""
     dies = behaviour.endings[0].how if behaviour.endings else None
-    async with house(TALK, behaviour, agent__first_message="Hello.") as it:
+    async with rig(TALK, behaviour, agent__first_message="Hello.") as it:
         await it.carrier.call(it.engine.url, [*STEPS, HangUp(At(60.0))])
         await it.engine.drain()
         nothing_is_left(it, stalled=attempts + 1 if dies is End.STALL else 0)  # the parked one too
@@ -207,36 +207,36 @@ async def test_fault_ph_a_provider_that_refuses_hangs_or_dies_at_each_step_of_it
 
 
 async def test_fault_ph_the_second_try_carries_the_call(autojump_clock: MockClock) -> None:
-    """The session that was to wait could not be had; the next one carries the first words of the caller too."""
+    """The session that was to wait could not be had; the next one carries the first words of the user too."""
     behaviour = (Behaviour(handshake=Handshake(refuse_status=503)), Behaviour())
-    async with house(TALK, behaviour) as it:
+    async with rig(TALK, behaviour) as it:
         line = await it.carrier.call(it.engine.url, [Say(At(0.0), ulaw("caller-hello-it")), HangUp(At(4.0))])
         await it.engine.drain()
     assert line is not None
-    assert [parked.fate for parked in it.report.parked] == [ParkingFate.DIED]
+    assert [parked.outcome for parked in it.report.parked] == [ParkingOutcome.DIED]
     assert it.report.session_attempts == 1
-    assert bytes(line.sent_audio).startswith(bytes(it.session.session.caller_audio))
+    assert bytes(line.sent_audio).startswith(bytes(it.session.session.user_audio))
     assert [entry.text for entry in it.report.transcript] == ["hello?", "Hello."]
 
 
 async def test_other_calls_notice_nothing_of_one_calls_fault(autojump_clock: MockClock) -> None:
     """I17: three calls at once; the session of the second dies."""
     behaviours = (Behaviour(), Behaviour(endings=(Ending(how=End.CUT, at_s=1.0),)), Behaviour())
-    async with house(TALK, behaviours, agent__first_message="Hello.") as it:
+    async with rig(TALK, behaviours, agent__first_message="Hello.") as it:
         async with trio.open_nursery() as nursery:
             for _ in range(3):
                 nursery.start_soon(it.carrier.call, it.engine.url, (*STEPS, HangUp(At(8.0))))
                 await trio.sleep(0.1)
         await it.engine.drain()
     causes = sorted(report.outcome.value for report in it.reports)
-    assert causes == ["caller_hung_up", "caller_hung_up", "session_lost"]
-    lengths = {report.duration_s for report in it.reports if report.outcome is EndCause.CALLER_HUNG_UP}
+    assert causes == ["remote_hung_up", "remote_hung_up", "session_lost"]
+    lengths = {report.duration_s for report in it.reports if report.outcome is EndCause.REMOTE_HUNG_UP}
     assert all(abs(length - 8.0) < 0.1 for length in lengths)
 
 
 async def test_f24_a_silent_line_is_given_up(autojump_clock: MockClock) -> None:
     """F11: half-open: no frames, no close; ended by the socket's own watch."""
-    async with house(TALK, agent__first_message="Hello.") as it:
+    async with rig(TALK, agent__first_message="Hello.") as it:
         with trio.move_on_after(40):
             await it.carrier.call(
                 it.engine.url,

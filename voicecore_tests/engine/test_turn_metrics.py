@@ -12,8 +12,7 @@ from trio.testing import MockClock
 from voicecore.engine.settings import CallSettings
 from voicecore.events import TokenUsage
 from voicecore.facts import CallEnded, TurnEnd, TurnEnded
-from voicecore.simulation.carrier_twin import At, HangUp, Press, Step
-from voicecore.simulation.provider_twin import (
+from voicecore.simulation.openai_realtime import (
     Behaviour,
     Handshake,
     Pace,
@@ -24,10 +23,11 @@ from voicecore.simulation.provider_twin import (
     Tone,
     ToolCall,
 )
-from voicecore.turns.caller_turns import CallerTurnSettings
-from voicecore.turns.latencies import STEPS, percentiles
+from voicecore.simulation.twilio import At, HangUp, Press, Step
+from voicecore.turns.metrics.latencies import STEPS, percentiles
+from voicecore.turns.metrics.turn_times import turn_times
 from voicecore.turns.responses import ResponseSettings
-from voicecore.turns.turn_times import turn_times
+from voicecore.turns.user_turns import UserTurnSettings
 from voicecore_tests.engine.talks import (
     ANSWERED_AT,
     HELLO,
@@ -42,7 +42,7 @@ from voicecore_tests.engine.talks import (
     script,
     talk,
 )
-from voicecore_tests.kit import asked, house
+from voicecore_tests.kit import asked, rig
 
 SILENCE_S = 0.5  #: of the provider's turn detection, as configured
 
@@ -87,14 +87,14 @@ async def test_e2_every_one_of_many_turns_has_its_record_and_its_figures(
 
 
 async def test_e3_what_was_dropped_touches_no_figure_of_the_next_turn(autojump_clock: MockClock) -> None:
-    """A murmur and five seconds of noise over the agent; then a real turn, whose times are its own."""
+    """A backchannel and five seconds of noise over the agent; then a real turn, whose times are its own."""
     real = (9.0, 10.0)
     heard = script("mm-hm", "", "a real turn", replies=(LONG, SHORT))
     seen = await talk(heard, HELLO, (2.0, 2.2), (2.4, 7.2), real, hangs_up_at=13.0, **WORDS)
     accounted_for(seen)
     turn = seen.report.turns[-1]
     assert (turn.items, turn.end) == ((seen.committed()[-1],), TurnEnd.COMPLETED)
-    assert [turn.caller_started_at_s, turn.caller_stopped_at_s] == pytest.approx([*real])
+    assert [turn.user_started_at_s, turn.user_stopped_at_s] == pytest.approx([*real])
     assert turn.speech_s is not None
     assert turn.speech_s <= real[1] - real[0]
     assert turn.reply_s == pytest.approx(SILENCE_S + 0.25)
@@ -104,7 +104,7 @@ async def test_e3_what_was_dropped_touches_no_figure_of_the_next_turn(autojump_c
 async def test_e4_what_was_not_seen_is_nothing_and_never_negative(
     autojump_clock: MockClock, mode: dict[str, Any]
 ) -> None:
-    """A detection without a fixed silence does not say when the caller fell silent: no figure is made up."""
+    """A detection without a fixed silence does not say when the user fell silent: no figure is made up."""
     semantic: dict[str, Any] = {"providers__openai_realtime__turn_detection": "semantic_vad"}
     seen = await talk(script("and then?"), HELLO, (3.0, 3.4), **(mode | semantic))
     accounted_for(seen)
@@ -151,7 +151,7 @@ async def test_e6_no_time_at_all_is_a_sample_like_others(autojump_clock: MockClo
 
 async def test_e6_a_minute_is_a_latency_too(autojump_clock: MockClock) -> None:
     """A model that thinks for 61 s, in a call whose limits allow it."""
-    patient = CallSettings(responses=ResponseSettings(announced_s=90.0), turns=CallerTurnSettings(reply_s=90.0))
+    patient = CallSettings(responses=ResponseSettings(announced_s=90.0), turns=UserTurnSettings(reply_s=90.0))
     thinks = script(replies=(Reply("Yes.", speech=Tone(0.5), after_s=61.0),))
     seen = await talk(thinks, HELLO, hangs_up_at=64.0, call=patient)
     assert seen.report.latencies["generation"].p50_s == pytest.approx(61.25)
@@ -196,7 +196,7 @@ async def test_e7_e8_the_tokens_are_those_of_the_providers_bill(
 @pytest.mark.parametrize("again_after_s", [0.0, TICK, 2.0])
 async def test_e8_an_end_that_is_told_twice_costs_once(autojump_clock: MockClock, again_after_s: float) -> None:
     """The same `response.done` again, at once and later, also of a response that was cancelled."""
-    async with house(script("and then?"), Behaviour(vad=ScriptedVad())) as it:
+    async with rig(script("and then?"), Behaviour(vad=ScriptedVad())) as it:
 
         async def repeat() -> None:
             await trio.sleep(HELLO[0])
@@ -224,9 +224,9 @@ async def test_e8_an_end_that_is_told_twice_costs_once(autojump_clock: MockClock
 
 
 async def test_e9_the_providers_history_is_the_committed_turns_in_their_order(autojump_clock: MockClock) -> None:
-    """A barge-in, a murmur, keys: each item once, the cut one without the words that nobody heard.
+    """A barge-in, a backchannel, keys: each item once, the cut one without the words that nobody heard.
 
-    A murmur stays in the provider's history, for it was said; nobody answers it, and the record says that.
+    A backchannel stays in the provider's history, for it was said; nobody answers it, and the record says that.
     """
     keys: list[Step] = [Press(At(9.0), key) for key in "42#"]
     replies = Script(replies=(LONG, LONG, SHORT, SHORT), hears=("hello?", "wait a moment", "mm-hm"))
@@ -249,11 +249,11 @@ async def test_e9_the_providers_history_is_the_committed_turns_in_their_order(au
 async def test_e10_the_steps_of_a_turn_add_up_to_the_pause_on_the_wire(
     autojump_clock: MockClock, delta_s: float, source: str, mode: dict[str, Any]
 ) -> None:
-    """One clock: from the end of the caller's speech to the agent's first frame at the carrier, to a millisecond."""
+    """One clock: from the end of the user's speech to the agent's first frame at the carrier, to a millisecond."""
     behaviours = [Behaviour(pace=Pace(first_delta_s=delta_s), vad=ScriptedVad())]
     if source == "cold":
         behaviours.insert(0, Behaviour(handshake=Handshake(refuse_status=503)))
-    async with house(script(replies=(SHORT,)), behaviours, **mode) as it:
+    async with rig(script(replies=(SHORT,)), behaviours, **mode) as it:
 
         async def speak() -> None:
             await trio.sleep(1.0)

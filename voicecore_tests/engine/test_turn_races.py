@@ -14,10 +14,9 @@ import trio
 from trio.testing import MockClock
 
 from voicecore.engine.settings import CallSettings
-from voicecore.facts import BargedIn, CallEnded, CallerSaid, IdlePrompted, Outcome, Speaker, TurnEnd
-from voicecore.simulation.carrier_twin import AfterAgent, At, HangUp, Press, Say, Step, WhileAgentSpeaks
+from voicecore.facts import BargedIn, BargeInOutcome, CallEnded, IdlePrompted, Speaker, TurnEnd, UserSaid
 from voicecore.simulation.numbered_audio import numbered_audio
-from voicecore.simulation.provider_twin import (
+from voicecore.simulation.openai_realtime import (
     Behaviour,
     NumberedFrames,
     Reply,
@@ -27,9 +26,10 @@ from voicecore.simulation.provider_twin import (
     Tone,
     ToolCall,
 )
-from voicecore.simulation.provider_twin.behaviour import Transcribing
-from voicecore.turns.caller_turns import CallerTurnSettings
+from voicecore.simulation.openai_realtime.behaviour import Transcribing
+from voicecore.simulation.twilio import AfterAgent, At, HangUp, Press, Say, Step, WhileAgentSpeaks
 from voicecore.turns.responses import ResponseSettings
+from voicecore.turns.user_turns import UserTurnSettings
 from voicecore_tests.engine.talks import (
     ANSWERED_AT,
     HELLO,
@@ -44,15 +44,15 @@ from voicecore_tests.engine.talks import (
     script,
     talk,
 )
-from voicecore_tests.kit import asked, house, ulaw
+from voicecore_tests.kit import asked, rig, ulaw
 
-PATIENT = CallSettings(responses=ResponseSettings(progress_s=60.0), turns=CallerTurnSettings(reply_s=60.0))
+PATIENT = CallSettings(responses=ResponseSettings(progress_s=60.0), turns=UserTurnSettings(reply_s=60.0))
 IMPATIENT = CallSettings(
     responses=ResponseSettings(start_s=1.0, announced_s=1.0, progress_s=1.0, cancel_s=0.5),
-    turns=CallerTurnSettings(reply_s=1.5),
+    turns=UserTurnSettings(reply_s=1.5),
 )
 NEVER_WORDS = Behaviour(transcribing=Transcribing(delay_s=60.0))
-OVER = (3.0, 3.5)  #: the caller speaks over the long answer
+OVER = (3.0, 3.5)  #: the user speaks over the long answer
 CONFIRM_S = 1.5
 
 
@@ -72,9 +72,9 @@ async def test_d1_nothing_of_a_decision_outlives_the_call(autojump_clock: MockCl
     assert isinstance(seen.it.facts[-1], CallEnded)
     assert seen.carried("clear") == []
     outcomes = [decision.outcome for decision in seen.report.decisions]
-    assert outcomes in ([[], [Outcome.OVERTAKEN]] if hangs_up_at <= OVER[0] else [[Outcome.OVERTAKEN]]) or (
-        hangs_up_at >= OVER[1] + CONFIRM_S and outcomes == [Outcome.DECLINED]
-    )
+    assert outcomes in (
+        [[], [BargeInOutcome.OVERTAKEN]] if hangs_up_at <= OVER[0] else [[BargeInOutcome.OVERTAKEN]]
+    ) or (hangs_up_at >= OVER[1] + CONFIRM_S and outcomes == [BargeInOutcome.DISMISSED])
 
 
 @pytest.mark.parametrize("delay_s", [0.0, TICK, 0.4, 1.0])
@@ -89,7 +89,7 @@ async def test_d2_d3_the_delay_of_a_barge_in_is_counted_from_its_onset(
     assert overlap.clear_s is not None
     assert overlap.detection_s + overlap.clear_s == pytest.approx(cleared_at - OVER[0])
     assert overlap.detection_s >= OVER[1] - OVER[0] + delay_s
-    assert bytes(seen.line.sent_audio).startswith(bytes(seen.it.session.session.caller_audio))
+    assert bytes(seen.line.sent_audio).startswith(bytes(seen.it.session.session.user_audio))
 
 
 @pytest.mark.parametrize("spoken", [At(0.0), *(WhileAgentSpeaks(s) for s in around(0.96)), AfterAgent(TICK)])
@@ -98,23 +98,23 @@ async def test_d5_words_across_the_end_of_a_protection_are_whole(
 ) -> None:
     """Every frame is handed on, held and then handed on, or counted as dropped: here each word reaches the model."""
     greeting = Script(replies=(Reply("Hello.", speech=Tone(1.0)), SHORT), hears=("hello?",))
-    async with house(greeting, agent__first_message="Hello.") as it:
+    async with rig(greeting, agent__first_message="Hello.") as it:
         steps: list[Step] = [Say(spoken, ulaw("caller-hello-it")), HangUp(AfterAgent(1.0))]
         line = await it.carrier.call(it.engine.url, steps)
         await it.engine.drain()
     assert line is not None
-    at_provider = bytes(it.session.session.caller_audio)
+    at_provider = bytes(it.session.session.user_audio)
     assert at_provider in bytes(line.sent_audio)
     assert ulaw("caller-hello-it") in at_provider
-    silence = it.report.media.caller_dropped_bytes.get("held_silence", 0)
+    silence = it.report.media.user_dropped_bytes.get("buffered_silence", 0)
     assert len(line.sent_audio) - len(at_provider) - silence <= 3 * 160
     media = it.report.media
-    assert media.caller_received_bytes == media.caller_forwarded_bytes + sum(media.caller_dropped_bytes.values())
+    assert media.user_received_bytes == media.user_forwarded_bytes + sum(media.user_dropped_bytes.values())
     assert it.session.session.responses[-1].audio in line.playout.heard_bytes()
 
 
 async def last_mark_at() -> float:
-    """When the carrier returned the last mark of a short answer to the caller's hello."""
+    """When the carrier returned the last mark of a short answer to the user's hello."""
     seen = await talk(script(replies=(SHORT,)), HELLO)
     return max(
         each.at - seen.line.began_at for each in seen.line.ledger if (each.direction, each.kind)[0:2] == ("out", "mark")
@@ -126,7 +126,7 @@ async def last_mark_at() -> float:
 async def test_d6_speech_around_the_last_mark_is_a_turn_that_is_answered(
     autojump_clock: MockClock, after_s: float, mode: dict[str, Any]
 ) -> None:
-    """From the last mark on nothing is a barge-in; before it or after it, the caller is answered once."""
+    """From the last mark on nothing is a barge-in; before it or after it, the user is answered once."""
     begin = round(await last_mark_at() + after_s, 3)
     seen = await talk(
         script("and now?", replies=(SHORT,)), HELLO, (begin, begin + 0.5), hangs_up_at=begin + 6.0, **mode
@@ -139,7 +139,7 @@ async def test_d6_speech_around_the_last_mark_is_a_turn_that_is_answered(
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("again_at", [HELLO[1], HELLO[1] + TICK, 10.0, *around(ANSWERED_AT + 30.0)])
-async def test_d8_d13_a_caller_who_goes_on_is_heard_while_the_model_thinks(
+async def test_d8_d13_a_user_who_goes_on_is_heard_while_the_model_thinks(
     autojump_clock: MockClock, again_at: float, mode: dict[str, Any]
 ) -> None:
     """The model takes 30 s: the newer turn is taken in at once, the old response is ended, one answer is heard."""
@@ -162,7 +162,7 @@ async def test_d9_a_turn_that_is_told_twice_is_answered_once(
     autojump_clock: MockClock, later_s: float, mode: dict[str, Any]
 ) -> None:
     """Its commit and its words come again: before, as and after the reply begins."""
-    async with house(script(replies=(SHORT,)), Behaviour(vad=ScriptedVad()), **mode) as it:
+    async with rig(script(replies=(SHORT,)), Behaviour(vad=ScriptedVad()), **mode) as it:
 
         async def repeat() -> None:
             await trio.sleep(HELLO[0])
@@ -184,7 +184,7 @@ async def test_d9_a_turn_that_is_told_twice_is_answered_once(
         await it.engine.drain()
     assert len(it.session.session.responses) == 1
     assert [turn.end for turn in it.report.turns] == [TurnEnd.COMPLETED]
-    assert [line.speaker for line in it.report.transcript] == [Speaker.CALLER, Speaker.AGENT]
+    assert [line.speaker for line in it.report.transcript] == [Speaker.USER, Speaker.AGENT]
     assert it.report.problems == {"repeated_turn": 1}
 
 
@@ -216,17 +216,17 @@ async def test_d11_words_that_come_after_the_reply_began_bring_no_second_one(
     seen = await talk(script(replies=(SHORT,)), HELLO, behaviour=behaviour, **mode)
     assert len(seen.responses) == 1
     assert [(line.speaker, line.text) for line in seen.report.transcript] == [
-        (Speaker.CALLER, "hello?"),
+        (Speaker.USER, "hello?"),
         (Speaker.AGENT, SHORT.text),
     ]
 
 
-ECHO: dict[str, Any] = {"barge_in__line_echo": "present", **WORDS}
+ECHO: dict[str, Any] = {"barge_in__acoustic_echo": "present", **WORDS}
 
 
 @pytest.mark.parametrize("begins_s", [TICK, *around(0.8), 3.0])
 async def test_d12_the_agents_own_words_on_the_line_are_no_turn(autojump_clock: MockClock, begins_s: float) -> None:
-    """They come back as if the caller had said them: the agent talks on, and nobody answers."""
+    """They come back as if the user had said them: the agent talks on, and nobody answers."""
     begin = round(ANSWERED_AT + begins_s, 3)
     seen = await talk(script("one two three four five"), HELLO, (begin, begin + 1.0), **ECHO)
     assert seen.carried("clear") == []
@@ -254,7 +254,7 @@ async def test_d13_the_providers_stream_ends_with_the_call(
 ) -> None:
     """Before the first token, with it and in mid-stream: the socket is closed in the instant of the hang-up.
 
-    But for words of the caller that are still to come: see test_last_words.py.
+    But for words of the user that are still to come: see test_last_words.py.
     """
     known = Behaviour(transcribing=Transcribing(delay_s=0.0))
     seen = await talk(script(), HELLO, hangs_up_at=hangs_up_at, behaviour=known, **mode)
@@ -285,7 +285,7 @@ async def test_d14_there_is_one_owner_of_turns(
 async def test_d15_a_barge_in_orders_nothing_that_a_provider_refuses(
     autojump_clock: MockClock, again_at: float, reply: Reply, mode: dict[str, Any]
 ) -> None:
-    """With no response active, over a function call, right behind a caller item: no error comes back."""
+    """With no response active, over a function call, right behind a user item: no error comes back."""
     seen = await talk(
         script("wait a moment", replies=(reply, SHORT)), HELLO, (again_at, again_at + 0.5), hangs_up_at=12.0, **mode
     )
@@ -317,7 +317,7 @@ async def test_d17_a_response_that_was_superseded_unheard_leaves_nothing(
 async def test_d18_speech_that_never_ends_is_waited_for_within_a_bound(
     autojump_clock: MockClock, mode: dict[str, Any], begin: float, by: float
 ) -> None:
-    """A noise that is taken for the caller: the turn before it is answered when patience, or the hold, is over."""
+    """A noise that is taken for the user: the turn before it is answered when patience, or the hold, is over."""
     seen = await talk(script(replies=(SHORT,)), HELLO, (begin, 999.0), hangs_up_at=by + 4.0, **mode)
     assert by - TICK <= seen.carried("media")[0] <= by + 0.3
     assert answered_ends(seen) == [TurnEnd.COMPLETED]
@@ -328,16 +328,16 @@ IDLE: dict[str, Any] = {"idle__after_ms": 3000, "idle__text": "Anybody there?", 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("after_s", [*around(0.0, 0.25), 0.1])
-async def test_d19_an_idle_prompt_and_the_caller_exclude_each_other(
+async def test_d19_an_idle_prompt_and_the_user_exclude_each_other(
     autojump_clock: MockClock, after_s: float, mode: dict[str, Any]
 ) -> None:
-    """The caller begins in the instant in which the prompt is due, or its first audio leaves: one agent, one voice."""
+    """The user begins in the instant in which the prompt is due, or its first audio leaves: one agent, one voice."""
     due_at = await last_mark_at() + 3.0
     begin = round(due_at + after_s, 3)
     replies = Script(replies=(SHORT, SHORT, LONG), hears=("hello?", "I am here now"))
     seen = await talk(replies, HELLO, (begin, begin + 0.5), hangs_up_at=begin + 4.0, **(IDLE | mode))
     assert len(seen.it.told(IdlePrompted)) <= 1
-    assert "Anybody there?" not in [line.text for line in seen.report.transcript if line.speaker is Speaker.CALLER]
+    assert "Anybody there?" not in [line.text for line in seen.report.transcript if line.speaker is Speaker.USER]
     assert len(answered_ends(seen)) == 2
     last = seen.report.turns[-1]
     assert last.items == (seen.committed()[-1],)
@@ -356,10 +356,10 @@ async def test_d20_a_turn_without_words_is_a_turn(
     seen = await talk(script(replies=(SHORT,)), HELLO, behaviour=Behaviour(transcribing=transcribing), **mode)
     assert seen.carried("media")[0] == pytest.approx(ANSWERED_AT)
     assert [(line.speaker, line.text) for line in seen.report.transcript] == [
-        (Speaker.CALLER, None),
+        (Speaker.USER, None),
         (Speaker.AGENT, SHORT.text),
     ]
-    assert [fact.text for fact in seen.it.told(CallerSaid)] == [None] * failed
+    assert [fact.text for fact in seen.it.told(UserSaid)] == [None] * failed
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -396,7 +396,7 @@ async def test_d22_a_cough_before_the_reply_costs_no_answer(
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_d23_idle_prompts_come_in_silence_only(autojump_clock: MockClock, mode: dict[str, Any]) -> None:
-    """The agent talks for 6 s and the caller for 4: neither is silence; then two prompts, each after its time."""
+    """The agent talks for 6 s and the user for 4: neither is silence; then two prompts, each after its time."""
     seen = await talk(script("so long", replies=(LONG, SHORT)), HELLO, (9.0, 13.0), hangs_up_at=24.0, **(IDLE | mode))
     prompts = [at for at, text in zip(seen.got("response.create"), asked(seen.it.session), strict=True) if text]
     marks = [

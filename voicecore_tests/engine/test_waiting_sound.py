@@ -10,12 +10,12 @@ import pytest
 from trio.testing import MockClock
 
 from voicecore.errors import ConfigError
-from voicecore.facts import BargedIn, EndCause, MessageFate
+from voicecore.facts import BargedIn, EndCause, MessageOutcome
 from voicecore.simulation import recordings
-from voicecore.simulation.carrier_twin import At, DialPlan, HangUp
-from voicecore.simulation.provider_twin import Behaviour, Reply, ResponseFault, Script, Tone
+from voicecore.simulation.openai_realtime import Behaviour, Reply, ResponseFault, Script, Tone
+from voicecore.simulation.twilio import At, DialPlan, HangUp
 from voicecore_tests.engine.talks import HELLO, LONG, MODES, SHORT, Seen, script, talk
-from voicecore_tests.kit import House, house, nothing_is_left, ulaw
+from voicecore_tests.kit import Rig, nothing_is_left, rig, ulaw
 
 WAV = (Path(recordings.__file__).parent / "recordings" / "agent-hello.wav").read_bytes()
 SOUND = ulaw("agent-hello")
@@ -33,7 +33,7 @@ def times_heard(seen: Seen) -> int:
 
 
 def of_a_call(seen: Seen) -> list[Any]:
-    """What the agent's words and the caller's turns were, without ids, to the millisecond."""
+    """What the agent's words and the user's turns were, without ids, to the millisecond."""
     report = seen.report
     lines = [(line.speaker, line.text, line.interrupted) for line in report.transcript]
     turns = [
@@ -96,8 +96,8 @@ async def test_replies_that_never_come_end_as_without_the_sound(autojump_clock: 
     assert times_heard(seen) == 1
 
 
-async def dialled(reply: Reply) -> House:
-    async with house(Script(replies=(reply,)), agent__first_message="Certainly.", **WITH) as it:
+async def dialled(reply: Reply) -> Rig:
+    async with rig(Script(replies=(reply,)), agent__first_message="Certainly.", **WITH) as it:
         await it.dial(DialPlan(ring_s=1.0, script=(HangUp(At(8.0)),)))
         nothing_is_left(it)
     return it
@@ -110,7 +110,7 @@ async def test_a_slow_first_message_is_bridged_too(autojump_clock: MockClock) ->
     assert line is not None
     assert line.playout.heard_bytes().count(SOUND[800:1600]) == 1
     assert message is not None
-    assert (message.fate, message.requests) == (MessageFate.HEARD, 1)
+    assert (message.outcome, message.requests) == (MessageOutcome.HEARD, 1)
     assert message.first_heard_s is not None
     assert message.first_heard_s > 3.0
     assert [entry.text for entry in it.reports[0].transcript] == ["Certainly."]
@@ -119,6 +119,6 @@ async def test_a_slow_first_message_is_bridged_too(autojump_clock: MockClock) ->
 async def test_a_waiting_file_that_cannot_be_played_is_named_before_any_call(autojump_clock: MockClock) -> None:
     """The engine does not start."""
     with pytest.raises(ConfigError) as wrong:
-        async with house(Script(replies=(LONG,)), agent__waiting_file="/wait.wav", files={"/wait.wav": b"MP3"}):
+        async with rig(Script(replies=(LONG,)), agent__waiting_file="/wait.wav", files={"/wait.wav": b"MP3"}):
             pass
     assert wrong.value.key == "agent.waiting_file"

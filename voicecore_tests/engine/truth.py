@@ -10,10 +10,8 @@ from typing import Any
 
 import attrs
 
-from voicecore.simulation.carrier_twin import At, HangUp, LineFaults
-from voicecore.simulation.carrier_twin.line import Line
 from voicecore.simulation.numbered_audio import runs_in
-from voicecore.simulation.provider_twin import (
+from voicecore.simulation.openai_realtime import (
     Behaviour,
     LedgerLine,
     NumberedFrames,
@@ -23,12 +21,14 @@ from voicecore.simulation.provider_twin import (
     ScriptedVad,
     TwinConnection,
 )
-from voicecore_tests.kit import House, nothing_is_left
+from voicecore.simulation.twilio import At, HangUp, LineFaults
+from voicecore.simulation.twilio.line import Line
+from voicecore_tests.kit import Rig, nothing_is_left
 
 BYTES_PER_S = 8000
 FRAME_BYTES = 160
 TICK_S = 0.001
-SPEAKS_S = 0.2  #: how long the caller speaks where turn detection is scripted
+SPEAKS_S = 0.2  #: how long the user speaks where turn detection is scripted
 FIRST_DELTA_S = 0.1
 CUTS = ("response.cancel", "conversation.item.truncate", "conversation.item.delete")
 
@@ -42,12 +42,12 @@ def numbered(*seconds: float) -> Script:
 
 
 def scripted(*onsets: float, **how: Any) -> Behaviour:
-    """A provider that hears the caller begin at these moments, whatever the audio is; each is answered."""
+    """A provider that hears the user begin at these moments, whatever the audio is; each is answered."""
     pace = how.pop("pace", Pace(first_delta_s=FIRST_DELTA_S))
     return Behaviour(vad=ScriptedVad(tuple((at, at + SPEAKS_S) for at in onsets)), pace=pace, **how)
 
 
-async def hold(it: House, until_s: float, faults: LineFaults | None = None) -> Line:
+async def hold(it: Rig, until_s: float, faults: LineFaults | None = None) -> Line:
     """Hold one call for so long; the line is one that the carrier had nothing to complain about."""
     line = await it.carrier.call(it.engine.url, [HangUp(At(until_s))], faults=faults)
     await it.engine.drain()
@@ -90,16 +90,16 @@ def on_wire(line: Line) -> list[OnWire]:
     """Return all that came, in the order in which it came. Every message holds whole frames of one response."""
     found: list[OnWire] = []
     taken = 0
-    for entry in line.ledger:
-        if entry.direction != "in":
+    for hosted in line.ledger:
+        if hosted.direction != "in":
             continue
-        if entry.kind != "media":
-            found.append(OnWire(entry.at, entry.kind, entry.detail))
+        if hosted.kind != "media":
+            found.append(OnWire(hosted.at, hosted.kind, hosted.detail))
             continue
-        (run,) = runs_in(bytes(line.received_audio[taken : taken + entry.size_bytes]))
-        assert (run.at_bytes, run.size_bytes) == (0, entry.size_bytes), "a message that is not of one piece"
-        taken += entry.size_bytes
-        found.append(OnWire(entry.at, "media", "", run.first.response, run.first.offset_bytes, run.size_bytes))
+        (run,) = runs_in(bytes(line.received_audio[taken : taken + hosted.size_bytes]))
+        assert (run.at_bytes, run.size_bytes) == (0, hosted.size_bytes), "a message that is not of one piece"
+        taken += hosted.size_bytes
+        found.append(OnWire(hosted.at, "media", "", run.first.response, run.first.offset_bytes, run.size_bytes))
     return found
 
 
@@ -148,19 +148,19 @@ def items(connection: TwinConnection) -> dict[str, int]:
     return found
 
 
-def lines(it: House, direction: str, *kinds: str) -> Iterator[LedgerLine]:
+def lines(it: Rig, direction: str, *kinds: str) -> Iterator[LedgerLine]:
     """Yield what crossed the wire of the last session, by kind."""
     for line in it.provider.ledger.of(it.session.number):
         if line.dir == direction and line.kind in kinds:
             yield line
 
 
-def cuts(it: House) -> list[LedgerLine]:
+def cuts(it: Rig) -> list[LedgerLine]:
     """Return everything by which the engine took speech back at the provider."""
     return list(lines(it, "in", *CUTS))
 
 
-def refused(it: House) -> int:
+def refused(it: Rig) -> int:
     """Return how many errors the provider answered with."""
     return len(list(lines(it, "out", "error")))
 

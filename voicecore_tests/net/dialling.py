@@ -8,7 +8,7 @@ from __future__ import annotations
 import trio
 
 from voicecore.errors import ConnectionLost
-from voicecore.net.websocket import WebSocket
+from voicecore.net.websocket.protocol import WebSocket
 from voicecore.simulation.memory_network import LinkSettings, MemoryNetwork
 from voicecore.simulation.world import simulated_world
 from voicecore_tests.net.raw_peer import RawPeer
@@ -22,7 +22,7 @@ def network_of(link: LinkSettings | None = None) -> MemoryNetwork:
     return simulated_world(1, link).network
 
 
-async def deaf(peer: RawPeer) -> None:
+async def detection_off(peer: RawPeer) -> None:
     """Accept, and never read again."""
     await peer.accept()
     await trio.sleep_forever()

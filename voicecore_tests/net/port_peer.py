@@ -20,11 +20,11 @@ import attrs
 import trio
 
 from voicecore.errors import ConnectionLost
-from voicecore.net.accepted import SocketLimits
-from voicecore.net.http_messages import App, Request, Response, ServerLimits, Upgrade
-from voicecore.net.routes import Parameters, Router
-from voicecore.net.server import serve
-from voicecore.net.websocket import WebSocket
+from voicecore.net.http.messages import App, Request, Response, ServerLimits, Upgrade
+from voicecore.net.http.routes import Parameters, Router
+from voicecore.net.http.server import serve
+from voicecore.net.websocket.protocol import WebSocket
+from voicecore.net.websocket.server import SocketLimits
 from voicecore.nurseries import open_service_nursery
 from voicecore.simulation.memory_network import LinkSettings, MemoryNetwork, MemoryStream
 

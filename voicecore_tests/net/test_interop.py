@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from voicecore.errors import ConnectionLost
-from voicecore.net.dial import dial
-from voicecore.net.http_messages import Request, Upgrade
-from voicecore.net.server import serve
-from voicecore.net.websocket import WebSocket
+from voicecore.net.http.messages import Request, Upgrade
+from voicecore.net.http.server import serve
+from voicecore.net.websocket.connect import dial
+from voicecore.net.websocket.protocol import WebSocket
 from voicecore.simulation.memory_network import LinkSettings
 from voicecore_tests.chance import examples
 from voicecore_tests.net.dialling import network_of

@@ -9,20 +9,20 @@ from trio.testing import MockClock
 
 from voicecore.facts import (
     AgentAudible,
-    CallerStarted,
-    CallerStopped,
-    CallerTurn,
     Fact,
     KeysPressed,
     ProtectionEnded,
     Speaker,
     SpokeOverMessage,
+    UserStarted,
+    UserStopped,
+    UserTurn,
 )
 from voicecore.observe.begun import begun_at
 from voicecore.observe.timeline import Levels, timeline_svg
-from voicecore.simulation.carrier_twin import DialPlan
+from voicecore.simulation.twilio import DialPlan
 from voicecore_tests.engine.test_first_message import GREETING, HELLOS, TALK
-from voicecore_tests.kit import house
+from voicecore_tests.kit import rig
 
 HEARD: list[Fact] = [SpokeOverMessage(0.2, True), SpokeOverMessage(2.0, True), ProtectionEnded(5.7)]
 
@@ -30,8 +30,8 @@ HEARD: list[Fact] = [SpokeOverMessage(0.2, True), SpokeOverMessage(2.0, True), P
 def speech(item: str, at_s: float, audio_at_s: float, *, lasts_s: float, told_within_s: float) -> list[Fact]:
     """An utterance as the session tells of it."""
     stopped_at_s = at_s + told_within_s
-    started = CallerStarted(at_s, item, audio_at_s)
-    return [started, CallerStopped(stopped_at_s, item, audio_at_s + lasts_s), CallerTurn(stopped_at_s, item)]
+    started = UserStarted(at_s, item, audio_at_s)
+    return [started, UserStopped(stopped_at_s, item, audio_at_s + lasts_s), UserTurn(stopped_at_s, item)]
 
 
 def test_what_is_said_live_began_when_the_session_told_of_it() -> None:
@@ -40,7 +40,7 @@ def test_what_is_said_live_began_when_the_session_told_of_it() -> None:
     assert begun_at([AgentAudible(0.5, "r1", "i1", None), *HEARD, *live]) == {"i1": 0.5, "u1": 9.0}
 
 
-def test_what_was_held_back_began_when_the_caller_spoke() -> None:
+def test_what_was_held_back_began_when_the_user_spoke() -> None:
     """Two of them, told in one moment; then a live one."""
     held = [
         *speech("u1", 5.7, 0.0, lasts_s=0.9, told_within_s=0.0),
@@ -55,9 +55,9 @@ def test_a_turn_that_was_committed_as_it_was_held_began_with_the_first_of_its_wo
     told: list[Fact] = [
         SpokeOverMessage(0.2, True),
         SpokeOverMessage(1.0, True),
-        CallerTurn(3.0, "u1"),
+        UserTurn(3.0, "u1"),
         SpokeOverMessage(4.0, True),
-        CallerTurn(6.0, "u2"),
+        UserTurn(6.0, "u2"),
     ]
     assert begun_at(told) == {"u1": 0.2, "u2": 4.0}
 
@@ -67,26 +67,26 @@ def test_keys_and_turns_without_any_beginning_stand_where_they_were_told() -> No
     told: list[Fact] = [
         SpokeOverMessage(0.2, False),
         KeysPressed(1.0, "keys-1", 3),
-        CallerTurn(1.0, "keys-1"),
-        CallerTurn(2.0, "u1"),
+        UserTurn(1.0, "keys-1"),
+        UserTurn(2.0, "u1"),
     ]
     assert begun_at(told) == {"keys-1": 1.0, "u1": 2.0}
 
 
 def test_a_session_that_does_not_say_where_speech_lies_is_taken_at_its_word() -> None:
     """Nothing is guessed."""
-    assert begun_at([*HEARD, CallerStarted(5.7, "u1"), CallerStopped(5.7, "u1")]) == {"u1": 5.7}
+    assert begun_at([*HEARD, UserStarted(5.7, "u1"), UserStopped(5.7, "u1")]) == {"u1": 5.7}
 
 
 @pytest.mark.parametrize("overrides", [{}, {"agent__protect_first_message": "first_audio"}])
-async def test_captions_of_a_call_stand_where_the_caller_spoke(
+async def test_captions_of_a_call_stand_where_the_user_spoke(
     autojump_clock: MockClock, overrides: dict[str, Any]
 ) -> None:
-    """The caller says hello at 0.04 s and at 1.5 s, over a message of five seconds."""
-    async with house(TALK, agent__first_message=GREETING, **overrides) as it:
+    """The user says hello at 0.04 s and at 1.5 s, over a message of five seconds."""
+    async with rig(TALK, agent__first_message=GREETING, **overrides) as it:
         report = await it.dial(DialPlan(ring_s=1.0, script=HELLOS))
     began = begun_at(it.facts)
-    hellos = [began[line.item_id] for line in report.transcript if line.speaker is Speaker.CALLER]
+    hellos = [began[line.item_id] for line in report.transcript if line.speaker is Speaker.USER]
     assert hellos == pytest.approx([0.18, 1.64], abs=0.2)
     svg = timeline_svg(report, it.facts, Levels(0.02, [], []))
     assert all(f">{at_s:.1f} s</text>" in svg for at_s in hellos)

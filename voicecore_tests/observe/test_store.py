@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from voicecore.events import TokenUsage
 from voicecore.facts import (
     AudioPath,
+    BargeInDecision,
+    BargeInOutcome,
     CallReport,
     ConfirmedBy,
-    Decision,
     EndCause,
     MediaCounts,
-    MessageFate,
+    MessageOutcome,
     MessageReport,
-    Outcome,
     Overlap,
-    ParkedOnce,
-    ParkingFate,
+    ParkedReport,
+    ParkingOutcome,
     Percentiles,
     Pickup,
     PlayoutFigures,
@@ -42,7 +42,7 @@ COUNTS = st.integers(0, 2**40)
 WORD, BOOLEAN = st.text(max_size=8), st.booleans()
 MESSAGES = st.builds(
     MessageReport,
-    fate=st.sampled_from(MessageFate),
+    outcome=st.sampled_from(MessageOutcome),
     detail=WORD,
     first_heard_s=st.none() | SECONDS,
     heard_s=st.none() | SECONDS,
@@ -64,10 +64,10 @@ TURNS = st.builds(
 )
 EVIDENCE = st.builds(SpeechEvidence, waited_s=SECONDS, speech_s=SECONDS, speaking=BOOLEAN, words=WORD)
 DECISIONS = st.builds(
-    Decision,
+    BargeInDecision,
     at_s=SECONDS,
     items=st.lists(WORD, max_size=2).map(tuple),
-    outcome=st.sampled_from(Outcome),
+    outcome=st.sampled_from(BargeInOutcome),
     decided_by=WORD,
     took_s=SECONDS,
     evidence=st.lists(EVIDENCE, max_size=2).map(tuple),
@@ -93,8 +93,8 @@ REPORTS = st.builds(
     pickup=st.none() | st.builds(Pickup, source=st.sampled_from(["adopted", "cold"]), waited_s=SECONDS),
     parked=st.lists(
         st.builds(
-            ParkedOnce,
-            fate=st.sampled_from(ParkingFate),
+            ParkedReport,
+            outcome=st.sampled_from(ParkingOutcome),
             detail=WORD,
             parked_s=SECONDS,
             wasted=BOOLEAN,
@@ -105,7 +105,7 @@ REPORTS = st.builds(
     answered_by=st.none() | WORD,
     first_message=st.none() | MESSAGES,
     left_message=st.none() | MESSAGES,
-    audio_path=st.none() | st.builds(AudioPath, leg=WORD, session_caller=WORD, session_agent=WORD, passthrough=BOOLEAN),
+    audio_path=st.none() | st.builds(AudioPath, leg=WORD, session_user=WORD, session_agent=WORD, passthrough=BOOLEAN),
     transcript=st.lists(
         st.builds(TranscriptLine, st.sampled_from(Speaker), st.text(max_size=5), st.none() | st.text(), st.booleans()),
         max_size=4,
@@ -132,7 +132,7 @@ REPORTS = st.builds(
         confirmed_by=st.sampled_from(ConfirmedBy),
     ),
     decisions=st.lists(DECISIONS, max_size=2).map(tuple),
-    media=st.builds(MediaCounts, clears=COUNTS, caller_dropped_bytes=st.dictionaries(st.text(max_size=5), COUNTS)),
+    media=st.builds(MediaCounts, clears=COUNTS, user_dropped_bytes=st.dictionaries(st.text(max_size=5), COUNTS)),
     usage=st.builds(TokenUsage, text_in=COUNTS, audio_out=COUNTS),
     problems=st.dictionaries(st.text(max_size=8), COUNTS, max_size=3),
 )
@@ -197,7 +197,7 @@ REPORT = CallReport(
     started_at="2026-01-01T09:00:00+00:00",
     ringing_s=0.1,
     duration_s=1.0,
-    outcome=EndCause.CALLER_HUNG_UP,
+    outcome=EndCause.REMOTE_HUNG_UP,
     outcome_detail="",
     carrier_status="completed",
     carrier_duration_s=1,

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from voicecore.facts import (
     AgentAudible,
     BargedIn,
-    BargeInDeclined,
-    CallerStarted,
+    BargeInDismissed,
     Fact,
     IdlePrompted,
     KeysPressed,
@@ -22,18 +21,19 @@ from voicecore.facts import (
     TranscriptLine,
     TurnEnd,
     TurnTimes,
+    UserStarted,
 )
 from voicecore.observe.timeline import Levels, timeline_svg
 from voicecore_tests.observe.test_store import REPORT, REPORTS
 
 QUIET = Levels(0.02, [-120.0] * 50, [-20.0] * 50)
 FACTS: list[Fact] = [
-    CallerStarted(0.1, "u1"),
+    UserStarted(0.1, "u1"),
     AgentAudible(0.4, "r1", "i1", 0.25),
     MarkReturned(0.5, "g0-1", heard=True),
     MarkReturned(0.6, "g0-2", heard=False),
     BargedIn(0.6, "r1", 0.2, overlap_at_s=0.55, decided_by="2 words"),
-    BargeInDeclined(0.7, "murmurs"),
+    BargeInDismissed(0.7, "backchannels"),
     KeysPressed(0.8, "keys-1", 3),
     IdlePrompted(0.9, 1),
 ]
@@ -41,7 +41,7 @@ TURN = TurnTimes(
     items=("u1",),
     response_id="r1",
     end=TurnEnd.INTERRUPTED,
-    caller_stopped_at_s=0.15,
+    user_stopped_at_s=0.15,
     first_generated_at_s=0.3,
     first_sent_at_s=0.4,
     first_heard_at_s=0.5,
@@ -64,7 +64,7 @@ def test_any_report_is_drawn_as_whole_xml(report: object) -> None:
 
 def test_hostile_words_stay_words() -> None:
     """No element of theirs appears."""
-    line = TranscriptLine(Speaker.CALLER, "u1", "</text><script>alert(1)</script>\x00\x1b")
+    line = TranscriptLine(Speaker.USER, "u1", "</text><script>alert(1)</script>\x00\x1b")
     svg = timeline_svg(attrs.evolve(REPORT, transcript=(line,)), FACTS, QUIET)
     assert drawn(svg, "script") == []
     assert "<script>alert(1)</script>" in texts(svg)
@@ -78,7 +78,7 @@ def test_marks_barge_ins_and_pauses_are_there() -> None:
     assert len(drawn(svg, "polygon")) == 4  # two lanes, two marks
 
 
-def test_a_pause_begins_where_the_callers_speech_ended() -> None:
+def test_a_pause_begins_where_the_users_speech_ended() -> None:
     """Where that was measured; the silence that the session waited for is part of it."""
     turn = attrs.evolve(TURN, reply_s=0.35)
     assert "350 ms" in texts(timeline_svg(attrs.evolve(REPORT, turns=(turn,)), [], QUIET))
@@ -98,14 +98,14 @@ def test_a_barge_in_shows_its_decision_and_the_silence_at_the_ear() -> None:
 def test_what_did_not_stop_the_agent_keys_and_prompts_are_there() -> None:
     """Small, and each with its reason or number."""
     shown = texts(timeline_svg(REPORT, FACTS, QUIET))
-    for words in ("no barge-in: murmurs", "keys: 3", "prompt 1 after a silence"):
+    for words in ("no barge-in: backchannels", "keys: 3", "prompt 1 after a silence"):
         assert words in shown
 
 
 def test_what_was_not_measured_is_not_drawn() -> None:
-    """No pause is shown for a greeting, which answers nobody, nor for words that came before the caller's end."""
+    """No pause is shown for a greeting, which answers nobody, nor for words that came before the user's end."""
     for stopped_at_s in (None, 0.6):
-        turn = attrs.evolve(TURN, caller_stopped_at_s=stopped_at_s, first_heard_at_s=None)
+        turn = attrs.evolve(TURN, user_stopped_at_s=stopped_at_s, first_heard_at_s=None)
         assert " ms" not in texts(timeline_svg(attrs.evolve(REPORT, turns=(turn,)), [], QUIET))
 
 

@@ -9,7 +9,7 @@ from voicecore import events as ev
 from voicecore import facts
 from voicecore.audio.formats import PCMU_8K
 from voicecore.turns.conversation import Conversation
-from voicecore.turns.orders import EndCall, Order, Tell
+from voicecore.turns.orders import EndCall, Notify, Order
 from voicecore.turns.responses import ResponseSettings
 from voicecore.turns.settings import ConversationSettings
 from voicecore.turns.turn_taking import LINE
@@ -25,7 +25,7 @@ class Talk:
     """A conversation with a clock, and a carrier that plays what it gets; what both sides saw is kept."""
 
     def __init__(
-        self, settings: ConversationSettings, capabilities: ev.Capabilities, echo_after_s: float | None = 0.05
+        self, settings: ConversationSettings, capabilities: ev.Capabilities, mark_after_s: float | None = 0.05
     ) -> None:
         self.now = 0.0
         self.over: float | None = None
@@ -36,7 +36,7 @@ class Talk:
         self.requests: dict[str, float] = {}  # at the provider: neither begun nor refused
         self.ids_given = False  # whether a response has named its request
         self.collisions: list[str] = []
-        self.echo_after_s = echo_after_s  # from the end of the audio before it; None: never
+        self.mark_after_s = mark_after_s  # from the end of the audio before it; None: never
         self._echoes: list[tuple[float, str]] = []
         self._plays_until = 0.0
         self.machine = Conversation(PCMU_8K, 0.0, settings)
@@ -58,7 +58,7 @@ class Talk:
     def take(self, orders: Sequence[Order]) -> None:
         for order in orders:
             self.orders.append(order)
-            if isinstance(order, Tell):
+            if isinstance(order, Notify):
                 self.facts.append(order.fact)
             elif isinstance(order, ev.RequestResponse):
                 if order.request_id.startswith(_FOR_ALL):
@@ -110,15 +110,15 @@ class Talk:
                 self._plays_until = max(self._plays_until, self.now) + len(order.audio) / 8000
             elif isinstance(order, ev.ClearPlayout):
                 self._plays_until = self.now
-            elif self.echo_after_s is not None:
-                self._echoes.append((max(self._plays_until, self.now) + self.echo_after_s, order.name))
+            elif self.mark_after_s is not None:
+                self._echoes.append((max(self._plays_until, self.now) + self.mark_after_s, order.name))
             self.take(self.machine.sent(order, self.now))
 
     def _return_marks(self) -> None:
         for at, name in list(self._echoes):
             if at <= self.now:
                 self._echoes.remove((at, name))
-                self.leg(ev.MarkEchoed(name))
+                self.leg(ev.MarkReturned(name))
 
     # --- questions ----------------------------------------------------------------------
 
@@ -126,7 +126,7 @@ class Talk:
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
     def ends_of_turns(self) -> Counter[str]:
-        """How often each caller turn met an end, by the facts: heard an answer, or was settled without one."""
+        """How often each user turn met an end, by the facts: heard an answer, or was settled without one."""
         ends: Counter[str] = Counter()
         answering: dict[str, list[str]] = {}
         for fact in self.facts:
@@ -143,7 +143,7 @@ class Talk:
         return ends
 
     def committed(self) -> list[str]:
-        return [fact.item_id for fact in self.facts if isinstance(fact, facts.CallerTurn)]
+        return [fact.item_id for fact in self.facts if isinstance(fact, facts.UserTurn)]
 
 
 class Provider:
@@ -160,8 +160,8 @@ class Provider:
         self._agenda: list[tuple[float, int, ev.SessionEvent | ev.SessionOrder]] = []
 
     def commits(self, item: str) -> None:
-        """The caller's turn is over: told, and answered at once where nothing runs."""
-        self._tell(ev.CallerSpeechStopped(item, 500), ev.CallerTurnCommitted(item))
+        """The user's turn is over: told, and answered at once where nothing runs."""
+        self._notify(ev.UserSpeechStopped(item, 500), ev.UserTurnCommitted(item))
         self._respond(None)
 
     def passes(self, seconds: float) -> None:
@@ -196,21 +196,21 @@ class Provider:
         if self._running is not None:
             self.refusals += 1
             named = request_id if self._names_refused else None
-            self._tell(ev.SessionProblem(code="busy", message="", severity=ev.Severity.BUSY, request_id=named))
+            self._notify(ev.SessionProblem(code="busy", message="", severity=ev.Severity.BUSY, request_id=named))
             return
         self._responses += 1
         self._running = response = f"r{self._responses}"
-        self._tell(ev.ResponseStarted(response, request_id))
-        self._tell(ev.AgentAudio(response, f"a-{response}", b"\x22" * 8000), after_s=0.25)
+        self._notify(ev.ResponseStarted(response, request_id))
+        self._notify(ev.AgentAudio(response, f"a-{response}", b"\x22" * 8000), after_s=0.25)
         due = ev.ResponseEnded(response_id=response, status=ev.ResponseStatus.COMPLETED, reason="it is time")
         self._after(0.3, due)
 
     def _end(self, response_id: str, status: ev.ResponseStatus) -> None:
         if self._running == response_id:
             self._running = None
-            self._tell(ev.ResponseEnded(response_id=response_id, status=status))
+            self._notify(ev.ResponseEnded(response_id=response_id, status=status))
 
-    def _tell(self, *events: ev.SessionEvent, after_s: float = 0.0) -> None:
+    def _notify(self, *events: ev.SessionEvent, after_s: float = 0.0) -> None:
         for event in events:
             self._after(after_s + self._trip_s, event)
 

@@ -12,19 +12,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.audio.formats import PCMU_8K
-from voicecore.turns.barge_in import AfterCut, BargeInPolicy
+from voicecore.turns.agent_speech import word_for_word
+from voicecore.turns.barge_in.machine import AfterCut, BargeInPolicy
+from voicecore.turns.barge_in.strategies import MinWords
 from voicecore.turns.conversation import Conversation
-from voicecore.turns.first_message import FirstMessagePolicy, Message, ProtectionRule
+from voicecore.turns.first_message.message import FirstMessagePolicy, Message, ProtectionRule
 from voicecore.turns.floor import Floor
-from voicecore.turns.orders import EndCall, Order, Tell
+from voicecore.turns.orders import EndCall, Notify, Order
 from voicecore.turns.recovery import SORRY
 from voicecore.turns.responses import Phase
 from voicecore.turns.settings import ConversationSettings
-from voicecore.turns.speech import word_for_word
-from voicecore.turns.strategies import MinWords
 from voicecore_tests.chance import examples
 
-DOES_ALL = ev.Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_caller=True)
+DOES_ALL = ev.Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_user=True)
 ASKED = attrs.evolve(DOES_ALL, replies=False, interrupts=False)
 UNPROTECTED = FirstMessagePolicy(protection=ProtectionRule.OFF)
 SECOND = b"\x11" * 8000
@@ -81,7 +81,7 @@ class Talk:
             for due, name in list(self._echoes):
                 if due <= self.now:
                     self._echoes.remove((due, name))
-                    self.take(self.machine.handle_leg(ev.MarkEchoed(name), self.now))
+                    self.take(self.machine.handle_leg(ev.MarkReturned(name), self.now))
             self.now += step_s
             self.take(self.machine.expire(self.now))
 
@@ -90,14 +90,14 @@ class Talk:
         return self.__dict__.setdefault("pending_echoes", [])  # type: ignore[no-any-return]
 
     def told(self, kind: type) -> list[Any]:
-        return [order.fact for order in self.orders if isinstance(order, Tell) and isinstance(order.fact, kind)]
+        return [order.fact for order in self.orders if isinstance(order, Notify) and isinstance(order.fact, kind)]
 
     def ordered(self, kind: type) -> list[Any]:
         return [order for order in self.orders if isinstance(order, kind)]
 
 
-def caller_turn(item: str = "u1") -> list[ev.SessionEvent]:
-    return [ev.CallerSpeechStarted(item, 0), ev.CallerSpeechStopped(item, 500), ev.CallerTurnCommitted(item)]
+def user_turn(item: str = "u1") -> list[ev.SessionEvent]:
+    return [ev.UserSpeechStarted(item, 0), ev.UserSpeechStopped(item, 500), ev.UserTurnCommitted(item)]
 
 
 def completed(response: str, usage: ev.TokenUsage | None = None) -> ev.ResponseEnded:
@@ -113,32 +113,32 @@ def test_the_agent_greets_when_the_session_is_ready() -> None:
     assert talk.machine.taking.floor.state is Floor.GREETING
 
 
-def test_without_a_first_message_the_caller_begins() -> None:
+def test_without_a_first_message_the_user_begins() -> None:
     """Nothing is asked for."""
     talk = Talk()
-    assert (talk.ordered(ev.RequestResponse), talk.machine.taking.floor.state) == ([], Floor.CALLER)
+    assert (talk.ordered(ev.RequestResponse), talk.machine.taking.floor.state) == ([], Floor.USER)
 
 
 def test_a_turn_is_answered_and_its_times_are_taken() -> None:
     """Committed, generated, sent, heard, over."""
     talk = Talk()
-    talk.hears(*caller_turn())
+    talk.hears(*user_turn())
     talk.passes(0.3)
     talk.agent_says("r1", "a1")
     talk.hears(completed("r1"))
     talk.passes(2.0)
     (times,) = talk.machine.log.turns()
-    assert times.caller_stopped_at_s == 0.0
+    assert times.user_stopped_at_s == 0.0
     assert times.first_sent_at_s == pytest.approx(0.3)
     assert times.first_heard_at_s == pytest.approx(0.42)
-    assert talk.machine.taking.floor.state is Floor.CALLER
+    assert talk.machine.taking.floor.state is Floor.USER
     assert [fact.text for fact in talk.told(facts.AgentSaid)] == ["one two three four"]
 
 
 def test_a_session_that_does_not_answer_by_itself_is_asked() -> None:
     """Turn detection without automatic responses: the engine asks, once a turn."""
     talk = Talk(ASKED)
-    talk.hears(*caller_turn())
+    talk.hears(*user_turn())
     assert len(talk.ordered(ev.RequestResponse)) == 1
 
 
@@ -147,7 +147,7 @@ def test_barge_in_cuts_at_once_and_the_history_keeps_what_was_heard() -> None:
     talk = Talk()
     talk.agent_says("r1", "a1", SECOND * 4)
     talk.passes(1.0)
-    talk.hears(ev.CallerSpeechStarted("u1", 0))
+    talk.hears(ev.UserSpeechStarted("u1", 0))
     (truncate,) = talk.ordered(ev.TruncateItem)
     assert truncate.item_id == "a1"
     assert 600 <= truncate.audio_end_ms <= 1000
@@ -162,7 +162,7 @@ def test_c5_audio_of_the_interrupted_response_is_dropped_by_its_id() -> None:
     talk = Talk()
     talk.hears(ev.ResponseStarted("r1"), ev.AgentAudio("r1", "a1", SECOND))
     talk.passes(0.5)
-    talk.hears(ev.CallerSpeechStarted("u1", 0), ev.AgentAudio("r1", "a1", SECOND))
+    talk.hears(ev.UserSpeechStarted("u1", 0), ev.AgentAudio("r1", "a1", SECOND))
     talk.passes(0.5)
     assert all(order.generation == 1 for moment, order in talk.sent if moment > 0.5)
     assert not any(isinstance(order, ev.PlayAudio) for moment, order in talk.sent if moment > 0.5)
@@ -174,7 +174,7 @@ def test_c8_an_item_that_nobody_heard_is_deleted_not_truncated() -> None:
     talk = Talk()
     talk.agent_says("r1", "a1")
     talk.passes(0.04)
-    talk.hears(ev.CallerSpeechStarted("u1", 0))
+    talk.hears(ev.UserSpeechStarted("u1", 0))
     assert (talk.ordered(ev.TruncateItem), talk.ordered(ev.DeleteItem)) == ([], [ev.DeleteItem("a1")])
     assert talk.machine.speech.transcript.lines() == []
 
@@ -186,7 +186,7 @@ def test_items_queued_behind_the_one_that_plays_are_deleted() -> None:
     talk.hears(completed("r1"))
     talk.agent_says("r2", "a2", SECOND)
     talk.passes(1.0)
-    talk.hears(ev.CallerSpeechStarted("u1", 0))
+    talk.hears(ev.UserSpeechStarted("u1", 0))
     assert [order.item_id for order in talk.ordered(ev.TruncateItem)] == ["a1"]
     assert talk.ordered(ev.DeleteItem) == [ev.DeleteItem("a2")]
 
@@ -199,7 +199,7 @@ def test_d15_only_what_runs_is_cancelled_and_only_where_the_provider_does_not(
     talk = Talk(capabilities)
     talk.hears(ev.ResponseStarted("r1"), ev.AgentAudio("r1", "a1", SECOND))
     talk.passes(0.5)
-    talk.hears(ev.CallerSpeechStarted("u1", 0))
+    talk.hears(ev.UserSpeechStarted("u1", 0))
     assert len(talk.ordered(ev.CancelResponse)) == cancels
 
 
@@ -209,7 +209,7 @@ def test_c6_speech_over_the_tail_of_a_finished_response_is_a_barge_in() -> None:
     talk.agent_says("r1", "a1", SECOND * 3)
     talk.hears(completed("r1"))
     talk.passes(1.0)
-    talk.hears(ev.CallerSpeechStarted("u1", 0))
+    talk.hears(ev.UserSpeechStarted("u1", 0))
     assert (len(talk.ordered(ev.TruncateItem)), talk.ordered(ev.CancelResponse)) == (1, [])
 
 
@@ -219,7 +219,7 @@ def test_d6_speech_after_the_last_mark_is_a_clean_turn() -> None:
     talk.agent_says("r1", "a1", SECOND)
     talk.hears(completed("r1"))
     talk.passes(1.5)
-    talk.hears(*caller_turn())
+    talk.hears(*user_turn())
     assert (talk.told(facts.BargedIn), talk.machine.taking.barge_ins) == ([], 0)
     assert talk.machine.taking.floor.state is Floor.THINKING
 
@@ -229,18 +229,18 @@ def test_the_delay_from_onset_to_the_written_clear_is_told() -> None:
     talk = Talk()
     talk.agent_says("r1", "a1")
     talk.passes(0.5)
-    talk.hears(ev.CallerSpeechStarted("u1", 0))
+    talk.hears(ev.UserSpeechStarted("u1", 0))
     clear = talk.machine.due(talk.now)[0]
     talk.take(talk.machine.sent(clear, talk.now + 0.004))
     assert [fact.delay_s for fact in talk.told(facts.ClearWritten)] == [pytest.approx(0.004)]
 
 
 def test_orders_that_a_clear_overtook_are_not_current() -> None:
-    """The writer may hold a batch in its hand when the caller speaks."""
+    """The writer may hold a batch in its hand when the user speaks."""
     talk = Talk()
     talk.agent_says("r1", "a1")
     batch = talk.machine.due(0.0)
-    talk.hears(ev.CallerSpeechStarted("u1", 0))
+    talk.hears(ev.UserSpeechStarted("u1", 0))
     assert not any(talk.machine.is_current(order) for order in batch)
     for order in batch:
         talk.machine.speech.skipped(order)
@@ -252,12 +252,12 @@ def test_orders_that_a_clear_overtook_are_not_current() -> None:
 def test_a_lost_reply_is_asked_for_once_more_then_a_line_and_then_the_call_ends() -> None:
     """D22: each committed turn ends in a reply or an error within a deadline, and never in silence."""
     talk = Talk()
-    talk.hears(*caller_turn())
+    talk.hears(*user_turn())
     talk.passes(25.0)
     assert [request.instructions for request in talk.ordered(ev.RequestResponse)] == [None, word_for_word(SORRY)]
     assert talk.ordered(EndCall) == []
     talk.passes(10.0)
-    assert talk.machine.taking.floor.state is Floor.CALLER
+    assert talk.machine.taking.floor.state is Floor.USER
     assert talk.machine.problems
     (end, *_) = talk.ordered(EndCall)
     assert end.cause is facts.EndCause.SESSION_LOST
@@ -265,7 +265,7 @@ def test_a_lost_reply_is_asked_for_once_more_then_a_line_and_then_the_call_ends(
 
 
 def test_a_failed_greeting_is_asked_for_once_more() -> None:
-    """The caller never meets silence because one response failed."""
+    """The user never meets silence because one response failed."""
     talk = Talk(first_message="Welcome.")
     talk.hears(
         ev.ResponseStarted("r1", "first-message-1"),
@@ -286,15 +286,15 @@ def test_e8_usage_is_counted_once_for_each_response_and_for_cancelled_ones_too()
 
 
 def test_e5_a_response_without_audio_closes_its_turn() -> None:
-    """It is asked for again once, then for a line in its place; once that is heard, the floor is the caller's."""
+    """It is asked for again once, then for a line in its place; once that is heard, the floor is the user's."""
     talk = Talk()
-    talk.hears(*caller_turn(), ev.ResponseStarted("r1"), completed("r1"))
+    talk.hears(*user_turn(), ev.ResponseStarted("r1"), completed("r1"))
     assert len(talk.ordered(ev.RequestResponse)) == 1
     talk.hears(ev.ResponseStarted("r2", "request-1"), completed("r2"))
     floors = [talk.machine.taking.floor.state]
     talk.hears(ev.ResponseStarted("r3", "line-1"), ev.AgentAudio("r3", "a3", SECOND), completed("r3"))
     talk.passes(2.0)
-    assert [*floors, talk.machine.taking.floor.state] == [Floor.THINKING, Floor.CALLER]
+    assert [*floors, talk.machine.taking.floor.state] == [Floor.THINKING, Floor.USER]
     assert [(fact.items, fact.end) for fact in talk.told(facts.TurnsSettled)] == [(("u1",), facts.TurnEnd.FAILED)]
 
 
@@ -327,10 +327,10 @@ def test_a_notice_is_told_once_and_counted() -> None:
 
 
 def test_the_carriers_stop_ends_the_call() -> None:
-    """A stop is the caller hanging up."""
+    """A stop is the user hanging up."""
     talk = Talk()
     talk.take(talk.machine.handle_leg(ev.LegStopped(), 0.0))
-    assert talk.ordered(EndCall) == [EndCall(facts.EndCause.CALLER_HUNG_UP)]
+    assert talk.ordered(EndCall) == [EndCall(facts.EndCause.REMOTE_HUNG_UP)]
 
 
 def test_what_was_playing_when_the_call_ended_is_cut_to_what_was_heard() -> None:
@@ -346,7 +346,7 @@ def test_what_was_playing_when_the_call_ended_is_cut_to_what_was_heard() -> None
 
 @pytest.mark.parametrize("ends", [True, False])
 def test_c10_words_that_count_as_said_have_begun(ends: bool) -> None:
-    """Cut by the caller or by the call's end: the item that played stays whole, the one behind it was not said."""
+    """Cut by the user or by the call's end: the item that played stays whole, the one behind it was not said."""
     talk = Talk(barge_in=BargeInPolicy(after_cut=AfterCut.FULL))
     talk.agent_says("r1", "a1", SECOND * 3)
     talk.hears(completed("r1"))
@@ -355,7 +355,7 @@ def test_c10_words_that_count_as_said_have_begun(ends: bool) -> None:
     if ends:
         talk.machine.end(talk.now)
     else:
-        talk.hears(ev.CallerSpeechStarted("u1", 0))
+        talk.hears(ev.UserSpeechStarted("u1", 0))
         assert (talk.ordered(ev.TruncateItem), talk.ordered(ev.DeleteItem)) == ([], [ev.DeleteItem("a2")])
     lines = [line for line in talk.machine.speech.transcript.lines() if line.speaker is facts.Speaker.AGENT]
     assert [(line.item_id, line.text, line.interrupted) for line in lines] == [("a1", "one two three four", True)]
@@ -370,26 +370,26 @@ def test_f10_audio_that_arrives_after_the_end_is_dropped_and_counted() -> None:
 
 
 def test_e8_what_a_response_cost_counts_after_the_end_of_the_call_too() -> None:
-    """D1: of everything else that comes then, but for the caller's words, nobody is told, and nothing is ordered."""
+    """D1: of everything else that comes then, but for the user's words, nobody is told, and nothing is ordered."""
     talk = Talk()
     talk.agent_says("r1", "a1")
     talk.passes(0.5)
     talk.take(talk.machine.end(talk.now))
     told = len(talk.orders)
     usage = ev.TokenUsage(text_in=10, audio_out=5)
-    talk.hears(*caller_turn(), completed("r1", usage), completed("r1", usage), ev.ResponseStarted("r2"))
+    talk.hears(*user_turn(), completed("r1", usage), completed("r1", usage), ev.ResponseStarted("r2"))
     talk.take(talk.machine.handle_leg(ev.DigitPressed("1"), talk.now))
-    facts_told = [type(order.fact) if isinstance(order, Tell) else None for order in talk.orders[told:]]
-    assert (facts_told, talk.machine.usage) == ([facts.CallerTurn, facts.TurnEnded], usage)
+    facts_told = [type(order.fact) if isinstance(order, Notify) else None for order in talk.orders[told:]]
+    assert (facts_told, talk.machine.usage) == ([facts.UserTurn, facts.TurnEnded], usage)
 
 
 def test_a_response_that_nobody_announced_is_watched_like_any_other() -> None:
     """It speaks while a request is under way, and never ends: it is cancelled, and the floor comes back."""
     talk = Talk(ASKED)
-    talk.hears(*caller_turn(), ev.AgentAudio("r1", "a1", SECOND))
+    talk.hears(*user_turn(), ev.AgentAudio("r1", "a1", SECOND))
     talk.passes(30.0)
     assert talk.ordered(ev.CancelResponse) == [ev.CancelResponse("r1")]
-    assert (talk.machine.taking.floor.state, talk.machine.speech.playout.speaking) == (Floor.CALLER, False)
+    assert (talk.machine.taking.floor.state, talk.machine.speech.playout.speaking) == (Floor.USER, False)
 
 
 def test_d1_a_decision_ends_with_the_words_that_it_is_about() -> None:
@@ -397,16 +397,16 @@ def test_d1_a_decision_ends_with_the_words_that_it_is_about() -> None:
     talk = Talk(ASKED, barge_in=BargeInPolicy(strategies=(MinWords(2),)))
     talk.agent_says("r1", "a1", SECOND * 4)
     talk.passes(0.5)
-    talk.hears(ev.CallerSpeechStarted("u1", 0))
+    talk.hears(ev.UserSpeechStarted("u1", 0))
     talk.take(talk.machine.leave_message(Message("Please call back."), talk.now))
     assert not talk.machine.taking.barge_in.is_open
-    assert [each.outcome for each in talk.machine.taking.barge_in.decisions] == [facts.Outcome.OVERTAKEN]
-    talk.hears(ev.CallerTranscriptDone("u1", "hello who is there"))
+    assert [each.outcome for each in talk.machine.taking.barge_in.decisions] == [facts.BargeInOutcome.OVERTAKEN]
+    talk.hears(ev.UserTranscriptDone("u1", "hello who is there"))
     assert talk.told(facts.BargedIn) == []
 
 
 class ConversationMachine(RuleBasedStateMachine):
-    """Everything that caller, provider, carrier and clock can do, in any order."""
+    """Everything that user, provider, carrier and clock can do, in any order."""
 
     @initialize(greets=st.booleans(), replies=st.booleans(), interrupts=st.booleans())
     def begin(self, greets: bool, replies: bool, interrupts: bool) -> None:
@@ -418,13 +418,13 @@ class ConversationMachine(RuleBasedStateMachine):
         self.responses = 0
 
     @rule()
-    def caller_starts(self) -> None:
+    def user_starts(self) -> None:
         self.turns += 1
-        self.talk.hears(ev.CallerSpeechStarted(f"u{self.turns}", 0))
+        self.talk.hears(ev.UserSpeechStarted(f"u{self.turns}", 0))
 
     @rule()
-    def caller_turn_is_committed(self) -> None:
-        self.talk.hears(ev.CallerSpeechStopped(f"u{self.turns}", 0), ev.CallerTurnCommitted(f"u{self.turns}"))
+    def user_turn_is_committed(self) -> None:
+        self.talk.hears(ev.UserSpeechStopped(f"u{self.turns}", 0), ev.UserTurnCommitted(f"u{self.turns}"))
 
     @rule()
     @precondition(lambda self: self.running is None)
@@ -459,7 +459,7 @@ class ConversationMachine(RuleBasedStateMachine):
 
     @rule()
     def a_stray_mark_comes(self) -> None:
-        self.talk.take(self.talk.machine.handle_leg(ev.MarkEchoed("g0-999"), self.talk.now))
+        self.talk.take(self.talk.machine.handle_leg(ev.MarkReturned("g0-999"), self.talk.now))
 
     @invariant()
     def i7_no_audio_of_an_older_generation_after_a_clear(self) -> None:
@@ -486,10 +486,10 @@ class ConversationMachine(RuleBasedStateMachine):
         assert len(cut) == len(set(cut))
 
     def teardown(self) -> None:
-        """Liveness: when everybody goes quiet the floor comes back to the caller; then the end leaves nothing."""
+        """Liveness: when everybody goes quiet the floor comes back to the user; then the end leaves nothing."""
         self.running = None
         self.talk.passes(80.0, step_s=0.2)
-        assert self.talk.machine.taking.floor.state is Floor.CALLER
+        assert self.talk.machine.taking.floor.state is Floor.USER
         assert self.talk.machine.speech.responses.phase is Phase.IDLE
         self.talk.machine.end(self.talk.now)
         assert self.talk.machine.deadline() is None

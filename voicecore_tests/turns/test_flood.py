@@ -1,4 +1,4 @@
-"""Caller audio against the clock: a stall's burst is kept whole, a flood is cut to real time and given up."""
+"""User audio against the clock: a stall's burst is kept whole, a flood is cut to real time and given up."""
 
 from __future__ import annotations
 

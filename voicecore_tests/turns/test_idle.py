@@ -78,7 +78,7 @@ def test_without_a_policy_nobody_is_prompted() -> None:
     assert (idle.deadline(), idle.expire(99.0), idle.prompted) == (None, None, 0)
 
 
-def test_d23_prompts_are_counted_and_then_the_caller_is_given_up() -> None:
+def test_d23_prompts_are_counted_and_then_the_user_is_given_up() -> None:
     """In real silence, twice: two prompts, and the end at the third deadline; nothing after it."""
     idle = quiet_since(0.0)
     steps = [prompt(idle, now) for now in (0.0, 9.0, 18.0, 27.0)]
@@ -95,12 +95,12 @@ def test_a_policy_that_stays_prompts_no_more_and_hangs_up_never() -> None:
 
 @pytest.mark.parametrize("policy", [POLICY, STAYS], ids=["hangs up", "stays"])
 @pytest.mark.parametrize("before", [1, 2, 3])
-def test_a_caller_who_acts_is_prompted_anew(policy: IdlePolicy, before: int) -> None:
+def test_a_user_who_acts_is_prompted_anew(policy: IdlePolicy, before: int) -> None:
     """However many prompts there were, also after all of them."""
     idle = quiet_since(0.0, policy)
     for number in range(before):
         prompt(idle, number * 9.0)
-    idle.caller_acted()
+    idle.user_acted()
     idle.notice(quiet=False, now=100.0)
     idle.notice(quiet=True, now=101.0)
     assert (idle.prompted, idle.deadline()) == (0, 109.0)
@@ -134,7 +134,7 @@ def test_d23_idle_follows_from_the_events_since_it_was_last_not_quiet(
             last = IdleStep.GIVE_UP if then is ThenIdle.HANG_UP else None
             assert step is ((IdleStep.PROMPT if count <= prompts else last) if due else None)
         elif event == "acted":
-            idle.caller_acted()
+            idle.user_acted()
             count = 0
         else:
             idle.notice(quiet=event == "quiet", now=now)

@@ -13,7 +13,7 @@ from voicecore import events as ev
 from voicecore.audio.formats import PCMU_8K
 from voicecore.turns.conversation import Conversation
 from voicecore.turns.keypad import KEYS, Entry, Keypad, KeypadSettings
-from voicecore.turns.orders import Order, Tell
+from voicecore.turns.orders import Notify, Order
 
 TICK_S = 0.001
 SETTINGS = KeypadSettings(pause_s=2.0, terminator="#", most_keys=4)
@@ -32,14 +32,14 @@ def test_a_terminator_ends_the_entry_and_is_not_part_of_it() -> None:
     keypad = Keypad(SETTINGS)
     assert keyed(keypad, "12#3") == ["12"]
     assert keyed(keypad, "#") == ["3"]
-    assert (keypad.is_gathering, keypad.deadline(), keypad.pressed) == (False, None, 5)
+    assert (keypad.is_collecting, keypad.deadline(), keypad.pressed) == (False, None, 5)
 
 
 def test_only_a_terminator_is_no_entry() -> None:
     """Nothing was keyed in."""
     keypad = Keypad(SETTINGS)
     assert keyed(keypad, "###") == []
-    assert (keypad.is_gathering, keypad.deadline(), keypad.pressed, keypad.ignored) == (False, None, 3, 0)
+    assert (keypad.is_collecting, keypad.deadline(), keypad.pressed, keypad.ignored) == (False, None, 3, 0)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_pause_ends_the_entry(beside_s: float, is_over: bool) -> None:
     keyed(keypad, "12", 5.0)
     assert keypad.deadline() == 7.0
     assert keypad.expire(7.0 + beside_s) == (Entry("12") if is_over else None)
-    assert keypad.is_gathering is not is_over
+    assert keypad.is_collecting is not is_over
     assert (keypad.deadline() is None) == is_over
     if is_over:
         assert keypad.expire(99.0) is None
@@ -121,10 +121,10 @@ def test_each_key_is_in_exactly_one_entry(
     for key, gap_s in presses:
         now += gap_s
         entries += [keypad.expire(now), keypad.press(key, now)]
-        assert keypad.is_gathering == (keypad.deadline() is not None)
+        assert keypad.is_collecting == (keypad.deadline() is not None)
         assert keypad.deadline() is None or now < (keypad.deadline() or 0.0) <= now + 2.0
     entries.append(keypad.expire(now + 2.0))
-    assert not keypad.is_gathering
+    assert not keypad.is_collecting
     texts = [entry.keys for entry in entries if entry is not None]
     assert "".join(texts) == "".join(key for key, _ in presses if key in KEYS and key != terminator)
     assert all(1 <= len(text) <= most_keys for text in texts)
@@ -158,7 +158,7 @@ def test_what_is_told_to_the_agent_shows_none_of_the_keys_on_its_way(
 def a_call_with(keys: str) -> list[Order]:
     """Return what a call comes to in which these keys are pressed."""
     talk = Conversation(PCMU_8K, 0.0)
-    able = ev.Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_caller=True)
+    able = ev.Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_user=True)
     orders = talk.session_ready(able, 0.0)
     for number, key in enumerate(keys):
         orders += talk.handle_leg(ev.DigitPressed(key), number * 0.5)
@@ -171,8 +171,8 @@ def a_call_with(keys: str) -> list[Order]:
 def test_no_fact_of_a_call_shows_what_was_keyed_in() -> None:
     """Only the order for the agent has it."""
     orders = a_call_with("90210")
-    assert [order for order in orders if isinstance(order, Tell)] == [
-        order for order in a_call_with("48376") if isinstance(order, Tell)
+    assert [order for order in orders if isinstance(order, Notify)] == [
+        order for order in a_call_with("48376") if isinstance(order, Notify)
     ]
     assert [order.text.count("90210") for order in orders if isinstance(order, ev.AddUserText)] == [1]
     assert repr(ev.DigitPressed("7")) == repr(ev.DigitPressed("8"))

@@ -11,23 +11,23 @@ import pytest
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.facts import EndCause
-from voicecore.turns.barge_in import BargeInPolicy
-from voicecore.turns.first_message import FirstMessagePolicy, Message, ProtectionRule
+from voicecore.turns.agent_speech import word_for_word
+from voicecore.turns.barge_in.machine import BargeInPolicy
+from voicecore.turns.barge_in.strategies import MinWords
+from voicecore.turns.first_message.message import FirstMessagePolicy, Message, ProtectionRule
 from voicecore.turns.orders import EndCall
 from voicecore.turns.recovery import DID_NOT_CATCH, NEXT_REPLIES, SORRY, FallbackLines, Move, Recovery, Replies
 from voicecore.turns.settings import ConversationSettings
-from voicecore.turns.speech import word_for_word
-from voicecore.turns.strategies import MinWords
 from voicecore.turns.tool_calls import IN_A_ROW, Calling, ToolCalls
 from voicecore_tests.turns.talking import Talk
 
-ANSWERS = ev.Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_caller=True)
+ANSWERS = ev.Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_user=True)
 ASKED = attrs.evolve(ANSWERS, replies=False, interrupts=False)
 SECOND = b"\x11" * 8000
 
 
-def caller_turn(item: str = "u1") -> list[ev.SessionEvent]:
-    return [ev.CallerSpeechStarted(item, 0), ev.CallerSpeechStopped(item, 500), ev.CallerTurnCommitted(item)]
+def user_turn(item: str = "u1") -> list[ev.SessionEvent]:
+    return [ev.UserSpeechStarted(item, 0), ev.UserSpeechStopped(item, 500), ev.UserTurnCommitted(item)]
 
 
 def ends(response: str, status: ev.ResponseStatus = ev.ResponseStatus.COMPLETED, **how: Any) -> ev.ResponseEnded:
@@ -120,7 +120,7 @@ def test_a_line_must_not_be_empty() -> None:
 def test_two_empty_replies_bring_a_line_and_a_third_ends_the_call(capabilities: ev.Capabilities) -> None:
     """Asked twice for the reply, once for the line; the end names why."""
     it = Asking(capabilities)
-    it.talk.hears(*caller_turn())
+    it.talk.hears(*user_turn())
     if capabilities.replies:
         it.talk.hears(ev.ResponseStarted("r1"), ends("r1"))
     else:
@@ -142,7 +142,7 @@ def test_a_line_that_is_heard_counts_the_failures_anew() -> None:
     it = Asking()
     for turn in range(3):
         base = 4 * turn
-        it.talk.hears(*caller_turn(f"u{turn}"), ev.ResponseStarted(f"r{base}"), ends(f"r{base}"))
+        it.talk.hears(*user_turn(f"u{turn}"), ev.ResponseStarted(f"r{base}"), ends(f"r{base}"))
         it.goes_empty(f"r{base + 1}")
         assert it.asked() == [None, word_for_word(SORRY)]
         it.talk.hears(*says(f"r{base + 2}", it.request()), ends(f"r{base + 2}"))
@@ -152,13 +152,13 @@ def test_a_line_that_is_heard_counts_the_failures_anew() -> None:
     assert [turn.end for turn in it.talk.machine.log.turns()] == [facts.TurnEnd.FAILED, facts.TurnEnd.COMPLETED] * 3
 
 
-def test_a_caller_who_goes_on_gets_a_reply_and_no_line() -> None:
+def test_a_user_who_goes_on_gets_a_reply_and_no_line() -> None:
     """The line is wanted no more; should replies fail again before anything was heard, the call ends."""
     it = Asking()
-    it.talk.hears(*caller_turn("u1"), ev.ResponseStarted("r1"), ends("r1"))
+    it.talk.hears(*user_turn("u1"), ev.ResponseStarted("r1"), ends("r1"))
     it.goes_empty("r2")
     line = it.request()
-    it.talk.hears(*caller_turn("u2"), ev.ResponseStarted("r3", line))
+    it.talk.hears(*user_turn("u2"), ev.ResponseStarted("r3", line))
     assert ev.CancelResponse("r3") in it.talk.orders
     it.talk.hears(ends("r3", ev.ResponseStatus.CANCELLED), ev.ResponseStarted("r4"), ends("r4"))
     it.talk.passes(0.1)
@@ -169,11 +169,11 @@ def test_a_caller_who_goes_on_gets_a_reply_and_no_line() -> None:
 def test_noise_while_the_line_is_due_does_not_end_in_silence() -> None:
     """Speech that becomes no turn cancels the line at the provider: the turn is still open, and the call ends."""
     it = Asking()
-    it.talk.hears(*caller_turn(), ev.ResponseStarted("r1"), ends("r1"))
+    it.talk.hears(*user_turn(), ev.ResponseStarted("r1"), ends("r1"))
     it.goes_empty("r2")
-    it.talk.hears(ev.ResponseStarted("r3", it.request()), ev.CallerSpeechStarted("noise", 0))
+    it.talk.hears(ev.ResponseStarted("r3", it.request()), ev.UserSpeechStarted("noise", 0))
     it.talk.hears(ends("r3", ev.ResponseStatus.CANCELLED, reason="turn_detected"))
-    it.talk.hears(ev.CallerSpeechStopped("noise", 100))
+    it.talk.hears(ev.UserSpeechStopped("noise", 100))
     it.talk.passes(15.0)
     assert it.talk.causes == [EndCause.SESSION_LOST]
 
@@ -183,9 +183,9 @@ def test_noise_while_the_line_is_due_does_not_end_in_silence() -> None:
 def test_a_turn_without_words_is_told_that_nothing_was_caught(words: str | None, early: bool) -> None:
     """Whether that is known before the reply comes back empty, or between the two."""
     it = Asking()
-    done = ev.CallerTranscriptFailed("u1", "audio_unintelligible", "")
-    known = done if words is None else ev.CallerTranscriptDone("u1", words)
-    it.talk.hears(*caller_turn(), *([known] if early else []), ev.ResponseStarted("r1"), ends("r1"))
+    done = ev.UserTranscriptFailed("u1", "audio_unintelligible", "")
+    known = done if words is None else ev.UserTranscriptDone("u1", words)
+    it.talk.hears(*user_turn(), *([known] if early else []), ev.ResponseStarted("r1"), ends("r1"))
     it.talk.hears(*([] if early else [known]))
     it.goes_empty("r2")
     assert it.asked() == [None, word_for_word(DID_NOT_CATCH)]
@@ -194,7 +194,7 @@ def test_a_turn_without_words_is_told_that_nothing_was_caught(words: str | None,
 def test_a_turn_without_words_that_is_answered_gets_that_answer() -> None:
     """The rule is for turns that the model has no reply to."""
     it = Asking()
-    it.talk.hears(*caller_turn(), ev.CallerTranscriptDone("u1", ""), *says("r1"), ends("r1"))
+    it.talk.hears(*user_turn(), ev.UserTranscriptDone("u1", ""), *says("r1"), ends("r1"))
     it.talk.passes(3.0)
     assert (it.asked(), it.settled()) == ([], [])
 
@@ -203,7 +203,7 @@ def test_a_fatal_reason_ends_the_call_and_nothing_is_asked_again() -> None:
     """As an error event does; the words are made printable."""
     it = Asking()
     fatal = {"error_code": "insufficient_quota", "error_message": "no\nmoney", "severity": ev.Severity.FATAL}
-    it.talk.hears(*caller_turn(), ev.ResponseStarted("r1"), ends("r1", ev.ResponseStatus.FAILED, **fatal))
+    it.talk.hears(*user_turn(), ev.ResponseStarted("r1"), ends("r1", ev.ResponseStatus.FAILED, **fatal))
     (end,) = [order for order in it.talk.orders if isinstance(order, EndCall)]
     assert end == EndCall(EndCause.SESSION_LOST, "the provider ended the session: insufficient_quota: no\\nmoney")
     assert it.asked() == []
@@ -213,7 +213,7 @@ def test_a_fatal_reason_ends_the_call_and_nothing_is_asked_again() -> None:
 def test_a_fatal_reason_waits_for_what_plays() -> None:
     """A second of audio is heard first; keys pressed meanwhile ask for nothing."""
     it = Asking(barge_in=BargeInPolicy(keys_stop_agent=False))
-    it.talk.hears(*caller_turn(), *says("r1"))
+    it.talk.hears(*user_turn(), *says("r1"))
     fatal = {"error_code": "insufficient_quota", "severity": ev.Severity.FATAL}
     it.talk.hears(ends("r1", ev.ResponseStatus.FAILED, **fatal))
     it.talk.passes(0.5)
@@ -244,7 +244,7 @@ def test_a_fatal_reason_waits_for_what_plays() -> None:
 def test_a_reply_that_falls_short_says_so(end: ev.ResponseEnded, why: str, problem: str) -> None:
     """In its turn, and once as a problem."""
     it = Asking()
-    it.talk.hears(*caller_turn(), *says("r1"), end)
+    it.talk.hears(*user_turn(), *says("r1"), end)
     it.talk.passes(3.0)
     (turn,) = it.talk.machine.log.turns()
     assert (turn.end, turn.why, turn.items) == (facts.TurnEnd.INCOMPLETE, why, ("u1",))
@@ -253,11 +253,11 @@ def test_a_reply_that_falls_short_says_so(end: ev.ResponseEnded, why: str, probl
 
 
 def test_a_reply_that_falls_short_and_is_cut_was_interrupted() -> None:
-    """By whom comes first: the caller."""
+    """By whom comes first: the user."""
     it = Asking()
-    it.talk.hears(*caller_turn(), *says("r1"), ends("r1", ev.ResponseStatus.INCOMPLETE, reason="content_filter"))
+    it.talk.hears(*user_turn(), *says("r1"), ends("r1", ev.ResponseStatus.INCOMPLETE, reason="content_filter"))
     it.talk.passes(0.4)
-    it.talk.hears(ev.CallerSpeechStarted("u2", 0))
+    it.talk.hears(ev.UserSpeechStarted("u2", 0))
     it.talk.passes(1.0)
     assert it.talk.machine.log.turns()[0].end is facts.TurnEnd.INTERRUPTED
 
@@ -270,7 +270,7 @@ def test_a_reply_that_falls_short_and_is_cut_was_interrupted() -> None:
 def test_tool_calls_are_answered_by_one_response(speaks: bool, count: int) -> None:
     """G2: each call gets exactly one result, and all of them one response, once the one that called is over."""
     it = Asking()
-    it.talk.hears(*caller_turn(), *(says("r1") if speaks else [ev.ResponseStarted("r1")]))
+    it.talk.hears(*user_turn(), *(says("r1") if speaks else [ev.ResponseStarted("r1")]))
     it.talk.hears(*(calls("r1", number) for number in range(count)))
     assert it.asked() == []
     it.talk.hears(ends("r1"))
@@ -283,22 +283,22 @@ def test_tool_calls_are_answered_by_one_response(speaks: bool, count: int) -> No
     assert it.talk.machine.problems == {"unknown_tool": count}
 
 
-def test_a_tool_call_that_the_caller_spoke_over_is_answered_with_the_callers_turn() -> None:
-    """The caller's next turn gets a reply, which has read the result; it is asked for nothing else."""
+def test_a_tool_call_that_the_user_spoke_over_is_answered_with_the_users_turn() -> None:
+    """The user's next turn gets a reply, which has read the result; it is asked for nothing else."""
     it = Asking()
-    it.talk.hears(*caller_turn("u1"), *says("r1"), calls("r1"))
+    it.talk.hears(*user_turn("u1"), *says("r1"), calls("r1"))
     it.talk.passes(0.4)
-    it.talk.hears(ev.CallerSpeechStarted("u2", 0), ends("r1", ev.ResponseStatus.CANCELLED, reason="turn_detected"))
-    it.talk.hears(ev.CallerSpeechStopped("u2", 900), ev.CallerTurnCommitted("u2"), *says("r2"), ends("r2"))
+    it.talk.hears(ev.UserSpeechStarted("u2", 0), ends("r1", ev.ResponseStatus.CANCELLED, reason="turn_detected"))
+    it.talk.hears(ev.UserSpeechStopped("u2", 900), ev.UserTurnCommitted("u2"), *says("r2"), ends("r2"))
     it.talk.passes(4.0)
     assert it.asked() == []
 
 
 def test_a_turn_that_begins_before_the_results_are_answered_is_the_answer() -> None:
-    """The caller speaks when the response that called ends: the session's reply to that turn has read the results."""
+    """The user speaks when the response that called ends: the session's reply to that turn has read the results."""
     it = Asking(attrs.evolve(ANSWERS, interrupts=False))
-    it.talk.hears(*caller_turn("u1"), ev.ResponseStarted("r1"), calls("r1"), ev.CallerSpeechStarted("u2", 0))
-    it.talk.hears(ends("r1"), ev.CallerSpeechStopped("u2", 900), ev.CallerTurnCommitted("u2"), *says("r2"), ends("r2"))
+    it.talk.hears(*user_turn("u1"), ev.ResponseStarted("r1"), calls("r1"), ev.UserSpeechStarted("u2", 0))
+    it.talk.hears(ends("r1"), ev.UserSpeechStopped("u2", 900), ev.UserTurnCommitted("u2"), *says("r2"), ends("r2"))
     it.talk.passes(4.0)
     assert (it.asked(), it.settled(), it.talk.machine.taking.turns.unsettled) == ([], [], 0)
 
@@ -308,9 +308,9 @@ def test_a_murmur_over_a_tool_call_does_not_lose_its_answer() -> None:
     it = Asking(ASKED, barge_in=BargeInPolicy(strategies=(MinWords(2),)))
     it.talk.hears(*says("r1"), calls("r1"))
     it.talk.passes(0.4)
-    it.talk.hears(ev.CallerSpeechStarted("u1", 0), ends("r1"))
+    it.talk.hears(ev.UserSpeechStarted("u1", 0), ends("r1"))
     assert it.asked() == []
-    it.talk.hears(ev.CallerSpeechStopped("u1", 300), ev.CallerTurnCommitted("u1"), ev.CallerTranscriptDone("u1", "mm"))
+    it.talk.hears(ev.UserSpeechStopped("u1", 300), ev.UserTurnCommitted("u1"), ev.UserTranscriptDone("u1", "mm"))
     it.talk.passes(3.0)
     assert it.asked() == [None]
     assert it.settled() == [(("u1",), facts.TurnEnd.DROPPED)]
@@ -332,7 +332,7 @@ def test_results_are_answered_behind_a_message_that_plays(capabilities: ev.Capab
 def test_a_model_that_only_calls_tools_is_not_asked_for_ever() -> None:
     """After so many in a row the turn's reply counts as lost."""
     it = Asking()
-    it.talk.hears(*caller_turn(), ev.ResponseStarted("r0"), calls("r0"), ends("r0"))
+    it.talk.hears(*user_turn(), ev.ResponseStarted("r0"), calls("r0"), ends("r0"))
     for number in range(1, 20):
         if it.talk.over is not None:
             break
@@ -342,10 +342,10 @@ def test_a_model_that_only_calls_tools_is_not_asked_for_ever() -> None:
     assert len(it.asked()) <= IN_A_ROW + 3
 
 
-def test_a_model_that_speaks_and_calls_for_ever_is_left_to_the_caller() -> None:
-    """Something was heard: after so many in a row it is the caller's word."""
+def test_a_model_that_speaks_and_calls_for_ever_is_left_to_the_user() -> None:
+    """Something was heard: after so many in a row it is the user's word."""
     it = Asking()
-    it.talk.hears(*caller_turn(), *says("r0"), calls("r0"), ends("r0"))
+    it.talk.hears(*user_turn(), *says("r0"), calls("r0"), ends("r0"))
     for number in range(1, 20):
         if it.request() not in it.talk.requests:
             break

@@ -151,7 +151,7 @@ def test_a_request_that_was_put_back_by_mistake_is_not_asked_twice() -> None:
 
 
 def test_an_interrupted_response_is_silenced_for_good() -> None:
-    """C5: deltas go on for seconds after the caller spoke."""
+    """C5: deltas go on for seconds after the user spoke."""
     owner = ResponseOwner()
     owner.started(ResponseStarted("r0"), 0.0)
     assert owner.interrupt("r0", 1.0, provider_cancels=False) == [CancelResponse("r0")]
@@ -347,7 +347,7 @@ class ResponseOwnerMachine(RuleBasedStateMachine):
 
     @rule()
     @precondition(lambda self: self.running)
-    def caller_interrupts(self) -> None:
+    def user_interrupts(self) -> None:
         assert self.running is not None
         self.silenced.add(self.running)
         self.take(self.owner.interrupt(self.running, self.now, provider_cancels=False))

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicecore.facts import Speaker, TranscriptLine
-from voicecore.turns.speaking_pace import SpeakingPace
+from voicecore.turns.playout.speaking_pace import SpeakingPace
 from voicecore.turns.transcript import LINES_LIMIT, WORDS_LIMIT_CHARS, Transcript, whole_words
 
-A, C = Speaker.AGENT, Speaker.CALLER
+A, C = Speaker.AGENT, Speaker.USER
 
 
 def test_lines_stand_in_the_order_of_the_items_not_of_their_words() -> None:
-    """The caller's words often arrive after the answer to them."""
+    """The user's words often arrive after the answer to them."""
     transcript = Transcript()
     transcript.add(C, "i1")
     transcript.add(A, "i2")
@@ -76,7 +76,7 @@ def test_the_first_fate_of_a_line_stands() -> None:
     assert transcript.lines() == [TranscriptLine(A, "i1", "All of it.")]
 
 
-def test_d20_a_caller_turn_without_words_is_kept() -> None:
+def test_d20_a_user_turn_without_words_is_kept() -> None:
     """Transcription failed: the turn is recorded once, without text."""
     transcript = Transcript()
     transcript.add(C, "i1")
@@ -222,7 +222,7 @@ def test_pieces_are_joined_when_somebody_asks_and_only_once() -> None:
 
 
 def test_a_line_without_a_word_has_no_text() -> None:
-    """Neither a caller's empty transcription nor a reply of which no whole word was heard."""
+    """Neither a user's empty transcription nor a reply of which no whole word was heard."""
     transcript = Transcript()
     transcript.complete(C, "i1", "")
     transcript.complete(A, "i2", "Congratulations.")

@@ -1,4 +1,4 @@
-"""Turn taking as a whole: whatever comes in whatever order, each turn of the caller has one end, in time."""
+"""Turn taking as a whole: whatever comes in whatever order, each turn of the user has one end, in time."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from voicecore import events as ev
 from voicecore import facts
-from voicecore.turns.barge_in import BargeInPolicy
-from voicecore.turns.caller_turns import CallerTurnSettings
-from voicecore.turns.first_message import FirstMessagePolicy, Message, ProtectionRule
+from voicecore.turns.barge_in.machine import BargeInPolicy
+from voicecore.turns.barge_in.strategies import Backchannels, BargeInJudgement, MinSpeech, MinWords
+from voicecore.turns.first_message.message import FirstMessagePolicy, Message, ProtectionRule
 from voicecore.turns.floor import Floor
 from voicecore.turns.idle import IdlePolicy, ThenIdle
 from voicecore.turns.keypad import KeypadSettings
-from voicecore.turns.orders import Tell
+from voicecore.turns.metrics.turn_times import turn_times
+from voicecore.turns.orders import Notify
 from voicecore.turns.responses import Phase
 from voicecore.turns.settings import ConversationSettings
-from voicecore.turns.strategies import Judgement, MinSpeech, MinWords, Murmurs
-from voicecore.turns.turn_times import turn_times
-from voicecore.turns.waiting import WaitingSound
+from voicecore.turns.user_turns import UserTurnSettings
+from voicecore.turns.waiting_sound import WaitingSound
 from voicecore_tests.chance import examples
 from voicecore_tests.turns.talking import START_S, Provider, Talk
 
-TURNS = CallerTurnSettings()
+TURNS = UserTurnSettings()
 
 
 @attrs.frozen
@@ -35,18 +35,18 @@ class Raises:
 
     name: str = "faulty"
 
-    def judge(self, evidence: facts.SpeechEvidence) -> Judgement:
-        """See `Strategy`."""
+    def judge(self, evidence: facts.SpeechEvidence) -> BargeInJudgement:
+        """See `BargeInStrategy`."""
         raise LookupError(evidence.words)
 
 
 POLICIES = (
     BargeInPolicy(),
-    BargeInPolicy(gate_s=0.5),
+    BargeInPolicy(guard_s=0.5),
     BargeInPolicy(keys_stop_agent=False),
     BargeInPolicy(strategies=(MinWords(2),)),
-    BargeInPolicy(strategies=(MinSpeech(0.3),), gate_s=0.5),
-    BargeInPolicy(strategies=(Murmurs(), MinSpeech(2.0))),
+    BargeInPolicy(strategies=(MinSpeech(0.3),), guard_s=0.5),
+    BargeInPolicy(strategies=(Backchannels(), MinSpeech(2.0))),
     BargeInPolicy(strategies=(Raises(), MinWords(1)), confirm_s=0.3),
     BargeInPolicy(strategies=(Raises(),)),
 )
@@ -54,7 +54,7 @@ IDLES = (None, IdlePolicy(after_s=3.0, prompts=1), IdlePolicy(after_s=5.0, promp
 UNPROTECTED = FirstMessagePolicy(protection=ProtectionRule.OFF)
 
 
-ANSWERS = ev.Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_caller=True)
+ANSWERS = ev.Capabilities(detects_turns=True, replies=True, interrupts=True, speaks=True, transcribes_user=True)
 
 
 @pytest.mark.parametrize("trip_s", [0.0, 0.02, 0.1, 0.3])
@@ -70,7 +70,7 @@ def test_d21_responses_of_two_owners_never_lose_a_turn(
     """
     talk = Talk(ConversationSettings(barge_in=BargeInPolicy(keys_stop_agent=keys_stop_agent)), ANSWERS)
     provider = Provider(talk, trip_s, names_refused=names_refused)
-    talk.hears(ev.CallerSpeechStarted("u1", 0))
+    talk.hears(ev.UserSpeechStarted("u1", 0))
     provider.passes(1.0 + min(0.0, key_after_s))
     for step in ("keys", "words") if key_after_s < 0 else ("words", "keys"):
         if step == "words":
@@ -82,12 +82,12 @@ def test_d21_responses_of_two_owners_never_lose_a_turn(
     provider.passes(6.0)
     assert talk.ends_of_turns() == Counter(["keys-1", "u1"])
     assert talk.told(facts.TurnsSettled) == []
-    assert talk.machine.taking.floor.state is Floor.CALLER
+    assert talk.machine.taking.floor.state is Floor.USER
     assert provider.refusals <= 2
 
 
 class TurnTakingMachine(RuleBasedStateMachine):
-    """Caller, provider, carrier and clock do what they can, in any order, under any policy."""
+    """User, provider, carrier and clock do what they can, in any order, under any policy."""
 
     @initialize(
         policy=st.sampled_from(POLICIES),
@@ -95,7 +95,7 @@ class TurnTakingMachine(RuleBasedStateMachine):
         replies=st.booleans(),
         interrupts=st.booleans(),
         first=st.sampled_from((None, None, UNPROTECTED, FirstMessagePolicy())),
-        echo_after_s=st.sampled_from([0.05, 0.0, 1.0, 3.0, None]),
+        mark_after_s=st.sampled_from([0.05, 0.0, 1.0, 3.0, None]),
         machine=st.sampled_from([False, False, False, True]),
         waiting=st.sampled_from([None, WaitingSound(b"\x55" * 8000, 0.5)]),
     )
@@ -106,7 +106,7 @@ class TurnTakingMachine(RuleBasedStateMachine):
         replies: bool,
         interrupts: bool,
         first: FirstMessagePolicy | None,
-        echo_after_s: float | None,
+        mark_after_s: float | None,
         machine: bool,
         waiting: WaitingSound | None,
     ) -> None:
@@ -119,50 +119,50 @@ class TurnTakingMachine(RuleBasedStateMachine):
             waiting=waiting,
         )
         capabilities = ev.Capabilities(
-            detects_turns=True, replies=replies, interrupts=interrupts, speaks=True, transcribes_caller=True
+            detects_turns=True, replies=replies, interrupts=interrupts, speaks=True, transcribes_user=True
         )
-        self.talk = Talk(settings, capabilities, echo_after_s)
-        self.caller_items: list[str] = []
+        self.talk = Talk(settings, capabilities, mark_after_s)
+        self.user_items: list[str] = []
         self.speaking = False
         self.responses = 0
         self.running: str | None = None
         self.audio_bytes = 0
         self.may_be_machine = machine
 
-    # --- the caller ---------------------------------------------------------------------
+    # --- the user ---------------------------------------------------------------------
 
     @rule()
     @precondition(lambda self: not self.speaking)
-    def caller_starts(self) -> None:
+    def user_starts(self) -> None:
         self.speaking = True
-        self.caller_items.append(f"u{len(self.caller_items) + 1}")
-        self.talk.hears(ev.CallerSpeechStarted(self.caller_items[-1], 0))
+        self.user_items.append(f"u{len(self.user_items) + 1}")
+        self.talk.hears(ev.UserSpeechStarted(self.user_items[-1], 0))
 
     @rule(commits=st.booleans())
     @precondition(lambda self: self.speaking)
-    def caller_stops(self, commits: bool) -> None:
+    def user_stops(self, commits: bool) -> None:
         self.speaking = False
-        item = self.caller_items[-1]
-        self.talk.hears(ev.CallerSpeechStopped(item, 500), *([ev.CallerTurnCommitted(item)] if commits else []))
+        item = self.user_items[-1]
+        self.talk.hears(ev.UserSpeechStopped(item, 500), *([ev.UserTurnCommitted(item)] if commits else []))
 
     @rule(back=st.integers(0, 2))
-    @precondition(lambda self: self.caller_items)
+    @precondition(lambda self: self.user_items)
     def turn_is_committed(self, back: int) -> None:
         """A commit that comes late, again, or without any end of speech."""
-        self.talk.hears(ev.CallerTurnCommitted(self.caller_items[-1 - back % len(self.caller_items)]))
+        self.talk.hears(ev.UserTurnCommitted(self.user_items[-1 - back % len(self.user_items)]))
         self.speaking = False
 
     @rule(how=st.sampled_from(["wait", " a moment", "whole", "mm-hm", "none", "failed"]))
-    @precondition(lambda self: self.caller_items)
+    @precondition(lambda self: self.user_items)
     def words_come(self, how: str) -> None:
-        item = self.caller_items[-1]
+        item = self.user_items[-1]
         if how in {"wait", " a moment"}:
-            self.talk.hears(ev.CallerTranscriptPart(item, how))
+            self.talk.hears(ev.UserTranscriptPart(item, how))
         elif how == "failed":
-            self.talk.hears(ev.CallerTranscriptFailed(item, "audio_unintelligible", ""))
+            self.talk.hears(ev.UserTranscriptFailed(item, "audio_unintelligible", ""))
         else:
             text = {"whole": "wait a moment", "mm-hm": "Mm-hm.", "none": ""}[how]
-            self.talk.hears(ev.CallerTranscriptDone(item, text))
+            self.talk.hears(ev.UserTranscriptDone(item, text))
 
     @rule(key=st.sampled_from("1#x"))
     def key_is_pressed(self, key: str) -> None:
@@ -312,7 +312,7 @@ class TurnTakingMachine(RuleBasedStateMachine):
         machine, committed = self.talk.machine, self.talk.committed()
         assert self.talk.ends_of_turns() == Counter(committed) or self.talk.over is not None
         if self.talk.over is None:
-            assert machine.taking.floor.state is Floor.CALLER
+            assert machine.taking.floor.state is Floor.USER
             assert (machine.speech.playout.speaking, machine.speech.responses.waiting) == (False, 0)
             assert machine.speech.responses.phase is Phase.IDLE
 
@@ -323,15 +323,15 @@ class TurnTakingMachine(RuleBasedStateMachine):
         assert (machine.speech.playout.speaking, machine.taking.floor.state) == (False, Floor.OVER)
         assert talk.over is not None
         talk.hears(
-            ev.CallerSpeechStarted("late", 0),
-            ev.CallerTurnCommitted("late"),
+            ev.UserSpeechStarted("late", 0),
+            ev.UserTurnCommitted("late"),
             ev.ResponseStarted("late"),
             ev.AgentAudio("late", "a-late", b"\x44" * 800),
         )
         talk.leg(ev.DigitPressed("1"))
         talk.take(machine.expire(talk.now + 60.0))
-        late = [order.fact if isinstance(order, Tell) else order for order in talk.orders[told:]]
-        assert {type(each) for each in late} <= {facts.CallerTurn, facts.TurnEnded}  # told; nothing is ordered
+        late = [order.fact if isinstance(order, Notify) else order for order in talk.orders[told:]]
+        assert {type(each) for each in late} <= {facts.UserTurn, facts.TurnEnded}  # told; nothing is ordered
         assert turn_times(talk.facts, talk.over) == machine.log.turns()
         items = [item for turn in machine.log.turns() for item in turn.items]
         assert Counter(items) == Counter(talk.committed())

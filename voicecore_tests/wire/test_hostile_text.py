@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicecore.errors import RemoteProtocolError
-from voicecore.events import CallerAudio
-from voicecore.simulation.carrier_twin.messages import read_application
+from voicecore.events import UserAudio
+from voicecore.simulation.twilio.messages import read_application
 from voicecore.wire import openai_realtime as oai
 from voicecore.wire.twilio_media import TwilioMedia
 from voicecore.wire.twilio_rest import read_call_sid, read_problem
@@ -86,7 +86,7 @@ def test_speech_with_something_deep_beside_it_is_speech(depth: int) -> None:
     deep = "[" * depth + "]" * depth
     (event,) = oai.RealtimeCodec().receive(DELTA[:-1] + f',"x":{deep}}}')
     assert isinstance(event, oai.OutputAudioDelta)
-    assert started().receive(MEDIA[:-1] + f',"x":{deep}}}') == CallerAudio(b"\xff\xff")
+    assert started().receive(MEDIA[:-1] + f',"x":{deep}}}') == UserAudio(b"\xff\xff")
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 from voicecore.audio.formats import PCM16_16K, PCM16_24K, PCMU_8K, AudioFormat, Encoding
 from voicecore.errors import LocalProtocolError, RemoteProtocolError
 from voicecore.events import (
-    CallerAudio,
     ClearPlayout,
     DigitPressed,
     LegMessageIgnored,
     LegOrder,
     LegStarted,
     LegStopped,
-    MarkEchoed,
+    MarkReturned,
     PlaceMark,
     PlayAudio,
+    UserAudio,
 )
 from voicecore.wire.twilio_media import TwilioMedia
 
@@ -81,9 +81,9 @@ def test_a_stream_from_connected_to_stop() -> None:
     assert events == [
         None,
         LegStarted("MZ1", "CA1", PCMU_8K, {"call": "c_123", "token": "opaque"}),
-        CallerAudio(b"\xff" * 160),
+        UserAudio(b"\xff" * 160),
         DigitPressed("1"),
-        MarkEchoed("m-17"),
+        MarkReturned("m-17"),
         LegStopped(),
     ]
 
@@ -158,7 +158,7 @@ def test_h2_audio_of_two_bytes_leaves_in_whole_samples(cuts: list[int]) -> None:
     for size in cuts:
         payload = base64.b64encode(audio[begin : begin + size]).decode()
         event = codec.receive(changed(MEDIA, "media.payload", payload))
-        assert isinstance(event, CallerAudio)
+        assert isinstance(event, UserAudio)
         assert len(event.audio) % 2 == 0
         heard, begin = heard + event.audio, begin + size
     assert heard == audio[:640]
@@ -167,7 +167,7 @@ def test_h2_audio_of_two_bytes_leaves_in_whole_samples(cuts: list[int]) -> None:
 @pytest.mark.parametrize(("path", "value"), [("streamSid", None), ("streamSid", 5), ("media.track", 5)])
 def test_a_media_message_needs_its_payload_alone(path: str, value: object) -> None:
     """One socket has one stream."""
-    assert started().receive(changed(MEDIA, path, value)) == CallerAudio(b"\xff" * 160)
+    assert started().receive(changed(MEDIA, path, value)) == UserAudio(b"\xff" * 160)
 
 
 @pytest.mark.parametrize("depth", [100, 1023, 1024, 1025, 5000, 100_000])
@@ -221,7 +221,7 @@ def test_a_malformed_message_names_its_field(message: dict[str, Any], path: str,
     with pytest.raises(RemoteProtocolError) as error:
         codec.receive(changed(message, path, value))
     assert error.value.field == field
-    assert codec.receive(json.dumps(MARK)) == MarkEchoed("m-17")
+    assert codec.receive(json.dumps(MARK)) == MarkReturned("m-17")
 
 
 @pytest.mark.parametrize("message", ALL[1:], ids=lambda message: message["event"])
@@ -250,7 +250,7 @@ def test_f10_a_legal_message_out_of_place_is_told_and_changes_nothing(text: str)
     """Ignored and counted by the call."""
     codec = started()
     assert isinstance(codec.receive(text), LegMessageIgnored)
-    assert codec.receive(json.dumps(MARK)) == MarkEchoed("m-17")
+    assert codec.receive(json.dumps(MARK)) == MarkReturned("m-17")
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_an_incoming_call_is_who_calls_whom() -> None:
         ("a\nb", "a\\nb"),
     ],
 )
-def test_a_caller_is_whoever_twilio_says(given: str, caller: str) -> None:
+def test_a_user_is_whoever_twilio_says(given: str, caller: str) -> None:
     """Fit for a record; one who is not named is unknown."""
     call = read_incoming_call(form_of({**CALL, "From": given, "To": given}))
     assert (call.caller, call.callee) == (caller, caller)

@@ -69,7 +69,7 @@ def test_plain_ws_is_taken_for_loopback_only(url: str) -> None:
     ],
 )
 def test_what_twilio_would_refuse_is_refused_here(url: str, problem: str) -> None:
-    """31920 and 31922, before a caller meets them."""
+    """31920 and 31922, before a user meets them."""
     with pytest.raises(LocalProtocolError, match=problem):
         connect_stream(url)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from voicecore.carriers.twilio.account import TwilioAccount
 from voicecore.carriers.twilio.dialler import DialLimits, TwilioDialler
-from voicecore.carriers.twilio.media import TwilioLeg, hold_stream
+from voicecore.carriers.twilio.media import TwilioLeg, run_stream
 from voicecore.carriers.twilio.rest import HangUpLimits, TwilioControl, TwilioRest
 from voicecore.carriers.twilio.standing import read_standing
 from voicecore.carriers.twilio.webhooks import TwilioInbound
@@ -22,6 +22,6 @@ __all__ = [
     "TwilioInbound",
     "TwilioLeg",
     "TwilioRest",
-    "hold_stream",
     "read_standing",
+    "run_stream",
 ]

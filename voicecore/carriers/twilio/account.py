@@ -2,8 +2,6 @@
 
 Rule: addresses are made from the configured public URL alone; nothing that a
 request says changes them.
-
-Used by webhooks.py, rest.py and dialler.py; made in assembly.py.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ coming too soon.  Everything else that is no clear answer is `CarrierUncertain`;
 status callbacks, which carry our own id of the call, tell what is true.
 Rule 2: everything is bounded: each request, the number of tries, and all of them together.
 
-Facts: Twilio sheet, sections 7 to 9.  Implements `voicecore.ports.Dialler`; made in assembly.py.
+Facts: docs/protocols/twilio-media-streams.md, sections 7 to 9.
+Implements `voicecore.ports.Dialler`; made in assembly.py.
 """
 
 from __future__ import annotations
@@ -89,8 +90,8 @@ class TwilioDialler:
 
     def _new_call(self, order: DialOrder) -> twilio_rest.NewCall:
         account = self._rest.account
-        before = order.detection is MachineDetection.BEFORE
-        beside = order.detection is MachineDetection.BESIDE
+        before = order.detection is MachineDetection.SYNC
+        beside = order.detection is MachineDetection.ASYNC
         stream = twiml.connect_stream(account.media_url(order.token), apology=account.apology)
         return twilio_rest.NewCall(
             caller=self._number,

@@ -5,7 +5,7 @@ Rule 2: whatever happens, the media pass is used or given back exactly once.
 Rule 3: malformed messages are told and skipped; too many of them end the call,
 and so does a start message that cannot be used: nothing else can become of it.
 
-Facts: Twilio sheet, sections 3 to 6.  Used by webhooks.py.
+Facts: docs/protocols/twilio-media-streams.md, sections 3 to 6.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import trio
 
 from voicecore.errors import ConnectionLost, LegLost, LocalProtocolError, RemoteProtocolError
 from voicecore.events import LegEvent, LegMessageIgnored, LegOrder, LegStarted
-from voicecore.net.websocket import POLICY_VIOLATION, WebSocket
+from voicecore.net.websocket.protocol import POLICY_VIOLATION, WebSocket
 from voicecore.ports import MediaPass
 from voicecore.wire.twilio_media import TwilioMedia
 from voicecore.world import World
@@ -30,7 +30,7 @@ _FRAME_S = 0.020  #: in one media message
 _ENVELOPE_BYTES = 164  #: of one, its WebSocket frame's head included and its audio not: 144 to 184
 
 
-async def hold_stream(socket: WebSocket, media_pass: MediaPass, world: World) -> None:
+async def run_stream(socket: WebSocket, media_pass: MediaPass, world: World) -> None:
     """Wait for the stream's start, then hold the call on it until the call is over."""
     leg: TwilioLeg | None = None
     problem = "the stream was closed before its start message"
@@ -49,7 +49,7 @@ async def hold_stream(socket: WebSocket, media_pass: MediaPass, world: World) ->
     if leg is None:
         await socket.close(POLICY_VIOLATION)
         return
-    if not await media_pass.hold_call(leg):
+    if not await media_pass.run_call(leg):
         await socket.close(POLICY_VIOLATION)
 
 
@@ -84,12 +84,12 @@ class TwilioLeg:
         except ConnectionLost as lost:
             raise _lost(lost) from lost
 
-    def gather(self, piece_s: float) -> None:
+    def coalesce(self, piece_s: float) -> None:
         """See `voicecore.ports.Leg`."""
         if (messages := round(piece_s / _FRAME_S)) > 1:
             audio_bytes = self._started.audio_format.bytes_in(_FRAME_S)
             message_bytes = _ENVELOPE_BYTES + 4 * math.ceil(audio_bytes / 3)
-            self._stream.gather(int((messages - 0.5) * message_bytes))
+            self._stream.coalesce(int((messages - 0.5) * message_bytes))
 
     async def send(self, order: LegOrder) -> None:
         """See `voicecore.ports.Leg`."""
@@ -139,8 +139,8 @@ class _Stream:
             events = [event for text in texts if (event := self._read(text)) is not None]
         return events
 
-    def gather(self, min_bytes: int) -> None:
-        self._socket.gather(min_bytes)
+    def coalesce(self, min_bytes: int) -> None:
+        self._socket.coalesce(min_bytes)
 
     async def send(self, order: LegOrder) -> None:
         await self._socket.send(self._codec.send(order))

@@ -22,7 +22,7 @@ import attrs
 
 from voicecore.carriers.twilio.account import TwilioAccount
 from voicecore.errors import printable
-from voicecore.net.http_messages import Request
+from voicecore.net.http.messages import Request
 from voicecore.wire.twilio_signature import SIGNATURE_HEADER, Form, is_signed
 
 log = logging.getLogger("voicecore.carriers")

@@ -4,8 +4,9 @@ Rule 1: ending a call may be requested as often as needed; one that is over alre
 Rule 2: everything is bounded: each request, the number of tries, and all of them together.
 Rule 3: a refusal's words are passed on without the tokens that they may repeat.
 
-Facts: Twilio sheet, sections 7 and 12; transfer sheet, section 6.  `TwilioControl`
-implements `voicecore.ports.CallControl`; used by dialler.py, made in assembly.py.
+Facts: docs/protocols/twilio-media-streams.md, sections 7 and 12;
+docs/protocols/twilio-transfer-and-wideband.md, section 6.
+`TwilioControl` implements `voicecore.ports.CallControl`; made in assembly.py.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import trio
 
 from voicecore.carriers.twilio.account import TwilioAccount
 from voicecore.errors import CarrierError, CarrierRefused, CarrierUncertain, ConnectionLost
-from voicecore.net.http_client import HttpAnswer, HttpClient
+from voicecore.net.http.client import HttpAnswer, HttpClient
 from voicecore.wire import twilio_rest
 
 SUCCESS = range(200, 300)  #: HTTP statuses

@@ -1,6 +1,6 @@
 """Whether the account's credentials are good: one read of the account itself, which costs nothing.
 
-Facts: Twilio sheet, section 7.  Used by `voicecore check --live`.
+Facts: docs/protocols/twilio-media-streams.md, section 7.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from voicecore.carriers.twilio.account import TwilioAccount
 from voicecore.errors import CarrierError, CarrierRefused, CarrierUnavailable, ConnectionLost, RemoteProtocolError
-from voicecore.net.http_client import HttpClient
+from voicecore.net.http.client import HttpClient
 from voicecore.wire import twilio_rest
 
 _OK = 200

@@ -13,7 +13,7 @@ Rule 3: a webhook answers at once; it never waits for a call.
 Rule 4: a stream must name the call that its token was made for.
 Rule 5: what is said of a call that is over is answered, and begins nothing.
 
-Facts: Twilio sheet, sections 1, 2 and 8 to 11.  Put together in assembly.py.
+Facts: docs/protocols/twilio-media-streams.md, sections 1, 2 and 8 to 11.  Put together in assembly.py.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from urllib.parse import parse_qs
 import trio
 
 from voicecore.carriers.twilio.account import TwilioAccount
-from voicecore.carriers.twilio.media import hold_stream
+from voicecore.carriers.twilio.media import run_stream
 from voicecore.carriers.twilio.refusals import Refusals
 from voicecore.errors import RemoteProtocolError
-from voicecore.net.http_messages import Request, Response, Upgrade
-from voicecore.net.routes import Handler, Parameters
-from voicecore.net.websocket import POLICY_VIOLATION, WebSocket
-from voicecore.ports import MachineReport, NotTaken, Reception, RingingCall, StatusReport
+from voicecore.net.http.messages import Request, Response, Upgrade
+from voicecore.net.http.routes import Handler, Parameters
+from voicecore.net.websocket.protocol import POLICY_VIOLATION, WebSocket
+from voicecore.ports import AmdResult, CallHost, NotTaken, RingingCall, StatusReport
 from voicecore.wire import twilio_webhook, twiml
 from voicecore.wire.twilio_signature import SIGNATURE_HEADER, is_signed
 from voicecore.world import World
@@ -43,7 +43,7 @@ QUERY_FIELDS_LIMIT = 8
 class TwilioInbound:
     """Brings what Twilio tells to a reception."""
 
-    def __init__(self, world: World, account: TwilioAccount, reception: Reception) -> None:
+    def __init__(self, world: World, account: TwilioAccount, reception: CallHost) -> None:
         self._world = world
         self._account = account
         self._reception = reception
@@ -87,10 +87,10 @@ class TwilioInbound:
             self._status(form, call_id)
             return self._twiml(twiml.hang_up())
         if call_id is not None:
-            token = self._reception.connect(_machine_report(form, call_id))
+            token = self._reception.answered(_machine_report(form, call_id))
             return self._twiml(twiml.hang_up() if token is None else self._connect(token))
         call = twilio_webhook.read_incoming_call(form)
-        answer = self._reception.announce(
+        answer = self._reception.incoming(
             RingingCall(carrier_call_id=call.carrier_call_id, caller=call.caller, callee=call.callee)
         )
         if isinstance(answer, NotTaken):
@@ -114,7 +114,7 @@ class TwilioInbound:
     def _verdict(self, form: twilio_webhook.Form, call_id: str | None) -> Response:
         if call_id is None:
             return Response(400, b"the URL names no call")
-        self._reception.machine(_machine_report(form, call_id))
+        self._reception.amd_result(_machine_report(form, call_id))
         return Response(204)
 
     def _connect(self, token: str) -> bytes:
@@ -133,17 +133,17 @@ class TwilioInbound:
         token = parameters["token"]
         if not self._is_signed(request, "ws"):
             return Response(403)
-        if not self._reception.admits(token):
+        if not self._reception.token_valid(token):
             self._refusals.stream(request)
             return Response(403)
 
         async def run(socket: WebSocket) -> None:
             # Claimed here, not before: an upgrade that fails must not use a call up.
-            media_pass = self._reception.claim(token)
+            media_pass = self._reception.take_token(token)
             if media_pass is None:
                 await socket.close(POLICY_VIOLATION, "the token is used")
             else:
-                await hold_stream(socket, media_pass, self._world)
+                await run_stream(socket, media_pass, self._world)
 
         return Upgrade(run)
 
@@ -172,9 +172,9 @@ def _call_id(request: Request) -> str | None:
     return values[0] if values else None
 
 
-def _machine_report(form: twilio_webhook.Form, call_id: str) -> MachineReport:
+def _machine_report(form: twilio_webhook.Form, call_id: str) -> AmdResult:
     verdict = twilio_webhook.read_machine_verdict(form)
-    return MachineReport(
+    return AmdResult(
         call_id=call_id,
         carrier_call_id=verdict.carrier_call_id,
         answered_by=verdict.answered_by,

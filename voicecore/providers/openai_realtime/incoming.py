@@ -9,7 +9,7 @@ has changed to another since: from the next response on it is converted.
 Rule 4: how a response ended is read from whatever says it; an end that says nothing
 known, and no error, is one of a response that was complete: what was said was said.
 
-Pure.  Used by session.py.
+Pure.
 """
 
 from __future__ import annotations
@@ -121,11 +121,11 @@ def _error(event: wire.ErrorReported) -> Sequence[ev.SessionEvent]:
 
 def _transcription_failed(event: wire.TranscriptionFailed) -> Sequence[ev.SessionEvent]:
     error = event.error
-    return (ev.CallerTranscriptFailed(event.item_id, error.code or error.type or "unnamed", error.message or ""),)
+    return (ev.UserTranscriptFailed(event.item_id, error.code or error.type or "unnamed", error.message or ""),)
 
 
 def _transcription_delta(event: wire.TranscriptionDelta) -> Sequence[ev.SessionEvent]:
-    return (ev.CallerTranscriptPart(event.item_id, event.delta),) if event.delta else ()
+    return (ev.UserTranscriptPart(event.item_id, event.delta),) if event.delta else ()
 
 
 def _malformed(error: RemoteProtocolError) -> Sequence[ev.SessionEvent]:
@@ -141,13 +141,13 @@ _REASONS = {
 }
 
 _ROWS: Mapping[type, Callable[[Any], Sequence[ev.SessionEvent]]] = {
-    wire.SpeechStarted: lambda e: (ev.CallerSpeechStarted(e.item_id or "", e.audio_start_ms),),
-    wire.SpeechStopped: lambda e: (ev.CallerSpeechStopped(e.item_id or "", e.audio_end_ms),),
-    wire.InputAudioCommitted: lambda e: (ev.CallerTurnCommitted(e.item_id, e.previous_item_id),),
-    wire.InputAudioCleared: lambda _: (ev.CallerAudioDiscarded(),),
+    wire.SpeechStarted: lambda e: (ev.UserSpeechStarted(e.item_id or "", e.audio_start_ms),),
+    wire.SpeechStopped: lambda e: (ev.UserSpeechStopped(e.item_id or "", e.audio_end_ms),),
+    wire.InputAudioCommitted: lambda e: (ev.UserTurnCommitted(e.item_id, e.previous_item_id),),
+    wire.InputAudioCleared: lambda _: (ev.UserAudioDiscarded(),),
     wire.IdleTimeoutTriggered: lambda e: (ev.SilenceTimedOut(e.item_id or ""),),
     wire.TranscriptionDelta: _transcription_delta,
-    wire.TranscriptionCompleted: lambda e: (ev.CallerTranscriptDone(e.item_id, e.transcript),),
+    wire.TranscriptionCompleted: lambda e: (ev.UserTranscriptDone(e.item_id, e.transcript),),
     wire.TranscriptionFailed: _transcription_failed,
     wire.ResponseCreated: _response_started,
     wire.ResponseDone: _response_done,

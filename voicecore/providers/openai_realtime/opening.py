@@ -8,7 +8,7 @@ Rule 2: an update is refused whole.  Where it held a lockout, that alone may be
 what the server does not like: it is asked once more without, and the session
 says so (`Session.lock`).
 Rule 3: an acknowledgement that does not come in time does not end the opening
-where the peer is alive: updates are applied in their order, and a caller is
+where the peer is alive: updates are applied in their order, and a user is
 waiting.  What was asked for is then assumed, the lockout is not relied on, and a
 late echo is still compared.
 Rule 4: an echo that names other formats than were asked for may be ahead of the
@@ -17,7 +17,6 @@ the whole call; what is echoed in the end is obeyed, or refused where it cannot 
 converted.  An echo that names none says nothing: what was asked for holds.
 
 Facts: OpenAI Realtime, sections session.update rules and first-message lockout.
-Used by settings.py.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ import trio
 
 from voicecore.errors import ConnectionLost, HandshakeRefused, ProviderRefused, ProviderUnavailable
 from voicecore.events import Lockout
-from voicecore.net.dial import DialLimits, dial
-from voicecore.net.websocket import DialledWebSocket
+from voicecore.net.websocket.connect import DialLimits, dial
+from voicecore.net.websocket.protocol import ClientSideWebSocket
 from voicecore.providers.openai_realtime.refusals import refusal_words, said
 from voicecore.providers.openai_realtime.session import (
     FORMATS,
@@ -94,7 +93,7 @@ class SessionPlan:
     lockout: Lockout = Lockout.NONE
 
     @property
-    def unlocked(self) -> SessionConfig:
+    def restored(self) -> SessionConfig:
         """The configuration without the lockout."""
         return attrs.evolve(self.config, turn_detection=self.turn_detection)
 
@@ -127,7 +126,7 @@ class _UpdateRefused(ProviderRefused):
 class _Opening:
     """Reads a socket until the session is as it should be."""
 
-    def __init__(self, socket: DialledWebSocket, limits: OpenLimits, now: Callable[[], float], key: Secret) -> None:
+    def __init__(self, socket: ClientSideWebSocket, limits: OpenLimits, now: Callable[[], float], key: Secret) -> None:
         self._now = now
         self._key = key
         self._socket = socket
@@ -148,7 +147,7 @@ class _Opening:
         except _UpdateRefused as refused:
             if plan.lockout is Lockout.NONE:
                 raise
-            config, refusal = plan.unlocked, str(refused)
+            config, refusal = plan.restored, str(refused)
             updated = await self._settle(config, UNLOCKED_ID)
         _refuse_foreign_formats(updated)
         return OpenAISession(
@@ -157,7 +156,7 @@ class _Opening:
             self._early,
             session_id=(updated and updated.id) or created.id or "",
             asked=config,
-            unlocked=plan.unlocked,
+            restored=plan.restored,
             lockout=plan.lockout,
             echo=updated,
             refusal=refusal,

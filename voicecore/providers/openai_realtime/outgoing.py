@@ -2,10 +2,10 @@
 
 Rule: a request's id is also its event's id, so that a refusal and a start both
 name the request they belong to.
-What needs the session's own configuration (`Unlock`), and caller audio, which comes
+What needs the session's own configuration (`RestoreTurnDetection`), and user audio, which comes
 50 times a second, are written in session.py.
 
-Pure.  Used by session.py.
+Pure.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def _request(order: ev.RequestResponse) -> wire.ClientEvent:
 
 
 _ROWS: Mapping[type, Callable[[Any], wire.ClientEvent]] = {
-    ev.CommitCallerAudio: lambda _: wire.InputAudioCommit(),
-    ev.DiscardCallerAudio: lambda _: wire.InputAudioClear(),
+    ev.CommitUserAudio: lambda _: wire.InputAudioCommit(),
+    ev.DiscardUserAudio: lambda _: wire.InputAudioClear(),
     ev.AddUserText: lambda o: wire.ItemCreate(item=wire.UserMessage(text=o.text)),
     ev.AddAgentText: lambda o: wire.ItemCreate(item=wire.AssistantMessage(text=o.text)),
     ev.AddToolResult: lambda o: wire.ItemCreate(item=wire.FunctionCallOutput(call_id=o.call_id, output=o.output)),

@@ -5,8 +5,6 @@ limit that was met.  They may also repeat the key.
 
 Rule: the key, and whatever looks like one, is struck out; the rest is cut and
 made printable.
-
-Used by opening.py.
 """
 
 from __future__ import annotations

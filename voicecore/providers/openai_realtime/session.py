@@ -21,26 +21,26 @@ from voicecore.audio.convert import Converter, converter
 from voicecore.audio.formats import AudioFormat
 from voicecore.errors import ConnectionLost, RemoteProtocolError, SessionLost
 from voicecore.events import (
-    AppendCallerAudio,
+    AppendUserAudio,
     Capabilities,
     Lockout,
     LockState,
+    RestoreTurnDetection,
     SessionEvent,
     SessionNotice,
     SessionOrder,
     SessionProblem,
     SessionReconfigured,
     Severity,
-    Unlock,
 )
-from voicecore.net.websocket import DialledWebSocket
+from voicecore.net.websocket.protocol import ClientSideWebSocket
 from voicecore.providers.openai_realtime.incoming import Translator
 from voicecore.providers.openai_realtime.outgoing import to_wire
 from voicecore.wire.openai_realtime import (
     DetectionKind,
-    EchoedFormat,
-    EchoedTurnDetection,
     EffectiveConfig,
+    EffectiveFormat,
+    EffectiveTurnDetection,
     ErrorDetail,
     ErrorReported,
     ForeignFormat,
@@ -71,13 +71,13 @@ class OpenAISession:
 
     def __init__(
         self,
-        socket: DialledWebSocket,
+        socket: ClientSideWebSocket,
         codec: RealtimeCodec,
         early: Sequence[Read],
         *,
         session_id: str,
         asked: SessionConfig,
-        unlocked: SessionConfig,
+        restored: SessionConfig,
         lockout: Lockout,
         echo: EffectiveConfig | None,
         refusal: str | None,
@@ -87,15 +87,15 @@ class OpenAISession:
         self._codec = codec
         self._session_id = session_id
         self._asked = asked
-        self._unlocked = unlocked
+        self._restored = restored
         self._unacknowledged = echo is None
         self._lock = _lock(asked, lockout, echo, refusal)
-        self._caller_format = _in_force(echo.input_format if echo else None, asked.input_format)
+        self._user_format = _in_force(echo.input_format if echo else None, asked.input_format)
         self._agent_format = _in_force(echo.output_format if echo else None, asked.output_format)
-        self._formats = {_INPUT: self._caller_format, _OUTPUT: self._agent_format}  # what is on the wire now
+        self._formats = {_INPUT: self._user_format, _OUTPUT: self._agent_format}  # what is on the wire now
         self._to_server: Converter | None = None  # where that has become another than was announced
         holds = lockout is Lockout.NONE
-        self._capabilities = _capabilities(unlocked if echo is None else asked, echo, asked_holds=holds)
+        self._capabilities = _capabilities(restored if echo is None else asked, echo, asked_holds=holds)
         self._translator = Translator(self._agent_format)
         self._waiting = self._translated(early)
         if refusal is not None:
@@ -113,8 +113,8 @@ class OpenAISession:
         return self._session_id
 
     @property
-    def caller_format(self) -> AudioFormat:
-        return self._caller_format
+    def user_format(self) -> AudioFormat:
+        return self._user_format
 
     @property
     def agent_format(self) -> AudioFormat:
@@ -169,12 +169,12 @@ class OpenAISession:
 
     def _encoded(self, order: SessionOrder) -> str | None:
         """Return an order's frame; None where nothing is left to be sent of it yet."""
-        if isinstance(order, AppendCallerAudio):  # nearly every one
+        if isinstance(order, AppendUserAudio):  # nearly every one
             audio = order.audio if self._to_server is None else self._to_server.convert(order.audio)
             return encode_append(audio) if audio else None
-        if isinstance(order, Unlock):
+        if isinstance(order, RestoreTurnDetection):
             event_id = order.request_id
-            return encode(TurnDetectionUpdate(turn_detection=self._unlocked.turn_detection, event_id=event_id))
+            return encode(TurnDetectionUpdate(turn_detection=self._restored.turn_detection, event_id=event_id))
         return encode(to_wire(order))
 
     def _translated(self, read: Sequence[Read]) -> list[SessionEvent]:
@@ -201,7 +201,7 @@ class OpenAISession:
         """Judge a configuration that was echoed after the opening."""
         late, self._unacknowledged = self._unacknowledged, False
         lock, unlike = self._judged(echo, late=late)
-        self._capabilities = _capabilities(self._unlocked, echo, asked_holds=lock is LockState.LIFTED)
+        self._capabilities = _capabilities(self._restored, echo, asked_holds=lock is LockState.LIFTED)
         told = SessionReconfigured(capabilities=self._capabilities, lock=lock, differences=tuple(unlike))
         return [*self._followed(_INPUT, echo.input_format), *self._followed(_OUTPUT, echo.output_format), told]
 
@@ -210,14 +210,14 @@ class OpenAISession:
 
         ``late``: it may answer the opening as well as what was sent since.
         """
-        if late and not _detection_differs(self._asked, echo) and _detection_differs(self._unlocked, echo):
+        if late and not _detection_differs(self._asked, echo) and _detection_differs(self._restored, echo):
             return LockState.IN_FORCE, _unlike(self._asked, echo)
-        unlike = _unlike(self._unlocked, echo)
+        unlike = _unlike(self._restored, echo)
         if echo.turn_detection.kind is DetectionKind.NOT_ECHOED and not late:  # updates are applied whole, or refused
             return LockState.LIFTED, [key for key in unlike if key != _TURN_DETECTION]
-        return LockState.UNPROVEN if _detection_differs(self._unlocked, echo) else LockState.LIFTED, unlike
+        return LockState.UNPROVEN if _detection_differs(self._restored, echo) else LockState.LIFTED, unlike
 
-    def _followed(self, key: str, echoed: EchoedFormat) -> list[SessionEvent]:
+    def _followed(self, key: str, echoed: EffectiveFormat) -> list[SessionEvent]:
         """Follow a format that is another than the one in force."""
         before = self._formats[key]
         if echoed is None or echoed == before:
@@ -227,8 +227,8 @@ class OpenAISession:
             return [SessionProblem(code="audio_format", message=why, severity=Severity.FATAL)]
         self._formats[key] = echoed
         if key == _INPUT:
-            same = echoed == self._caller_format
-            self._to_server = None if same else converter(self._caller_format, echoed)
+            same = echoed == self._user_format
+            self._to_server = None if same else converter(self._user_format, echoed)
         else:
             self._translator.follow(echoed)
         return [SessionNotice(key, f"has become {echoed} where {before} was in force; converted from here on")]
@@ -253,7 +253,7 @@ def decoded(codec: RealtimeCodec, text: str) -> list[Read]:
         return [malformed]
 
 
-def _in_force(echoed: EchoedFormat, asked: AudioFormat) -> AudioFormat:
+def _in_force(echoed: EffectiveFormat, asked: AudioFormat) -> AudioFormat:
     """Return the format of a session that was opened; an opening whose echo names a foreign one is refused before."""
     return echoed if isinstance(echoed, AudioFormat) else asked
 
@@ -287,7 +287,7 @@ def _capabilities(asked: SessionConfig, echo: EffectiveConfig | None, *, asked_h
     """
     detection = None if echo is None else echo.turn_detection
     if detection is not None and detection.kind is DetectionKind.NOT_ECHOED and asked_holds:
-        detection = EchoedTurnDetection.as_asked(asked.turn_detection)
+        detection = EffectiveTurnDetection.as_asked(asked.turn_detection)
     detects = detection is None or detection.kind is not DetectionKind.OFF
     silence_ms = None if detection is None else detection.silence_duration_ms
     transcribes = None if echo is None else echo.transcribes
@@ -296,7 +296,7 @@ def _capabilities(asked: SessionConfig, echo: EffectiveConfig | None, *, asked_h
         replies=detects and (detection is None or detection.create_response),
         interrupts=detects and (detection is None or detection.interrupt_response),
         speaks=asked.output_modality != "text",
-        transcribes_caller=bool(asked.transcription) if transcribes is None else transcribes,
+        transcribes_user=bool(asked.transcription) if transcribes is None else transcribes,
         silence_s=None if silence_ms is None else silence_ms / 1000,
     )
 

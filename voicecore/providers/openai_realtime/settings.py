@@ -57,7 +57,7 @@ class OpenAIRealtime:
     turn_detection: TurnDetection | None = attrs.field(factory=ServerVad)
     """None: turns are committed and answered by hand; a call needs one that detects."""
     transcription: Transcription | None = attrs.field(factory=lambda: Transcription(model="gpt-realtime-whisper"))
-    """How the caller's words are written down, billed apart; None: they are not."""
+    """How the user's words are written down, billed apart; None: they are not."""
     noise_reduction: NoiseReduction | None = None
     modality: Literal["audio", "text"] = "audio"
     audio_format: AudioFormat | None = None
@@ -127,13 +127,13 @@ class OpenAIRealtime:
 
 def _locked(detection: TurnDetection | None, lockout: Lockout) -> TurnDetection | None:
     """Return turn detection under a lockout."""
-    if detection is None or lockout is Lockout.DEAF:
+    if detection is None or lockout is Lockout.DETECTION_OFF:
         return None
     return detection if lockout is Lockout.NONE else _only_hears(detection)
 
 
 def _only_hears(detection: TurnDetection | None) -> TurnDetection | None:
-    """Return turn detection that says when the caller speaks and commits turns, and does nothing about it."""
+    """Return turn detection that says when the user speaks and commits turns, and does nothing about it."""
     if isinstance(detection, ServerVad):  # a prompt into the silence would be a reply too
         return attrs.evolve(detection, create_response=False, interrupt_response=False, idle_timeout_ms=None)
     return detection and attrs.evolve(detection, create_response=False, interrupt_response=False)

@@ -43,8 +43,8 @@ from voicecore.wire.openai_realtime.codec import RealtimeCodec
 from voicecore.wire.openai_realtime.config import SessionConfig
 from voicecore.wire.openai_realtime.effective import (
     DetectionKind,
-    EchoedTurnDetection,
     EffectiveConfig,
+    EffectiveTurnDetection,
     differences,
 )
 from voicecore.wire.openai_realtime.errors import (
@@ -55,7 +55,7 @@ from voicecore.wire.openai_realtime.errors import (
     classify_status,
     refusal_message,
 )
-from voicecore.wire.openai_realtime.formats import EchoedFormat, ForeignFormat
+from voicecore.wire.openai_realtime.formats import EffectiveFormat, ForeignFormat
 from voicecore.wire.openai_realtime.items import Content, Item, Response, ResponseUsage, StatusDetails
 from voicecore.wire.openai_realtime.parts import (
     CustomVoice,
@@ -139,9 +139,9 @@ __all__ = [
     "CustomVoice",
     "DetectionKind",
     "DtmfReceived",
-    "EchoedFormat",
-    "EchoedTurnDetection",
     "EffectiveConfig",
+    "EffectiveFormat",
+    "EffectiveTurnDetection",
     "ErrorClass",
     "ErrorDetail",
     "ErrorReported",

@@ -6,8 +6,6 @@ field as the server would: its dotted path inside the session object.
 Rule 1: a refused value is not repeated in the message; it may be a secret.
 Rule 2: `UNSET` (do not mention it) passes only where ``if_set`` is said, None
 (off) only where ``optional`` is.
-
-Used by parts.py and config.py.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ Rule 3: `InputAudioAppend` is the hot one, up to fifty a second a call; it is
 written without a JSON encoder.
 
 Facts: OpenAI Realtime, sections client events and interruption and truncation.
-Used by the provider.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class _Message:
 
 @attrs.frozen
 class UserMessage(_Message):
-    """Something the caller wrote, or said before this session."""
+    """Something the user wrote, or said before this session."""
 
     role: ClassVar = "user"
 
@@ -141,7 +140,7 @@ class TurnDetectionUpdate:
 
 @attrs.frozen(kw_only=True)
 class InputAudioAppend:
-    """Caller audio in the session's input format, any length up to `APPEND_LIMIT_BYTES`; no answer follows."""
+    """User audio in the session's input format, any length up to `APPEND_LIMIT_BYTES`; no answer follows."""
 
     audio: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>")
     event_id: str | None = None
@@ -306,7 +305,7 @@ def encode(event: ClientEvent) -> str:
 
 
 def encode_append(audio: bytes) -> str:
-    """Return the text frame that appends caller audio: 50 a second, so without an event between.
+    """Return the text frame that appends user audio: 50 a second, so without an event between.
 
     Raises:
         LocalProtocolError: More than one append may carry.

@@ -16,7 +16,6 @@ Rule 6: names that the server made up are cut, and bounded in number.
 Writing is `encode` in client_events.py; it has no state.
 
 Facts: OpenAI Realtime, sections server events and beta to GA names.
-Used by the provider; one codec a connection.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ Rule 3: two configurations are the same exactly when their fingerprints are.
 That is how a parked session is known to be the one that the call wants.
 
 Facts: OpenAI Realtime, sections session object and session.update rules.
-Used by the provider and by client_events.py.
 """
 
 from __future__ import annotations

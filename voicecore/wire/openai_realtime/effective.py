@@ -10,7 +10,6 @@ only which there are.
 Rule 4: a field of the wrong shape says nothing either, and is noted.
 
 Facts: OpenAI Realtime, sections session object, session.update rules, turn detection.
-Used by server_events.py and the provider.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ import attrs
 
 from voicecore.wire.fields import Fields
 from voicecore.wire.openai_realtime.config import SessionConfig
-from voicecore.wire.openai_realtime.formats import EchoedFormat, format_from_wire
+from voicecore.wire.openai_realtime.formats import EffectiveFormat, format_from_wire
 from voicecore.wire.openai_realtime.parts import ServerVad, TurnDetection
 from voicecore.wire.openai_realtime.tools import tool_key
 
@@ -43,7 +42,7 @@ _FLOAT_TOLERANCE: Final = 1e-6
 
 
 class DetectionKind(enum.Enum):
-    """Who notices the ends of the caller's turns."""
+    """Who notices the ends of the user's turns."""
 
     OFF = "off"
     SERVER_VAD = "server_vad"
@@ -53,7 +52,7 @@ class DetectionKind(enum.Enum):
 
 
 @attrs.frozen(kw_only=True)
-class EchoedTurnDetection:
+class EffectiveTurnDetection:
     """Turn detection in force; what the echo leaves out counts as the API's default, which is true."""
 
     kind: DetectionKind
@@ -63,7 +62,7 @@ class EchoedTurnDetection:
     """The silence that ends a turn; None: not echoed, or not a fixed one."""
 
     @classmethod
-    def as_asked(cls, wanted: TurnDetection | None) -> EchoedTurnDetection:
+    def as_asked(cls, wanted: TurnDetection | None) -> EffectiveTurnDetection:
         """Return what an echo would show where it shows what was asked for."""
         if wanted is None:
             return cls(kind=DetectionKind.OFF, create_response=False, interrupt_response=False)
@@ -84,11 +83,11 @@ class EffectiveConfig:
     model: str | None
     expires_at: int | None
     """Unix time in seconds at which the session ends, whatever happens."""
-    input_format: EchoedFormat
-    output_format: EchoedFormat
-    turn_detection: EchoedTurnDetection
+    input_format: EffectiveFormat
+    output_format: EffectiveFormat
+    turn_detection: EffectiveTurnDetection
     transcribes: bool | None
-    """Whether the caller's words are transcribed; None: not echoed."""
+    """Whether the user's words are transcribed; None: not echoed."""
     transcription_model: str | None
     output_modalities: tuple[str, ...] | None
     voice: str | None
@@ -140,23 +139,23 @@ def differences(wanted: SessionConfig, effective: EffectiveConfig) -> list[str]:
 # --- reading ------------------------------------------------------------------
 
 
-def _format(direction: Fields, session: Fields, retired: str) -> EchoedFormat:
+def _format(direction: Fields, session: Fields, beta_shape: str) -> EffectiveFormat:
     """Return the format of a direction, also where it is a name alone, or stands where it once stood."""
     if isinstance(direction.raw.get("format"), str):
         return format_from_wire(direction.text("format"))
     if "format" not in direction:
-        return format_from_wire(session.spare(Fields.text, retired, None))
+        return format_from_wire(session.spare(Fields.text, beta_shape, None))
     wire = direction.inside("format")
     return format_from_wire(wire.spare(Fields.text, "type", None), wire.spare(Fields.whole, "rate", None))
 
 
-def _turn_detection(hearing: Fields) -> EchoedTurnDetection:
+def _turn_detection(hearing: Fields) -> EffectiveTurnDetection:
     wire = hearing.inside("turn_detection")
     create = wire.spare(Fields.boolean, "create_response", None)
     interrupt = wire.spare(Fields.boolean, "interrupt_response", None)
     kind = _detection_kind(hearing, wire)
     detects = kind is not DetectionKind.OFF
-    return EchoedTurnDetection(
+    return EffectiveTurnDetection(
         kind=kind,
         create_response=detects if create is None else create,
         interrupt_response=detects if interrupt is None else interrupt,

@@ -8,7 +8,6 @@ Rule 3: an unknown close code or status is not tried again: repeating what the
 peer has refused is how engines reconnect for ever.
 
 Facts: OpenAI Realtime, sections endpoint and handshake, errors and closes.
-Used by the provider.
 """
 
 from __future__ import annotations

@@ -5,8 +5,6 @@ PCM is 24 kHz, 16 bit, mono, little-endian, and that is its only rate; G.711 is
 
 Rule: an echo is read for what it means: G.711 is 8 kHz whatever rate stands beside
 it, PCM without a rate is 24 kHz, a retired name means what it meant.
-
-Used by config.py and effective.py.
 """
 
 from __future__ import annotations
@@ -52,11 +50,11 @@ class ForeignFormat:
     name: str = attrs.field(converter=printable)
 
 
-EchoedFormat = AudioFormat | ForeignFormat | None
+EffectiveFormat = AudioFormat | ForeignFormat | None
 """None: the echo does not say."""
 
 
-def format_from_wire(name: str | None, rate_hz: int | None = None) -> EchoedFormat:
+def format_from_wire(name: str | None, rate_hz: int | None = None) -> EffectiveFormat:
     """Return the format that a server means by a name and, of PCM, a rate."""
     if name is None:
         return None

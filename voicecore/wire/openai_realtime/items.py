@@ -7,7 +7,6 @@ news, not an error.
 Rule 3: audio inside items is not kept; it came as deltas, and is megabytes.
 
 Facts: OpenAI Realtime, sections server events, response bookkeeping, usage.
-Used by server_events.py; read by the provider.
 """
 
 from __future__ import annotations
@@ -169,7 +168,7 @@ class Response:
         return (self.metadata or {}).get(REQUEST_ID_KEY)
 
 
-# --- transcription of the caller --------------------------------------------------
+# --- transcription of the user --------------------------------------------------
 
 
 @attrs.frozen(kw_only=True)

@@ -3,8 +3,6 @@
 Rule 1: nothing is guessed: where two could be meant, or none is known, the event stays
 without its id, and is refused.
 Rule 2: what is filled in is noted, like a field that was ignored.
-
-Used by codec.py; one a connection.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ class UnderWay:
 
     def __init__(self) -> None:
         self._items: dict[str, list[str]] = {}  # of each response that runs, the ids of its items
-        self._heard: str | None = None  # the item that the caller's present speech will become
+        self._heard: str | None = None  # the item that the user's present speech will become
 
     def note(self, event: WireEvent) -> None:
         """Take what an event says of ids."""

@@ -7,7 +7,6 @@ Rule 3: a part that exists is one that the API allows; anything else is a
 `ConfigError` when it is made, naming the dotted path inside the session.
 
 Facts: OpenAI Realtime, sections session object and turn detection.
-Used by config.py and client_events.py; made by the provider.
 """
 
 from __future__ import annotations
@@ -88,7 +87,7 @@ class ServerVad(Part):
 
 @attrs.frozen(kw_only=True)
 class SemanticVad(Part):
-    """Turns end when a model believes that the caller has finished."""
+    """Turns end when a model believes that the user has finished."""
 
     wire_type: ClassVar = "semantic_vad"
 
@@ -125,7 +124,7 @@ _WHISPER = "gpt-realtime-whisper"
 
 @attrs.frozen(kw_only=True)
 class Transcription(Part):
-    """The words of the caller, from a model of their own and billed apart."""
+    """The words of the user, from a model of their own and billed apart."""
 
     model: str = attrs.field(validator=checks.text(f"{_TRANSCRIPTION}.model"))
     language: str | None = attrs.field(

@@ -18,8 +18,6 @@ Rule 4: a shape that annotations cannot say has a reader of its own, given to
 `Schema` beside the class.
 Rule 5: everything is worked out when the module is imported; a shape that
 cannot be read fails there, not in a call.
-
-Used by codec.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the server says of session, conversation and caller; what it says of its responses is in response_events.py.
+"""What the server says of session, conversation and user; what it says of its responses is in response_events.py.
 
 Rule 1: a class carries its wire name; a field has its wire name, and its
 annotation is its shape (see schema.py).
@@ -181,12 +181,12 @@ class ItemDeleted(WireEvent):
     item_id: str
 
 
-# --- the caller's words -------------------------------------------------------------
+# --- the user's words -------------------------------------------------------------
 
 
 @attrs.frozen(kw_only=True)
 class TranscriptionDelta(WireEvent):
-    """More words of a caller turn."""
+    """More words of a user turn."""
 
     wire_name: ClassVar = "conversation.item.input_audio_transcription.delta"
     item_id: str
@@ -195,7 +195,7 @@ class TranscriptionDelta(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class TranscriptionCompleted(WireEvent):
-    """All words of a caller turn; may come after the answer to it, even after the next turn."""
+    """All words of a user turn; may come after the answer to it, even after the next turn."""
 
     wire_name: ClassVar = "conversation.item.input_audio_transcription.completed"
     item_id: str
@@ -206,7 +206,7 @@ class TranscriptionCompleted(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class TranscriptionError:
-    """Why a caller turn has no words."""
+    """Why a user turn has no words."""
 
     type: str | None = None
     code: str | None = None
@@ -216,7 +216,7 @@ class TranscriptionError:
 
 @attrs.frozen(kw_only=True)
 class TranscriptionFailed(WireEvent):
-    """A caller turn stays without words; not an `error` event."""
+    """A user turn stays without words; not an `error` event."""
 
     wire_name: ClassVar = "conversation.item.input_audio_transcription.failed"
     item_id: str
@@ -236,7 +236,7 @@ class TranscriptionSegment(WireEvent):
     end: float | None = None
 
 
-# --- the caller's audio ---------------------------------------------------------------
+# --- the user's audio ---------------------------------------------------------------
 
 
 @attrs.frozen(kw_only=True)
@@ -285,7 +285,7 @@ class IdleTimeoutTriggered(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class DtmfReceived(WireEvent):
-    """A key of the caller's keypad; SIP only."""
+    """A key of the user's keypad; SIP only."""
 
     wire_name: ClassVar = "input_audio_buffer.dtmf_event_received"
     event: str = attrs.field(repr=lambda _: "'*'")

@@ -5,7 +5,6 @@ Rule 2: an error is never lost for its shape: a flat one, a bare text and one
 without any word are errors too, and say what they say.
 
 Facts: OpenAI Realtime, sections server events, errors and closes.
-Used by codec.py.
 """
 
 from __future__ import annotations

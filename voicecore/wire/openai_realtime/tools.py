@@ -5,7 +5,6 @@ Rule 2: what opens a remote server (its authorization, its headers) is a
 `Secret` until it is on the wire.
 
 Facts: OpenAI Realtime, section session object.
-Used by config.py and client_events.py; made by the provider.
 """
 
 from __future__ import annotations

@@ -76,8 +76,8 @@ def test_a_tool_call_that_nobody_could_answer_is_told(item: wire.Item) -> None:
 
 def test_speech_says_no_more_of_where_it_is_than_the_server_does() -> None:
     """None where it does not say."""
-    assert meant(wire.SpeechStarted()) == [ev.CallerSpeechStarted("", None)]
-    assert meant(wire.SpeechStopped(item_id="i", audio_end_ms=7)) == [ev.CallerSpeechStopped("i", 7)]
+    assert meant(wire.SpeechStarted()) == [ev.UserSpeechStarted("", None)]
+    assert meant(wire.SpeechStopped(item_id="i", audio_end_ms=7)) == [ev.UserSpeechStopped("i", 7)]
 
 
 def test_a_message_that_is_no_event_has_a_name_too() -> None:

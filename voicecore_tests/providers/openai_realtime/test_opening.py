@@ -13,24 +13,24 @@ from voicecore.errors import ProviderRefused
 from voicecore.events import (
     AddAgentText,
     AgentAudio,
-    AppendCallerAudio,
+    AppendUserAudio,
     Lockout,
     LockState,
     RequestResponse,
     ResponseEnded,
+    RestoreTurnDetection,
     SessionEvent,
     SessionNotice,
     SessionProblem,
     SessionReconfigured,
     Severity,
-    Unlock,
 )
 from voicecore.ports import Brief, Session
 from voicecore.providers.openai_realtime import OpenAIRealtime
-from voicecore.simulation.provider_twin import (
+from voicecore.simulation.openai_realtime import (
     READY_MADE,
     Behaviour,
-    ProviderTwin,
+    RealtimeTwin,
     Rewrite,
     TwinConnection,
     Updates,
@@ -43,14 +43,14 @@ from voicecore.wire.openai_realtime import SemanticVad, ServerVad
 @asynccontextmanager
 async def opened(
     updates: Updates | None = None,
-    lockout: Lockout = Lockout.DEAF,
+    lockout: Lockout = Lockout.DETECTION_OFF,
     *,
     rewrites: tuple[Rewrite, ...] = (),
     **settings: object,
 ) -> AsyncIterator[tuple[Session, TwinConnection]]:
     """Open a session with the twin under a lockout."""
     world = simulated_world().world
-    twin = ProviderTwin(world, behaviour=Behaviour(updates=updates or Updates(), rewrites=rewrites))
+    twin = RealtimeTwin(world, behaviour=Behaviour(updates=updates or Updates(), rewrites=rewrites))
     async with twin.serve() as base_url:
         provider = OpenAIRealtime(api_key="key", base_url=base_url, **settings)  # type: ignore[arg-type]
         brief = Brief(instructions="Be brief.", audio_format=PCMU_8K, lockout=lockout)
@@ -100,7 +100,7 @@ async def test_a_listening_lockout_hears_and_does_nothing_by_itself(
     autojump_clock: MockClock, detection: ServerVad | SemanticVad
 ) -> None:
     """Turns are committed; no reply, no interruption, no prompt into the silence."""
-    async with opened(lockout=Lockout.LISTENING, turn_detection=detection) as (session, connection):
+    async with opened(lockout=Lockout.NO_REPLY, turn_detection=detection) as (session, connection):
         assert session.lock is LockState.IN_FORCE
         assert (session.capabilities.detects_turns, session.capabilities.interrupts) == (True, False)
         given = connection.session.effective["audio"]["input"]["turn_detection"]
@@ -111,7 +111,7 @@ async def test_a_listening_lockout_hears_and_does_nothing_by_itself(
 async def test_unlocking_restores_the_whole_turn_detection_and_nothing_else(autojump_clock: MockClock) -> None:
     """A nested update with the complete object; its echo is told."""
     async with opened(turn_detection=ServerVad(threshold=0.7, idle_timeout_ms=6000)) as (session, connection):
-        await session.send(Unlock("unlock-1"))
+        await session.send(RestoreTurnDetection("unlock-1"))
         event = await first(session, SessionReconfigured)
         assert isinstance(event, SessionReconfigured)
         assert (event.lock, event.differences, event.capabilities.replies) == (LockState.LIFTED, (), True)
@@ -147,7 +147,7 @@ async def test_b3_a_late_echo_proves_the_lockout_and_is_not_taken_for_its_end(au
 async def test_a_restore_that_is_ignored_is_told_by_its_keys(autojump_clock: MockClock) -> None:
     """Acknowledged, and the echo still shows nothing."""
     async with opened(Updates(effects={2: None})) as (session, _):
-        await session.send(Unlock("unlock-1"))
+        await session.send(RestoreTurnDetection("unlock-1"))
         event = await first(session, SessionReconfigured)
         assert isinstance(event, SessionReconfigured)
         assert (event.lock, event.differences) == (LockState.UNPROVEN, ("audio.input.turn_detection",))
@@ -156,7 +156,7 @@ async def test_a_restore_that_is_ignored_is_told_by_its_keys(autojump_clock: Moc
 async def test_a_restore_that_is_refused_names_its_request(autojump_clock: MockClock) -> None:
     """So that the protection knows."""
     async with opened(Updates(refuses_restore=1)) as (session, _):
-        await session.send(Unlock("unlock-1"))
+        await session.send(RestoreTurnDetection("unlock-1"))
         event = await first(session, SessionProblem)
         assert isinstance(event, SessionProblem)
         assert (event.request_id, event.severity) == ("unlock-1", Severity.REFUSED)
@@ -174,7 +174,7 @@ async def test_a_configuration_that_is_refused_without_its_lockout_too_opens_not
 async def test_formats_that_never_become_what_was_asked_for_are_obeyed(autojump_clock: MockClock) -> None:
     """Asked again for its time; then what is echoed is the truth."""
     async with opened(Updates(effect_s=None)) as (session, connection):
-        assert (session.caller_format, session.agent_format) == (PCM16_24K, PCM16_24K)
+        assert (session.user_format, session.agent_format) == (PCM16_24K, PCM16_24K)
         assert len(connection.requests) > 1
 
 
@@ -187,15 +187,15 @@ async def test_an_echo_that_names_no_other_format_is_asked_for_nothing_more(
 ) -> None:
     """One update; what was asked for holds, at the opening and after it."""
     async with opened(rewrites=(READY_MADE[name],)) as (session, connection):
-        assert (session.caller_format, session.agent_format) == (PCMU_8K, PCMU_8K)
-        await session.send(Unlock("unlock-1"))
+        assert (session.user_format, session.agent_format) == (PCMU_8K, PCMU_8K)
+        await session.send(RestoreTurnDetection("unlock-1"))
         event = await first(session, SessionReconfigured)
         assert isinstance(event, SessionReconfigured)
         assert (event.lock, event.differences) == (LockState.LIFTED, ())
         assert len(connection.updates) == 2
 
 
-@pytest.mark.parametrize("lockout", [Lockout.NONE, Lockout.DEAF])
+@pytest.mark.parametrize("lockout", [Lockout.NONE, Lockout.DETECTION_OFF])
 async def test_turn_detection_that_is_not_shown_is_as_asked_for_but_for_a_lockout(
     autojump_clock: MockClock, lockout: Lockout
 ) -> None:
@@ -206,10 +206,10 @@ async def test_turn_detection_that_is_not_shown_is_as_asked_for_but_for_a_lockou
         locked = lockout is not Lockout.NONE
         assert session.lock is (LockState.UNPROVEN if locked else LockState.NOT_ASKED)
         assert (session.capabilities.replies, session.capabilities.interrupts) == (locked, locked)
-        assert session.capabilities.transcribes_caller
+        assert session.capabilities.transcribes_user
         notices = [event for event in await session.receive() if isinstance(event, SessionNotice)]
         assert SessionNotice("audio.input.turn_detection", "is not shown by the provider") in notices
-        await session.send(Unlock("unlock-1"))
+        await session.send(RestoreTurnDetection("unlock-1"))
         event = await first(session, SessionReconfigured)
         assert isinstance(event, SessionReconfigured)
         assert (event.capabilities.detects_turns, event.capabilities.replies) == (True, False)
@@ -220,7 +220,7 @@ async def test_another_voice_than_asked_for_does_not_keep_the_lockout(autojump_c
     rewrites = (replaced("session.updated", "session.audio.output.voice", "alloy"),)
     async with opened(rewrites=rewrites) as (session, _):
         assert session.lock is LockState.IN_FORCE
-        await session.send(Unlock("unlock-1"))
+        await session.send(RestoreTurnDetection("unlock-1"))
         event = await first(session, SessionReconfigured)
         assert isinstance(event, SessionReconfigured)
         assert (event.lock, event.differences) == (LockState.LIFTED, ("audio.output.voice",))
@@ -229,11 +229,11 @@ async def test_another_voice_than_asked_for_does_not_keep_the_lockout(autojump_c
 async def test_a_format_in_force_is_no_news_when_it_is_echoed_again(autojump_clock: MockClock) -> None:
     """PCM where µ-law was asked for: told at the opening, and never again."""
     async with opened(Updates(formats_from={1: "audio/pcm"})) as (session, _):
-        assert (session.caller_format, session.agent_format) == (PCM16_24K, PCM16_24K)
+        assert (session.user_format, session.agent_format) == (PCM16_24K, PCM16_24K)
         notices = [event.name for event in await session.receive() if isinstance(event, SessionNotice)]
         assert {"audio.input.format", "audio.output.format"} <= set(notices)
         for number in range(3):
-            await session.send(Unlock(f"unlock-{number}"))
+            await session.send(RestoreTurnDetection(f"unlock-{number}"))
             (event,) = await session.receive()
             assert isinstance(event, SessionReconfigured)
             assert (event.lock, event.differences) == (LockState.LIFTED, ())
@@ -242,7 +242,7 @@ async def test_a_format_in_force_is_no_news_when_it_is_echoed_again(autojump_clo
 async def test_a_format_that_changes_is_told_and_converted_in_both_directions(autojump_clock: MockClock) -> None:
     """The session goes on in the formats that it announced."""
     async with opened(Updates(formats_from={2: "audio/pcm"})) as (session, connection):
-        await session.send(Unlock("unlock-1"))
+        await session.send(RestoreTurnDetection("unlock-1"))
         told: list[SessionEvent] = []
         while not told or not isinstance(told[-1], SessionReconfigured):
             told += await session.receive()
@@ -250,9 +250,9 @@ async def test_a_format_that_changes_is_told_and_converted_in_both_directions(au
             "audio.input.format",
             "audio.output.format",
         ]
-        assert (session.caller_format, session.agent_format) == (PCMU_8K, PCMU_8K)
+        assert (session.user_format, session.agent_format) == (PCMU_8K, PCMU_8K)
         for _ in range(50):
-            await session.send(AppendCallerAudio(b"\xff" * 160))
+            await session.send(AppendUserAudio(b"\xff" * 160))
         await session.send(RequestResponse(request_id="r-1"))
         audio = b""
         while True:
@@ -262,7 +262,7 @@ async def test_a_format_that_changes_is_told_and_converted_in_both_directions(au
                 break
         (response,) = connection.session.responses
         assert len(audio) == pytest.approx(len(response.audio) / 6, abs=2)
-        assert len(connection.session.caller_audio) == pytest.approx(50 * 160 * 6, abs=480)
+        assert len(connection.session.user_audio) == pytest.approx(50 * 160 * 6, abs=480)
 
 
 async def test_a_format_that_becomes_a_foreign_one_is_the_end_by_its_name(autojump_clock: MockClock) -> None:
@@ -271,7 +271,7 @@ async def test_a_format_that_becomes_a_foreign_one_is_the_end_by_its_name(autoju
     count = iter(range(100))
     rewrites = (replaced("session.updated", "session.audio.output.format", lambda old: opus if next(count) else old),)
     async with opened(rewrites=rewrites) as (session, _):
-        await session.send(Unlock("unlock-1"))
+        await session.send(RestoreTurnDetection("unlock-1"))
         event = await first(session, SessionProblem)
         assert isinstance(event, SessionProblem)
         assert (event.code, event.severity) == ("audio_format", Severity.FATAL)
@@ -304,7 +304,7 @@ def test_a2_the_fingerprint_tells_sessions_apart_that_are_opened_differently() -
         (OpenAIRealtime(api_key="sk-planted", base_url="wss://a.test/v1", voice="cedar"), brief),
         (provider, Brief(instructions="Be long.", audio_format=PCMU_8K)),
         (provider, Brief(instructions="Be brief.", audio_format=PCM16_24K)),
-        (provider, Brief(instructions="Be brief.", audio_format=PCMU_8K, lockout=Lockout.DEAF)),
+        (provider, Brief(instructions="Be brief.", audio_format=PCMU_8K, lockout=Lockout.DETECTION_OFF)),
     ]
     prints = [provider.fingerprint(brief), *(other.fingerprint(given) for other, given in others)]
     assert len(set(prints)) == len(prints)

@@ -13,7 +13,7 @@ from voicecore.ports import Brief
 from voicecore.providers.openai_realtime import OpenAIRealtime
 from voicecore.providers.openai_realtime.refusals import refusal_words, said
 from voicecore.secrets import Secret
-from voicecore.simulation.provider_twin import Behaviour, Handshake, ProviderTwin
+from voicecore.simulation.openai_realtime import Behaviour, Handshake, RealtimeTwin
 from voicecore.simulation.world import simulated_world
 
 KEY = "sk-proj-planted-key"
@@ -23,7 +23,7 @@ RETIRED = "The model `gpt-realtime` was shut down on 2027-01-20; use `gpt-realti
 async def refused(handshake: Handshake) -> ProviderRefused:
     """Open a session with a twin that refuses it."""
     world = simulated_world().world
-    async with ProviderTwin(world, behaviour=Behaviour(handshake=handshake)).serve() as base_url:
+    async with RealtimeTwin(world, behaviour=Behaviour(handshake=handshake)).serve() as base_url:
         provider = OpenAIRealtime(api_key=KEY, base_url=base_url)
         with pytest.raises(ProviderRefused) as caught:
             async with provider.open_session(world, Brief(instructions="Be brief.", audio_format=PCMU_8K)):

@@ -108,7 +108,7 @@ def test_an_item_may_be_referred_to_as_input_of_one_response() -> None:
 
 
 @pytest.mark.parametrize("event_id", [None, "a-1", 'quote " and \\ and \n', "ünï"])
-def test_caller_audio_comes_out_as_it_went_in(event_id: str | None) -> None:
+def test_user_audio_comes_out_as_it_went_in(event_id: str | None) -> None:
     """The frame is a template, not an encoder's work; it is the same JSON."""
     audio = bytes(range(256))
     frame = accepted(oai.encode(oai.InputAudioAppend(audio=audio, event_id=event_id)))
@@ -124,7 +124,7 @@ def test_an_append_is_never_larger_than_the_api_takes() -> None:
         oai.InputAudioAppend(audio=bytes(most + 1))
 
 
-def test_caller_audio_is_not_shown() -> None:
+def test_user_audio_is_not_shown() -> None:
     """A log line of an append holds no audio."""
     assert repr(oai.InputAudioAppend(audio=b"\xff" * 160)) == "InputAudioAppend(audio=<160 bytes>, event_id=None)"
 

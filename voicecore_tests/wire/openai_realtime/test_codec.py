@@ -173,8 +173,8 @@ def test_speech_is_not_shown() -> None:
     assert "<160 bytes>" in repr(received(AUDIO_DELTA))
 
 
-def test_a_digit_of_the_caller_is_not_shown() -> None:
-    """Callers type card numbers; the value is there, a log line does not have it."""
+def test_a_digit_of_the_user_is_not_shown() -> None:
+    """Users type card numbers; the value is there, a log line does not have it."""
     event = received({"type": "input_audio_buffer.dtmf_event_received", "event": "7", "received_at": 1_790_000_000})
     assert isinstance(event, oai.DtmfReceived)
     assert event.event == "7"

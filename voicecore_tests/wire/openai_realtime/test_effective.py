@@ -64,7 +64,7 @@ def test_the_session_is_read_as_far_as_it_is_echoed() -> None:
     )
     assert (effective.id, effective.model, effective.expires_at) == ("sess_1", "gpt-realtime-2.1", 1_790_000_000)
     assert (effective.input_format, effective.output_format) == (PCM16_24K, PCMU_8K)
-    assert effective.turn_detection == oai.EchoedTurnDetection(
+    assert effective.turn_detection == oai.EffectiveTurnDetection(
         kind=oai.DetectionKind.SERVER_VAD, create_response=False, interrupt_response=True
     )
     assert effective.transcription_model == "gpt-realtime-whisper"

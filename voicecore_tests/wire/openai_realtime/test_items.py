@@ -118,7 +118,7 @@ def test_usage_without_details_counts_nothing_by_kind() -> None:
 
 
 def test_an_interrupted_response_says_why() -> None:
-    """The reason tells a caller who spoke from a cancel of ours."""
+    """The reason tells a user who spoke from a cancel of ours."""
     details = response(status="cancelled", status_details={"type": "cancelled", "reason": "turn_detected"})
     assert details.status_details == items.StatusDetails(type="cancelled", reason="turn_detected")
 
@@ -133,13 +133,13 @@ def test_a_failed_response_keeps_its_error() -> None:
 
 def test_the_words_of_a_message_are_its_texts_and_transcripts() -> None:
     """Spoken and written parts read the same."""
-    parts = [{"type": "output_audio", "transcript": "Hello, "}, {"type": "output_text", "text": "caller."}]
-    assert item(type="message", role="assistant", content=parts).words == "Hello, caller."
+    parts = [{"type": "output_audio", "transcript": "Hello, "}, {"type": "output_text", "text": "user."}]
+    assert item(type="message", role="assistant", content=parts).words == "Hello, user."
     assert item(type="function_call", name="lookup", arguments="{}").words == ""
 
 
 def test_arguments_and_outputs_of_tools_are_not_shown() -> None:
-    """They hold what callers said about themselves."""
+    """They hold what users said about themselves."""
     call = item(type="function_call", name="lookup", call_id="call_1", arguments='{"name": "Ada"}')
     assert call.arguments == '{"name": "Ada"}'
     assert "Ada" not in repr(call)
@@ -180,7 +180,7 @@ def test_of_an_item_only_the_odd_part_is_lost(content: object, words: str) -> No
     ],
 )
 def test_a_transcription_is_billed_by_tokens_or_by_time(usage: dict[str, Any], read: object) -> None:
-    """A third way to bill does not lose the caller's words."""
+    """A third way to bill does not lose the user's words."""
     event = received(
         {
             "type": "conversation.item.input_audio_transcription.completed",

@@ -1,0 +1,211 @@
+"""How long a user waits after pick-up: a session opened cold, one that was parked, a message that was prepared.
+
+The engine places calls to phones that ring, and is called where nothing waits, on
+loopback sockets, towards a provider of known slowness: so much for its handshake,
+so much for the first audio of a response.  What the engine adds is the rest; how
+much of that any program needs, pickup_floor.py shows.
+
+Rule 1: the carrier's clock decides: from its start message to the first media
+message that it receives.
+Rule 2: all ways run in one process and one run, so that they compare.
+Rule 3: a call whose session did not come the way it should is no figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import attrs
+import trio
+
+from voicecore.assembly import open_engine, real_world
+from voicecore.bench.load.pickup_floor import serve_floor
+from voicecore.bench.report.result import BenchmarkFailed, Column, Plan, Progress, Result, Value, percentile
+from voicecore.config import Settings
+from voicecore.facts import CallEnded, CallReport, Fact, MessageOutcome
+from voicecore.simulation.openai_realtime import Behaviour, Handshake, Pace, RealtimeTwin, Reply, Script, Tone, Updates
+from voicecore.simulation.twilio import Account, AfterAgent, DialPlan, HangUp, Line, TwilioTwin, open_twilio
+from voicecore.world import World
+
+_NUMBER, _CALLEE = "+15550100002", "+15550100077"
+_APART_S = 0.4  #: between two dials: what is measured is one pick-up, not a crowd
+_RINGS_S = 0.3  #: longer than the provider takes
+_LONGEST_S = 120.0
+_HEARS_IT = (HangUp(AfterAgent(0.1)),)
+_ABOUT = """\
+A provider whose handshake takes {handshake_ms:.0f} ms in all and whose first audio comes {first_delta_ms:.0f} ms after
+it was asked for. From the carrier's start message to the first audio that the carrier receives, and how much of that is
+neither handshake nor first audio. Loopback sockets; both twins in the engine's process. Floor: no engine, a task that
+opens a session, configures it, asks for the message and hands its audio on. Floor and cold are called; in the other
+two ways the engine calls, so that it rings."""
+_COLUMNS = (
+    Column("session"),
+    Column("calls"),
+    Column("p50", "ms"),
+    Column("p90", "ms"),
+    Column("most", "ms"),
+    Column("provider's part", "ms"),
+    Column("ours p50", "ms"),
+)
+
+
+@attrs.frozen(kw_only=True)
+class _Way:
+    """One way in which a session comes to its call."""
+
+    source: str
+    rings: bool
+    """Whether the engine calls; otherwise it is called, and nothing can be prepared."""
+    overrides: Mapping[str, object]
+    waits_for: tuple[bool, bool]
+    """Whether the provider's handshake, and its first audio, are part of the wait."""
+
+    def provider_s(self, plan: Plan) -> float:
+        """Return how much of the wait is the provider's."""
+        handshake, first_delta = self.waits_for
+        return handshake * plan.handshake_s + first_delta * plan.first_delta_s
+
+
+_WAYS: Mapping[str, _Way] = {
+    "cold": _Way(source="cold", rings=False, overrides={"parking.enabled": False}, waits_for=(True, True)),
+    "parked": _Way(source="adopted", rings=True, overrides={}, waits_for=(False, True)),
+    "parked, message prepared": _Way(
+        source="adopted", rings=True, overrides={"agent.prepare_first_message": True}, waits_for=(False, False)
+    ),
+}
+
+
+def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
+    """Return the table of waits.
+
+    Raises:
+        BenchmarkFailed: A call was not answered, or its session came another way.
+    """
+    calls = plan.pick(2, 15, 50)
+    progress(f"{calls} calls, floor")
+    rows = [_row("floor", plan.handshake_s + plan.first_delta_s, trio.run(_floor_waits, calls, plan))]
+    for name, way in _WAYS.items():
+        progress(f"{calls} calls, {name}")
+        rows.append(_row(name, way.provider_s(plan), trio.run(_waits, way, calls, plan)))
+    about = _ABOUT.format(handshake_ms=plan.handshake_s * 1000, first_delta_ms=plan.first_delta_s * 1000)
+    return [Result(name="from pick-up to the first audio at the carrier", about=about, columns=_COLUMNS, rows=rows)]
+
+
+def _row(name: str, provider_s: float, waits_s: Sequence[float]) -> Mapping[str, Value]:
+    middle_ms = percentile(waits_s, 50) * 1000
+    return {
+        "session": name,
+        "calls": len(waits_s),
+        "p50": middle_ms,
+        "p90": percentile(waits_s, 90) * 1000,
+        "most": max(waits_s) * 1000,
+        "provider's part": provider_s * 1000,
+        "ours p50": middle_ms - provider_s * 1000,
+    }
+
+
+def _provider(plan: Plan) -> Behaviour:
+    """Return a provider that spends a third of its handshake at each of its three steps."""
+    step_s = plan.handshake_s / 3
+    return Behaviour(
+        handshake=Handshake(accept_s=step_s, created_s=step_s),
+        updates=Updates(answer_s=step_s, effect_s=step_s),
+        pace=Pace(first_delta_s=plan.first_delta_s),
+    )
+
+
+@attrs.frozen
+class _Peers:
+    """Who is around what is measured."""
+
+    world: World
+    provider_url: str
+    carrier: TwilioTwin
+
+
+@asynccontextmanager
+async def _open_peers(calls: int, plan: Plan) -> AsyncIterator[_Peers]:
+    """Open both twins, for a bounded time. Raises BenchmarkFailed where the block takes longer."""
+    world = real_world()
+    script = Script(replies=(Reply("Hello.", speech=Tone(0.4)),))
+    with trio.move_on_after(_LONGEST_S) as bound:
+        async with (
+            RealtimeTwin(world, script, _provider(plan)).serve() as provider_url,
+            open_twilio(world, Account()) as carrier,
+        ):
+            yield _Peers(world, provider_url, carrier)
+    if bound.cancelled_caught:
+        raise BenchmarkFailed(f"{calls} calls took longer than {_LONGEST_S:.0f} s")
+
+
+async def _waits(way: _Way, calls: int, plan: Plan) -> Sequence[float]:
+    reports: list[CallReport] = []
+
+    def observe(_call_id: str, fact: Fact) -> None:
+        if isinstance(fact, CallEnded):
+            reports.append(fact.report)
+
+    async with _open_peers(calls, plan) as peers, peers.carrier.serve_rest() as api_url:
+        settings = _settings(peers.provider_url, api_url, way)
+        async with open_engine(settings, world=peers.world, observers=[observe]) as engine:
+            ring_s = plan.handshake_s + plan.first_delta_s + _RINGS_S  # whatever is prepared is ready
+            peers.carrier.expect(DialPlan(ring_s=ring_s, script=_HEARS_IT))
+
+            async def call() -> object:
+                if not way.rings:
+                    return await peers.carrier.call(engine.url, _HEARS_IT)
+                async with engine.dial(_CALLEE) as placed:
+                    return [fact async for fact in placed.facts()]
+
+            await _apart(call, calls)
+            await engine.drain()
+    _check(way, reports, calls)
+    return [_wait_s(line) for line in peers.carrier.lines]
+
+
+async def _floor_waits(calls: int, plan: Plan) -> Sequence[float]:
+    async with _open_peers(calls, plan) as peers, serve_floor(peers.world, peers.provider_url) as url:
+        await _apart(lambda: peers.carrier.call(url, _HEARS_IT), calls)
+    return [_wait_s(line) for line in peers.carrier.lines]
+
+
+async def _apart(call: Callable[[], Awaitable[object]], calls: int) -> None:
+    """Hold so many calls, one begun after the other."""
+    async with trio.open_nursery() as nursery:
+        for _ in range(calls):
+            nursery.start_soon(call)
+            await trio.sleep(_APART_S)
+
+
+def _check(way: _Way, reports: Sequence[CallReport], calls: int) -> None:
+    sources = {report.pickup.source if report.pickup is not None else "none" for report in reports}
+    outcomes = {report.first_message.outcome if report.first_message is not None else None for report in reports}
+    if len(reports) != calls or sources != {way.source} or outcomes != {MessageOutcome.HEARD}:
+        raise BenchmarkFailed(f"{len(reports)} of {calls} calls; sessions {sources}; first messages {outcomes}")
+
+
+def _wait_s(line: Line) -> float:
+    """Return how long a user waited. Raises BenchmarkFailed where nothing was heard."""
+    started_at = next(entry.at for entry in line.ledger if entry.kind == "start")
+    for entry in line.ledger:
+        if entry.direction == "in" and entry.kind == "media":
+            return entry.at - started_at
+    raise BenchmarkFailed("a call ended without any audio")
+
+
+def _settings(provider_url: str, api_url: str, way: _Way) -> Settings:
+    account = Account()
+    overrides = {
+        "server.port": 0,
+        "agent.instructions": "You call people.",
+        "agent.first_message": "Hello.",
+        "carriers.twilio.account_sid": account.account_sid,
+        "carriers.twilio.auth_token": account.auth_token.reveal(),
+        "carriers.twilio.phone_number": _NUMBER,
+        "carriers.twilio.api_base_url": api_url,
+        "providers.openai_realtime.api_key": "bench-key",
+        "providers.openai_realtime.base_url": provider_url,
+        **way.overrides,
+    }
+    return Settings.load(None, {}, overrides)

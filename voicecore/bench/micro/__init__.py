@@ -1,0 +1,1 @@
+"""Benchmarks of single parts: codecs, audio, state machines."""

@@ -1,0 +1,250 @@
+"""The carrier of a conversation load: lines on which somebody always sends 50 frames a second.
+
+Rule 1: each line's frames leave on absolute times, the lines evenly spread over
+the 20 ms of a frame; one that is late leaves at once, and the lateness is told.
+Rule 2: what comes is played by a clock (playout_clock.py); a mark is echoed when
+everything before it has been played, and a clear echoes all of them.
+
+Facts: docs/protocols/twilio-media-streams.md, sections 1 to 5 and 11.
+"""
+
+from __future__ import annotations
+
+import binascii
+import enum
+import functools
+from collections import deque
+from collections.abc import Mapping
+from time import perf_counter
+from urllib.parse import urlencode, urlsplit
+from xml.etree import ElementTree as ET
+
+import attrs
+import orjson
+
+from voicecore.bench.load.raw_loop import HOST, Connection, Loop, connect, post
+from voicecore.bench.load.raw_websocket import client_frame
+from voicecore.bench.micro.frames import FRAME_BYTES, FRAME_S, Track
+from voicecore.bench.micro.playout_clock import PlayoutClock
+from voicecore.bench.report.answers import AnswerBooks
+from voicecore.bench.report.result import BenchmarkFailed
+from voicecore.simulation.twilio import Account
+from voicecore.simulation.twilio.messages import StreamWriter
+from voicecore.simulation.twilio.signing import sign
+
+_FRAME_MS = 20
+_SILENT_FRAME = b"\xff" * FRAME_BYTES
+_OPEN_S = 10.0  #: for each step of opening a line
+
+
+class Phase(enum.Enum):
+    """Where a line is."""
+
+    OPEN = "open"  #: nobody speaks yet, or any more; marks are echoed
+    SPEAKING = "speaking"
+    SILENT = "silent"  #: frames of silence
+    ENDED = "ended"  #: by the other side
+    HUNG_UP = "hung up"
+
+
+@attrs.define
+class Counts:
+    """WebSocket messages by their way through the measured process; of all calls together."""
+
+    from_carrier: int = 0
+    to_provider: int = 0
+    from_provider: int = 0
+    to_carrier: int = 0
+
+
+class ProviderAudio(enum.Enum):
+    """What an engine speaks with its provider."""
+
+    PCMU = "audio/pcmu"  #: G.711, as with the carrier: nothing has to be converted
+    PCM = "audio/pcm"  #: PCM16 at 24 kHz: everything is converted, both ways
+
+    @property
+    def bytes_per_s(self) -> int:
+        """Size of a second."""
+        return 8_000 if self is ProviderAudio.PCMU else 48_000
+
+
+@attrs.frozen
+class CallBooks:
+    """What is noted of one call."""
+
+    call: int
+    audio: ProviderAudio
+    user: Track
+    answers: AnswerBooks
+    counts: Counts
+
+
+class CarrierLine:
+    """One call as the carrier sees it. Made by `dial`."""
+
+    def __init__(self, loop: Loop, connection: Connection, books: CallBooks, lateness_s: list[float]) -> None:
+        self.phase = Phase.OPEN
+        self._loop = loop
+        self._connection = connection
+        self._books = books
+        self._lateness_s = lateness_s
+        self._stream_sid = stream_sid(books.call)
+        self._playout = PlayoutClock()
+        self._marks: deque[tuple[int, str]] = deque()  # by their clear; bounded by what the other side sends
+        self._generation = 0
+        self._sequence = 1  # of the start message
+        self._frame = 0
+        self._began_at = 0.0
+        connection.on_text = self._take
+        connection.on_end = self._ended
+
+    def is_playing(self, now: float) -> bool:
+        """Whether the user hears something."""
+        return self._playout.is_playing(now)
+
+    def speak_from(self, moment: float) -> None:
+        """Send a frame every 20 ms from then on."""
+        self._began_at = moment - self._frame * FRAME_S
+        self.phase = Phase.SPEAKING
+        self._loop.at(moment, self._speak)
+
+    def fall_silent(self) -> None:
+        """Send no more frames that mean something; marks are still echoed.
+
+        Where audio is converted, silence has to push the last of them out of the filters.
+        """
+        if self.phase is Phase.SPEAKING:
+            self.phase = Phase.OPEN if self._books.audio is ProviderAudio.PCMU else Phase.SILENT
+
+    def hang_up(self) -> None:
+        """End the call."""
+        self.phase = Phase.HUNG_UP
+        self._send(
+            f'"stop":{{"accountSid":"{Account().account_sid}","callSid":"{call_sid(self._books.call)}"}}', "stop"
+        )
+        self._connection.close()
+
+    def _speak(self, now: float) -> None:
+        if self.phase not in {Phase.SPEAKING, Phase.SILENT}:
+            return
+        number, self._frame = self._frame, self._frame + 1
+        self._lateness_s.append(now - self._began_at - number * FRAME_S)
+        audio = self._books.user.frame(number) if self.phase is Phase.SPEAKING else _SILENT_FRAME
+        payload = binascii.b2a_base64(audio, newline=False).decode()
+        stamp = f'"track":"inbound","chunk":"{number + 1}","timestamp":"{number * _FRAME_MS}"'
+        if self.phase is Phase.SPEAKING:
+            self._books.user.to_provider.left(1, perf_counter())
+        self._send(f'"media":{{{stamp},"payload":"{payload}"}}', "media")
+        self._loop.at(self._began_at + self._frame * FRAME_S, self._speak)
+
+    def _send(self, fields: str, event: str) -> None:
+        self._sequence += 1
+        head = f'"event":"{event}","sequenceNumber":"{self._sequence}","streamSid":"{self._stream_sid}"'
+        self._books.counts.from_carrier += 1
+        self._connection.send(client_frame(f"{{{head},{fields}}}".encode()))
+
+    def _take(self, payload: bytes, now: float) -> None:
+        self._books.counts.to_carrier += 1
+        message = orjson.loads(payload)
+        event = message["event"]
+        if event == "media":
+            if message["streamSid"] != self._stream_sid:
+                raise BenchmarkFailed("audio came on another call's stream")
+            audio = binascii.a2b_base64(message["media"]["payload"])
+            self._books.answers.came(audio, self._playout.put(len(audio), now), now)
+        elif event == "mark":
+            self._marks.append((self._generation, message["mark"]["name"]))
+            self._loop.at(self._playout.empty_at, functools.partial(self._played, self._generation))
+        elif event == "clear":
+            self._books.answers.cleared(self._playout.clear(now), now)
+            self._generation += 1
+            while self._marks:
+                self._echo()
+
+    def _played(self, generation: int, _now: float) -> None:
+        if self._marks and self._marks[0][0] == generation:  # else a clear has echoed it
+            self._echo()
+
+    def _echo(self) -> None:
+        _, name = self._marks.popleft()
+        self._send(f'"mark":{{"name":{orjson.dumps(name).decode()}}}', "mark")
+
+    def _ended(self) -> None:
+        if self.phase is not Phase.HUNG_UP:
+            self.phase = Phase.ENDED
+
+
+@attrs.frozen(kw_only=True)
+class Entrance:
+    """How a carrier's call gets into the measured process."""
+
+    webhook: str | None = None
+    """Path of the voice webhook, whose TwiML says where the stream goes."""
+    media: str = "/"
+    """Path of the media stream where nobody is asked."""
+    status: str | None = None
+    """Path of the status webhook, which is told of the end."""
+
+
+def dial(loop: Loop, port: int, entrance: Entrance, books: CallBooks, lateness_s: list[float]) -> CarrierLine:
+    """Open a line; the loop runs meanwhile.
+
+    Raises:
+        BenchmarkFailed: The call was not taken.
+    """
+    account, call = Account(), books.call
+    path, headers = entrance.media, list[tuple[str, str]]()
+    parameters: Mapping[str, str] = {}
+    if entrance.webhook is not None:
+        url, parameters = _ask(loop, port, entrance.webhook, call)
+        path = urlsplit(url).path
+        headers.append(("X-Twilio-Signature", sign(account.auth_token.reveal(), url)))
+    connection = connect(loop, port, path, headers, _OPEN_S)
+    line = CarrierLine(loop, connection, books, lateness_s)
+    writer = StreamWriter(account.account_sid, call_sid(call), stream_sid(call))
+    for text in (writer.connected(), writer.start(parameters)):
+        books.counts.from_carrier += 1
+        connection.send(client_frame(text.encode()))
+    return line
+
+
+def report_end(loop: Loop, port: int, path: str, call: int) -> None:
+    """Tell the measured process that a call is over."""
+    _post(loop, port, path, call, CallStatus="completed", CallDuration="1", SequenceNumber="1")
+
+
+def _ask(loop: Loop, port: int, path: str, call: int) -> tuple[str, Mapping[str, str]]:
+    """Return where the media stream goes, and what it is to say when it begins."""
+    body = _post(loop, port, path, call, CallStatus="ringing").partition(b"\r\n\r\n")[2]
+    begin, end = body.find(b"<"), body.rfind(b">")  # it may be chunked
+    stream = ET.fromstring(body[begin : end + 1]).find("Connect/Stream") if begin >= 0 else None  # noqa: S314
+    if stream is None:
+        raise BenchmarkFailed("a call was not taken")
+    named = {each.get("name", ""): each.get("value", "") for each in stream.iter("Parameter")}
+    return stream.get("url", ""), named
+
+
+def _post(loop: Loop, port: int, path: str, call: int, **fields: str) -> bytes:
+    account, url = Account(), f"http://{HOST}:{port}{path}"
+    form = {
+        "CallSid": call_sid(call),
+        "AccountSid": account.account_sid,
+        "From": account.caller,
+        "To": account.callee,
+        "Direction": "inbound",
+        "ApiVersion": "2010-04-01",
+        **fields,
+    }
+    headers = [("X-Twilio-Signature", sign(account.auth_token.reveal(), url, form))]
+    return post(loop, url, headers, urlencode(form).encode(), _OPEN_S)
+
+
+def stream_sid(call: int) -> str:
+    """Return the name of a call's media stream."""
+    return f"MZ{call:032x}"
+
+
+def call_sid(call: int) -> str:
+    """Return the name of a call."""
+    return f"CA{call:032x}"

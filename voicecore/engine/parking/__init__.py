@@ -1,0 +1,1 @@
+"""Sessions that are opened while the phone rings, and adopted at pickup."""

@@ -1,0 +1,1 @@
+"""HTTP: the server of webhooks, and the client of REST interfaces."""

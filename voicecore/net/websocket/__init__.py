@@ -1,0 +1,1 @@
+"""WebSocket connections, accepted and dialled, over one frame codec."""

@@ -1,0 +1,92 @@
+"""The provider twin: a faithful fake of the OpenAI Realtime server (GA), for tests, demos and benchmarks.
+
+It is written from the sheet in docs/protocols/ with plain JSON objects and shares no code
+with wire/, so that the two can disagree.  The session itself is synchronous and
+needs no socket: read session.py first, then server.py.
+
+Level 5; imports audio/, net/ and world.
+"""
+
+from voicecore.simulation.openai_realtime.asides import Aside, errors
+from voicecore.simulation.openai_realtime.behaviour import (
+    Behaviour,
+    End,
+    Ending,
+    Handshake,
+    MeasuredVad,
+    Pace,
+    PartialTurnDetection,
+    ResponseFault,
+    ScriptedVad,
+    Transcribing,
+    Updates,
+)
+from voicecore.simulation.openai_realtime.items import Item
+from voicecore.simulation.openai_realtime.ledger import Ledger, LedgerLine
+from voicecore.simulation.openai_realtime.objections import Objection
+from voicecore.simulation.openai_realtime.rewrites import (
+    READY_MADE,
+    Rewrite,
+    acknowledged_formats,
+    bare_responses,
+    deep_beside,
+    dropped,
+    flat_errors,
+    left_out,
+    replaced,
+)
+from voicecore.simulation.openai_realtime.script import (
+    Echo,
+    NumberedFrames,
+    Recorded,
+    Reply,
+    Samples,
+    Script,
+    Silence,
+    Tone,
+    ToolCall,
+)
+from voicecore.simulation.openai_realtime.server import ClientEvent, RealtimeTwin, TwinConnection
+from voicecore.simulation.openai_realtime.session import TwinSession
+
+__all__ = [
+    "READY_MADE",
+    "Aside",
+    "Behaviour",
+    "ClientEvent",
+    "Echo",
+    "End",
+    "Ending",
+    "Handshake",
+    "Item",
+    "Ledger",
+    "LedgerLine",
+    "MeasuredVad",
+    "NumberedFrames",
+    "Objection",
+    "Pace",
+    "PartialTurnDetection",
+    "RealtimeTwin",
+    "Recorded",
+    "Reply",
+    "ResponseFault",
+    "Rewrite",
+    "Samples",
+    "Script",
+    "ScriptedVad",
+    "Silence",
+    "Tone",
+    "ToolCall",
+    "Transcribing",
+    "TwinConnection",
+    "TwinSession",
+    "Updates",
+    "acknowledged_formats",
+    "bare_responses",
+    "deep_beside",
+    "dropped",
+    "errors",
+    "flat_errors",
+    "left_out",
+    "replaced",
+]

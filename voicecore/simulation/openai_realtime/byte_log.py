@@ -1,0 +1,100 @@
+"""The bytes under a connection: to cut it without a close frame, and to know when the client was last heard.
+
+Rule: a server hands an application messages, not streams, and rightly so; only a
+peer that plays a crash, or that drops whoever does not even ping, needs more.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from typing import final
+
+import trio
+
+from voicecore.simulation.openai_realtime.binary import BinaryFrames
+from voicecore.world import Buffer, ByteStream
+
+
+@final
+class HeardStream(ByteStream):
+    """Another wire, and the time of its last byte."""
+
+    def __init__(self, wire: ByteStream) -> None:
+        super().__init__(wire.far_end)
+        self._wire = wire
+        self.heard_at = trio.current_time()
+        """Seconds on Trio's clock; at first the time at which it was accepted."""
+        self._binary: BinaryFrames | None = None
+
+    def send_binary(self) -> None:
+        """From now on send text frames as binary ones; what was written so far ended with a whole frame, or none."""
+        self._binary = BinaryFrames()
+
+    def read_now(self, max_bytes: int) -> bytes | None:
+        """As the wire below."""
+        data = self._wire.read_now(max_bytes)
+        if data is not None:
+            self.heard_at = trio.current_time()
+        return data
+
+    async def wait_readable(self) -> None:
+        """As the wire below."""
+        await self._wire.wait_readable()
+
+    def write_now(self, data: Buffer) -> int:
+        """As the wire below."""
+        if self._binary is None:
+            return self._wire.write_now(data)
+        taken = self._wire.write_now(self._binary.retyped(data))
+        self._binary.written(data, taken)
+        return taken
+
+    async def wait_writable(self) -> None:
+        """As the wire below."""
+        await self._wire.wait_writable()
+
+    def end_now(self) -> None:
+        """As the wire below."""
+        self._wire.end_now()
+
+    def close_now(self) -> None:
+        """As the wire below."""
+        self._wire.close_now()
+
+    def limit_unsent(self, max_bytes: int) -> None:
+        """As the wire below."""
+        self._wire.limit_unsent(max_bytes)
+
+    def coalesce(self, min_bytes: int) -> None:
+        """As the wire below."""
+        self._wire.coalesce(min_bytes)
+
+
+_stream: contextvars.ContextVar[HeardStream] = contextvars.ContextVar("stream")
+
+
+@final
+class KnownStreams(trio.abc.Listener[HeardStream]):
+    """Another listener, whose connections can ask for their stream.
+
+    A task inherits the context of the task that started it, and the one that
+    starts a connection's task has just accepted its stream.
+    """
+
+    def __init__(self, listener: trio.abc.Listener[ByteStream]) -> None:
+        self._listener = listener
+
+    async def accept(self) -> HeardStream:
+        """Accept the next connection."""
+        stream = HeardStream(await self._listener.accept())
+        _stream.set(stream)
+        return stream
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        await self._listener.aclose()
+
+
+def current_stream() -> HeardStream:
+    """Return the stream under the connection that this task serves."""
+    return _stream.get()

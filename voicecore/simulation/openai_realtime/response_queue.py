@@ -1,0 +1,186 @@
+"""Which responses run: at most one in the default conversation, any number out of band.
+
+Rule 1: a second response for the default conversation is refused, whoever asked for it.
+Rule 2: a reply is used up by each response, in order; the last one is repeated.
+Rule 3: settings are those of the moment of creation.
+
+Facts: OpenAI Realtime, section response bookkeeping.
+Pure.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+
+from voicecore.simulation.openai_realtime import configuration
+from voicecore.simulation.openai_realtime.behaviour import Behaviour, ResponseFault
+from voicecore.simulation.openai_realtime.items import Conversation, Item
+from voicecore.simulation.openai_realtime.json_checks import JsonObject, Refused
+from voicecore.simulation.openai_realtime.outputs import Emit
+from voicecore.simulation.openai_realtime.response import Order, Response, Studio
+from voicecore.simulation.openai_realtime.scheduler import Agenda, PoolEntry
+from voicecore.simulation.openai_realtime.script import Echo, Reply, Script
+from voicecore.simulation.openai_realtime.tts import speech
+from voicecore.simulation.openai_realtime.usage import Meter
+
+
+@attrs.frozen(kw_only=True)
+class Identity:
+    """Who connected, and what a session draws its ids and sizes from."""
+
+    model: str
+    call_number: int
+    """Which session of its server this is; numbered audio carries it."""
+    new_id: Callable[[str], str]
+    random: random.Random
+    expires_at: int
+    """Unix seconds, for the session object only."""
+    asks_for_beta: bool = False
+    """The client sent the retired beta header."""
+
+
+@attrs.frozen(kw_only=True)
+class Stage:
+    """What responses need of their session."""
+
+    script: Script
+    behaviour: Behaviour
+    identity: Identity
+    emit: Emit
+    agenda: Agenda
+    conversation: Conversation
+    begins: Callable[[], None]
+    """Told when a response of the default conversation is created."""
+    ended: Callable[[float, float], None]
+    """Told when it is over: now, and the seconds of audio it sent."""
+
+
+class Responder:
+    """One session's responses."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._meter = Meter()
+        self._running: dict[str, tuple[Response, PoolEntry]] = {}
+        self._now = 0.0
+        self.active: Response | None = None
+        """The response that runs in the default conversation."""
+        self.responses: list[Response] = []
+        """All of them, in the order of creation."""
+
+    def start(self, request: JsonObject, effective: JsonObject, now: float) -> None:
+        """Create a response.
+
+        Args:
+            request: A checked `response` object, empty for one of the server's own accord.
+            effective: The session's configuration.
+            now: Seconds.
+
+        Raises:
+            Refused: It is for the default conversation, where one runs already.
+        """
+        out_of_band = request.get("conversation") == "none"
+        if not out_of_band and self.active is not None:
+            raise Refused(
+                "conversation_already_has_active_response",
+                f"Conversation already has an active response in progress: {self.active.response_id}. "
+                "Wait until the response is finished before creating a new one.",
+            )
+        conversation = None if out_of_band else self._stage.conversation
+        response = Response(self._order(request, effective), self._studio(request, effective, conversation))
+        self.responses.append(response)
+        if not out_of_band:
+            self.active = response
+            self._stage.begins()
+        self._go_on(response, response.deliver(), now)
+
+    def cancel(self, response_id: str | None, now: float) -> None:
+        """Cancel for the client; None: the active one. Raises Refused when it does not run."""
+        running = self._running.get(response_id or (self.active.response_id if self.active else ""))
+        if running is None:
+            raise Refused("response_cancel_not_active", "Cancellation failed: no active response found")
+        self._cancel(*running, "client_cancelled", now)
+
+    def interrupt(self, now: float) -> None:
+        """Cancel the active response, if there is one, because the user speaks."""
+        if self.active is not None:
+            self._cancel(*self._running[self.active.response_id], "turn_detected", now)
+
+    def _order(self, request: JsonObject, effective: JsonObject) -> Order:
+        number = len(self.responses) + 1
+        reply = self._reply(number, request.get("tool_choice", effective["tool_choice"]))
+        output = {**effective["audio"]["output"], **request.get("audio", {}).get("output", {})}
+        fault = self._stage.behaviour.responses.get(number)
+        asked_for = request.get("output_modalities", effective["output_modalities"])
+        modalities = ["text"] if fault is ResponseFault.WRITTEN else asked_for
+        audio_format = configuration.audio_format(output["format"]) if modalities == ["audio"] else None
+        identity = self._stage.identity
+        return Order(
+            response_id=identity.new_id("resp"),
+            reply=reply,
+            audio=b""
+            if reply is None or audio_format is None
+            else speech(reply, audio_format, identity.call_number, number),
+            audio_format=audio_format,
+            described={
+                "output_modalities": modalities,
+                "max_output_tokens": request.get("max_output_tokens", effective["max_output_tokens"]),
+                "audio": {"output": {"format": output["format"], "voice": output["voice"]}},
+                "metadata": request.get("metadata") if self._stage.behaviour.gives_metadata_back else None,
+            },
+            fault=fault,
+        )
+
+    def _reply(self, number: int, tool_choice: Any) -> Reply | None:
+        replies = self._stage.script.replies
+        if isinstance(replies, Echo):
+            return None
+        reply = replies[min(number, len(replies)) - 1]
+        return attrs.evolve(reply, tool_calls=()) if tool_choice == "none" else reply
+
+    def _studio(self, request: JsonObject, effective: JsonObject, conversation: Conversation | None) -> Studio:
+        stage = self._stage
+        instructions: str = {**effective, **request}["instructions"]
+
+        def measure(output: list[Item]) -> JsonObject:
+            context = [] if "input" in request else stage.conversation.items
+            return self._meter.measure(instructions, [item for item in context if item not in output], output)
+
+        return Studio(
+            emit=stage.emit,
+            new_id=stage.identity.new_id,
+            random=stage.identity.random,
+            pace=stage.behaviour.pace,
+            conversation=conversation,
+            measure=measure,
+            over=self._over,
+        )
+
+    def _go_on(self, response: Response, steps: Iterator[float], due: float) -> None:
+        self._now = due
+        wait_s = next(steps, None)
+        if wait_s is not None:
+            handle = self._stage.agenda.at(due + wait_s, lambda at: self._go_on(response, steps, at))
+            self._running[response.response_id] = (response, handle)
+
+    def _cancel(self, response: Response, handle: PoolEntry, reason: str, now: float) -> None:
+        self._now = now
+        self._stage.agenda.strike(handle)
+        response.cancel(reason)
+        self._go_on_late(response.late_deltas(self._stage.behaviour.late_deltas), now)
+
+    def _go_on_late(self, steps: Iterator[float], due: float) -> None:
+        wait_s = next(steps, None)
+        if wait_s is not None:
+            self._stage.agenda.at(due + wait_s, lambda at: self._go_on_late(steps, at))
+
+    def _over(self, response: Response) -> None:
+        self._running.pop(response.response_id, None)
+        if response is self.active:
+            self.active = None
+            self._stage.ended(self._now, response.playback_s)
+        self._stage.emit("rate_limits.updated", rate_limits=self._meter.rate_limits())

@@ -1,0 +1,140 @@
+"""What becomes of `session.update`: if it is taken, when it takes effect, and what the server says of it.
+
+Rule 1: an update is judged whole, first for what it says, then by the behaviour;
+one that is refused changes nothing.
+Rule 2: updates take effect in the order in which they came; acknowledgements may
+overtake one another.
+Rule 3: an acknowledgement shows the configuration in force at its moment, unless
+the behaviour says that the server lies.
+
+Facts: OpenAI Realtime, sections session.update rules, first-message lockout.
+Pure.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from voicecore.simulation.openai_realtime import beta_shape, configuration
+from voicecore.simulation.openai_realtime.behaviour import PartialTurnDetection, Updates
+from voicecore.simulation.openai_realtime.json_checks import JsonObject, invalid_value
+from voicecore.simulation.openai_realtime.scheduler import Agenda
+
+_TURN_DETECTION = "session.audio.input.turn_detection"
+_LEFT_OUT = "left out"
+
+
+@attrs.frozen(kw_only=True)
+class Desk:
+    """What the configuration needs of its session."""
+
+    settings: Updates
+    partial: PartialTurnDetection
+    agenda: Agenda
+    changed: Callable[[float], None]
+    """Told when an update has taken effect."""
+    acknowledge: Callable[[JsonObject], None]
+    """Send `session.updated` with this session."""
+
+
+class Configuration:
+    """One session's configuration, and how it changes."""
+
+    def __init__(self, desk: Desk, initial: JsonObject) -> None:
+        self._desk = desk
+        self._taken = 0
+        self._restores_refused = 0
+        self._latest_effect = -math.inf
+        self.effective = initial
+        """The configuration in force."""
+        self._professed = initial  # what acknowledgements show
+
+    def update(self, session: Any, *, voice_in_use: Any | None, now: float) -> None:
+        """Take the `session` of a `session.update`.
+
+        Args:
+            session: As it was received.
+            voice_in_use: The voice that has spoken already, None before the first audio.
+            now: Seconds.
+
+        Raises:
+            Refused: Nothing of it applies.
+        """
+        professed = configuration.check_update(self._read(session), self.effective, voice_in_use=voice_in_use)
+        self._taken += 1
+        self._refuse_by_behaviour(professed, voice_in_use)
+        settings = self._desk.settings
+        done = professed = _with_format(professed, self._forced_format())
+        if _turn_detection(professed) is None:
+            if settings.echoes_null_but_keeps:
+                done = _without_turn_detection(professed)
+            elif settings.ignores_null_turn_detection:
+                done = professed = _without_turn_detection(professed)
+        self._plan(done, professed, now)
+
+    def _forced_format(self) -> str | None:
+        """Return the type of both formats by the newest of the behaviour's changes; None: what is asked for."""
+        forced = self._desk.settings.formats_from
+        return forced[max(begun)] if (begun := [number for number in forced if number <= self._taken]) else None
+
+    def _read(self, session: Any) -> Any:
+        settings = self._desk.settings
+        if not isinstance(session, dict):
+            return session
+        if settings.ignores_flat_turn_detection and "turn_detection" in session:
+            session = beta_shape.without_turn_detection(session)
+        return beta_shape.nested(session) if settings.accepts_flat_fields else session
+
+    def _refuse_by_behaviour(self, checked: JsonObject, voice_in_use: Any | None) -> None:
+        settings, turn_detection = self._desk.settings, _turn_detection(checked)
+        if self._taken in settings.refused:
+            raise invalid_value("session", "this update is refused by the scenario")
+        names_voice = "voice" in checked.get("audio", {}).get("output", {})
+        if settings.refuses_voice_after_audio and names_voice and voice_in_use is not None:
+            raise configuration.voice_refused()
+        if turn_detection is None and settings.refuses_null_turn_detection:
+            raise invalid_value(_TURN_DETECTION, "turn detection cannot be switched off")
+        restores = isinstance(turn_detection, dict) and self.effective["audio"]["input"]["turn_detection"] is None
+        if restores and self._restores_refused < settings.refuses_restore:
+            self._restores_refused += 1
+            raise invalid_value(_TURN_DETECTION, "turn detection cannot be switched on now")
+
+    def _plan(self, done: JsonObject, professed: JsonObject, now: float) -> None:
+        settings, agenda = self._desk.settings, self._desk.agenda
+        effect_s = settings.effects.get(self._taken, settings.effect_s)
+        if effect_s is not None:
+            self._latest_effect = max(self._latest_effect, now + effect_s)
+            agenda.at(self._latest_effect, lambda due: self._apply(done, professed, due))
+        answer_s = settings.answers.get(self._taken, settings.answer_s)
+        if answer_s is not None:
+            agenda.at(now + answer_s, lambda _: self._desk.acknowledge(copy.deepcopy(self._professed)))
+
+    def _apply(self, done: JsonObject, professed: JsonObject, due: float) -> None:
+        self.effective = configuration.merge_update(self.effective, done, self._desk.partial)
+        self._professed = configuration.merge_update(self._professed, professed, self._desk.partial)
+        self._desk.changed(due)
+
+
+def _turn_detection(checked: JsonObject) -> Any:
+    """Return what a checked update says of it: an object, null, or that it is left out."""
+    return checked.get("audio", {}).get("input", {}).get("turn_detection", _LEFT_OUT)
+
+
+def _without_turn_detection(checked: JsonObject) -> JsonObject:
+    left = copy.deepcopy(checked)
+    del left["audio"]["input"]["turn_detection"]
+    return left
+
+
+def _with_format(checked: JsonObject, wire_type: str | None) -> JsonObject:
+    if wire_type is None:
+        return checked
+    changed = copy.deepcopy(checked)
+    for side in ("input", "output"):
+        changed.setdefault("audio", {}).setdefault(side, {})["format"] = {"type": wire_type}
+    return changed

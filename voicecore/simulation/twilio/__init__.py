@@ -1,0 +1,79 @@
+"""The carrier twin: a faithful fake Twilio for tests, demos and benchmarks. It places calls to us, and takes ours.
+
+It is written from the sheet in docs/protocols/ with plain JSON objects and shares no code
+with wire/, so that the two can disagree.  Read playout.py first (what the
+user hears), then user.py (what the user does), then line.py; for calls that
+we place plan.py (what becomes of them), then dialled_call.py.  tunnel.py goes between it and us.
+
+Level 5; imports audio/, net/ and world.
+"""
+
+from __future__ import annotations
+
+from voicecore.simulation.twilio.dial_request import Detection, DialRequest
+from voicecore.simulation.twilio.dialled_call import DialledCall
+from voicecore.simulation.twilio.exchange import Account
+from voicecore.simulation.twilio.faults import (
+    Goodbye,
+    LineFaults,
+    MarkOrder,
+    MediaFormat,
+    StatusFaults,
+    WebhookFaults,
+)
+from voicecore.simulation.twilio.inbound import InboundCall
+from voicecore.simulation.twilio.line import LedgerLine, Line
+from voicecore.simulation.twilio.plan import DialPlan, DialPlans, MachineVerdict, Pickup, Refusal, UpdateFaults
+from voicecore.simulation.twilio.playout import Heard, LinePlayout, MarkReturn
+from voicecore.simulation.twilio.rest import RestRequest
+from voicecore.simulation.twilio.tunnel import Passed, RequestForm, Tunnel, TunnelSettings, open_tunnel
+from voicecore.simulation.twilio.twin import TwilioTwin, open_twilio
+from voicecore.simulation.twilio.user import (
+    AfterAgent,
+    At,
+    HangUp,
+    Press,
+    Say,
+    Step,
+    WhileAgentSpeaks,
+)
+
+__all__ = [
+    "Account",
+    "AfterAgent",
+    "At",
+    "Detection",
+    "DialPlan",
+    "DialPlans",
+    "DialRequest",
+    "DialledCall",
+    "Goodbye",
+    "HangUp",
+    "Heard",
+    "InboundCall",
+    "LedgerLine",
+    "Line",
+    "LineFaults",
+    "LinePlayout",
+    "MachineVerdict",
+    "MarkOrder",
+    "MarkReturn",
+    "MediaFormat",
+    "Passed",
+    "Pickup",
+    "Press",
+    "Refusal",
+    "RequestForm",
+    "RestRequest",
+    "Say",
+    "StatusFaults",
+    "Step",
+    "Tunnel",
+    "TunnelSettings",
+    "TwilioTwin",
+    "UpdateFaults",
+    "WebhookFaults",
+    "WhileAgentSpeaks",
+    "open_tunnel",
+    "open_twilio",
+]

@@ -1,0 +1,97 @@
+"""One call that the application answers: it rings at the webhook, follows the TwiML, and ends once.
+
+Rule 1: known to the REST interface from its first moment on, as a placed call is.
+Rule 2: what the application answers wrongly is raised to whoever placed the call.
+
+Facts: docs/protocols/twilio-media-streams.md, sections 1, 6, 7 and 10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+from voicecore.simulation.twilio.carrier_call import CarrierCall
+from voicecore.simulation.twilio.course import Course
+from voicecore.simulation.twilio.exchange import Exchange
+from voicecore.simulation.twilio.faults import WebhookFaults
+from voicecore.simulation.twilio.progress import CallProgress
+from voicecore.simulation.twilio.twiml import RejectCall, Verb
+
+
+class InboundCall(CarrierCall):
+    """A call that comes in at the application. Made by `TwilioTwin.call`."""
+
+    def __init__(
+        self, exchange: Exchange, progress: CallProgress, course: Course, voice_url: str, faults: WebhookFaults
+    ) -> None:
+        super().__init__(progress, course, exchange.world.wall_clock())
+        self._exchange = exchange
+        self._voice_url = voice_url
+        self._faults = faults
+        self._life = trio.CancelScope()
+
+    @property
+    def answered_sid(self) -> str:
+        """The CallSid; a call that comes in has one only."""
+        return self.identity["CallSid"]
+
+    def is_named(self, call_sid: str) -> bool:
+        """Whether it has this CallSid."""
+        return call_sid == self.answered_sid
+
+    # --- by REST -----------------------------------------------------------------------
+
+    def complete(self) -> None:
+        """End the call; a stream that runs is stopped."""
+        self._course.stop()
+        if self.line is None or self.line.over.is_set():
+            self._life.cancel()
+        else:
+            self.line.end("rest")
+
+    def cancel(self) -> None:
+        """Nothing: only a call that was placed can be canceled."""
+
+    # --- the call ----------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Live through the call; its last callback may still be under way.
+
+        Raises:
+            RemoteProtocolError: The TwiML is not what Twilio takes.
+            ConnectionLost: The webhook could not be delivered.
+            HandshakeRefused: The media stream was refused (31920).
+        """
+        with self._life:
+            await self._follow()
+        self._progress.reach("completed")
+
+    async def _follow(self) -> None:
+        self._progress.reach("ringing")
+        verbs = await self._ask()
+        if any(isinstance(verb, RejectCall) for verb in verbs[:1]):
+            self._progress.reach("busy")
+            return
+        self._progress.reach("in-progress")
+        if self._progress.delivers_at_once:
+            await self._progress.wait_told()  # the application knows of the answer before the stream comes
+        self._course.begin(verbs)
+        await self._course.go_on()
+
+    async def _ask(self) -> Sequence[Verb]:
+        """Fetch the TwiML, as often at once as the faults say; the answers are kept, and the last one is followed."""
+        fields = self._progress.fields()
+        answers: list[Sequence[Verb]] = []
+
+        async def ask_once() -> None:
+            answers.append(await self._exchange.fetch_twiml(self._voice_url, fields))
+
+        if self._faults.voice_times == 1:
+            await ask_once()
+        else:
+            async with trio.open_nursery() as nursery:
+                for _ in range(self._faults.voice_times):
+                    nursery.start_soon(ask_once)
+        return answers[-1]

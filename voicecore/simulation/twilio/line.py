@@ -1,0 +1,298 @@
+"""One call's media stream, from the carrier's side: two short loops around the playout and the user.
+
+Rule 1: frames leave on absolute times, one every 20 ms, silence included.
+Rule 2: what the application sends is played, marked or dropped by playout.py;
+what it should not have sent is kept as a violation.
+Rule 3: every message is a line of the ledger, with its time.
+Rule 4: what a line does wrong by chance is drawn from its faults' seed; a healthy
+line draws nothing.  Order is kept both ways, as a socket keeps it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Literal
+
+import attrs
+import trio
+
+from voicecore.errors import ConnectionLost
+from voicecore.net.websocket.protocol import WebSocket
+from voicecore.simulation.twilio.faults import Goodbye, LineFaults, MarkOrder
+from voicecore.simulation.twilio.messages import FromApplication, StreamWriter, read_application
+from voicecore.simulation.twilio.playout import LinePlayout, MarkReturn
+from voicecore.simulation.twilio.user import FRAME_S, SimulatedUser, Step
+from voicecore.simulation.twilio.voice import Voice
+
+LineEnd = Literal["user", "application", "rest", "fault"]
+"""Who ended a line: "user" is the person on it, "rest" the application by REST, "fault" a connection that broke."""
+
+
+@attrs.frozen
+class LedgerLine:
+    """One thing that was sent or received on a line."""
+
+    at: float
+    direction: Literal["in", "out"]
+    """Seen from the carrier: "in" is what the application sent."""
+    kind: str
+    detail: str = ""
+    size_bytes: int = 0
+    digest: str = ""
+
+
+class Line:
+    """One media stream. Made by `Exchange.new_line`."""
+
+    def __init__(
+        self,
+        *,
+        call_sid: str,
+        stream_sid: str,
+        writer: StreamWriter,
+        script: Sequence[Step],
+        faults: LineFaults,
+        now: float,
+    ) -> None:
+        self.call_sid = call_sid
+        self.stream_sid = stream_sid
+        self.ledger: list[LedgerLine] = []
+        self.began_at = now
+        self.playout = LinePlayout(now, faults.media_format.audio_format)
+        self.sent_audio = bytearray()
+        """Every byte of user audio that left, in order."""
+        self.sent_at: list[tuple[float, int]] = []
+        """When, and how many bytes had left by then."""
+        self.received_audio = bytearray()
+        """Every byte of agent audio that came, in order, played or not."""
+        self.said_after = ""
+        """What the carrier itself spoke when the application had closed the stream."""
+        self.stream_url = ""
+        """Where the stream was opened, or tried to be."""
+        self.forgeries: list[int] = []
+        """The HTTP status that each forged upgrade was answered with, in order."""
+        self.ended_by: LineEnd | None = None
+        self.closed_with: int | None = None
+        """The code with which the application closed the stream."""
+        self.over = trio.Event()
+        """The call is over, and its stream with it."""
+        self._script = script
+        self._faults = faults
+        self._writer = writer
+        self._user = SimulatedUser(script, now)
+        self._voice = Voice(faults.media_format.audio_format)
+        self._hang_up = trio.Event()
+        self._echoes: list[tuple[float, str]] = []  # (leaves at, name), in this order
+        self._pulse = trio.Event()
+        self._arrivals: deque[tuple[float, str]] = deque()  # (arrives at, text); bounded by what jitter holds back
+        self._arrived = trio.Event()
+        self._read_at = self._arrives_at = float("-inf")
+        self._chance = random.Random(faults.seed)
+
+    # --- what tests do to it -------------------------------------------------------
+
+    def hang_up(self) -> None:
+        """Let the user hang up now."""
+        self._hang_up.set()
+
+    # --- what the carrier does to it -----------------------------------------------
+
+    def end(self, by: LineEnd) -> None:
+        """End the stream; who ended it first is kept."""
+        if self.ended_by is None:
+            self.ended_by = by
+        self._hang_up.set()
+
+    # --- the stream ------------------------------------------------------------------
+
+    async def run(
+        self, socket: WebSocket, parameters: Mapping[str, str], before_goodbye: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Hold the stream until the user, the application or a fault ends it."""
+        async with trio.open_nursery() as nursery:
+            await self._open(socket, parameters)
+            nursery.start_soon(self._read, socket)
+            nursery.start_soon(self._take_arrivals)
+            nursery.start_soon(self._return_marks, socket)
+            nursery.start_soon(self._speak, socket)
+            await self._hang_up.wait()
+            nursery.cancel_scope.cancel()
+        await before_goodbye()
+        if self._faults.goodbye is Goodbye.HANG:
+            await trio.sleep_forever()
+        if self._faults.goodbye is Goodbye.STOP and self.ended_by not in {"application", "fault"}:
+            await self._send(socket, self._writer.stop(), "stop")
+
+    async def _open(self, socket: WebSocket, parameters: Mapping[str, str]) -> None:
+        faults = self._faults
+        await self._send(socket, self._writer.connected(), "connected")
+        if faults.media_before_start:
+            await self._send(socket, self._writer.media(b"\xff" * 160, 0), "media")
+        if not faults.sends_start:
+            await self._read(socket)  # until the application has had enough
+            return
+        named = "CAffffffffffffffffffffffffffffffff" if faults.other_call_id else None
+        await self._send(socket, self._writer.start(parameters, named, faults.start_fields), "start")
+        if faults.second_start:
+            await self._send(socket, self._writer.start(parameters), "start")
+
+    async def _speak(self, socket: WebSocket) -> None:
+        began_at, frames = trio.current_time(), 0
+        held: list[str] = []
+        while True:
+            now = trio.current_time()
+            self._take_returns(self.playout.advance(now), now)
+            frame, digits = self._user.frame(self.playout.is_playing(now), now)
+            for digit in digits:
+                await self._send(socket, self._writer.dtmf(digit), "dtmf")
+            if self._user.hung_up or self._is_time_up(now - began_at):
+                self.end("user")
+                return
+            if self._faults.breaks_at_s is not None and now - began_at >= self._faults.breaks_at_s:
+                self.end("fault")
+                return
+            frame = self._voice.frame(frame)
+            for _ in range(self._copies(now - began_at)):
+                held.append(self._writer.media(frame, round(frames * FRAME_S * 1000)))
+                self.sent_audio += frame
+            self.sent_at.append((now, len(self.sent_audio)))
+            frames += 1
+            if len(held) >= self._faults.frames_in_burst and not self._is_stalled(now - began_at):
+                await self._send_frames(socket, held, frames)
+                held.clear()
+            await trio.sleep_until(began_at + frames * FRAME_S)
+
+    async def _send_frames(self, socket: WebSocket, texts: list[str], frames: int) -> None:
+        for text in texts:
+            await self._send(socket, text, "media")
+        if self._faults.malformed_every and frames % self._faults.malformed_every == 0:
+            await self._send(socket, '{"event":"media","media":', "malformed")
+        if self._faults.unknown_every and frames % self._faults.unknown_every == 0:
+            await self._send(socket, self._writer.unknown(), "unknown")
+
+    async def _read(self, socket: WebSocket) -> None:
+        while True:
+            await self._until_it_reads()
+            try:
+                texts = await socket.receive()
+            except ConnectionLost as lost:
+                self.closed_with = lost.code
+                self.end("application")
+                return
+            for text in texts:
+                self._arrive(text)
+
+    async def _until_it_reads(self) -> None:
+        seconds = trio.current_time() - self.began_at
+        blind_from, pause = self._faults.does_not_read_from_s, self._faults.does_not_read_between_s
+        if blind_from is not None and seconds >= blind_from:
+            await trio.sleep_forever()
+        if pause is not None and pause[0] <= seconds < pause[1]:
+            await trio.sleep_until(self.began_at + pause[1])
+
+    def _arrive(self, text: str) -> None:
+        if not self._faults.media_jitter_s:
+            self._take(text)
+            return
+        now = trio.current_time()
+        if now != self._read_at:  # what came together stays together
+            self._read_at = now
+            arrives_at = now + self._chance.uniform(0.0, self._faults.media_jitter_s)
+            self._arrives_at = max(arrives_at, self._arrives_at)
+        self._arrivals.append((self._arrives_at, text))
+        self._arrived.set()
+
+    async def _take_arrivals(self) -> None:
+        """Take what was held back, each message at its moment."""
+        while True:
+            while not self._arrivals:
+                self._arrived = trio.Event()
+                await self._arrived.wait()
+            await trio.sleep_until(self._arrivals[0][0])
+            self._take(self._arrivals.popleft()[1])
+
+    def _take(self, text: str) -> None:
+        now = trio.current_time()
+        message = read_application(text, self.stream_sid)
+        if isinstance(message, str):
+            self.playout.violations.append(message)
+            return
+        digest = hashlib.sha256(message.audio).hexdigest()[:16] if message.audio else ""
+        self.ledger.append(LedgerLine(now, "in", message.kind, message.name, len(message.audio), digest))
+        self._play(message, now)
+
+    def _play(self, message: FromApplication, now: float) -> None:
+        if message.kind == "media":
+            self.received_audio += message.audio
+            self.playout.media(message.audio, now)
+        elif message.kind == "mark":
+            self.playout.mark(message.name, now)
+        else:
+            self._take_returns(self.playout.clear(now), now)
+        self._take_returns(self.playout.advance(now), now)
+        self._pulse.set()
+
+    # --- marks -------------------------------------------------------------------------
+
+    def _take_returns(self, returns: list[MarkReturn], now: float) -> None:
+        if not self._echoes_at(now):
+            return
+        order = self._faults.echoes
+        names = [back.name for back in (reversed(returns) if order is MarkOrder.REVERSED else returns)]
+        times = 2 if order is MarkOrder.DOUBLED else 1
+        for name in names:
+            if not self._loses_echo():
+                self._echoes += [(self._echo_leaves_at(now), name)] * times
+        self._pulse.set()
+
+    def _echoes_at(self, now: float) -> bool:
+        until = self._faults.marks_until_s
+        return self._faults.echoes is not MarkOrder.NEVER and (until is None or now - self.began_at < until)
+
+    def _loses_echo(self) -> bool:
+        return self._faults.mark_loss > 0 and self._chance.random() < self._faults.mark_loss
+
+    def _echo_leaves_at(self, now: float) -> float:
+        leaves_at = now + self._faults.mark_delay_s
+        if self._faults.mark_jitter_s:
+            leaves_at += self._chance.uniform(0.0, self._faults.mark_jitter_s)
+        return max(leaves_at, self._echoes[-1][0]) if self._echoes else leaves_at
+
+    async def _return_marks(self, socket: WebSocket) -> None:
+        while True:
+            now = trio.current_time()
+            self._take_returns(self.playout.advance(now), now)
+            while self._echoes and self._echoes[0][0] <= trio.current_time():
+                _, name = self._echoes.pop(0)
+                await self._send(socket, self._writer.mark(name), "mark", name)
+            self._pulse = trio.Event()
+            moments = [
+                moment for moment in (self.playout.next_mark_at(), *(at for at, _ in self._echoes[:1])) if moment
+            ]
+            with trio.move_on_at(min(moments, default=float("inf"))):
+                await self._pulse.wait()
+
+    # --- inside ------------------------------------------------------------------------
+
+    def _copies(self, seconds: float) -> int:
+        """Return how often the frame of this moment leaves."""
+        begin, end = self._faults.flood_between_s
+        return round(self._faults.flood) if begin <= seconds < end else 1
+
+    def _is_stalled(self, seconds: float) -> bool:
+        stall = self._faults.stalls_between_s
+        return stall is not None and stall[0] <= seconds < stall[1]
+
+    def _is_time_up(self, seconds: float) -> bool:
+        return self._faults.ends_at_s is not None and seconds >= self._faults.ends_at_s
+
+    async def _send(self, socket: WebSocket, text: str, kind: str, detail: str = "") -> None:
+        try:
+            await socket.send(text)
+        except ConnectionLost:
+            self.end("application")
+            return
+        self.ledger.append(LedgerLine(trio.current_time(), "out", kind, detail))

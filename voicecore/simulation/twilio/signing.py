@@ -1,0 +1,18 @@
+"""Twilio's signature as Twilio makes it; our own code, so that it can disagree with the one under test.
+
+Facts: docs/protocols/twilio-media-streams.md, section 11.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from collections.abc import Mapping
+
+
+def sign(auth_token: str, url: str, fields: Mapping[str, str] | None = None) -> str:
+    """Return the X-Twilio-Signature of a form POST, or of an upgrade where there are no fields."""
+    text = url
+    for name in sorted(fields or {}):
+        text += name + (fields or {})[name]
+    return base64.b64encode(hmac.digest(auth_token.encode(), text.encode(), "sha1")).decode()

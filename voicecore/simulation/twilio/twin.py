@@ -1,0 +1,157 @@
+"""The carrier: rings at the webhook or takes calls by REST, follows the TwiML, holds the line, reports statuses.
+
+    async with open_twilio(world) as carrier:
+        line = await carrier.call("http://127.0.0.1:8000", script)   # inbound; returns when the call is over
+
+        carrier.expect(DialPlan(ring_s=5.0, script=script))
+        async with carrier.serve_rest() as api_base_url:             # outbound; the application places calls
+            ...
+
+Rule 1: everything is signed as Twilio signs it, over the URL that Twilio knows.
+Rule 2: what the application answers is read strictly: TwiML that Twilio would
+not take is raised to whoever placed an inbound call, and a violation of an
+outbound one.
+Rule 3: one call, one scope: leaving it leaves no task and no socket.
+
+Facts: docs/protocols/twilio-media-streams.md, sections 1, 2, 6, 8 and 10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from voicecore.net.http.client import HttpAnswer, HttpClient, open_http_client
+from voicecore.nurseries import open_service_nursery
+from voicecore.simulation.twilio.course import Course, FarEnd
+from voicecore.simulation.twilio.dialled_call import DialledCall
+from voicecore.simulation.twilio.exchange import Account, Exchange
+from voicecore.simulation.twilio.faults import LineFaults, StatusFaults, WebhookFaults
+from voicecore.simulation.twilio.inbound import InboundCall
+from voicecore.simulation.twilio.line import Line
+from voicecore.simulation.twilio.plan import DialPlans, PlanBook, UpdateFaults
+from voicecore.simulation.twilio.progress import CallProgress, changed
+from voicecore.simulation.twilio.rest import RestRequest, Switchboard, serve_rest
+from voicecore.simulation.twilio.user import Step
+from voicecore.world import World
+
+_INBOUND_EVENTS = frozenset({"answered", "completed"})  #: that it rings is told by the voice webhook
+
+
+class TwilioTwin:
+    """A fake Twilio. Made by `open_twilio`."""
+
+    def __init__(self, world: World, account: Account, http: HttpClient) -> None:
+        self._exchange = Exchange(world, account, http)
+        self._board = Switchboard()
+
+    @property
+    def account(self) -> Account:
+        return self._exchange.account
+
+    @property
+    def lines(self) -> Sequence[Line]:
+        """Every line that was opened, in order."""
+        return self._exchange.lines
+
+    @property
+    def violations(self) -> Sequence[str]:
+        """What the application did wrong, beside what stands in a line's playout."""
+        return self._exchange.violations
+
+    async def post(self, url: str, fields: Mapping[str, str], signature: str | None) -> HttpAnswer:
+        """Deliver one webhook, signed."""
+        return await self._exchange.post(url, fields, signature)
+
+    # --- calls that the application answers --------------------------------------------
+
+    async def call(
+        self,
+        public_url: str,
+        script: Sequence[Step],
+        *,
+        faults: LineFaults | None = None,
+        statuses: StatusFaults | None = None,
+        webhooks: WebhookFaults | None = None,
+        on_line: Callable[[Line], None] | None = None,
+    ) -> Line | None:
+        """Place one call to ``public_url`` and hold it until it is over.
+
+        Returns:
+            The line of its media stream; None when the call was rejected, or ended without one.
+
+        Raises:
+            RemoteProtocolError: The TwiML is not what Twilio takes.
+            ConnectionLost: The webhook could not be delivered.
+            HandshakeRefused: The media stream was refused (31920).
+        """
+        statuses, webhooks = statuses or StatusFaults(), webhooks or WebhookFaults()
+        progress = self._inbound_progress(f"{public_url}/twilio/status", statuses, webhooks)
+        far_end = FarEnd(
+            script=script,
+            faults=faults or LineFaults(),
+            completed_before_stop_s=statuses.completed_before_stop_s,
+            completed_before_close_s=statuses.completed_before_close_s,
+            on_line=on_line or (lambda _: None),
+        )
+        course = Course(self._exchange, progress.identity["CallSid"], progress, far_end)
+        call = InboundCall(self._exchange, progress, course, f"{public_url}/twilio/voice", webhooks)
+        self._board.inbound.append(call)
+        async with open_service_nursery() as nursery:
+            nursery.start_soon(progress.deliver)
+            await call.run()
+            await progress.wait_told()
+        return call.line
+
+    def _inbound_progress(self, callback_url: str, statuses: StatusFaults, webhooks: WebhookFaults) -> CallProgress:
+        account = self.account
+        identity = {
+            "CallSid": self._exchange.new_sid("CA"),
+            "AccountSid": account.account_sid,
+            "From": account.caller,
+            "To": account.callee,
+            "Caller": account.caller,
+            "Called": account.callee,
+            "Direction": "inbound",
+        }
+        return CallProgress(self._exchange, changed(identity, webhooks.fields), callback_url, statuses, _INBOUND_EVENTS)
+
+    @property
+    def inbound(self) -> Sequence[InboundCall]:
+        """Every call that came in at the application, in order."""
+        return self._board.inbound
+
+    # --- calls that the application places ---------------------------------------------
+
+    @property
+    def dials(self) -> Sequence[DialledCall]:
+        """Every call that the application placed, in order."""
+        return self._board.dials
+
+    @property
+    def rest_requests(self) -> Sequence[RestRequest]:
+        """Every request to the REST interface, in order."""
+        return self._board.requests
+
+    def expect(self, plans: DialPlans) -> None:
+        """Say what becomes of the calls that are placed from now on; see `DialPlans`."""
+        self._board.plans = PlanBook(plans)
+
+    def disturb_updates(self, faults: UpdateFaults) -> None:
+        """Say what goes wrong from now on with requests that change a call."""
+        self._board.updates = faults
+
+    def serve_rest(self, host: str = "127.0.0.1", port: int = 0) -> AbstractAsyncContextManager[str]:
+        """Serve the REST interface while the block runs; gives the base URL. Leaving it ends every placed call.
+
+        Raises:
+            OSError: The port cannot be bound.
+        """
+        return serve_rest(self._exchange, self._board, host, port)
+
+
+@asynccontextmanager
+async def open_twilio(world: World, account: Account | None = None) -> AsyncIterator[TwilioTwin]:
+    """Run a carrier; leaving the block closes its connections. Its calls run in the tasks that place them."""
+    async with open_http_client(world.network) as http:
+        yield TwilioTwin(world, account or Account(), http)

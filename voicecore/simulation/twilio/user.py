@@ -1,0 +1,126 @@
+"""What the user does: a short script of steps, each with the moment at which it is due.
+
+Rule 1: steps are taken in order; one begins when its moment has come and the
+step before it is over.
+Rule 2: the line sends a frame every 20 ms, silence where the user says nothing.
+Rule 3: whether the agent speaks is judged by what is to be heard, nothing else.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import attrs
+
+FRAME_S = 0.020
+FRAME_BYTES = 160
+_SILENCE = b"\xff" * FRAME_BYTES
+
+
+@attrs.frozen
+class At:
+    """So many seconds after the stream began."""
+
+    seconds: float
+
+
+@attrs.frozen
+class AfterAgent:
+    """Once the agent has spoken since the step before, and then been silent for so many seconds."""
+
+    pause_s: float = 0.5
+
+
+@attrs.frozen
+class WhileAgentSpeaks:
+    """Over the agent: so many seconds after the agent's present words began to be heard."""
+
+    after_s: float = 1.0
+
+
+When = At | AfterAgent | WhileAgentSpeaks
+
+
+@attrs.frozen
+class Say:
+    """Speak µ-law bytes."""
+
+    when: When
+    ulaw: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>")
+
+
+@attrs.frozen
+class Press:
+    """Press a key."""
+
+    when: When
+    digit: str
+
+
+@attrs.frozen
+class HangUp:
+    """End the call."""
+
+    when: When
+
+
+Step = Say | Press | HangUp
+
+
+class Ear:
+    """Since when the agent speaks, or is silent."""
+
+    def __init__(self) -> None:
+        self.speaks_since: float | None = None
+        self.silent_since: float | None = None
+
+    def notice(self, playing: bool, now: float) -> None:
+        """Take in whether something is to be heard now."""
+        if playing and self.speaks_since is None:
+            self.speaks_since, self.silent_since = now, None
+        elif not playing and self.speaks_since is not None:
+            self.speaks_since, self.silent_since = None, now
+
+
+class SimulatedUser:
+    """One user on the line."""
+
+    def __init__(self, script: Sequence[Step], began_at: float) -> None:
+        self.hung_up = False
+        self._steps = deque(script)
+        self._began_at = began_at
+        self._ear = Ear()
+        self._speech = b""
+
+    def frame(self, playing: bool, now: float) -> tuple[bytes, list[str]]:
+        """Return the frame that leaves now, and the keys pressed before it."""
+        self._ear.notice(playing, now)
+        digits: list[str] = []
+        while self._steps and not self._speech and not self.hung_up and self._is_due(self._steps[0].when, now):
+            step = self._steps.popleft()
+            self._ear = Ear()
+            if isinstance(step, Say):
+                self._speech = step.ulaw
+            elif isinstance(step, Press):
+                digits.append(step.digit)
+            else:
+                self.hung_up = True
+        frame, self._speech = self._speech[:FRAME_BYTES], self._speech[FRAME_BYTES:]
+        if frame and not self._speech:
+            self._ear = Ear()  # what the next step waits for comes after these words
+        return frame.ljust(FRAME_BYTES, b"\xff") if frame else _SILENCE, digits
+
+    @property
+    def speaking(self) -> bool:
+        """Whether words are under way."""
+        return bool(self._speech)
+
+    def _is_due(self, when: When, now: float) -> bool:
+        if isinstance(when, At):
+            return now >= self._began_at + when.seconds - 1e-9
+        if isinstance(when, WhileAgentSpeaks):
+            return self._ear.speaks_since is not None and now >= self._ear.speaks_since + when.after_s - 1e-9
+        return self._ear.silent_since is not None and now >= self._ear.silent_since + when.pause_s - 1e-9

@@ -1,0 +1,1 @@
+"""Barge-in: whether speech over the agent stops it."""

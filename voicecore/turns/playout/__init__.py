@@ -1,0 +1,1 @@
+"""Playout: how far agent audio runs ahead of the ear, and what of it was heard."""
