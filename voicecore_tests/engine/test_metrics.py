@@ -76,7 +76,7 @@ def test_values_are_those_of_the_host() -> None:
     parked = ParkingStatistics(waiting=3, outcomes={ParkingOutcome.HUNG_UP: 4}, used_s=1e-7, wasted_s=2.5)
     families = parse(exposition(HostStatistics(ringing=1, live=2, unfiled=5, filed=6, parked=parked)).decode())
     assert families["voicecore_calls_live"].values == {"": 2.0}
-    assert families["voicecore_parked_sessions_total"].values['fate="hung_up"'] == 4.0
+    assert families["voicecore_parked_sessions_total"].values['outcome="hung_up"'] == 4.0
     assert families["voicecore_parked_seconds_total"].values == {'outcome="used"': 1e-7, 'outcome="wasted"': 2.5}
 
 
