@@ -111,14 +111,14 @@ class Lockout(enum.Enum):
     DETECTION_OFF = "detection off"  #: it detects no turns at all
 
 
-class LockState(enum.Enum):
+class LockoutState(enum.Enum):
     """What has become of a lockout that was asked for."""
 
-    NOT_ASKED = "not asked"
+    NOT_REQUESTED = "not requested"
     IN_FORCE = "in force"  #: the provider's echo says so
-    UNPROVEN = "unproven"  #: asked for and not acknowledged, or the echo says something else
+    UNCONFIRMED = "unconfirmed"  #: asked for and not acknowledged, or the echo says something else
     REFUSED = "refused"
-    LIFTED = "lifted"  #: the provider's echo shows the real turn detection again
+    RESTORED = "restored"  #: the provider's echo shows the real turn detection again
 
 
 @attrs.frozen(kw_only=True)
@@ -324,7 +324,7 @@ class SessionReconfigured:
     """The session's configuration changed, or its opening was acknowledged late."""
 
     capabilities: Capabilities
-    lock: LockState
+    lock: LockoutState
     differences: tuple[str, ...] = ()
     """Dotted keys in which the echo is not what was asked for."""
 

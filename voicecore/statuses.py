@@ -59,15 +59,15 @@ class AnsweredBy(enum.Enum):
     """What a carrier's machine detection heard at the other end."""
 
     HUMAN = "human"
-    MACHINE_SPEAKS = "machine_speaks"  #: an answering machine, its greeting still running
-    MACHINE_LISTENS = "machine_listens"  #: its greeting has ended; a message would be recorded now
+    MACHINE_GREETING = "machine_greeting"  #: an answering machine, its greeting still running
+    MACHINE_RECORDING = "machine_recording"  #: its greeting has ended; a message would be recorded now
     FAX = "fax"
     UNKNOWN = "unknown"  #: the carrier could not tell, or used a word we do not know
 
     @property
     def is_machine(self) -> bool:
         """Whether nobody is listening."""
-        return self in {AnsweredBy.MACHINE_SPEAKS, AnsweredBy.MACHINE_LISTENS, AnsweredBy.FAX}
+        return self in {AnsweredBy.MACHINE_GREETING, AnsweredBy.MACHINE_RECORDING, AnsweredBy.FAX}
 
 
 @attrs.frozen(kw_only=True)

@@ -166,7 +166,7 @@ def _keys(fact: facts.KeysPressed, _seen: _Seen) -> tuple[str, str]:
 # --- the agent --------------------------------------------------------------------------------
 
 
-def _audible(fact: facts.AgentAudible, seen: _Seen) -> tuple[str, str]:
+def _audible(fact: facts.FirstAudioSent, seen: _Seen) -> tuple[str, str]:
     seen.unheard = True
     seen.spoken[fact.item_id] = (fact.at_s, None)
     after = "" if fact.after_user_s is None else f", {fact.after_user_s * 1000:.0f} ms after the user's turn"
@@ -181,7 +181,7 @@ def _agent_said(fact: facts.AgentSaid, seen: _Seen) -> tuple[str, str]:
     return "agent", f"{when}“{fact.text}”" + (" — cut there: the rest was never heard" if fact.interrupted else "")
 
 
-def _mark(fact: facts.MarkReturned, seen: _Seen) -> tuple[str, str] | None:
+def _mark(fact: facts.MarkReceived, seen: _Seen) -> tuple[str, str] | None:
     if fact.heard and not seen.unheard:
         return None  # the first mark of an utterance says that it is heard; the rest are alike
     seen.unheard = False
@@ -191,7 +191,7 @@ def _mark(fact: facts.MarkReturned, seen: _Seen) -> tuple[str, str] | None:
 # --- barge-in and turns --------------------------------------------------------------------------
 
 
-def _barged_in(fact: facts.BargedIn, _seen: _Seen) -> tuple[str, str]:
+def _barged_in(fact: facts.BargeInConfirmed, _seen: _Seen) -> tuple[str, str]:
     took_s = fact.at_s - fact.overlap_at_s
     decided = f"{_ms(took_s)} after the onset ({fact.decided_by})" if took_s else "by the onset"
     return "barge-in", f"the agent is stopped {decided}; {fact.heard_s:.2f} s of it were heard"
@@ -235,17 +235,17 @@ _LINES: Mapping[type, _Tell] = {
     facts.UserStarted: _user_started,
     facts.UserStopped: _user_stopped,
     facts.UserTurn: _user_turn,
-    facts.TurnsSettled: lambda fact, _: ("user", f"gets no answer: {fact.why}"),
+    facts.TurnsUnanswered: lambda fact, _: ("user", f"gets no answer: {fact.why}"),
     facts.KeysPressed: _keys,
     facts.UserSaid: _user_said,
-    facts.AgentAudible: _audible,
+    facts.FirstAudioSent: _audible,
     facts.AgentSaid: _agent_said,
-    facts.MarkReturned: _mark,
+    facts.MarkReceived: _mark,
     facts.IdlePrompted: lambda fact, _: ("agent", f"is asked to break the silence (prompt {fact.times})"),
     facts.BargeInPending: lambda _fact, _: ("barge-in", "perhaps: the user speaks over the agent"),
     facts.BargeInDismissed: lambda fact, _: ("barge-in", f"no: the agent talks on ({fact.why})"),
-    facts.BargedIn: _barged_in,
-    facts.ClearWritten: lambda fact, _: (
+    facts.BargeInConfirmed: _barged_in,
+    facts.ClearSent: lambda fact, _: (
         "barge-in",
         f"clear on the carrier's wire {fact.delay_s * 1000:.2f} ms after the decision",
     ),

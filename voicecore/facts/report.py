@@ -169,7 +169,7 @@ class Percentiles:
     p50_s: float
     p90_s: float
     p99_s: float
-    most_s: float
+    max_s: float
 
 
 @attrs.frozen(kw_only=True)
@@ -200,7 +200,7 @@ class MediaCounts:
     marks_assumed: int = 0
     marks_unmatched: int = 0
     clears: int = 0
-    under_runs: int = 0
+    underruns: int = 0
     leg_messages_ignored: int = 0
     digits: int = 0
 
@@ -218,14 +218,14 @@ class ConfirmedBy(enum.Enum):
 class PlayoutFigures:
     """What a call's line was like; seconds, None where no echo ever came."""
 
-    under_runs: int
+    underruns: int
     """How often speech was sent after the line had run dry, by our clock."""
     lead_s: float
     """The lead in force now; after the call, at its end."""
-    most_lead_s: float
+    max_lead_s: float
     round_trip_s: float | None
     """To the carrier and back, without jitter: the least trip of late."""
-    most_round_trip_s: float | None
+    max_round_trip_s: float | None
     jitter_s: float | None
     """How far trips lately were above the least."""
     confirmed_by: ConfirmedBy

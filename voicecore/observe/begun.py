@@ -28,7 +28,7 @@ def begun_at(told: Sequence[facts.Fact]) -> Mapping[str, float]:
     for fact in told:
         if isinstance(fact, facts.SpokeOverMessage):
             ear.heard(fact)
-        elif isinstance(fact, facts.AgentAudible | facts.KeysPressed):
+        elif isinstance(fact, facts.FirstAudioSent | facts.KeysPressed):
             began.setdefault(fact.item_id, fact.at_s)
         elif isinstance(fact, facts.UserStarted) and fact.item_id not in began:
             began[fact.item_id] = ear.started(fact)

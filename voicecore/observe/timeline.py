@@ -82,11 +82,11 @@ class _Drawing:
     def _moment(self, fact: facts.Fact) -> None:
         if isinstance(fact, facts.ProtectionEnded):
             self._protection(fact)
-        elif isinstance(fact, facts.BargedIn):
+        elif isinstance(fact, facts.BargeInConfirmed):
             self._barge_in(fact)
         elif isinstance(fact, facts.BargeInDismissed):
             self._declined(fact)
-        elif isinstance(fact, facts.MarkReturned):
+        elif isinstance(fact, facts.MarkReceived):
             self._mark(fact)
         elif isinstance(fact, facts.KeysPressed):
             self._note(fact.at_s, facts.Speaker.USER, f"keys: {fact.count}")
@@ -147,7 +147,7 @@ class _Drawing:
         ET.SubElement(self._root, "rect", {**band, "fill": _HELD, "opacity": "0.18"})
         self._text(begin + 4, y + 12, "held back: the first message is protected", size=11, colour=_HELD)
 
-    def _barge_in(self, fact: facts.BargedIn) -> None:
+    def _barge_in(self, fact: facts.BargeInConfirmed) -> None:
         x = self._x(fact.at_s)
         self._line(x, 100, x, _AXIS_Y - 8, _ALARM, width=2)
         self._beside(x, 108, f"barge-in, agent stopped after {fact.heard_s:.1f} s", size=12, colour=_ALARM)
@@ -173,7 +173,7 @@ class _Drawing:
         self._line(x, y - 12, x, y, _COLOUR[speaker])
         self._beside(x, y, what, size=11, colour=_COLOUR[speaker])
 
-    def _mark(self, fact: facts.MarkReturned) -> None:
+    def _mark(self, fact: facts.MarkReceived) -> None:
         x, y = self._x(fact.at_s), _AXIS_Y - 10
         fill = _COLOUR[facts.Speaker.AGENT] if fact.heard else "white"
         points = f"{x:.1f},{y - 7} {x - 4:.1f},{y} {x + 4:.1f},{y}"

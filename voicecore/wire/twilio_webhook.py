@@ -53,7 +53,7 @@ class CallStatusReport:
 
 
 @attrs.frozen(kw_only=True)
-class MachineVerdict:
+class AmdCallback:
     """What machine detection heard at the other end of a call that we placed."""
 
     carrier_call_id: str
@@ -65,10 +65,10 @@ Form = Mapping[str, Sequence[str]]
 
 _ANSWERED_BY = {
     "human": AnsweredBy.HUMAN,
-    "machine_start": AnsweredBy.MACHINE_SPEAKS,
-    "machine_end_beep": AnsweredBy.MACHINE_LISTENS,
-    "machine_end_silence": AnsweredBy.MACHINE_LISTENS,
-    "machine_end_other": AnsweredBy.MACHINE_LISTENS,
+    "machine_start": AnsweredBy.MACHINE_GREETING,
+    "machine_end_beep": AnsweredBy.MACHINE_RECORDING,
+    "machine_end_silence": AnsweredBy.MACHINE_RECORDING,
+    "machine_end_other": AnsweredBy.MACHINE_RECORDING,
     "fax": AnsweredBy.FAX,
 }
 
@@ -121,14 +121,14 @@ def read_call_status(form: Form) -> CallStatusReport:
     )
 
 
-def read_machine_verdict(form: Form) -> MachineVerdict:
+def read_amd_callback(form: Form) -> AmdCallback:
     """Read the verdict of machine detection; a form without one, and a word we do not know, say UNKNOWN.
 
     Raises:
         RemoteProtocolError: The call's id is missing or malformed.
     """
     word = _optional(form, "AnsweredBy") or ""
-    return MachineVerdict(
+    return AmdCallback(
         carrier_call_id=_call_id(form), answered_by=_ANSWERED_BY.get(word, AnsweredBy.UNKNOWN), word=printable(word)
     )
 

@@ -256,7 +256,7 @@ async def test_what_twilio_tells_of_a_placed_call_names_it_by_our_own_id() -> No
     ("word", "answered_by"),
     [
         ("human", AnsweredBy.HUMAN),
-        ("machine_end_beep", AnsweredBy.MACHINE_LISTENS),
+        ("machine_end_beep", AnsweredBy.MACHINE_RECORDING),
         ("a-new-word", AnsweredBy.UNKNOWN),
     ],
 )

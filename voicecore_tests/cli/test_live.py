@@ -40,7 +40,7 @@ async def test_words_say_when_they_were_spoken() -> None:
         facts.UserStarted(8.4, "item_1", 8.3),
         facts.UserStopped(10.0, "item_1", 10.0, 0.5),
         facts.UserTurn(10.0, "item_1"),
-        facts.AgentAudible(10.3, "resp_1", "item_2", 0.3),
+        facts.FirstAudioSent(10.3, "resp_1", "item_2", 0.3),
         facts.UserSaid(10.5, "item_1", "hello"),
         facts.AgentSaid(11.1, "item_2", "Hi.", interrupted=False),
     )

@@ -8,8 +8,8 @@ import pytest
 from trio.testing import MockClock
 
 from voicecore.facts import (
-    AgentAudible,
     Fact,
+    FirstAudioSent,
     KeysPressed,
     ProtectionEnded,
     Speaker,
@@ -37,7 +37,7 @@ def speech(item: str, at_s: float, audio_at_s: float, *, lasts_s: float, told_wi
 def test_what_is_said_live_began_when_the_session_told_of_it() -> None:
     """Also behind words over a message of which the session has made nothing: they are not its beginning."""
     live = speech("u1", 9.0, 8.5, lasts_s=1.0, told_within_s=0.8)
-    assert begun_at([AgentAudible(0.5, "r1", "i1", None), *HEARD, *live]) == {"i1": 0.5, "u1": 9.0}
+    assert begun_at([FirstAudioSent(0.5, "r1", "i1", None), *HEARD, *live]) == {"i1": 0.5, "u1": 9.0}
 
 
 def test_what_was_held_back_began_when_the_user_spoke() -> None:

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicecore.facts import (
-    AgentAudible,
-    BargedIn,
+    BargeInConfirmed,
     BargeInDismissed,
     Fact,
+    FirstAudioSent,
     IdlePrompted,
     KeysPressed,
-    MarkReturned,
+    MarkReceived,
     Overlap,
     Speaker,
     TranscriptLine,
@@ -29,10 +29,10 @@ from voicecore_tests.observe.test_store import REPORT, REPORTS
 QUIET = Levels(0.02, [-120.0] * 50, [-20.0] * 50)
 FACTS: list[Fact] = [
     UserStarted(0.1, "u1"),
-    AgentAudible(0.4, "r1", "i1", 0.25),
-    MarkReturned(0.5, "g0-1", heard=True),
-    MarkReturned(0.6, "g0-2", heard=False),
-    BargedIn(0.6, "r1", 0.2, overlap_at_s=0.55, decided_by="2 words"),
+    FirstAudioSent(0.4, "r1", "i1", 0.25),
+    MarkReceived(0.5, "g0-1", heard=True),
+    MarkReceived(0.6, "g0-2", heard=False),
+    BargeInConfirmed(0.6, "r1", 0.2, overlap_at_s=0.55, decided_by="2 words"),
     BargeInDismissed(0.7, "backchannels"),
     KeysPressed(0.8, "keys-1", 3),
     IdlePrompted(0.9, 1),

@@ -173,7 +173,7 @@ def _call_id(request: Request) -> str | None:
 
 
 def _machine_report(form: twilio_webhook.Form, call_id: str) -> AmdResult:
-    verdict = twilio_webhook.read_machine_verdict(form)
+    verdict = twilio_webhook.read_amd_callback(form)
     return AmdResult(
         call_id=call_id,
         carrier_call_id=verdict.carrier_call_id,

@@ -24,7 +24,7 @@ from voicecore.events import (
     AppendUserAudio,
     Capabilities,
     Lockout,
-    LockState,
+    LockoutState,
     RestoreTurnDetection,
     SessionEvent,
     SessionNotice,
@@ -125,7 +125,7 @@ class OpenAISession:
         return self._capabilities
 
     @property
-    def lock(self) -> LockState:
+    def lock(self) -> LockoutState:
         """See `voicecore.ports.Session`."""
         return self._lock
 
@@ -201,21 +201,21 @@ class OpenAISession:
         """Judge a configuration that was echoed after the opening."""
         late, self._unacknowledged = self._unacknowledged, False
         lock, unlike = self._judged(echo, late=late)
-        self._capabilities = _capabilities(self._restored, echo, asked_holds=lock is LockState.LIFTED)
+        self._capabilities = _capabilities(self._restored, echo, asked_holds=lock is LockoutState.RESTORED)
         told = SessionReconfigured(capabilities=self._capabilities, lock=lock, differences=tuple(unlike))
         return [*self._followed(_INPUT, echo.input_format), *self._followed(_OUTPUT, echo.output_format), told]
 
-    def _judged(self, echo: EffectiveConfig, *, late: bool) -> tuple[LockState, list[str]]:
+    def _judged(self, echo: EffectiveConfig, *, late: bool) -> tuple[LockoutState, list[str]]:
         """Return what an echo says of the lockout, and where else it is not what was asked for, formats apart.
 
         ``late``: it may answer the opening as well as what was sent since.
         """
         if late and not _detection_differs(self._asked, echo) and _detection_differs(self._restored, echo):
-            return LockState.IN_FORCE, _unlike(self._asked, echo)
+            return LockoutState.IN_FORCE, _unlike(self._asked, echo)
         unlike = _unlike(self._restored, echo)
-        if echo.turn_detection.kind is DetectionKind.NOT_ECHOED and not late:  # updates are applied whole, or refused
-            return LockState.LIFTED, [key for key in unlike if key != _TURN_DETECTION]
-        return LockState.UNPROVEN if _detection_differs(self._restored, echo) else LockState.LIFTED, unlike
+        if echo.turn_detection.kind is DetectionKind.NOT_REPORTED and not late:  # updates are applied whole, or refused
+            return LockoutState.RESTORED, [key for key in unlike if key != _TURN_DETECTION]
+        return LockoutState.UNCONFIRMED if _detection_differs(self._restored, echo) else LockoutState.RESTORED, unlike
 
     def _followed(self, key: str, echoed: EffectiveFormat) -> list[SessionEvent]:
         """Follow a format that is another than the one in force."""
@@ -259,7 +259,7 @@ def _in_force(echoed: EffectiveFormat, asked: AudioFormat) -> AudioFormat:
 
 
 def _why(key: str, echo: EffectiveConfig) -> str:
-    shown = key != _TURN_DETECTION or echo.turn_detection.kind is not DetectionKind.NOT_ECHOED
+    shown = key != _TURN_DETECTION or echo.turn_detection.kind is not DetectionKind.NOT_REPORTED
     return "is not as asked for" if shown else "is not shown by the provider"
 
 
@@ -271,13 +271,13 @@ def _detection_differs(wanted: SessionConfig, echo: EffectiveConfig) -> bool:
     return any(key.startswith(_TURN_DETECTION) for key in differences(wanted, echo))
 
 
-def _lock(asked: SessionConfig, lockout: Lockout, echo: EffectiveConfig | None, refusal: str | None) -> LockState:
+def _lock(asked: SessionConfig, lockout: Lockout, echo: EffectiveConfig | None, refusal: str | None) -> LockoutState:
     if lockout is Lockout.NONE:
-        return LockState.NOT_ASKED
+        return LockoutState.NOT_REQUESTED
     if refusal is not None:
-        return LockState.REFUSED
+        return LockoutState.REFUSED
     proved = echo is not None and not _detection_differs(asked, echo)
-    return LockState.IN_FORCE if proved else LockState.UNPROVEN
+    return LockoutState.IN_FORCE if proved else LockoutState.UNCONFIRMED
 
 
 def _capabilities(asked: SessionConfig, echo: EffectiveConfig | None, *, asked_holds: bool) -> Capabilities:
@@ -286,7 +286,7 @@ def _capabilities(asked: SessionConfig, echo: EffectiveConfig | None, *, asked_h
     ``asked_holds``: what an echo leaves out about turn detection is as was asked for.
     """
     detection = None if echo is None else echo.turn_detection
-    if detection is not None and detection.kind is DetectionKind.NOT_ECHOED and asked_holds:
+    if detection is not None and detection.kind is DetectionKind.NOT_REPORTED and asked_holds:
         detection = EffectiveTurnDetection.as_asked(asked.turn_detection)
     detects = detection is None or detection.kind is not DetectionKind.OFF
     silence_ms = None if detection is None else detection.silence_duration_ms

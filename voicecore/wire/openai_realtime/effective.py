@@ -48,7 +48,7 @@ class DetectionKind(enum.Enum):
     SERVER_VAD = "server_vad"
     SEMANTIC_VAD = "semantic_vad"
     OTHER = "other"  #: a kind that is not known here
-    NOT_ECHOED = "not_echoed"
+    NOT_REPORTED = "not_reported"
 
 
 @attrs.frozen(kw_only=True)
@@ -168,7 +168,7 @@ def _detection_kind(hearing: Fields, wire: Fields) -> DetectionKind:
         named = wire.spare(Fields.text, "type", None)
         known = {DetectionKind.SERVER_VAD.value, DetectionKind.SEMANTIC_VAD.value}
         return DetectionKind(named) if named in known else DetectionKind.OTHER
-    return DetectionKind.OFF if "turn_detection" in hearing.raw else DetectionKind.NOT_ECHOED
+    return DetectionKind.OFF if "turn_detection" in hearing.raw else DetectionKind.NOT_REPORTED
 
 
 def _voice(speaking: Fields, name: str) -> str:

@@ -139,7 +139,7 @@ class UserTurn:
 
 
 @attrs.frozen
-class TurnsSettled:
+class TurnsUnanswered:
     """User turns that no reply will answer any more."""
 
     at_s: float
@@ -159,7 +159,7 @@ class UserSaid:
 
 
 @attrs.frozen
-class AgentGenerated:
+class FirstAudioReceived:
     """The first audio of a response came in; ``answers`` are the user turns that it answers, oldest first."""
 
     at_s: float
@@ -168,7 +168,7 @@ class AgentGenerated:
 
 
 @attrs.frozen
-class AgentAudible:
+class FirstAudioSent:
     """The first audio of an agent item was sent to the carrier."""
 
     at_s: float
@@ -179,7 +179,7 @@ class AgentAudible:
 
 
 @attrs.frozen
-class AgentHeard:
+class FirstAudioHeard:
     """The first mark behind a response's audio came back."""
 
     at_s: float
@@ -187,7 +187,7 @@ class AgentHeard:
 
 
 @attrs.frozen
-class AgentDone:
+class ResponsePlayed:
     """Nothing of a response is left to be played: all of it was heard, or ``why`` the rest was cut."""
 
     at_s: float
@@ -210,7 +210,7 @@ class AgentSaid:
 
 
 @attrs.frozen
-class MarkReturned:
+class MarkReceived:
     """The carrier echoed a mark; ``heard`` is False for one that a clear had flushed."""
 
     at_s: float
@@ -219,7 +219,7 @@ class MarkReturned:
 
 
 @attrs.frozen
-class BargedIn:
+class BargeInConfirmed:
     """The user spoke over the agent; what had not been heard is dropped."""
 
     at_s: float
@@ -248,7 +248,7 @@ class BargeInDismissed:
 
 
 @attrs.frozen
-class ClearWritten:
+class ClearSent:
     """The clear of a barge-in is on the carrier's socket, ``delay_s`` after it was decided."""
 
     at_s: float
@@ -256,7 +256,7 @@ class ClearWritten:
 
 
 @attrs.frozen
-class SilentAtEar:
+class ClearConfirmed:
     """The carrier has carried out the clear: its first flushed mark came back."""
 
     at_s: float
@@ -320,18 +320,18 @@ Fact = (
     | UserStopped
     | UserTurn
     | UserSaid
-    | TurnsSettled
-    | AgentGenerated
-    | AgentAudible
-    | AgentHeard
-    | AgentDone
+    | TurnsUnanswered
+    | FirstAudioReceived
+    | FirstAudioSent
+    | FirstAudioHeard
+    | ResponsePlayed
     | AgentSaid
-    | MarkReturned
+    | MarkReceived
     | BargeInPending
     | BargeInDismissed
-    | BargedIn
-    | ClearWritten
-    | SilentAtEar
+    | BargeInConfirmed
+    | ClearSent
+    | ClearConfirmed
     | KeysPressed
     | IdlePrompted
     | TurnEnded
