@@ -1,6 +1,7 @@
-"""What observers are told of a call, and its report; see facts.py, report.py and decisions.py.
+"""Facts that observers are notified of during a call, and the report at its end.
 
-Level 0.  Everything here is public to all packages.
+The facts are in call_facts.py, the report in report.py, barge-in decisions in
+decisions.py. Level 0.
 """
 
 from voicecore.facts.call_facts import (

@@ -1,13 +1,13 @@
-"""What observers are told while a call goes on.
+"""Facts: what observers are notified of while a call runs, one class for each kind.
 
 Rule 1: a fact is frozen, says what happened and when, and changes nothing.
-``at_s`` counts on Trio's clock from the start of the media; before that (up to
-`CallBegan`, of which ``ringing_s`` tells how long it took) from the first word of
-the call.
-Rule 2: history and record do not depend on observers; with none, a call is the same.
-Rule 3: what is measured of a turn follows from these facts alone; see turns/metrics/turn_times.py.
+``at_s`` is in seconds on Trio's clock since the media began; for facts before
+`CallBegan` it counts from the first webhook of the call, or from the dial.
+Rule 2: history and record do not depend on observers.
+Rule 3: the times of a turn are computed from these facts alone; see
+turns/metrics/turn_times.py.
 
-Level 0.  Made in turns/ and engine/; read by observe/, the command line and embedding programs.
+Level 0. Made in turns/ and engine/; used by observe/, the command line and embedding programs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from voicecore.facts.report import AudioPath, CallReport, HeardPosition, Message
 
 @attrs.frozen
 class Dialling:
-    """The carrier is being asked to ring."""
+    """The carrier is asked to place the call."""
 
     at_s: float
     call_id: str
@@ -31,21 +31,21 @@ class Dialling:
 
 @attrs.frozen
 class Ringing:
-    """The carrier says that it rings."""
+    """The callee's phone rings, as the carrier reports."""
 
     at_s: float
 
 
 @attrs.frozen
 class Answered:
-    """Somebody, or something, answered the call that we placed: the carrier says so, or sends its media."""
+    """A call that we placed was answered, by a person or a machine; known from a status or from its media."""
 
     at_s: float
 
 
 @attrs.frozen
 class SessionParked:
-    """A session is open, configured and waits for the pick-up."""
+    """A session is parked: open, configured and waiting for pickup."""
 
     at_s: float
     open_s: float
@@ -53,7 +53,7 @@ class SessionParked:
 
 @attrs.frozen
 class AmdDecided:
-    """The carrier's machine detection has decided."""
+    """The carrier's answering-machine detection has a result."""
 
     at_s: float
     answered_by: str
@@ -61,7 +61,7 @@ class AmdDecided:
 
 @attrs.frozen
 class MessageDone:
-    """The first message, or one for a machine, has met its fate."""
+    """The first message, or a voicemail message, has its outcome."""
 
     at_s: float
     outcome: MessageOutcome
@@ -70,40 +70,40 @@ class MessageDone:
 
 @attrs.frozen
 class SpokeOverMessage:
-    """The user began to speak while a message is protected, as the engine's own ear hears it."""
+    """The user began to speak over a protected message, as detected by the engine."""
 
     at_s: float
     kept: bool
-    """Whether the session gets it, now or afterwards; False: it is dropped."""
+    """Whether the speech is sent to the session, now or later; False: it is dropped."""
 
 
 @attrs.frozen
 class ProtectionEnded:
-    """User speech counts again; what was kept of it goes to the session now."""
+    """The first message is no longer protected; buffered user audio is sent to the session now."""
 
     at_s: float
 
 
 @attrs.frozen
 class CallBegan:
-    """Picked up: the media stream is open and the call's tasks run."""
+    """The call was picked up: its media stream is open and its tasks run."""
 
     at_s: float
     call_id: str
     caller: str
     callee: str
     ringing_s: float = 0.0
-    """From the first word of the call to here."""
+    """From the first webhook of the call, or from the dial, until now."""
 
 
 @attrs.frozen
 class SessionReady:
-    """The session is configured; the agent can hear and speak."""
+    """The session is configured: the agent can listen and speak."""
 
     at_s: float
     session_id: str
     open_s: float
-    """How long its opening took."""
+    """How long it took to open."""
     audio_path: AudioPath
     source: Literal["adopted", "cold"] = "cold"
 
@@ -115,24 +115,24 @@ class UserStarted:
     at_s: float
     item_id: str
     audio_at_s: float | None = None
-    """Where in the audio that the session was given; None: the session does not say."""
+    """Position in the audio sent to the session; None: not reported."""
 
 
 @attrs.frozen
 class UserStopped:
-    """The user has stopped speaking, as the session hears it: a silence later."""
+    """The session detected that the user stopped speaking, after its silence window."""
 
     at_s: float
     item_id: str
     audio_at_s: float | None = None
-    """Where in the audio that the session was given, its silence included."""
+    """Position in the audio sent to the session, silence window included."""
     silence_s: float | None = None
-    """The silence that it waited for; None: not a fixed one."""
+    """The length of the silence window; None: not fixed."""
 
 
 @attrs.frozen
 class UserTurn:
-    """The user's words became a turn of the conversation: it will be answered, dropped for a reason, or failed."""
+    """The user's speech became a turn, which will be answered, dropped for a reason, or failed."""
 
     at_s: float
     item_id: str
@@ -140,7 +140,7 @@ class UserTurn:
 
 @attrs.frozen
 class TurnsUnanswered:
-    """User turns that no reply will answer any more."""
+    """User turns that will not be answered."""
 
     at_s: float
     items: tuple[str, ...]
@@ -151,7 +151,7 @@ class TurnsUnanswered:
 
 @attrs.frozen
 class UserSaid:
-    """The words of a user turn; None when transcription failed."""
+    """The words of a user turn; None if transcription failed."""
 
     at_s: float
     item_id: str
@@ -160,7 +160,7 @@ class UserSaid:
 
 @attrs.frozen
 class FirstAudioReceived:
-    """The first audio of a response came in; ``answers`` are the user turns that it answers, oldest first."""
+    """The provider sent the first audio of a response; ``answers`` are the user turns it answers, oldest first."""
 
     at_s: float
     response_id: str
@@ -175,12 +175,12 @@ class FirstAudioSent:
     response_id: str
     item_id: str
     after_user_s: float | None
-    """Seconds since the user stopped; None where nobody had spoken."""
+    """Seconds since the user stopped speaking; None if the user had not spoken."""
 
 
 @attrs.frozen
 class FirstAudioHeard:
-    """The first mark behind a response's audio came back."""
+    """The first audio of a response was played to the user: the mark behind it was returned."""
 
     at_s: float
     response_id: str
@@ -188,30 +188,30 @@ class FirstAudioHeard:
 
 @attrs.frozen
 class ResponsePlayed:
-    """Nothing of a response is left to be played: all of it was heard, or ``why`` the rest was cut."""
+    """The playout of a response ended: all of it was heard, or the rest was cut, and ``why``."""
 
     at_s: float
     response_id: str
     why: str = ""
     incomplete: str = ""
-    """Why the provider did not generate it to its end; empty where it did."""
+    """Why the provider generated only a part of it; empty if it is complete."""
 
 
 @attrs.frozen
 class AgentSaid:
-    """An agent item is over; ``text`` is what was heard of it."""
+    """The playout of an agent item ended; ``text`` is what was heard of it."""
 
     at_s: float
     item_id: str
     text: str | None
     interrupted: bool
     heard: HeardPosition | None = None
-    """Where it was cut; None: it was played to its end."""
+    """Where it was cut; None: it was played to the end."""
 
 
 @attrs.frozen
 class MarkReceived:
-    """The carrier echoed a mark; ``heard`` is False for one that a clear had flushed."""
+    """The carrier returned a mark; ``heard`` is False if a clear had flushed the audio before it."""
 
     at_s: float
     name: str
@@ -220,20 +220,20 @@ class MarkReceived:
 
 @attrs.frozen
 class BargeInConfirmed:
-    """The user spoke over the agent; what had not been heard is dropped."""
+    """The user interrupted the agent; what was not yet heard is dropped."""
 
     at_s: float
     response_id: str
     heard_s: float
     overlap_at_s: float
-    """When the onset was read that began it."""
+    """When its onset was received."""
     decided_by: str
-    """The strategy that confirmed it; "onset" where the onset alone decides."""
+    """The strategy that confirmed it; "onset" if the onset alone decides."""
 
 
 @attrs.frozen
 class BargeInPending:
-    """The user makes a sound over the agent; whether it is to stop the agent is being decided."""
+    """The user speaks over the agent; it is not yet decided whether that stops the agent."""
 
     at_s: float
     item_id: str
@@ -241,7 +241,7 @@ class BargeInPending:
 
 @attrs.frozen
 class BargeInDismissed:
-    """What the user said over the agent did not stop it."""
+    """Speech of the user over the agent did not stop it."""
 
     at_s: float
     why: str
@@ -249,7 +249,7 @@ class BargeInDismissed:
 
 @attrs.frozen
 class ClearSent:
-    """The clear of a barge-in is on the carrier's socket, ``delay_s`` after it was decided."""
+    """The clear of a barge-in was written to the carrier's socket, ``delay_s`` after the decision."""
 
     at_s: float
     delay_s: float
@@ -257,14 +257,14 @@ class ClearSent:
 
 @attrs.frozen
 class ClearConfirmed:
-    """The carrier has carried out the clear: its first flushed mark came back."""
+    """The carrier carried out the clear: the first flushed mark was returned."""
 
     at_s: float
 
 
 @attrs.frozen
 class KeysPressed:
-    """The user has keyed something in; what it was is told to the agent alone."""
+    """The user pressed keys; only the agent receives which ones."""
 
     at_s: float
     item_id: str
@@ -273,16 +273,16 @@ class KeysPressed:
 
 @attrs.frozen
 class IdlePrompted:
-    """Nobody spoke for long; the agent is asked to say something."""
+    """After a long silence, the agent is asked to say something."""
 
     at_s: float
     times: int
-    """How often, counting this one, since the user last spoke."""
+    """The number of prompts since the user last spoke, this one included."""
 
 
 @attrs.frozen
 class TurnEnded:
-    """A turn is over."""
+    """A turn ended."""
 
     at_s: float
     turn: TurnTimes
@@ -290,7 +290,7 @@ class TurnEnded:
 
 @attrs.frozen
 class ProblemSeen:
-    """The provider or the carrier reported something wrong; the call goes on if it can."""
+    """Something went wrong without ending the call, such as an error that the provider reported."""
 
     at_s: float
     code: str
@@ -299,7 +299,7 @@ class ProblemSeen:
 
 @attrs.frozen
 class CallEnded:
-    """The call is over and nothing of it is left; always the last fact."""
+    """The call is over and all its tasks have ended; always the last fact."""
 
     at_s: float
     report: CallReport
@@ -340,4 +340,4 @@ Fact = (
 )
 
 Observer = Callable[[str, Fact], None]
-"""Called with the call's id and the fact; must not block."""
+"""Called with the call's id and the fact; it must not block."""

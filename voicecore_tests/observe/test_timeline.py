@@ -88,7 +88,7 @@ def test_a_barge_in_shows_its_decision_and_the_silence_at_the_ear() -> None:
     """As far as they were seen."""
     overlap = Overlap(began_at_s=0.55, detection_s=0.05, clear_s=0.002, silence_s=0.08)
     for seen, shown in (
-        (overlap, "decided after 50 ms (2 words), clear after 2 ms, silent at the ear after 80 ms"),
+        (overlap, "decided after 50 ms (2 words), clear after 2 ms, silence for the user after 80 ms"),
         (attrs.evolve(overlap, clear_s=None, silence_s=None), "decided after 50 ms (2 words)"),
     ):
         svg = timeline_svg(attrs.evolve(REPORT, turns=(attrs.evolve(TURN, overlap=seen),)), FACTS, QUIET)

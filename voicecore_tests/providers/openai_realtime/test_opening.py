@@ -208,7 +208,7 @@ async def test_turn_detection_that_is_not_shown_is_as_asked_for_but_for_a_lockou
         assert (session.capabilities.replies, session.capabilities.interrupts) == (locked, locked)
         assert session.capabilities.transcribes_user
         notices = [event for event in await session.receive() if isinstance(event, SessionNotice)]
-        assert SessionNotice("audio.input.turn_detection", "is not shown by the provider") in notices
+        assert SessionNotice("audio.input.turn_detection", "is not reported by the provider") in notices
         await session.send(RestoreTurnDetection("unlock-1"))
         event = await first(session, SessionReconfigured)
         assert isinstance(event, SessionReconfigured)
@@ -280,7 +280,7 @@ async def test_a_format_that_becomes_a_foreign_one_is_the_end_by_its_name(autoju
 
 async def test_an_opening_that_is_refused_without_a_word_says_so(autojump_clock: MockClock) -> None:
     """Not "None"."""
-    with pytest.raises(ProviderRefused, match="it gave no reason"):
+    with pytest.raises(ProviderRefused, match="no reason given"):
         async with opened(Updates(refused=frozenset({1, 2})), rewrites=(READY_MADE["errors of null"],)):
             pass
 
