@@ -86,7 +86,7 @@ def _line(fact: facts.Fact, seen: _Seen) -> tuple[str, str] | None:
     return None if notify is None else notify(fact, seen)
 
 
-# --- before and at pick-up ----------------------------------------------------------------
+# --- before and at pickup ----------------------------------------------------------------
 
 
 def _began(fact: facts.CallBegan, seen: _Seen) -> tuple[str, str]:
