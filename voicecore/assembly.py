@@ -280,7 +280,7 @@ def _barge_in(settings: BargeInSettings) -> BargeInPolicy:
     return BargeInPolicy(
         strategies=tuple(_strategies(settings)),
         confirm_s=settings.confirm_ms / 1000,
-        echo=AcousticEcho(settings.acoustic_echo),
+        acoustic_echo=AcousticEcho(settings.acoustic_echo),
         guard_s=settings.guard_ms / 1000,
         echo_guard_s=settings.echo_guard_ms / 1000,
         after_cut=AfterCut(settings.history),

@@ -63,7 +63,7 @@ class BargeInPolicy:
     """Asked in this order; none: the onset of speech decides."""
     confirm_s: float = attrs.field(default=1.5, validator=gt(0))
     """How long a decision stays open once the user is silent: the words may still come."""
-    echo: AcousticEcho = AcousticEcho.CANCELLED
+    acoustic_echo: AcousticEcho = AcousticEcho.CANCELLED
     guard_s: float = attrs.field(default=0.0, validator=ge(0))
     """From the first audible audio of the agent: speech within it does not count, and must last beyond it; words do.
     On a clean line."""
@@ -76,7 +76,7 @@ class BargeInPolicy:
     @property
     def gate(self) -> float:
         """Seconds for this kind of line."""
-        return self.guard_s if self.echo is AcousticEcho.CANCELLED else self.echo_guard_s
+        return self.guard_s if self.acoustic_echo is AcousticEcho.CANCELLED else self.echo_guard_s
 
     @property
     def engine_decides(self) -> bool:

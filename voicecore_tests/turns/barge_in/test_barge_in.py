@@ -103,11 +103,11 @@ def test_the_engine_decides_only_where_an_onset_is_not_enough() -> None:
     policies = [
         BargeInPolicy(),
         BargeInPolicy(guard_s=0.1),
-        BargeInPolicy(echo=AcousticEcho.PRESENT),
+        BargeInPolicy(acoustic_echo=AcousticEcho.PRESENT),
         asked(MinSpeech()),
     ]
     assert [policy.engine_decides for policy in policies] == [False, True, True, True]
-    assert not BargeInPolicy(echo=AcousticEcho.PRESENT, echo_guard_s=0.0, guard_s=9.0).engine_decides
+    assert not BargeInPolicy(acoustic_echo=AcousticEcho.PRESENT, echo_guard_s=0.0, guard_s=9.0).engine_decides
 
 
 @LINES
@@ -118,7 +118,7 @@ def test_an_onset_before_the_end_of_the_gate_does_not_decide(
     echo: AcousticEcho, guard_s: float, beside_s: float | None, decides: bool
 ) -> None:
     """At the first audio, a tick before the end of the gate, at it and a tick after it; a setting each kind of line."""
-    machine = BargeIn(attrs.evolve(GATES, echo=echo), 0.0)
+    machine = BargeIn(attrs.evolve(GATES, acoustic_echo=echo), 0.0)
     onset_at = AUDIBLE_AT if beside_s is None else AUDIBLE_AT + guard_s + beside_s
     assert (machine.onset("u1", AUDIBLE_AT, onset_at) is not None) == decides
     assert machine.deadline() == (None if decides else AUDIBLE_AT + guard_s)
@@ -128,7 +128,7 @@ def test_an_onset_before_the_end_of_the_gate_does_not_decide(
 def test_the_gate_counts_from_the_first_audible_audio(echo: AcousticEcho, guard_s: float) -> None:
     """Not from the onset: however early speech began, it is waited for to the same moment."""
     for onset_at in (AUDIBLE_AT, AUDIBLE_AT + 0.25, AUDIBLE_AT + 0.375):
-        machine = BargeIn(attrs.evolve(GATES, echo=echo), 0.0)
+        machine = BargeIn(attrs.evolve(GATES, acoustic_echo=echo), 0.0)
         machine.onset("u1", AUDIBLE_AT, onset_at)
         assert machine.expire(AUDIBLE_AT + guard_s - TICK_S) is None
         decision = machine.expire(AUDIBLE_AT + guard_s)
@@ -151,7 +151,7 @@ def test_speech_has_to_last_beyond_the_gate(
     echo: AcousticEcho, guard_s: float, beside_s: float, expected: tuple[BargeInOutcome, str]
 ) -> None:
     """What is over before is most likely the agent's own echo."""
-    machine = BargeIn(attrs.evolve(GATES, echo=echo), 0.0)
+    machine = BargeIn(attrs.evolve(GATES, acoustic_echo=echo), 0.0)
     machine.onset("u1", AUDIBLE_AT, AUDIBLE_AT + 0.125)
     assert outcome(machine.stopped(AUDIBLE_AT + guard_s + beside_s)) == expected
     assert (machine.is_open, machine.deadline()) == (False, None)

@@ -26,7 +26,7 @@ POLICIES = st.builds(
     BargeInPolicy,
     strategies=st.lists(STRATEGIES, max_size=3).map(tuple),
     confirm_s=st.sampled_from([0.05, 0.7, 1.5]),
-    echo=st.sampled_from(AcousticEcho),
+    acoustic_echo=st.sampled_from(AcousticEcho),
     guard_s=st.sampled_from([0.0, 0.3]),
     echo_guard_s=st.sampled_from([0.0, 0.8]),
 )
