@@ -1,28 +1,28 @@
-"""The error tree: whose fault it was, and what the catcher can do.
+"""Exceptions that voicecore raises, by the side that failed.
 
     VoicecoreError
-    ├── LocalProtocolError    our own code asked for what the state does not allow
+    ├── LocalProtocolError    our own code asked for something that the state does not allow
     ├── RemoteProtocolError   a peer sent something illegal: .peer, .field, .excerpt
-    ├── ConnectionLost        a socket ended under us: .peer, .code, .reason
+    ├── ConnectionLost        a connection ended or broke: .peer, .code, .reason
     │   └── NotConnected      it was never open: nothing was sent
     ├── CarrierError
-    │   ├── CarrierRefused      the carrier said no: .status, .code
-    │   ├── CarrierUnavailable  was never asked: nothing has happened
-    │   ├── CarrierUncertain    was asked and did not answer: it may have happened
+    │   ├── CarrierRefused      the carrier refused a request: .status, .code
+    │   ├── CarrierUnavailable  the request never reached it: nothing has happened
+    │   ├── CarrierUncertain    the request got no clear answer: it may have been carried out
     │   └── LegLost           the media stream ended without a stop
     ├── ProviderError
-    │   ├── ProviderUnavailable   could not be reached in time: worth another try
-    │   ├── ProviderRefused       said no: .status, .code, .retryable
-    │   └── SessionLost           the session ended under us: .code
-    ├── EngineBusy            no more calls are taken
+    │   ├── ProviderUnavailable   could not be reached in time: a retry may succeed
+    │   ├── ProviderRefused       refused the session: .status, .code, .retryable
+    │   └── SessionLost           an open session ended or broke: .code
+    ├── EngineBusy            the engine takes no more calls
     └── ConfigError           a setting is wrong: .key (dotted)
 
-Rule 1: facts are fields, not words in the message; a message still says what
+Rule 1: details are fields, not only words in the message; the message says what
 was wrong and what to do.
-Rule 2: no secret, URL with credentials or raw payload ever enters a message; where
-a peer says a secret back to us, it is taken out (`voicecore.secrets.scrubbed`).
-Rule 3: foreign exceptions are mapped once, where they arise, and stay as
-``__cause__``.
+Rule 2: no secret, URL with credentials or raw payload ever enters a message; a
+secret that a peer repeats is removed (`voicecore.secrets.scrubbed`).
+Rule 3: exceptions of other libraries are converted once, where they arise, and
+kept as ``__cause__``.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from collections.abc import Iterator
 from voicecore.secrets import scrubbed
 
 _EXCERPT_CHARS = 120
-_MARGIN_CHARS = 256  #: of a text beyond its limit, so that a secret that begins before it is known for one
+_MARGIN_CHARS = 256  #: read beyond a limit, so that a secret that crosses the limit is recognised
 
 
 class VoicecoreError(Exception):
-    """Base of everything that voicecore raises on purpose."""
+    """Base of all exceptions that voicecore raises on purpose."""
 
     def __init__(self, *words: object) -> None:
         super().__init__(*(scrubbed(word) if isinstance(word, str) else word for word in words))
 
 
 class LocalProtocolError(VoicecoreError):
-    """Our side asked for something that the present state does not allow.
+    """Our side asked for something that the current state does not allow.
 
-    A bug in voicecore or in the code that drives it; retrying cannot help.
+    It is a bug in voicecore or in the calling code; retrying cannot help.
     """
 
 
@@ -67,7 +67,7 @@ class RemoteProtocolError(VoicecoreError):
 
 
 class ConnectionLost(VoicecoreError):
-    """A connection ended, or was never completed, for a reason on its far side.
+    """A connection ended, or could not be established, for a reason outside this process.
 
     ``code`` is the WebSocket close code when the peer gave one.
     """
@@ -82,13 +82,13 @@ class ConnectionLost(VoicecoreError):
 
 
 class NotConnected(ConnectionLost):
-    """No connection could be made, so nothing was sent: another try cannot do anything twice."""
+    """No connection could be made, so nothing was sent and a retry is safe."""
 
 
 class HandshakeRefused(ConnectionLost):
     """The peer answered the WebSocket upgrade with an HTTP status instead of 101.
 
-    ``body`` is the beginning of its answer, raw; it may repeat what was sent, so it stands in no message.
+    ``body`` is the beginning of the response body, raw. It may repeat what was sent, so no message includes it.
     """
 
     def __init__(self, *, peer: str, status: int, body: bytes = b"") -> None:
@@ -98,7 +98,7 @@ class HandshakeRefused(ConnectionLost):
 
 
 class HandshakeTimeout(ConnectionLost):
-    """The peer did not connect or did not answer the upgrade within its bound."""
+    """The connection or the upgrade was not completed in time."""
 
 
 class CarrierError(VoicecoreError):
@@ -106,7 +106,7 @@ class CarrierError(VoicecoreError):
 
 
 class CarrierRefused(CarrierError):
-    """The carrier answered a request with an error: HTTP status and its own error number, where it gave one."""
+    """The carrier refused a request: ``status`` is the HTTP status, ``code`` the carrier's error number, if any."""
 
     def __init__(self, message: str, *, status: int, code: int | None = None) -> None:
         self.status = status
@@ -115,13 +115,13 @@ class CarrierRefused(CarrierError):
 
 
 class CarrierUnavailable(CarrierError):
-    """The carrier was never asked: no connection could be made. Asking again is safe."""
+    """The request never reached the carrier, because no connection could be made. A retry is safe."""
 
 
 class CarrierUncertain(CarrierError):
-    """The carrier was asked and gave no clear answer: what was asked may have happened.
+    """The carrier gave no clear answer to a request, which may have been carried out.
 
-    Asking again might do it twice; the carrier's status callbacks tell what is true.
+    A retry might do it twice; the carrier's status callbacks show what happened.
     """
 
 
@@ -138,10 +138,10 @@ class ProviderUnavailable(ProviderError):
 
 
 class ProviderRefused(ProviderError):
-    """The provider answered, and the answer was no.
+    """The provider refused a session or a request.
 
     ``status`` is the HTTP status of a refused upgrade, ``code`` the provider's
-    own error code; ``retryable`` says if another try can succeed unchanged.
+    own error code; ``retryable`` says whether the same request may succeed later.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class ProviderRefused(ProviderError):
 
 
 class SessionLost(ProviderError):
-    """An open session ended under us; ``code`` is the close code when there was one."""
+    """An open session ended unexpectedly; ``code`` is the WebSocket close code, if any."""
 
     def __init__(self, message: str, *, code: int | None = None) -> None:
         self.code = code
@@ -162,7 +162,7 @@ class SessionLost(ProviderError):
 
 
 class EngineBusy(VoicecoreError):
-    """The engine takes no more calls now: it is full, or it is closing."""
+    """The engine takes no more calls: it is at its limit, or it is closing."""
 
 
 class ConfigError(VoicecoreError):
@@ -175,7 +175,7 @@ class ConfigError(VoicecoreError):
 
 
 def first_cause(failure: BaseException) -> BaseException:
-    """Return the one exception of a group that says most: an unknown one before our own, the earliest first."""
+    """Return the most telling exception of a group: the first that is not ours, or else the first."""
     leaves = list(_leaves(failure))
     return next((leaf for leaf in leaves if not isinstance(leaf, VoicecoreError)), leaves[0])
 
@@ -189,7 +189,7 @@ def _leaves(failure: BaseException) -> Iterator[BaseException]:
 
 
 def printable(text: str, limit_chars: int = _EXCERPT_CHARS) -> str:
-    """Return ``text`` fit for a log line: without secrets, cut to the limit, control and format characters escaped."""
+    """Return ``text`` for a log line: secrets removed, cut to the limit, unprintable characters escaped."""
     shown = scrubbed(text[: limit_chars + _MARGIN_CHARS])
     fits = len(shown) <= limit_chars and len(text) <= limit_chars + _MARGIN_CHARS
     cut = shown if fits else shown[:limit_chars] + "…"
@@ -197,7 +197,7 @@ def printable(text: str, limit_chars: int = _EXCERPT_CHARS) -> str:
 
 
 def pieces(text: str, limit_bytes: int) -> list[str]:
-    """Return ``text`` without secrets, in pieces of ``limit_bytes`` of UTF-8 at most; joined they are all of it."""
+    """Return ``text`` without secrets, split into pieces of at most ``limit_bytes`` of UTF-8."""
     rest, found = scrubbed(text).encode("utf-8", "backslashreplace"), []
     while rest:
         end = min(limit_bytes, len(rest))

@@ -1,14 +1,14 @@
-"""What crosses the two borders of a call: events that come in, orders that go out.
+"""Events that a call receives from its carrier and its provider, and orders that it sends them.
 
-A *leg* (the carrier's media stream) and a *session* (the AI side) are spoken to
-only in these frozen values, so that machines can decide without sockets and no
-machine can tell one carrier or provider from another.
+The engine talks to a *leg* (the carrier's media stream) and a *session* (the AI
+side) only in these frozen values. State machines can therefore decide without
+sockets, and none of them depends on a particular carrier or provider.
 
 Rule 1: an event says what the peer did; an order says what we want done.
 Rule 2: audio bytes are in the format that the leg or session announced.
-Rule 3: times of a peer's own clock carry ``_ms``; our time is never in an event.
+Rule 3: times on a peer's clock end in ``_ms``; our own time is never in an event.
 
-Produced by wire/ and providers/, decided on in turns/, carried out in engine/.
+wire/ and providers/ produce events, turns/ decides on them, engine/ carries out orders.
 """
 
 from __future__ import annotations
@@ -32,38 +32,38 @@ class LegStarted:
     audio_format: AudioFormat
     parameters: Mapping[str, str] = attrs.field(factory=dict)
     returns_marks: bool = True
-    """Whether the carrier echoes marks; without them, what was heard goes by the clock."""
+    """Whether the carrier returns marks; without them, what was heard is estimated by the clock."""
 
 
 @attrs.frozen
 class UserAudio:
-    """Some audio of the user, in the leg's format; any length."""
+    """A piece of the user's audio, of any length, in the leg's format."""
 
     audio: bytes
 
 
 @attrs.frozen
 class MarkReturned:
-    """The carrier sent a mark back: everything before it was played, or was cleared."""
+    """The carrier returned a mark: everything sent before it was played or cleared."""
 
     name: str
 
 
 @attrs.frozen
 class DigitPressed:
-    """One key of the user's keypad."""
+    """The user pressed one key of the keypad."""
 
     digit: str = attrs.field(repr=lambda _: "'*'")
 
 
 @attrs.frozen
 class LegStopped:
-    """The carrier ended the media stream in good order."""
+    """The carrier ended the media stream with a stop message."""
 
 
 @attrs.frozen
 class LegMessageIgnored:
-    """A message that was legal but out of place, or unknown; nothing was done with it."""
+    """The leg ignored a message that was unknown, or legal but out of place."""
 
     name: str
     why: str
@@ -76,7 +76,7 @@ LegEvent = LegStarted | UserAudio | MarkReturned | DigitPressed | LegStopped | L
 
 @attrs.frozen
 class PlayAudio:
-    """Append audio (in the leg's format) to what the carrier plays; ``item_id`` says whose it is."""
+    """Append audio, in the leg's format, to what the carrier plays; ``item_id`` is the agent item."""
 
     audio: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>")
     generation: int
@@ -85,7 +85,7 @@ class PlayAudio:
 
 @attrs.frozen
 class PlaceMark:
-    """Ask for an echo once everything sent so far has been played."""
+    """Have the carrier return a mark once everything sent so far has been played."""
 
     name: str
     generation: int
@@ -93,7 +93,7 @@ class PlaceMark:
 
 @attrs.frozen
 class ClearPlayout:
-    """Drop what the carrier has buffered; ``generation`` is the new one that begins."""
+    """Have the carrier drop what it has buffered; ``generation`` is the new generation."""
 
     generation: int
 
@@ -104,48 +104,48 @@ LegOrder = PlayAudio | PlaceMark | ClearPlayout
 
 
 class Lockout(enum.Enum):
-    """How a session is kept from acting by itself while a message must not be swallowed."""
+    """How a session is kept from replying by itself while the first message is protected."""
 
     NONE = "none"
-    NO_REPLY = "no reply"  #: it hears and commits user turns, but neither replies nor interrupts
-    DETECTION_OFF = "detection off"  #: it detects no turns at all
+    NO_REPLY = "no reply"  #: turns are detected and committed, but the session neither replies nor interrupts
+    DETECTION_OFF = "detection off"  #: turn detection is off
 
 
-class LockState(enum.Enum):
-    """What has become of a lockout that was asked for."""
+class LockoutState(enum.Enum):
+    """Whether a lockout is in force, as far as the provider has said."""
 
-    NOT_ASKED = "not asked"
-    IN_FORCE = "in force"  #: the provider's echo says so
-    UNPROVEN = "unproven"  #: asked for and not acknowledged, or the echo says something else
+    NOT_REQUESTED = "not requested"
+    IN_FORCE = "in force"  #: the effective configuration shows it
+    UNCONFIRMED = "unconfirmed"  #: requested, but not acknowledged, or the effective configuration differs
     REFUSED = "refused"
-    LIFTED = "lifted"  #: the provider's echo shows the real turn detection again
+    RESTORED = "restored"  #: the effective configuration shows the real turn detection again
 
 
 @attrs.frozen(kw_only=True)
 class Capabilities:
-    """What a session does by itself; as echoed when it was opened, and again after each change."""
+    """What a session does by itself, by its effective configuration: known when it opens, updated after each change."""
 
     detects_turns: bool
-    """It hears where the user's turns begin and end."""
+    """Whether it detects where the user's turns begin and end."""
     replies: bool
-    """It answers a user turn without being asked."""
+    """Whether it answers a user turn without a request."""
     interrupts: bool
-    """It cancels a running response when the user speaks."""
+    """Whether it cancels a running response when the user speaks."""
     speaks: bool
-    """Its responses are audio; otherwise text."""
+    """Whether its responses are audio; otherwise they are text."""
     transcribes_user: bool
-    """It gives the words of the user's turns."""
+    """Whether it transcribes the user's turns."""
     silence_s: float | None = None
-    """The silence that it waits for before a turn is over; None: not a fixed one."""
+    """The silence that ends a turn; None: no fixed length."""
 
 
 class Severity(enum.Enum):
     """What an error event means for the session."""
 
-    HARMLESS = "harmless"  #: the request had nothing to act on any more
-    BUSY = "busy"  #: a response was asked for while another one is active: ask again when it is over
+    HARMLESS = "harmless"  #: there was nothing left for the request to act on
+    BUSY = "busy"  #: a response was requested while another is active; request it again afterwards
     REFUSED = "refused"  #: the request was not carried out
-    FATAL = "fatal"  #: the session cannot go on
+    FATAL = "fatal"  #: the session cannot continue
 
 
 class ResponseStatus(enum.Enum):
@@ -175,16 +175,16 @@ class TokenUsage:
 
 @attrs.frozen
 class UserSpeechStarted:
-    """The provider heard the user begin; ``item_id`` is the turn this will become, "" where it does not say."""
+    """The provider detected that the user began to speak; ``item_id`` is the future turn, "" if not reported."""
 
     item_id: str
     at_ms: int | None = None
-    """In the audio that it was given; None: it does not say."""
+    """Position in the audio sent to the session; None: not reported."""
 
 
 @attrs.frozen
 class UserSpeechStopped:
-    """The provider heard the user end (its silence window included)."""
+    """The provider detected that the user stopped speaking, after its silence window."""
 
     item_id: str
     at_ms: int | None = None
@@ -192,7 +192,7 @@ class UserSpeechStopped:
 
 @attrs.frozen
 class UserTurnCommitted:
-    """The user's words became an item of the conversation."""
+    """The user's speech became an item of the conversation."""
 
     item_id: str
     previous_item_id: str | None = None
@@ -200,7 +200,7 @@ class UserTurnCommitted:
 
 @attrs.frozen
 class UserTranscriptPart:
-    """More text of a user turn; may come at any time, in pieces."""
+    """More of a user turn's transcript; may arrive at any time, in pieces."""
 
     item_id: str
     text: str
@@ -208,7 +208,7 @@ class UserTranscriptPart:
 
 @attrs.frozen
 class UserTranscriptDone:
-    """The whole text of a user turn; may come after the agent's answer to it."""
+    """The complete transcript of a user turn; may arrive after the agent's reply to it."""
 
     item_id: str
     text: str
@@ -216,7 +216,7 @@ class UserTranscriptDone:
 
 @attrs.frozen
 class UserTranscriptFailed:
-    """A user turn stays without text."""
+    """The transcription of a user turn failed."""
 
     item_id: str
     code: str
@@ -225,7 +225,7 @@ class UserTranscriptFailed:
 
 @attrs.frozen
 class ResponseStarted:
-    """The provider began a response; ``request_id`` is ours, None when it began by itself."""
+    """A response began; ``request_id`` is that of our request, None if the provider started it by itself."""
 
     response_id: str
     request_id: str | None = None
@@ -233,7 +233,7 @@ class ResponseStarted:
 
 @attrs.frozen
 class AgentItemAdded:
-    """A response gained a spoken (or written) item."""
+    """A spoken or written item was added to a response."""
 
     response_id: str
     item_id: str
@@ -241,7 +241,7 @@ class AgentItemAdded:
 
 @attrs.frozen
 class AgentAudio:
-    """Generated speech, in the session's agent format; whole samples only."""
+    """Generated speech in the session's agent format, cut at whole samples."""
 
     response_id: str
     item_id: str
@@ -250,7 +250,7 @@ class AgentAudio:
 
 @attrs.frozen
 class AgentAudioEnded:
-    """No more audio of this item will come."""
+    """All audio of an item has arrived."""
 
     response_id: str
     item_id: str
@@ -258,7 +258,7 @@ class AgentAudioEnded:
 
 @attrs.frozen
 class AgentTextPart:
-    """More words of the agent: the transcript of its audio, or its text where it writes."""
+    """More of the agent's words: the transcript of its audio, or its text in a text session."""
 
     response_id: str
     item_id: str
@@ -267,7 +267,7 @@ class AgentTextPart:
 
 @attrs.frozen
 class AgentTextDone:
-    """All words of one agent item."""
+    """The complete words of an agent item."""
 
     response_id: str
     item_id: str
@@ -276,7 +276,7 @@ class AgentTextDone:
 
 @attrs.frozen
 class ToolCallRequested:
-    """The model asks for a tool; ``arguments`` is the JSON text as it came."""
+    """The model calls a tool; ``arguments`` is JSON text, unchecked."""
 
     response_id: str
     call_id: str
@@ -286,22 +286,22 @@ class ToolCallRequested:
 
 @attrs.frozen(kw_only=True)
 class ResponseEnded:
-    """A response is over, whatever its end; nothing of it may follow."""
+    """A response ended, in whatever way; nothing of it follows."""
 
     response_id: str
     status: ResponseStatus
     reason: str | None = None
     error_code: str | None = None
     error_message: str = ""
-    """The provider's words about the failure, as they came; not fit for a log before they are made printable."""
+    """The provider's words about the failure, raw: pass them through `printable` before logging."""
     severity: Severity | None = None
-    """What the failure means for the session: FATAL where no further response can be had; None: there was none."""
+    """What the failure means for the session: FATAL if no further response is possible; None: it did not fail."""
     usage: TokenUsage | None = None
 
 
 @attrs.frozen
 class ItemTruncated:
-    """The provider cut an agent item after ``audio_end_ms``."""
+    """The provider truncated an agent item at ``audio_end_ms``."""
 
     item_id: str
     audio_end_ms: int
@@ -309,14 +309,14 @@ class ItemTruncated:
 
 @attrs.frozen
 class ItemDeleted:
-    """The provider removed an item from the conversation."""
+    """The provider deleted an item from the conversation."""
 
     item_id: str
 
 
 @attrs.frozen
 class UserAudioDiscarded:
-    """Appended audio that was not committed is forgotten."""
+    """Appended audio that was not committed was dropped."""
 
 
 @attrs.frozen(kw_only=True)
@@ -324,9 +324,9 @@ class SessionReconfigured:
     """The session's configuration changed, or its opening was acknowledged late."""
 
     capabilities: Capabilities
-    lock: LockState
+    lock: LockoutState
     differences: tuple[str, ...] = ()
-    """Dotted keys in which the echo is not what was asked for."""
+    """Dotted keys in which the effective configuration differs from the requested one."""
 
 
 @attrs.frozen
@@ -338,7 +338,7 @@ class SilenceTimedOut:
 
 @attrs.frozen(kw_only=True)
 class SessionProblem:
-    """The provider reported an error; ``request_id`` is the request it refused, where it says so."""
+    """The provider reported an error; ``request_id`` is the request that it refused, if it named one."""
 
     code: str | None
     message: str
@@ -349,7 +349,7 @@ class SessionProblem:
 
 @attrs.frozen
 class SessionNotice:
-    """Something worth one log line and nothing else: an unknown event, an old name, a field that was ignored."""
+    """Something to log once: an unknown event, a deprecated name, an ignored field."""
 
     name: str
     why: str
@@ -384,45 +384,45 @@ SessionEvent = (
 
 @attrs.frozen
 class AppendUserAudio:
-    """Give the session more of the user, in its user format; no answer follows."""
+    """Send the session more user audio, in its user format; the provider sends no answer."""
 
     audio: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>")
 
 
 @attrs.frozen
 class CommitUserAudio:
-    """End the user's turn by hand (only where the session does not detect turns)."""
+    """End the user's turn; only for sessions without turn detection."""
 
 
 @attrs.frozen
 class DiscardUserAudio:
-    """Forget appended audio that is not committed."""
+    """Drop appended audio that is not committed."""
 
 
 @attrs.frozen
 class AddUserText:
-    """Put a written user message into the conversation; it may hold what the user keyed in."""
+    """Add a written user message to the conversation; it may contain keypad input."""
 
     text: str = attrs.field(repr=lambda text: f"<{len(text)} characters>")
 
 
 @attrs.frozen
 class AddAgentText:
-    """Put words that the agent has spoken without the session into the conversation, as the agent's."""
+    """Add an agent message to the conversation: words that were spoken from a recording."""
 
     text: str
 
 
 @attrs.frozen
 class RestoreTurnDetection:
-    """End the lockout: the real turn detection, whole; answered by SessionReconfigured, or by a problem."""
+    """End the lockout by configuring the real turn detection; answered by SessionReconfigured or SessionProblem."""
 
     request_id: str
 
 
 @attrs.frozen
 class AddToolResult:
-    """Answer one tool call."""
+    """Send the result of a tool call."""
 
     call_id: str
     output: str
@@ -430,7 +430,7 @@ class AddToolResult:
 
 @attrs.frozen(kw_only=True)
 class RequestResponse:
-    """Ask for a response; ``request_id`` comes back in ResponseStarted or SessionProblem."""
+    """Request a response; ``request_id`` returns in ResponseStarted or SessionProblem."""
 
     request_id: str
     instructions: str | None = None
@@ -438,14 +438,14 @@ class RequestResponse:
 
 @attrs.frozen
 class CancelResponse:
-    """Stop a response; harmless when it has ended meanwhile."""
+    """Cancel a response; harmless if it has already ended."""
 
     response_id: str
 
 
 @attrs.frozen
 class TruncateItem:
-    """Cut an agent item to what was heard: ``audio_end_ms`` from the start of its audio."""
+    """Truncate an agent item to what was heard, ``audio_end_ms`` from the start of its audio."""
 
     item_id: str
     audio_end_ms: int
@@ -453,7 +453,7 @@ class TruncateItem:
 
 @attrs.frozen
 class DeleteItem:
-    """Remove an item that was not heard at all."""
+    """Delete an item of which nothing was heard."""
 
     item_id: str
 

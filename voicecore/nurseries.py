@@ -1,8 +1,7 @@
-"""Nurseries that stay invisible to the block they serve.
+"""A nursery for context managers, which does not wrap exceptions of their block in a group.
 
-A context manager that needs tasks of its own opens a nursery around the
-user's block.  Trio then wraps whatever the block raises in a group of one;
-here it comes out as it went in.
+A context manager with background tasks opens a nursery around its block. Trio wraps
+an exception of the block in an ExceptionGroup; this nursery raises it unchanged.
 
 Level 2.
 """
@@ -17,10 +16,9 @@ import trio
 
 @asynccontextmanager
 async def open_service_nursery() -> AsyncIterator[trio.Nursery]:
-    """Open a nursery for tasks that end with the block; its one exception leaves unwrapped.
+    """Open a nursery whose tasks are cancelled and joined when the block is left.
 
-    When the block is left the nursery is cancelled, and its tasks are joined.
-    Several exceptions at once leave as the group that they are.
+    A single exception is raised unwrapped, several as a group.
     """
     try:
         async with trio.open_nursery() as nursery:

@@ -28,7 +28,7 @@ from voicecore.events import (
     LegOrder,
     LegStarted,
     Lockout,
-    LockState,
+    LockoutState,
     SessionEvent,
     SessionOrder,
 )
@@ -98,7 +98,7 @@ class Session(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     @property
-    def lock(self) -> LockState:
+    def lock(self) -> LockoutState:
         """What became of the lockout that the session was opened with."""
         ...
 

@@ -1,10 +1,10 @@
-"""Secrets: values that cannot be printed, logged, pickled or sent by accident.
+"""Secrets: a type that hides its text, and the removal of secrets from other texts.
 
-Rule 1: a secret is made where it is read and revealed where it goes onto the
-wire; between the two it is a `Secret`.
+Rule 1: a secret is a `Secret` from where it is read until it is sent, where it is
+revealed.
 Rule 2: a secret is compared in constant time, and only with another secret.
-Rule 3: a peer may say a secret back to us.  `scrubbed` takes every secret that is
-alive out of a text: whole or in part, plain or as it goes over a wire.
+Rule 3: a peer may repeat a secret. `scrubbed` removes every secret that exists in
+the process from a text: whole or in part, plain or encoded.
 
 Level 0.
 """
@@ -21,38 +21,38 @@ from typing import Final, NoReturn, final
 from urllib.parse import quote, quote_plus
 
 _MASK = "***"
-_RUN = 8  #: characters of a secret, one behind the other, that are taken out of a text
-_SHORTEST = 4  #: a secret that is shorter hides nothing, and is part of many words
-_ALIVE_LIMIT = 1000  #: secrets that are looked for
+_RUN = 8  #: consecutive characters of a secret that are removed from a text
+_SHORTEST = 4  #: shorter secrets are not searched for: they are part of many words
+_ALIVE_LIMIT = 1000  #: the number of secrets that are searched for
 _WORDS = re.compile(r"[a-z._ -]+")
 
 
 @final
 class Secret:
-    """A text that shows itself only to `reveal`.
+    """A string that only `reveal` returns.
 
-    Made from a text or from another `Secret`, so that it serves as an attrs
+    It is created from a string or another `Secret`, so that the class is an attrs
     converter.
 
     Raises:
-        ValueError: The text is empty; an empty key would verify anything.
-        TypeError: Neither a text nor a secret.
+        ValueError: The string is empty; an empty key would verify anything.
+        TypeError: Neither a string nor a secret.
     """
 
-    # Not an attrs class: attrs.asdict would walk into it and bring the text out.
+    # Not an attrs class, because attrs.asdict would reveal the text.
     __slots__ = ("_known", "_text")
 
     def __init__(self, text: str | Secret) -> None:
         revealed = text.reveal() if isinstance(text, Secret) else text
         if not isinstance(revealed, str):
-            raise TypeError("a secret is made from a text")
+            raise TypeError("a secret must be a string")
         if not revealed:
             raise ValueError("a secret must not be empty")
         self._text: Final = revealed
-        self._known: Final = _known(revealed)  # as long as the secret lives, so long it is looked for
+        self._known: Final = _known(revealed)  # keeps the search for this secret alive
 
     def reveal(self) -> str:
-        """Return the text itself, for the one place that puts it on the wire."""
+        """Return the text, for the code that sends it."""
         return self._text
 
     def __str__(self) -> str:
@@ -80,12 +80,12 @@ class Secret:
 
 
 def scrubbed(text: str) -> str:
-    """Return ``text`` without any secret that is alive, whole or eight characters of it, in any usual spelling.
+    """Return ``text`` with every existing secret removed, whole or in runs of eight characters, in any usual encoding.
 
-    Usual are: plain, percent-encoded, hexadecimal, and base64 in whatever a longer
-    text it stands, such as a Basic header's name and password.  What is made of small
-    letters and hyphens only is taken for a word, and stays: eight characters of a
-    secret, or a whole one that is shorter ("token" as a token would garble every line).
+    The encodings are plain, percent, hexadecimal, and base64 at any offset, as in the
+    Authorization header of HTTP Basic. Lower-case letters with hyphens count as a word
+    and stay, if they are only eight characters of a secret or a whole secret that is
+    shorter: a token "token" would garble every line.
     """
     if not _alive or len(text) < _SHORTEST:
         return text
@@ -98,21 +98,21 @@ def scrubbed(text: str) -> str:
 
 
 class _Known:
-    """A text that is looked for as long as somebody has it."""
+    """A secret's text, searched for as long as a `Secret` has it."""
 
     def __init__(self, text: str) -> None:
         self._text = text
 
     @cached_property
     def spellings(self) -> frozenset[str]:
-        """What is looked for whole."""
+        """The encodings that are searched for as a whole."""
         found = {each for each in _spellings(self._text) if len(each) >= _RUN}
         is_short_word = len(self._text) < _RUN and _WORDS.fullmatch(self._text) is not None
         return frozenset(found if len(self._text) < _SHORTEST or is_short_word else found | {self._text})
 
     @cached_property
     def runs(self) -> frozenset[str]:
-        """What is looked for in part: never a mere word."""
+        """The runs of characters that are searched for; words are left out."""
         runs = set[str]().union(*map(_runs, self.spellings))
         return frozenset(run for run in runs if not _WORDS.fullmatch(run))
 
@@ -134,7 +134,7 @@ def _spellings(text: str) -> Iterator[str]:
     yield quote_plus(data)
     yield data.hex()
     yield data.hex().upper()
-    for before in range(3):  # where it stands in a longer text decides how its bytes fall into groups of three
+    for before in range(3):  # the offset in a longer text decides how bytes are grouped in threes
         padded = bytes(before) + data
         whole = base64.b64encode(padded[: len(padded) - len(padded) % 3]).decode()[(0, 2, 3)[before] :]
         yield whole
@@ -146,7 +146,7 @@ def _runs(text: str) -> set[str]:
 
 
 def _hide(text: str, piece: str, hidden: bytearray) -> None:
-    """Mark the characters of ``text`` that a piece covers, wherever it stands."""
+    """Mark the characters of ``text`` that belong to an occurrence of ``piece``."""
     at = text.find(piece)
     while at >= 0:
         hidden[at : at + len(piece)] = b"\1" * len(piece)

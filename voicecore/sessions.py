@@ -1,4 +1,4 @@
-"""A session by itself, without any call: for programs that test an agent or play a user.
+"""Sessions without a call, for programs that test an agent or simulate a user.
 
     async with open_session(OpenAIRealtime(...), instructions="…") as session:
         await session.send_audio(pcm)
@@ -8,11 +8,11 @@
             ...
 
 Rule 1: it is the same `Session` that calls use, opened by the same function.
-Rule 2: audio goes in and out in the format asked for; half a sample is kept
-until its other half comes, never passed on.
-Rule 3: what was said last is known without keeping events oneself.
+Rule 2: audio in both directions has the requested format; half a sample waits for
+its other half.
+Rule 3: the last transcript of each speaker is remembered.
 
-Level 4.  Public; takes any `Provider`.
+Level 4. Public; works with any `Provider`.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from voicecore.world import World
 
 
 class StandaloneSession:
-    """An open session. Made by `open_session`; one task receives, any one task sends."""
+    """An open session without a call, from `open_session`; one task receives, and one at a time sends."""
 
     def __init__(self, session: Session, audio_format: AudioFormat) -> None:
         self._session = session
         self._format = audio_format
         self._to_session: Converter = converter(audio_format, session.user_format)
         self._from_session: Converter = converter(session.agent_format, audio_format)
-        self._waiting: deque[ev.SessionEvent] = deque()  # one receive of the session at most
+        self._waiting: deque[ev.SessionEvent] = deque()  # at most one batch of the session's events
         self._last: dict[Speaker, str | None] = dict.fromkeys(Speaker)
         self._active: str | None = None
         self._requests = 0
@@ -61,12 +61,12 @@ class StandaloneSession:
 
     @property
     def audio_format(self) -> AudioFormat:
-        """The format of `send_audio` and of every AgentAudio."""
+        """The format of the audio sent, and of every AgentAudio."""
         return self._format
 
     @property
     def active_response(self) -> str | None:
-        """The response that runs, as far as events received so far tell."""
+        """The active response, by the events received so far."""
         return self._active
 
     def last_transcript(self, speaker: Speaker) -> str | None:
@@ -76,49 +76,49 @@ class StandaloneSession:
     # --- sending -----------------------------------------------------------
 
     async def send_audio(self, audio: bytes) -> None:
-        """Append audio of the one who speaks to the session; any length, split anywhere. Raises SessionLost."""
+        """Append user audio, of any length, split anywhere. Raises SessionLost."""
         if fitting := self._to_session.convert(audio):
             await self._session.send(ev.AppendUserAudio(fitting))
 
     async def commit_audio(self) -> None:
-        """End the turn by hand. Raises SessionLost."""
+        """Commit the audio as a user turn. Raises SessionLost."""
         if tail := self._to_session.flush():
             await self._session.send(ev.AppendUserAudio(tail))
         await self._session.send(ev.CommitUserAudio())
 
     async def discard_audio(self) -> None:
-        """Forget appended audio that was not committed. Raises SessionLost."""
+        """Drop appended audio that was not committed. Raises SessionLost."""
         self._to_session.reset()
         await self._session.send(ev.DiscardUserAudio())
 
     async def send_text(self, text: str) -> None:
-        """Put a written user message into the conversation; it asks for no response. Raises SessionLost."""
+        """Add a written user message, without requesting a response. Raises SessionLost."""
         await self._session.send(ev.AddUserText(text))
 
     async def request_response(self, instructions: str | None = None) -> str:
-        """Ask for speech; return the request id that its ResponseStarted will carry. Raises SessionLost."""
+        """Request a response; return the request id, which its ResponseStarted will have. Raises SessionLost."""
         self._requests += 1
         request_id = f"request-{self._requests}"
         await self._session.send(ev.RequestResponse(request_id=request_id, instructions=instructions))
         return request_id
 
     async def interrupt(self) -> None:
-        """Cancel the response that runs; nothing when none does. Raises SessionLost."""
+        """Cancel the active response, if there is one. Raises SessionLost."""
         if self._active is not None:
             await self._session.send(ev.CancelResponse(self._active))
 
     async def truncate(self, item_id: str, audio_end_ms: int) -> None:
-        """Cut an agent item to what was heard of it. Raises SessionLost."""
+        """Truncate an agent item to what was heard of it. Raises SessionLost."""
         await self._session.send(ev.TruncateItem(item_id, audio_end_ms))
 
     async def answer_tool(self, call_id: str, output: str) -> None:
-        """Give the result of a tool call. Raises SessionLost."""
+        """Send the result of a tool call. Raises SessionLost."""
         await self._session.send(ev.AddToolResult(call_id, output))
 
     # --- receiving -----------------------------------------------------------
 
     async def receive(self, timeout_s: float | None = None) -> ev.SessionEvent:
-        """Return the next event. Cancelled or timed out, it loses nothing.
+        """Return the next event. Cancellation and timeout lose no event.
 
         Raises:
             TimeoutError: Nothing came within ``timeout_s`` seconds.
@@ -136,7 +136,7 @@ class StandaloneSession:
         """Return events up to and including the first of ``kind``.
 
         Raises:
-            TimeoutError: It did not come within ``timeout_s`` seconds; what came instead is kept for `receive`.
+            TimeoutError: None came within ``timeout_s`` seconds; other events are kept for `receive`.
             SessionLost: The session ended.
         """
         seen: list[ev.SessionEvent] = []
@@ -190,13 +190,13 @@ async def open_session(
     world: World | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[StandaloneSession]:
-    """Open a session with a provider; leaving the block closes it, bounded.
+    """Open a session with a provider; leaving the block closes it within a time limit.
 
-    ``audio_format`` is what you send and get; the provider is asked for the same.
-    What the provider's settings leave out (its key) is taken from ``environ``; None: the process's own.
+    ``audio_format`` is the format that you send and receive; it is also requested from
+    the provider. Missing settings (the API key) are taken from ``environ``; None: os.environ.
 
     Raises (on entering):
-        ConfigError: No key, neither given nor in the environment.
+        ConfigError: There is no API key, in the settings or the environment.
         ProviderUnavailable, ProviderRefused: As `voicecore.ports.Provider.open_session`.
     """
     brief = Brief(instructions=instructions, audio_format=audio_format)

@@ -1,11 +1,12 @@
-"""Ctrl-C while the program is still being loaded ends it at once, quietly, with exit 130.
+"""Handles Ctrl-C while the command line is still loading: exit 130 without a traceback.
 
-Python would print a traceback from the midst of some import.  A library has no
-business with signals, so this is done only where the process is our own program
-(`voicecore`, or `python -m voicecore`), only where SIGINT means what Python makes of
-it, and only until the program itself begins.
+Python would print a traceback from within an import. A library must not install
+signal handlers, so this happens only if the process is our own program (`voicecore`
+or `python -m voicecore`), only if SIGINT has Python's default handler, and only
+until the program starts.
 
-Importing this does it; it comes before all other imports of the package.  Level 2; used by __init__.py and cli/.
+Importing this module installs the handler; it is imported before the rest of the
+package. Level 2.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-INTERRUPTED = 128 + signal.SIGINT  #: exit code, as shells know it
+INTERRUPTED = 128 + signal.SIGINT  #: exit code, by the shells' convention
 
 
 def is_our_program(shown: list[str], typed: list[str]) -> bool:
     """Whether the process is the command line; ``shown`` and ``typed`` are sys.argv and sys.orig_argv.
 
-    While Python looks for the module that ``-m`` names, its first argument is that switch.
+    While Python searches for the module of ``-m``, the first argument is "-m".
     """
     if shown[:1] == ["-m"]:
         return ("-m", "voicecore") in itertools.pairwise(typed)
@@ -32,7 +33,7 @@ def is_our_program(shown: list[str], typed: list[str]) -> bool:
 
 
 def loaded() -> None:
-    """The program begins: from here on Ctrl-C is its own affair."""
+    """Restore Python's handler; the program has started and handles Ctrl-C itself."""
     if signal.getsignal(signal.SIGINT) is _leave:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,11 +1,11 @@
-"""Where a carrier says that a call stands, and who answered it, in words that all carriers share.
+"""Call statuses, answering-machine results and failure reasons, as carriers report them.
 
-Rule 1: statuses have ranks; callbacks come in any order, and a later one never
-takes back a higher one.
-Rule 2: a word that nobody knows is terminal: a carrier's rarer endings (and the
-ones it will invent) must not leave a call that never ends.  The words for
-calls under way are few and old; a new one among them would cost one call, a
-missed ending would bill until the end of time.
+Rule 1: statuses have ranks. Callbacks come in any order, and a later callback
+never lowers the rank.
+Rule 2: an unknown status is terminal, because a carrier's rare or new final
+statuses must not leave a call open for ever. The statuses of calls in progress
+are few and stable; an unknown one among them would cost one call, while a
+missed end would be billed without limit.
 
 Level 0.
 """
@@ -18,7 +18,7 @@ import attrs
 
 
 class CarrierStatus(enum.Enum):
-    """The life of a call as carriers report it."""
+    """The status of a call as carriers report it."""
 
     QUEUED = "queued"
     INITIATED = "initiated"
@@ -29,10 +29,10 @@ class CarrierStatus(enum.Enum):
     FAILED = "failed"
     NO_ANSWER = "no-answer"
     CANCELED = "canceled"
-    UNKNOWN = "unknown"  #: a word we do not know; terminal
+    UNKNOWN = "unknown"  #: a status that we do not know; terminal
 
     def rank(self) -> int:
-        """Return the place in a call's life; all terminal statuses share the last one."""
+        """Return the rank in a call's life; all terminal statuses share the last one."""
         return _RANKS.get(self, _LAST)
 
     @property
@@ -42,7 +42,7 @@ class CarrierStatus(enum.Enum):
 
     @property
     def is_surely_terminal(self) -> bool:
-        """Whether the call is over by a word that we know."""
+        """Whether the call is over, by a status that we know."""
         return self.is_terminal and self is not CarrierStatus.UNKNOWN
 
 
@@ -56,33 +56,33 @@ _LAST = 4
 
 
 class AnsweredBy(enum.Enum):
-    """What a carrier's machine detection heard at the other end."""
+    """The result of a carrier's answering-machine detection."""
 
     HUMAN = "human"
-    MACHINE_SPEAKS = "machine_speaks"  #: an answering machine, its greeting still running
-    MACHINE_LISTENS = "machine_listens"  #: its greeting has ended; a message would be recorded now
+    MACHINE_GREETING = "machine_greeting"  #: an answering machine that is playing its greeting
+    MACHINE_RECORDING = "machine_recording"  #: an answering machine whose greeting has ended; it records now
     FAX = "fax"
-    UNKNOWN = "unknown"  #: the carrier could not tell, or used a word we do not know
+    UNKNOWN = "unknown"  #: the carrier could not decide, or used a word that we do not know
 
     @property
     def is_machine(self) -> bool:
-        """Whether nobody is listening."""
-        return self in {AnsweredBy.MACHINE_SPEAKS, AnsweredBy.MACHINE_LISTENS, AnsweredBy.FAX}
+        """Whether no human answered."""
+        return self in {AnsweredBy.MACHINE_GREETING, AnsweredBy.MACHINE_RECORDING, AnsweredBy.FAX}
 
 
 @attrs.frozen(kw_only=True)
 class CarrierFailure:
-    """Why a call failed, as far as the carrier says it."""
+    """Why a call failed, as far as the carrier says."""
 
     sip_code: int | None = None
-    """Of the network's last answer, such as 486."""
+    """SIP code of the final response, such as 486."""
     error_code: int | None = None
-    """The carrier's own number."""
+    """The carrier's own error number."""
     message: str = ""
-    """The carrier's own words, fit for a log."""
+    """The carrier's own words, safe to log."""
 
     def __str__(self) -> str:
-        """Return all of it as one phrase."""
+        """Return codes and message as one phrase."""
         named = (("SIP", self.sip_code), ("error", self.error_code))
         codes = ", ".join(f"{name} {code}" for name, code in named if code is not None)
         return ": ".join(part for part in (codes, self.message) if part)

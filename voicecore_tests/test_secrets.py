@@ -135,7 +135,7 @@ def test_an_empty_secret_is_refused() -> None:
 
 def test_only_texts_become_secrets() -> None:
     """And the refused value is not told."""
-    with pytest.raises(TypeError, match="made from a text") as caught:
+    with pytest.raises(TypeError, match="must be a string") as caught:
         Secret([PLANTED])  # type: ignore[arg-type]
     assert PLANTED not in str(caught.value)
 

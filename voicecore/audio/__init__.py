@@ -1,5 +1,5 @@
-"""Audio as bytes: formats, G.711, conversion, framing, levels, recordings.
+"""Audio: formats, G.711, conversion, resampling, framing, levels, recordings.
 
-Level 0: imports only itself, attrs and numpy.  Pure: no Trio, no clock, no file.
+Level 0: imports only errors, attrs and numpy. Pure: no Trio, no clock, no file.
 Read formats.py first.
 """

@@ -1,11 +1,11 @@
-"""From one audio format to another, and nothing at all where they agree.
+"""Converts an audio stream from one format to another, as cheaply as possible.
 
-Rule 1: the first choice is to hand the very same bytes on; the second a table
-from law to law; only then samples are decoded, filtered and encoded.
-Rule 2: half a PCM16 sample waits for its other half; no cut of the input shows
-in the output.
-Rule 3: one converter serves one stream; `reset` ends an utterance, `flush` ends
-it with its full length.
+Rule 1: equal formats pass the same bytes through; µ-law and A-law are converted by
+a table; only other pairs are decoded, resampled and encoded.
+Rule 2: half a PCM16 sample waits for its other half; where the input is cut does
+not affect the output.
+Rule 3: a converter serves one stream; `reset` drops what is buffered, `flush`
+returns it.
 
 Pure.
 """
@@ -32,15 +32,15 @@ class Converter(Protocol):
         ...
 
     def convert(self, audio: bytes) -> bytes:
-        """Return what has become known of the output; any length goes in, whole samples come out."""
+        """Return the output that is available; the input may have any length, the output is whole samples."""
         ...
 
     def flush(self) -> bytes:
-        """Return what was held back, and reset; half a sample is dropped."""
+        """Return the rest of the output, and reset; half a sample is dropped."""
         ...
 
     def reset(self) -> None:
-        """Forget the stream."""
+        """Drop what is buffered."""
         ...
 
 
@@ -65,7 +65,7 @@ def from_samples(samples: Samples, audio_format: AudioFormat) -> bytes:
 
 
 class Passthrough:
-    """The same bytes object, untouched."""
+    """Passes the same bytes object through."""
 
     delay_s = 0.0
 
@@ -76,11 +76,11 @@ class Passthrough:
         return b""
 
     def reset(self) -> None:
-        """Nothing to forget."""
+        """Nothing is buffered."""
 
 
 class WholeSamples:
-    """The same bytes, cut at sample borders only."""
+    """Passes bytes through, cut at sample boundaries."""
 
     delay_s = 0.0
 
@@ -105,7 +105,7 @@ class WholeSamples:
 
 
 class LawTable:
-    """µ-law to A-law or back, byte for byte."""
+    """Converts between µ-law and A-law, byte by byte."""
 
     delay_s = 0.0
 
@@ -119,11 +119,11 @@ class LawTable:
         return b""
 
     def reset(self) -> None:
-        """Nothing to forget."""
+        """Nothing is buffered."""
 
 
 class Transcoder:
-    """Decodes, changes the rate where it differs, encodes."""
+    """Decodes, resamples if the rates differ, and encodes."""
 
     def __init__(self, source: AudioFormat, target: AudioFormat) -> None:
         self._source = source

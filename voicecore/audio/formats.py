@@ -1,6 +1,6 @@
-"""What a stretch of audio bytes means: its encoding and its rate.
+"""Audio formats: encoding, sampling rate, sizes and silence.
 
-Rule: a format travels with every stream; nothing guesses one from byte counts.
+Rule: every stream has a format; nothing infers one from byte counts.
 Sizes and silence values: docs/protocols/audio.md, section 2; G.711.
 """
 
@@ -12,7 +12,7 @@ import attrs
 
 
 class Encoding(enum.Enum):
-    """How one sample is written. All are mono; PCM16 is signed, little-endian."""
+    """The encoding of a sample. All are mono; PCM16 is signed, little-endian."""
 
     PCMU = "pcmu"
     PCMA = "pcma"
@@ -24,7 +24,7 @@ _SILENCE = {Encoding.PCMU: b"\xff", Encoding.PCMA: b"\xd5", Encoding.PCM16: b"\x
 
 @attrs.frozen
 class AudioFormat:
-    """One mono stream format; compare with ``==`` to decide on passthrough."""
+    """The format of a mono stream; two equal formats need no conversion."""
 
     encoding: Encoding
     rate_hz: int
@@ -43,11 +43,11 @@ class AudioFormat:
         return round(seconds * self.rate_hz) * self.sample_bytes
 
     def seconds_in(self, size_bytes: int) -> float:
-        """Return how long ``size_bytes`` of this format play."""
+        """Return the duration of ``size_bytes`` of this format."""
         return size_bytes / self.bytes_per_second
 
     def silence(self, size_bytes: int) -> bytes:
-        """Return ``size_bytes`` (whole samples) of this codec's silence; never 0x00 for G.711."""
+        """Return ``size_bytes`` (whole samples) of silence; for G.711 that is not 0x00."""
         return _SILENCE[self.encoding] * (size_bytes // self.sample_bytes)
 
     def __str__(self) -> str:

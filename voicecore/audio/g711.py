@@ -1,8 +1,9 @@
-"""G.711: telephone samples as one byte each, µ-law and A-law, by tables.
+"""G.711 (µ-law and A-law) encoding and decoding by lookup tables.
 
-Rule 1: tables are computed once from the standard's formulas and pinned by hash in the tests.
-Rule 2: of the two µ-law encoders in use ours is the "biased 16-bit" one; they
-differ by one code on 381 of 65,536 inputs, so compare foreign audio with a tolerance.
+Rule 1: the tables are computed from the standard's formulas at import; tests check
+their hashes.
+Rule 2: of the two common µ-law encoders, ours is the "biased 16-bit" one. They differ
+by one code on 381 of 65,536 inputs, so compare audio from elsewhere with a tolerance.
 
 Source: ITU-T G.711; docs/protocols/audio.md, sections 3 to 5.
 """
@@ -18,7 +19,7 @@ Samples = npt.NDArray[np.int16]
 """Linear samples, one dimension, native int16."""
 
 _ULAW_BIAS = 132  #: in 16-bit scale
-_ULAW_CLIP = 32635  #: the largest magnitude that the bias does not carry over
+_ULAW_CLIP = 32635  #: the largest magnitude that does not overflow with the bias
 _ALAW_INVERT = 0x55  #: A-law sends every second bit inverted
 
 
@@ -47,7 +48,7 @@ def _ulaw_encode_table() -> npt.NDArray[np.uint8]:
 
 def _alaw_encode_table() -> npt.NDArray[np.uint8]:
     sample = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.int32)
-    # The standard cuts at -1, not at 0: the codes of both signs are one step apart.
+    # Negative samples are offset by one, as the standard defines them.
     magnitude = np.where(sample >= 0, sample, -sample - 1)
     exponent = np.maximum(np.floor(np.log2(np.maximum(magnitude, 1))).astype(np.int32) - 7, 0)
     mantissa = magnitude >> np.where(exponent == 0, 4, exponent + 3) & 15

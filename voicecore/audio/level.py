@@ -1,7 +1,7 @@
-"""How loud a stretch of audio is, and where speech begins and ends by energy alone.
+"""Audio levels in dBFS, and the energy VAD: onset and offset of speech by level alone.
 
-Rule: the detector works on fixed blocks of 10 ms, whatever the cuts of its
-input, so that the same audio always gives the same onsets.
+Rule: the VAD works on fixed blocks of 10 ms, wherever its input is cut, so that the
+same audio always gives the same onsets.
 
 Pure.
 """
@@ -16,14 +16,14 @@ import numpy as np
 from voicecore.audio.convert import WholeSamples, to_samples
 from voicecore.audio.formats import AudioFormat
 
-SILENCE_DBFS = -120.0  #: what digital silence measures
-AUDIBLE_DBFS = -50.0  #: between line noise (-60 and below) and the quietest speech that anybody follows
+SILENCE_DBFS = -120.0  #: the level of digital silence
+AUDIBLE_DBFS = -50.0  #: between line noise (-60 and below) and the quietest intelligible speech
 BLOCK_S = 0.010
 _FULL_SCALE = 32768.0
 
 
 def level_dbfs(audio: bytes, audio_format: AudioFormat) -> float:
-    """Return the RMS level of whole-sample bytes in dB below full scale; SILENCE_DBFS at least."""
+    """Return the RMS level of whole-sample bytes in dB below full scale; at least SILENCE_DBFS."""
     if not audio:
         return SILENCE_DBFS
     samples = to_samples(audio, audio_format).astype(np.float64)
@@ -38,7 +38,7 @@ def levels_dbfs(audio: bytes, audio_format: AudioFormat, step_s: float) -> list[
 
 
 def has_sound(audio: bytes, audio_format: AudioFormat) -> bool:
-    """Return whether any 10 ms of whole-sample bytes can be heard at all on a telephone."""
+    """Return whether any 10 ms of whole-sample bytes are audible on a telephone."""
     step = audio_format.bytes_in(BLOCK_S)
     blocks = (audio[begin : begin + step] for begin in range(0, len(audio), step))
     return any(level_dbfs(block, audio_format) >= AUDIBLE_DBFS for block in blocks)
@@ -60,18 +60,18 @@ class Offset:
 
 @attrs.frozen(kw_only=True)
 class EnergyVadSettings:
-    """When sound counts as speech."""
+    """Thresholds of the energy VAD."""
 
     threshold_dbfs: float = -42.0
     """Between line noise (-60 and below) and speech on telephone lines (-15 to -30)."""
     on_s: float = 0.06
-    """Sound that must be there before it is an onset."""
+    """How long sound must last to be an onset."""
     off_s: float = 0.5
-    """Silence that must be there before it is an offset."""
+    """How long silence must last to be an offset."""
 
 
 class EnergyVad:
-    """An energy detector with hysteresis in time."""
+    """A voice activity detector by energy, with hysteresis in time."""
 
     def __init__(self, audio_format: AudioFormat, settings: EnergyVadSettings | None = None) -> None:
         self._settings = settings or EnergyVadSettings()
@@ -88,15 +88,15 @@ class EnergyVad:
         return self._inside
 
     def reset(self) -> None:
-        """Begin a new stream at sample 0."""
+        """Start a new stream at sample 0."""
         self._whole.reset()
         self._rest = b""
         self._inside = False
         self._blocks = 0
-        self._run = 0  # blocks in a row that speak against the present state
+        self._run = 0  # consecutive blocks that contradict the current state
 
     def feed(self, audio: bytes) -> list[Onset | Offset]:
-        """Return what the audio up to here has decided; any length, split anywhere."""
+        """Return the onsets and offsets in the audio so far; it may have any length and be split anywhere."""
         self._rest += self._whole.convert(audio)
         found: list[Onset | Offset] = []
         while len(self._rest) >= self._block_bytes:

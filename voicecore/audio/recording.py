@@ -1,14 +1,13 @@
-"""A call as the user heard it: user left, agent right, on one clock.
+"""Builds the stereo recording of a call as the user heard it: user left, agent right.
 
-Rule 1: the left side follows the carrier's frames; a gap longer than the
-tolerance is filled with silence, a burst is kept whole and in order.
-Rule 2: the right side holds agent audio at the moment it plays: behind what was
-sent before it, never earlier than now; what a clear cuts off is not in it.
-Rule 3: both sides are kept at 8 kHz, whatever the line's format: what a file of
-this kind is read as.
-Rule 4: `take` gives only the past, so nothing that it gave can still be cleared.
+Rule 1: the left channel follows the carrier's frames; a gap longer than the tolerance
+is filled with silence, a burst is kept complete and in order.
+Rule 2: the right channel has agent audio at the time at which it plays: after what was
+sent before it, never earlier than now; audio that a clear drops is not in it.
+Rule 3: both channels are 8 kHz, whatever the leg's format.
+Rule 4: `take` returns only the past, which no clear can change any more.
 
-Pure; times are seconds on the user's clock of choice.
+Pure; times are seconds on one clock of the caller's choice.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ GAP_TOLERANCE_S = 0.060  #: jitter of frames that is not a gap
 
 
 class Recording:
-    """The stereo timeline of one call; PCM16 at 8 kHz."""
+    """The stereo recording of one call; PCM16 at 8 kHz."""
 
     def __init__(self, leg_format: AudioFormat, began_at: float) -> None:
         self._user_to_linear: Converter = converter(leg_format, PCM16_8K)
         self._agent_to_linear: Converter = converter(leg_format, PCM16_8K)
         self._began_at = began_at
-        self._taken = 0  # samples given out
+        self._taken = 0  # samples returned so far
         self._user = bytearray()  # PCM16 from _taken on
         self._agent = bytearray()  # PCM16 from _taken on; grows ahead of now by the lead at the carrier
 
     def user(self, audio: bytes, now: float) -> None:
-        """Add what the user said up to now, in the leg's format."""
+        """Add user audio that ends now, in the leg's format."""
         linear = self._user_to_linear.convert(audio)
         begin = self._position(now) - len(linear) // 2
         missing = begin - (self._taken + len(self._user) // 2)
@@ -40,19 +39,19 @@ class Recording:
         self._user += linear
 
     def agent(self, audio: bytes, now: float) -> None:
-        """Add what was sent to the carrier now; it plays behind what was sent before."""
+        """Add agent audio that is sent now; it plays after what was sent before."""
         missing = self._position(now) - (self._taken + len(self._agent) // 2)
         if missing > 0:
             self._agent += bytes(2 * missing)
         self._agent += self._agent_to_linear.convert(audio)
 
     def clear(self, now: float) -> None:
-        """Cut off agent audio that has not been played."""
+        """Drop agent audio that has not been played."""
         self._agent_to_linear.reset()
         del self._agent[2 * max(0, self._position(now) - self._taken) :]
 
     def take(self, now: float) -> bytes:
-        """Return the interleaved PCM16 (left, right) of the time up to now that was not taken yet."""
+        """Return the interleaved PCM16 (left, right) from the last call of `take` up to now."""
         count = self._position(now) - self._taken
         if count <= 0:
             return b""

@@ -1,22 +1,21 @@
-"""Changing the sampling rate of a running stream: 8, 16 and 24 kHz, any to any.
+"""Resamples a stream between 8, 16 and 24 kHz.
 
 A polyphase filter: output sample m is the inner product of one phase of a
-Kaiser-windowed low-pass with the input around m.  Every output is computed by
-the same sum of the same length, however the input was cut, so the bytes that
-come out do not depend on the cuts.
+Kaiser-windowed low-pass with the input around m. Every output is the same sum of the
+same length, wherever the input is cut, so the output does not depend on the cuts.
 
-Rule 1: the filter's memory goes on from chunk to chunk; `reset` ends it.
-Rule 2: duration in is duration out: after `flush` exactly rate_out / rate_in
-samples have come for each that went in.
-Rule 3: the added delay is constant: 18 samples of the lower rate (2.25 ms where
-that is 8 kHz; `delay_s`).  It is held back, not inserted: positions stay, and
-`flush` brings out the rest.
-Rule 4: coefficients are multiples of 2**-22 and samples are integers, so that
-sums in double precision are exact and no order of summation shows.
+Rule 1: the filter's state continues from chunk to chunk; `reset` clears it.
+Rule 2: the duration is preserved: after `flush` there are exactly rate_out / rate_in
+output samples for each input sample.
+Rule 3: the delay is constant: 18 samples of the lower rate (2.25 ms at 8 kHz; see
+`delay_s`). Output is withheld, and nothing is inserted: positions are unchanged,
+and `flush` returns the rest.
+Rule 4: coefficients are multiples of 2**-22 and samples are integers, so that sums
+in double precision are exact, in any order.
 
 The pass band (to 3,400 Hz at 8 kHz) is flat to 0.1 dB; from 4,600 Hz on nothing
-is louder than -70 dB.  Why not soxr: its steady mode delays by 4 to 12 ms, its
-default one by up to 0.1 s and in bursts (docs/protocols/audio.md, section 6).
+is louder than -70 dB. soxr is not used, because its steady mode adds 4 to 12 ms, and
+its default mode up to 0.1 s and in bursts (docs/protocols/audio.md, section 6).
 
 Pure.
 """
@@ -41,13 +40,13 @@ _Reals = npt.NDArray[np.float64]
 
 @attrs.frozen(eq=False)
 class _Plan:
-    """One pair of rates: the output rate is up / down of the input rate."""
+    """The filter for a pair of rates: output rate = input rate * up / down."""
 
     up: int
     down: int
-    taps: int  #: input samples that one output looks at
+    taps: int  #: input samples for one output sample
     phases: _Reals  #: (up, taps), for the oldest input first
-    delay: int  #: output samples by which the filter is late
+    delay: int  #: the filter's delay in output samples
 
 
 @functools.cache
@@ -66,22 +65,22 @@ def _plan(rate_in: int, rate_out: int) -> _Plan:
 
 
 class Resampler:
-    """One stream from one rate to another."""
+    """Resamples one stream."""
 
     def __init__(self, rate_in_hz: int, rate_out_hz: int) -> None:
         self._plan = _plan(rate_in_hz, rate_out_hz)
         self.delay_s = self._plan.delay / rate_out_hz
-        """How much audio is held back until its future is known (or `flush`)."""
+        """How far the output lags behind the input, until `flush`."""
         self.reset()
 
     def reset(self) -> None:
-        """Forget the stream; what comes next begins after silence."""
+        """Clear the filter; the next input follows silence."""
         self._past: _Reals = np.zeros(self._plan.taps - 1)
         self._inputs = 0
         self._next = self._plan.delay  # the next output, counted with the filter's delay
 
     def process(self, samples: Samples) -> Samples:
-        """Return the output that has become known; its length depends only on what came before and the input's."""
+        """Return the output that is available; its length depends only on the lengths of the inputs so far."""
         plan = self._plan
         known: _Reals = np.concatenate((self._past, samples.astype(np.float64)))
         self._inputs += len(samples)
@@ -91,7 +90,7 @@ class Resampler:
         return result
 
     def flush(self) -> Samples:
-        """Return what was held back, so that the stream has its exact length, and reset."""
+        """Return the rest of the output, so that the stream has its exact length, and reset."""
         plan = self._plan
         missing = -(-self._inputs * plan.up // plan.down) + plan.delay - self._next
         tail = self.process(np.zeros(-(-(plan.delay + 1) * plan.down // plan.up), np.int16))[:missing]
@@ -101,12 +100,12 @@ class Resampler:
     def _filter(self, known: _Reals, end: int) -> Samples:
         """Return outputs from `_next` to ``end``; ``known`` ends with the newest input."""
         plan = self._plan
-        first = self._inputs - len(known)  # the number of known[0] in the stream
+        first = self._inputs - len(known)  # index of known[0] in the stream
         outputs = np.empty(end - self._next)
         if not len(outputs):
             return outputs.astype(np.int16)
         windows = np.lib.stride_tricks.sliding_window_view(known, plan.taps)
-        for lane in range(min(plan.up, len(outputs))):  # outputs of one phase look at every down-th input
+        for lane in range(min(plan.up, len(outputs))):  # outputs of one phase use every down-th input
             newest, phase = divmod((self._next + lane) * plan.down, plan.up)
             count = len(range(lane, len(outputs), plan.up))
             begin = newest - first - (plan.taps - 1)

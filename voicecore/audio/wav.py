@@ -1,12 +1,12 @@
-"""WAV files: writing one that is valid at every moment, and reading recordings.
+"""Writes WAV files that are valid at every moment, and reads mono recordings.
 
-The writer knows no file.  It returns writes; carried out in order, the file is a
-whole WAV after each of them, and also when the last one was cut anywhere: data
-goes in first, then the header's sizes are raised in one small write.
+The writer does no I/O but returns writes. Carried out in order, they leave a valid
+file after each, even if the last one was cut short: data is written first, then
+the sizes in the header.
 
-Rule 1: the header never claims bytes that are not there.
-Rule 2: what lies behind the claimed size is ignored by readers, and the next
-writer's bytes replace it.
+Rule 1: the header never counts bytes that are not in the file.
+Rule 2: bytes behind the size in the header are ignored by readers, and overwritten
+by the next write.
 
 Source: RIFF/WAVE, PCM.  Pure.
 """
@@ -29,18 +29,18 @@ _MOST_DATA_BYTES = 2**32 - 1 - _HEADER_BYTES  #: sizes are 32 bits: 37 hours of 
 
 @attrs.frozen
 class Write:
-    """Put ``data`` at ``offset_bytes``."""
+    """Write ``data`` at ``offset_bytes``."""
 
     offset_bytes: int
     data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
 
 
 class WavWriter:
-    """One growing PCM16 file."""
+    """The writer of one PCM16 file."""
 
     def __init__(self, rate_hz: int, channels: int) -> None:
         self.data_bytes = 0
-        """Sample data that the header claims after the last write."""
+        """Bytes of sample data, by the header after the last write."""
         self._rate_hz = rate_hz
         self._channels = channels
 
@@ -55,9 +55,9 @@ class WavWriter:
             LocalProtocolError: Part of a sample frame, or more than a WAV file can hold.
         """
         if len(interleaved_pcm16) % (_SAMPLE_BYTES * self._channels):
-            raise LocalProtocolError("a WAV file grows by whole sample frames only")
+            raise LocalProtocolError("only whole sample frames can be appended to a WAV file")
         if self.data_bytes + len(interleaved_pcm16) > _MOST_DATA_BYTES:
-            raise LocalProtocolError("a WAV file holds 4 GiB at most; begin a new one")
+            raise LocalProtocolError("a WAV file is limited to 4 GiB; begin a new one")
         data = Write(_HEADER_BYTES + self.data_bytes, interleaved_pcm16)
         self.data_bytes += len(interleaved_pcm16)
         return [data, Write(0, self._header())]
@@ -85,13 +85,13 @@ def read_wav(file: bytes) -> tuple[AudioFormat, bytes]:
     """Return format and samples of a mono PCM16 recording.
 
     Raises:
-        LocalProtocolError: Not a WAV file, or of another kind; the message says which.
+        LocalProtocolError: Not a WAV file, or not mono PCM16; the message says which.
     """
     if file[:4] != b"RIFF" or file[8:12] != b"WAVE":
         raise LocalProtocolError("not a WAV file: it does not begin with RIFF … WAVE")
     chunks = _chunks(file)
     if len(chunks.get(b"fmt ", b"")) < 16 or b"data" not in chunks:
-        raise LocalProtocolError("a WAV file without its fmt or data part")
+        raise LocalProtocolError("a WAV file without its fmt or data chunk")
     kind, channels, rate_hz, _, _, bits = struct.unpack("<HHIIHH", chunks[b"fmt "][:16])
     if (kind, channels, bits) != (_PCM, 1, 16):
         raise LocalProtocolError(

@@ -1,4 +1,4 @@
-"""One file a carrier: its webhooks and its media stream, as the ports see them.
+"""Carriers, one folder each: webhooks, media stream, dialling and hang-up.
 
-Level 3: takes wire/, net/ and ports; never the engine and never another carrier.
+Level 3: imports wire/, net/ and ports; never the engine or another carrier.
 """

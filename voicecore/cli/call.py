@@ -1,10 +1,10 @@
 """`voicecore call`: places one call, shows it as it happens, and prints its report.
 
-The engine that places it listens as `serve` does: the carrier brings the media
-and the statuses there.  The first SIGINT, SIGTERM or SIGHUP hangs up; leaving always does.
+The engine listens as `serve` does, because the carrier connects the media stream and
+sends status callbacks. The first SIGINT, SIGTERM or SIGHUP hangs up.
 
-Before dialling, the engine checks that its own public URL leads to this process:
-another one there would refuse the media of a phone that was answered.
+Before dialling, the engine checks that its public URL leads to this process; any
+other process there would refuse the media stream of the answered call.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TALKED = frozenset({EndCause.REMOTE_HUNG_UP, EndCause.HUNG_UP, EndCause.MESSAGE
 
 
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Carry out the command."""
+    """Run the command."""
     settings, source = load_settings(options, environ, {"agent.first_message": options.first_message})
     try:
         checked_number(options.number)
@@ -62,28 +62,28 @@ async def place(settings: Settings, options: argparse.Namespace) -> facts.CallRe
             if not options.no_url_check:
                 await _check_url(engine, settings)
             if not options.json:
-                print(f"the carrier is given {engine.public_url}", flush=True)
+                print(f"public URL: {engine.public_url}", flush=True)
             gone = observers[0].gone if observers else trio.Event()
-            return await _hold(engine, options.number, signals, gone)
+            return await _run_call(engine, options.number, signals, gone)
 
 
 async def _check_url(engine: Engine, settings: Settings) -> None:
-    """Fail where the carrier would bring the call's media to somebody else: the phone would ring for nothing."""
+    """Fail if the public URL does not lead here: the phone would ring, and the call would have no media."""
     carrier = urlsplit(settings.carriers.twilio.api_base_url).hostname or ""
     if is_loopback(urlsplit(engine.public_url).hostname or "") and not is_loopback(carrier):
         raise Failed(
-            f"nobody was called: {engine.public_url} is an address of this machine, which the carrier cannot reach",
+            f"the call was not placed: the carrier cannot reach {engine.public_url}, an address of this machine",
             "set server.public_url (or --public-url) to a URL that leads here",
         )
     if (problem := await engine.find_url_problem()) is not None:
         raise Failed(
-            f"nobody was called: {problem}",
-            f"the carrier would bring the call's media there; have server.public_url (or --public-url) point to "
-            f"{engine.url}, or call with --no-url-check if it does and cannot be reached from here",
+            f"the call was not placed: {problem}",
+            f"the carrier would connect the media stream there; let server.public_url (or --public-url) lead to "
+            f"{engine.url}, or use --no-url-check if it does but cannot be reached from this machine",
         )
 
 
-async def _hold(engine: Engine, number: str, signals: AsyncIterator[int], gone: trio.Event) -> facts.CallReport:
+async def _run_call(engine: Engine, number: str, signals: AsyncIterator[int], gone: trio.Event) -> facts.CallReport:
     try:
         async with trio.open_nursery() as nursery, engine.dial(number) as call:
             nursery.start_soon(_hang_up_on, signals, call, engine)
@@ -99,22 +99,22 @@ async def _hold(engine: Engine, number: str, signals: AsyncIterator[int], gone: 
 async def _hang_up_when(gone: trio.Event, call: CallHandle, engine: Engine) -> None:
     await gone.wait()
     call.hang_up()
-    await engine.drain()  # which does not wait long for the carrier's last word
+    await engine.drain()  # so that the wait for the final status is short
 
 
 async def _hang_up_on(signals: AsyncIterator[int], call: CallHandle, engine: Engine) -> None:
     async with trio.open_nursery() as nursery:
-        async for _ in signals:  # more than one changes nothing, and must not break off the summary
+        async for _ in signals:  # further signals have no effect, so that the summary is still printed
             call.hang_up()
             nursery.start_soon(engine.drain)
 
 
 def summary(report: facts.CallReport) -> list[str]:
-    """Return a report in a few lines for a terminal."""
+    """Return a summary of a report, in lines for a terminal."""
     lines = ["", f"outcome        {_words(report)}", f"rang           {report.ringing_s:.1f} s"]
     if report.pickup is not None:
         source, waited_ms = report.pickup.source, report.pickup.waited_s * 1000
-        lines.append(f"session        {source}, ready {waited_ms:.1f} ms after pick-up")
+        lines.append(f"session        {source}, ready {waited_ms:.1f} ms after pickup")
         lines.append(f"talked         {report.duration_s:.1f} s")
     for name, message in (("first message", report.first_message), ("left message", report.left_message)):
         lines += _message(name, message)
@@ -125,7 +125,7 @@ def summary(report: facts.CallReport) -> list[str]:
 def _message(name: str, message: facts.MessageReport | None) -> list[str]:
     if message is None:
         return []
-    heard = "" if message.heard_s is None else f", to its end {message.heard_s:.2f} s after pick-up"
+    heard = "" if message.heard_s is None else f", to the end {message.heard_s:.2f} s after pickup"
     lines = [f"{name:<14} {message.outcome.value}{heard}"]
     return [*lines, f"{'':<14} {message.verdict}"] if message.verdict else lines
 

@@ -1,9 +1,9 @@
-"""`voicecore check`: what is wrong with a configuration, and what cannot be reached or used with it.
+"""`voicecore check`: checks the configuration, the data folder, the network and, with --live, the keys.
 
-Everything wrong with the file is said at once, one line each, and ends in exit
-2; only a whole configuration is tried, and what fails then is exit 1.  What is
-tried: the data folder, by writing into it; who can be connected to; and with
-``--live`` whether the keys are good, which costs nothing.
+All errors of the configuration are reported at once, one line each, with exit 2. A
+valid configuration is then tried out: it writes into the data folder, connects to
+carrier and provider, and with ``--live`` checks the keys, which is not billed. A
+failure there is exit 1.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from voicecore.net.urls import parse_websocket_url
 from voicecore.ports import Brief
 from voicecore.world import World
 
-_REACH_S = 5.0  #: for name, TCP and TLS
-_LIVE_S = 20.0  #: for the carrier's answer, and again for the session
+_REACH_S = 5.0  #: for DNS, TCP and TLS
+_LIVE_S = 20.0  #: for the carrier's answer, and as long again for the session
 
 
 @attrs.frozen
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     problem: str | None
     note: str = ""
-    """What else is worth knowing where nothing is wrong."""
+    """Additional information if there is no problem."""
 
 
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Carry out the command."""
+    """Run the command."""
     given = read(options)
     problems = Settings.problems(given.text, environ)
     findings = [Finding("configuration", None, f"read from {source(given)}")]
@@ -74,7 +74,7 @@ async def _disk(settings: Settings) -> AsyncIterator[Finding]:
     folder = settings.server.data_dir
     if folder is not None:
         problem = await trio.to_thread.run_sync(folder_problem, folder, abandon_on_cancel=True)
-        yield Finding("server.data_dir", problem, f"{folder.absolute()} can be written")
+        yield Finding("server.data_dir", problem, f"{folder.absolute()} is writable")
 
 
 # --- the network ---------------------------------------------------------------------------
@@ -105,7 +105,7 @@ async def _try(world: World, what: str, host: str, port: int, *, tls: bool) -> F
 
 
 async def ask_carrier(world: World, settings: Settings) -> Finding:
-    """Read the carrier's account, with the credentials that calls will use."""
+    """Read the carrier's account, with the credentials that calls use."""
     what, given = "carriers.twilio", settings.carriers.twilio
     with trio.move_on_after(_LIVE_S):
         try:
@@ -113,12 +113,12 @@ async def ask_carrier(world: World, settings: Settings) -> Finding:
                 standing = await read_standing(twilio(given).account(""), http)
         except CarrierError as failure:
             return Finding(what, printable(str(failure), 500))
-        return Finding(what, None, f"the account was read: {standing or 'no status given'}")
-    return Finding(what, f"gave no answer within {_LIVE_S:.0f} s")
+        return Finding(what, None, f"the account was read: {standing or 'no status reported'}")
+    return Finding(what, f"did not answer within {_LIVE_S:.0f} s")
 
 
 async def open_one_session(world: World, settings: Settings) -> Finding:
-    """Open a session as a call would, configure it and close it: nothing is said, so nothing is billed."""
+    """Open and configure a session as a call would, and close it; nothing is generated, so nothing is billed."""
     what, given = "providers.openai_realtime", settings.providers.openai_realtime
     brief = Brief(instructions=settings.agent.instructions, audio_format=PCMU_8K)
     with trio.move_on_after(_LIVE_S):

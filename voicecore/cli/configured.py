@@ -1,4 +1,4 @@
-"""Reading the configuration that a command was given."""
+"""Loads the settings of a command from its file, the environment and its options."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from voicecore.errors import ConfigError
 def load_settings(
     options: argparse.Namespace, environ: Mapping[str, str], more: Mapping[str, object] | None = None
 ) -> tuple[Settings, str]:
-    """Return the settings of a command that runs an engine, and where they were read.
+    """Return the settings of a command that runs an engine, and where they were read from.
 
     Raises:
-        WrongUsage: Everything that is wrong with them, a line each.
+        WrongUsage: All errors in them, one line each.
     """
     overrides = {
         "server.host": options.host,
@@ -42,9 +42,9 @@ def read(options: argparse.Namespace) -> ConfigText:
 
 
 def source(given: ConfigText) -> str:
-    """Return where a configuration was read, for people."""
+    """Return where a configuration was read from, for messages."""
     if given.path is None:
-        return f"the environment alone (there is no {FILE_NAME} in this folder, and no --config)"
+        return f"the environment only (no {FILE_NAME} in this folder, and no --config)"
     return f"{given.path.absolute()} and the environment"
 
 

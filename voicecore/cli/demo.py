@@ -202,7 +202,7 @@ def _ms(seconds: float | None) -> str:
 def _percentiles(taken: facts.Percentiles | None) -> str:
     if taken is None:
         return _ms(None)
-    most = f", most {_ms(taken.most_s)}" if taken.count > 1 else ""
+    most = f", most {_ms(taken.max_s)}" if taken.count > 1 else ""
     return f"p50 {_ms(taken.p50_s)}{most} (n={taken.count})"
 
 
@@ -214,7 +214,7 @@ _STEPS = {
     "line": "first audio at the carrier → heard",
     "reply": "user silent → agent at the carrier",
     "barge_in_detection": "user's onset read → barge-in decided",
-    "clear_written": "barge-in decided → clear written",
+    "clear_sent": "barge-in decided → clear written",
     "silence": "clear written → silent at the ear",
 }
 _FILES = {

@@ -1,4 +1,4 @@
-"""How a command says that it did not work."""
+"""Exit codes of the commands, and the exceptions that cause them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ DONE, FAILED, USAGE = 0, 1, 2
 
 
 class Failed(Exception):
-    """The thing failed: exit 1, with these lines."""
+    """The command failed: exit 1, with these lines on stderr."""
 
     code = FAILED
 
@@ -18,6 +18,6 @@ class Failed(Exception):
 
 
 class WrongUsage(Failed):
-    """The command, or its configuration, is wrong: exit 2."""
+    """The command line or the configuration is wrong: exit 2."""
 
     code = USAGE

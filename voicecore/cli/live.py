@@ -1,11 +1,13 @@
-"""A call as it happens, one line a fact, fit for a terminal and for a file.
+"""The live view of a call: prints one line for each fact, to a terminal or a file.
 
-Rule 1: a line says when, who, and what; colour is used on a terminal only.  Times
-count from pick-up; before it, they count from dialling and stand in brackets.
-Rule 2: words come later than the sound that they were: their line says from when
-to when they were spoken.
-Rule 3: the steps of a turn are not lines of their own; the line of its end has their figures.
-Rule 4: a reader that has gone (`| head`) ends the showing, not the call: `gone` is set.
+Rule 1: a line says when, who and what; colour is used on a terminal only. Times count
+from pickup; before pickup they count from dialling, in brackets.
+Rule 2: a transcript arrives later than its speech: its line has the time at which it
+was spoken.
+Rule 3: the steps of a turn have no lines of their own; the last line of the turn has
+its times.
+Rule 4: if the reader of the output has gone (`| head`), printing stops and `gone` is
+set; the call is not affected.
 """
 
 from __future__ import annotations
@@ -20,36 +22,36 @@ from voicecore import facts
 
 _COLOURS: Mapping[str, str] = {"user": "\033[34m", "agent": "\033[32m", "barge-in": "\033[31m", "problem": "\033[33m"}
 _PLAIN = "\033[0m"
-_KEPT_S = 0.3  #: user audio that the session places so much before the end of a protection was kept until then
-HEAD = "(seconds since dialling), from pick-up on seconds since pick-up; [when the words that follow were spoken]"
+_BUFFERED_S = 0.3  #: user audio that is this much older than the end of a protection was buffered
+HEAD = "(seconds since dialling) before pickup, then seconds since pickup; [when the following words were spoken]"
 
 
 @attrs.define
 class _Seen:
-    """What one call's earlier facts leave for its later lines."""
+    """State from earlier facts of a call that later lines need."""
 
     picked_up: bool = False
     unheard: bool = False
-    """The agent has begun to speak, and no mark came back yet."""
+    """Whether the agent has begun to speak and no mark was returned yet."""
     spoke_over_at_s: float | None = None
-    """When the user spoke over a protected message and was kept for later."""
+    """When the user spoke over a protected message and was buffered."""
     freed_at_s: float | None = None
     """When that protection ended."""
-    kept: str | None = None
-    """The item that the speech became that was kept until then."""
+    buffered: str | None = None
+    """The item that the buffered speech became."""
     spoken: dict[str, tuple[float, float | None]] = attrs.field(factory=dict)
-    """From when to when an item was spoken; bounded by the items of the call."""
+    """When each item was spoken, start and end; bounded by the items of the call."""
 
 
 class LivePrinter:
-    """An observer that prints."""
+    """An observer that prints a call's facts."""
 
     def __init__(self, out: TextIO) -> None:
         self.gone = trio.Event()
-        """Nobody reads what is printed any more."""
+        """Set when the reader of the output has gone."""
         self._out = out
         self._terminal = out.isatty()
-        self._calls: dict[str, _Seen] = {}  # bounded by the calls that run
+        self._calls: dict[str, _Seen] = {}  # bounded by the running calls
         self._head: str | None = HEAD
 
     def __call__(self, call_id: str, fact: facts.Fact) -> None:
@@ -79,7 +81,7 @@ class LivePrinter:
 
 
 def _line(fact: facts.Fact, seen: _Seen) -> tuple[str, str] | None:
-    """Return who did what; None for what is no line of its own."""
+    """Return who did what; None for facts without a line."""
     notify = _LINES.get(type(fact))
     return None if notify is None else notify(fact, seen)
 
@@ -96,7 +98,7 @@ def _session(fact: facts.SessionReady, _seen: _Seen) -> tuple[str, str]:
     path = fact.audio_path
     opened = "adopted: it was parked while the phone rang" if fact.source == "adopted" else "opened cold"
     how = "passed through" if path.passthrough else f"converted ({path.session_user} in, {path.session_agent} out)"
-    return "session", f"{opened}; its opening took {fact.open_s * 1000:.0f} ms; audio {path.leg}, {how}"
+    return "session", f"{opened}, opened in {fact.open_s * 1000:.0f} ms; audio {path.leg}, {how}"
 
 
 # --- the first message ----------------------------------------------------------------------
@@ -108,48 +110,48 @@ def _message(fact: facts.MessageDone, _seen: _Seen) -> tuple[str, str]:
 
 def _spoke_over(fact: facts.SpokeOverMessage, seen: _Seen) -> tuple[str, str]:
     if not fact.kept:
-        return "user", "speaks over the message: not listened to, the message goes on"
+        return "user", "speaks over the message: ignored, the message goes on"
     if seen.spoke_over_at_s is None:
         seen.spoke_over_at_s = fact.at_s
-    return "user", "speaks over the message: kept for afterwards, the message goes on"
+    return "user", "speaks over the message: buffered, the message goes on"
 
 
 def _protection_ended(fact: facts.ProtectionEnded, seen: _Seen) -> tuple[str, str]:
     if seen.spoke_over_at_s is None:
-        return "message", "its protection is over: the user is heard again"
+        return "message", "protection ended: the agent listens again"
     seen.freed_at_s = fact.at_s
-    said = f"the agent now hears what was said at {seen.spoke_over_at_s:.2f}"
-    return "message", f"its protection is over: {said}"
+    said = f"the agent now gets what was said at {seen.spoke_over_at_s:.2f}"
+    return "message", f"protection ended: {said}"
 
 
 # --- the user -------------------------------------------------------------------------------
 
 
 def _user_started(fact: facts.UserStarted, seen: _Seen) -> tuple[str, str] | None:
-    if seen.spoke_over_at_s is not None and seen.kept is None and _was_kept(fact, seen):
-        seen.kept = fact.item_id
+    if seen.spoke_over_at_s is not None and seen.buffered is None and _was_buffered(fact, seen):
+        seen.buffered = fact.item_id
         seen.spoken[fact.item_id] = (seen.spoke_over_at_s, None)
-        return None  # its line stood at the moment itself
+        return None  # its line was printed when it was spoken
     seen.spoken[fact.item_id] = (fact.at_s, None)
     return "user", "begins to speak"
 
 
-def _was_kept(fact: facts.UserStarted, seen: _Seen) -> bool:
-    """Whether the session speaks of audio that it got long after it was spoken."""
+def _was_buffered(fact: facts.UserStarted, seen: _Seen) -> bool:
+    """Whether the speech was sent to the session long after it was spoken."""
     if fact.audio_at_s is None or seen.freed_at_s is None:
         return False
-    return fact.audio_at_s < seen.freed_at_s - _KEPT_S
+    return fact.audio_at_s < seen.freed_at_s - _BUFFERED_S
 
 
 def _user_stopped(fact: facts.UserStopped, seen: _Seen) -> None:
-    if fact.item_id != seen.kept and fact.item_id in seen.spoken:
+    if fact.item_id != seen.buffered and fact.item_id in seen.spoken:
         began_at_s, _ = seen.spoken[fact.item_id]
         seen.spoken[fact.item_id] = (began_at_s, max(began_at_s, fact.at_s - (fact.silence_s or 0.0)))
 
 
 def _user_turn(fact: facts.UserTurn, seen: _Seen) -> tuple[str, str]:
     began_at_s, ended_at_s = seen.spoken.get(fact.item_id, (0.0, None))
-    if fact.item_id == seen.kept:
+    if fact.item_id == seen.buffered:
         return "user", f"what was said at {began_at_s:.2f} is a turn"
     return "user", "ends the turn" + ("" if ended_at_s is None else f": silent since {ended_at_s:.2f}")
 
@@ -166,7 +168,7 @@ def _keys(fact: facts.KeysPressed, _seen: _Seen) -> tuple[str, str]:
 # --- the agent --------------------------------------------------------------------------------
 
 
-def _audible(fact: facts.AgentAudible, seen: _Seen) -> tuple[str, str]:
+def _audible(fact: facts.FirstAudioSent, seen: _Seen) -> tuple[str, str]:
     seen.unheard = True
     seen.spoken[fact.item_id] = (fact.at_s, None)
     after = "" if fact.after_user_s is None else f", {fact.after_user_s * 1000:.0f} ms after the user's turn"
@@ -178,30 +180,30 @@ def _agent_said(fact: facts.AgentSaid, seen: _Seen) -> tuple[str, str]:
     when = _when((began_at_s, fact.at_s))
     if fact.text is None:
         return "agent", when + ("was not heard" if fact.interrupted else "was heard")
-    return "agent", f"{when}“{fact.text}”" + (" — cut there: the rest was never heard" if fact.interrupted else "")
+    return "agent", f"{when}“{fact.text}”" + (" — cut there: the rest was not heard" if fact.interrupted else "")
 
 
-def _mark(fact: facts.MarkReturned, seen: _Seen) -> tuple[str, str] | None:
+def _mark(fact: facts.MarkReceived, seen: _Seen) -> tuple[str, str] | None:
     if fact.heard and not seen.unheard:
-        return None  # the first mark of an utterance says that it is heard; the rest are alike
+        return None  # only the first mark of an utterance is shown
     seen.unheard = False
-    return "mark", f"{fact.name} came back: {'the user hears the agent' if fact.heard else 'flushed by the clear'}"
+    return "mark", f"{fact.name} returned: {'the user hears the agent' if fact.heard else 'flushed by the clear'}"
 
 
 # --- barge-in and turns --------------------------------------------------------------------------
 
 
-def _barged_in(fact: facts.BargedIn, _seen: _Seen) -> tuple[str, str]:
+def _barged_in(fact: facts.BargeInConfirmed, _seen: _Seen) -> tuple[str, str]:
     took_s = fact.at_s - fact.overlap_at_s
     decided = f"{_ms(took_s)} after the onset ({fact.decided_by})" if took_s else "by the onset"
-    return "barge-in", f"the agent is stopped {decided}; {fact.heard_s:.2f} s of it were heard"
+    return "barge-in", f"the agent is stopped {decided}; {fact.heard_s:.2f} s were heard"
 
 
 def _turn_ended(fact: facts.TurnEnded, _seen: _Seen) -> tuple[str, str]:
     turn, overlap = fact.turn, fact.turn.overlap
     figures = {"pause": turn.reply_s}
     if overlap is not None:
-        figures |= {"clear": overlap.clear_s, "silence at the ear": overlap.silence_s}
+        figures |= {"clear": overlap.clear_s, "silence": overlap.silence_s}
     known = [f"{name} {_ms(took_s)}" for name, took_s in figures.items() if took_s is not None]
     ended = turn.end.value + (f" ({turn.why})" if turn.why else "")
     return "turn", "; ".join([ended, *known])
@@ -212,7 +214,7 @@ def _ms(seconds: float) -> str:
 
 
 def _when(span: tuple[float, float | None] | None) -> str:
-    """Return when something was spoken, as the beginning of its line."""
+    """Return when something was spoken, as a prefix of its line."""
     if span is None:
         return ""
     began_at_s, ended_at_s = span
@@ -220,13 +222,13 @@ def _when(span: tuple[float, float | None] | None) -> str:
     return f"[{began_at_s:.2f}{until}] "
 
 
-_Tell = Callable[[Any, _Seen], tuple[str, str] | None]
-_LINES: Mapping[type, _Tell] = {
+_Line = Callable[[Any, _Seen], tuple[str, str] | None]
+_LINES: Mapping[type, _Line] = {
     facts.Dialling: lambda fact, _: ("call", f"dialling {fact.callee} ({fact.call_id})"),
-    facts.Ringing: lambda _fact, _: ("call", "it rings"),
+    facts.Ringing: lambda _fact, _: ("call", "ringing"),
     facts.Answered: lambda _fact, _: ("call", "answered"),
     facts.SessionParked: lambda fact, _: ("session", f"parked: opened and configured in {fact.open_s * 1000:.0f} ms"),
-    facts.AmdDecided: lambda fact, _: ("call", f"the carrier heard: {fact.answered_by}"),
+    facts.AmdDecided: lambda fact, _: ("call", f"answered by: {fact.answered_by}"),
     facts.CallBegan: _began,
     facts.SessionReady: _session,
     facts.MessageDone: _message,
@@ -235,19 +237,19 @@ _LINES: Mapping[type, _Tell] = {
     facts.UserStarted: _user_started,
     facts.UserStopped: _user_stopped,
     facts.UserTurn: _user_turn,
-    facts.TurnsSettled: lambda fact, _: ("user", f"gets no answer: {fact.why}"),
+    facts.TurnsUnanswered: lambda fact, _: ("user", f"gets no answer: {fact.why}"),
     facts.KeysPressed: _keys,
     facts.UserSaid: _user_said,
-    facts.AgentAudible: _audible,
+    facts.FirstAudioSent: _audible,
     facts.AgentSaid: _agent_said,
-    facts.MarkReturned: _mark,
-    facts.IdlePrompted: lambda fact, _: ("agent", f"is asked to break the silence (prompt {fact.times})"),
-    facts.BargeInPending: lambda _fact, _: ("barge-in", "perhaps: the user speaks over the agent"),
-    facts.BargeInDismissed: lambda fact, _: ("barge-in", f"no: the agent talks on ({fact.why})"),
-    facts.BargedIn: _barged_in,
-    facts.ClearWritten: lambda fact, _: (
+    facts.MarkReceived: _mark,
+    facts.IdlePrompted: lambda fact, _: ("agent", f"is prompted to break the silence (prompt {fact.times})"),
+    facts.BargeInPending: lambda _fact, _: ("barge-in", "pending: the user speaks over the agent"),
+    facts.BargeInDismissed: lambda fact, _: ("barge-in", f"dismissed: the agent keeps talking ({fact.why})"),
+    facts.BargeInConfirmed: _barged_in,
+    facts.ClearSent: lambda fact, _: (
         "barge-in",
-        f"clear on the carrier's wire {fact.delay_s * 1000:.2f} ms after the decision",
+        f"clear sent {fact.delay_s * 1000:.2f} ms after the decision",
     ),
     facts.TurnEnded: _turn_ended,
     facts.ProblemSeen: lambda fact, _: ("problem", f"{fact.code}: {fact.message}"),

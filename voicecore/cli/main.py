@@ -1,10 +1,9 @@
-"""The program: one subcommand a file, and its exit codes.
+"""The `voicecore` program: argument parser, logging and exit codes.
 
-    0 done    1 the thing failed    2 wrong usage or configuration    130 Ctrl-C
+    0 done    1 failed    2 wrong usage or configuration    130 Ctrl-C
 
-Rule: an error is one clear line on stderr; a traceback is a bug.  So is one on
-Ctrl-C, also while the program is still being loaded (startup.py), or where the
-reader of our output leaves first, which is exit 1: both end quietly.
+Rule: an error is one clear line on stderr; a traceback is a bug. Ctrl-C, also while
+the program is loading (startup.py), and a closed output pipe (exit 1) end it quietly.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except* KeyboardInterrupt:
         code = INTERRUPTED
-    except* BrokenPipeError:  # nobody reads what we print any more, as in `voicecore demo | head`
-        _let_go_of_output()
+    except* BrokenPipeError:  # the reader of our output has gone, as in `voicecore demo | head`
+        _discard_output()
     return code
 
 
@@ -59,14 +58,14 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _said(error: VoicecoreError | OSError) -> str:
-    """Return what an error says; of the system's, its words and the file that they are about."""
+    """Return the message of an error; for an OSError, with the file name."""
     if not isinstance(error, OSError) or error.strerror is None:
         return str(error)
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
 
 
-def _let_go_of_output() -> None:
-    """Have Python flush into nothing what it could not print, instead of complaining at its end."""
+def _discard_output() -> None:
+    """Redirect output to the null device, so that Python does not complain about it at exit."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(nothing, stream.fileno())
@@ -74,15 +73,17 @@ def _let_go_of_output() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="voicecore", description="Telephone calls that an AI answers and places.")
+    parser = argparse.ArgumentParser(
+        prog="voicecore", description="Answers and places telephone calls with an AI agent."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    demo_parser = commands.add_parser("demo", help="run one whole call between simulated peers: no key, no network")
+    demo_parser = commands.add_parser("demo", help="run a complete call between simulated peers: no key, no network")
     demo_parser.add_argument(
         "--out", type=Path, default=Path("demo-output"), metavar="DIR", help="where to write (demo-output)"
     )
     demo_parser.add_argument("--json", action="store_true", help="print the report as JSON instead of the call")
-    demo_parser.set_defaults(run=demo.run, log_level=logging.WARNING)  # it shows the call itself
+    demo_parser.set_defaults(run=demo.run, log_level=logging.WARNING)  # the output shows the call
 
     serve_parser = commands.add_parser("serve", help="answer calls")
     _add_config(serve_parser)
@@ -91,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     serve_parser.add_argument("--public-url", metavar="URL", help="instead of server.public_url")
     serve_parser.set_defaults(run=serve.run, log_level=logging.INFO)
 
-    call_parser = commands.add_parser("call", help="place one call, show it as it happens, and print its report")
+    call_parser = commands.add_parser("call", help="place one call, show it live, and print its report")
     call_parser.add_argument("number", metavar="NUMBER", help="the number to call, such as +15551234567")
     _add_config(call_parser)
     call_parser.add_argument("--first-message", metavar="TEXT", help="instead of agent.first_message")
@@ -102,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "--no-url-check", action="store_true", help="call without checking that the public URL leads to this process"
     )
     call_parser.add_argument("--json", action="store_true", help="print the report as JSON instead of the call")
-    call_parser.set_defaults(run=call.run, log_level=logging.ERROR)  # it shows the call itself
+    call_parser.set_defaults(run=call.run, log_level=logging.ERROR)  # the output shows the call
 
     check_parser = commands.add_parser("check", help="check the configuration, the disk and the network")
     _add_config(check_parser)
@@ -111,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     how_far.add_argument(
         "--live",
         action="store_true",
-        help="also check the keys, by one request to the carrier and one session; nothing billed",
+        help="also check the keys, with one request to the carrier and one session; not billed",
     )
     check_parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     check_parser.set_defaults(run=check.run, log_level=logging.WARNING)

@@ -1,4 +1,4 @@
-"""Whether a folder can be written: a file is written into it, synced and removed again."""
+"""Tests whether a folder is writable, by writing, syncing and removing a file."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-_PROBE_BYTES = 64 * 1024  #: some, so that a full disk is noticed
+_PROBE_BYTES = 64 * 1024  #: enough to notice a full disk
 
 
 def folder_problem(folder: Path) -> str | None:
-    """Return why nothing can be kept in a folder; None where it can. A folder that was not there is not left there."""
+    """Return why a folder is not writable; None if it is. A folder that did not exist is removed again."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -21,7 +21,7 @@ def folder_problem(folder: Path) -> str | None:
         return f"{error.filename or folder.absolute()}: cannot be written: {reason}"
     finally:
         for made in missing:
-            with suppress(OSError):  # it was never made, or somebody uses it by now
+            with suppress(OSError):  # it was not created, or is in use by now
                 made.rmdir()
     return None
 

@@ -1,7 +1,7 @@
-"""`voicecore serve`: answers calls until it is told to stop.
+"""`voicecore serve`: answers calls until it is stopped by a signal.
 
-The first SIGTERM, SIGINT or SIGHUP stops taking calls and waits for those that
-run; a second one, or DRAIN_S, ends them.
+After the first SIGTERM, SIGINT or SIGHUP it takes no more calls and waits for the
+running ones; a second signal, or DRAIN_S, ends them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DRAIN_S = 60.0  #: how long running calls may go on after the first signal
 
 
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Carry out the command."""
+    """Run the command."""
     settings, source = load_settings(options, environ)
     log.info("configuration: %s", source)
     trio.run(_serve, settings)
@@ -46,9 +46,9 @@ async def _serve(settings: Settings) -> None:
 
 
 async def _warn_of_url(engine: Engine) -> None:
-    """Say once where calls would go, if that is not here; a tunnel may still be on its way."""
+    """Warn once if the public URL does not lead here; a tunnel may come up later."""
     if (problem := await engine.find_url_problem()) is not None:
-        log.warning("%s; no calls will come in until server.public_url leads to %s", problem, engine.url)
+        log.warning("%s; no calls will arrive until server.public_url leads to %s", problem, engine.url)
     else:
         log.info("checked: %s leads to this process", engine.public_url)
 

@@ -127,7 +127,7 @@ def _media_counts(call: LiveCall) -> MediaCounts:
         marks_assumed=played.marks_assumed,
         marks_unmatched=played.marks_unmatched,
         clears=played.clears,
-        under_runs=played.under_runs,
+        underruns=played.underruns,
         leg_messages_ignored=conversation.leg_messages_ignored,
         digits=conversation.taking.keypad.pressed,
     )

@@ -1,9 +1,9 @@
-"""A decision about user speech over the agent, with what it was made from.
+"""Barge-in decisions, with the evidence that each was based on.
 
-Rule: the evidence is kept whole, so that the decision can be made again with
-other settings; see `voicecore.turns.barge_in.machine.decide_again`.
+Rule: the evidence is complete, so that a decision can be made again with other
+settings; see `voicecore.turns.barge_in.machine.decide_again`.
 
-Level 0.  Made in turns/barge_in/machine.py; part of the report.
+Level 0. turns/barge_in/machine.py makes them; they are part of the report.
 """
 
 from __future__ import annotations
@@ -15,42 +15,42 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class SpeechEvidence:
-    """What is known of the user's speech over the agent at one moment."""
+    """What is known about the user's speech over the agent at one moment."""
 
     waited_s: float
-    """Since the onset was read."""
+    """Time since the onset was received."""
     speech_s: float
-    """How long the user has spoken, without the pauses, up to now or to the end of it."""
+    """How long the user has spoken so far, pauses excluded."""
     speaking: bool
-    """Whether the user still speaks."""
+    """Whether the user is still speaking."""
     words: str | None = None
-    """What is known of the words; may change until they are complete. None: nothing, or they stay unknown."""
+    """The words so far; they may change until complete. None: unknown."""
     words_complete: bool = False
-    """Everything that was said so far is known."""
+    """Whether everything said so far has been transcribed."""
     agent_audible_s: float = 0.0
-    """For how long the agent's words had been audible at the onset."""
+    """How long the agent had been audible at the onset."""
     agent_words: str = ""
-    """What the agent is saying."""
+    """The words that the agent is saying."""
 
 
 class BargeInOutcome(enum.Enum):
-    """What became of user speech over the agent."""
+    """The result of a decision on user speech over the agent."""
 
     CONFIRMED = "confirmed"  #: the agent is stopped
-    DISMISSED = "dismissed"  #: the agent talks on, and nobody answers what was said
-    OVERTAKEN = "overtaken"  #: the agent's words ended first: it is a turn like any other
+    DISMISSED = "dismissed"  #: the agent keeps talking, and the speech is not answered
+    OVERTAKEN = "overtaken"  #: the agent finished first; the speech is an ordinary turn
 
 
 @attrs.frozen(kw_only=True)
 class BargeInDecision:
-    """One decision; ``at_s`` counts since the call began, for the onset that it is about."""
+    """One decision; ``at_s`` is the time of its onset, since the call began."""
 
     at_s: float
     items: tuple[str, ...]
-    """What the user said, or will have said: usually one item."""
+    """The user items that it is about, usually one."""
     outcome: BargeInOutcome
     decided_by: str
     """The strategy that decided; or "onset", "gate", "time", "the agent's end"."""
     took_s: float
     evidence: tuple[SpeechEvidence, ...]
-    """In the order in which it came; the last one decided."""
+    """In order; the last one decided."""

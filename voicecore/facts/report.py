@@ -1,10 +1,10 @@
-"""The report of a call, and the values that it is made of.
+"""The report of a call: outcome, transcript, turns, latencies, audio counts, token usage.
 
 Rule 1: a figure that was not measured is None, never zero.
-Rule 2: the record on disk is a report and nothing else.
+Rule 2: the record on disk is the report and nothing else.
 
-Level 0.  Made in turns/ and engine/, told with the last fact, `CallEnded`; read by
-observe/, the command line and embedding programs.
+Level 0. Made in turns/ and engine/; part of the last fact, `CallEnded`; used by observe/,
+the command line and embedding programs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from voicecore.statuses import CarrierFailure
 
 
 class EndCause(enum.Enum):
-    """Why a call ended: exactly one each, the first that happened."""
+    """Why a call ended: exactly one cause for each call, the first that happened."""
 
     REMOTE_HUNG_UP = "remote_hung_up"
     LEG_LOST = "leg_lost"
@@ -38,28 +38,28 @@ class EndCause(enum.Enum):
     DIAL_REFUSED = "dial_refused"  #: the carrier refused the request
     DIAL_UNAVAILABLE = "dial_unavailable"  #: the carrier could not be asked; nothing rang
     DIAL_UNCERTAIN = "dial_uncertain"  #: no answer to the request, and no status after it
-    RING_TIMEOUT = "ring_timeout"  #: our own limit; the carrier said nothing in time
+    RING_TIMEOUT = "ring_timeout"  #: our own limit: the carrier sent no status in time
     MACHINE_ANSWERED = "machine_answered"
-    MESSAGE_LEFT = "message_left"  #: a machine answered, and its message was played to the end
-    USER_SILENT = "user_silent"  #: no word in answer to the prompts
+    MESSAGE_LEFT = "message_left"  #: a machine answered, and the voicemail message was played to the end
+    USER_SILENT = "user_silent"  #: the user did not answer the idle prompts
     TIME_LIMIT = "time_limit"
     SHUT_DOWN = "shut_down"
     FAILED = "failed"
 
 
 class Speaker(enum.Enum):
-    """The two who speak."""
+    """The two speakers of a call."""
 
     USER = "user"
     AGENT = "agent"
 
 
 class HeardBy(enum.Enum):
-    """What a position is known by."""
+    """How a heard position was determined."""
 
-    MARKS = "marks"  #: the last echo says exactly this
-    PACING = "pacing"  #: from the last echo on by the clock
-    ESTIMATE = "estimate"  #: by the clock alone: marks were given up, or none came
+    MARKS = "marks"  #: exactly at the last returned mark
+    PACING = "pacing"  #: the last returned mark, and the clock since then
+    ESTIMATE = "estimate"  #: the clock alone: marks were given up, or none was returned
 
 
 @attrs.frozen
@@ -67,9 +67,9 @@ class HeardPosition:
     """How much of an item was played, in seconds from its start; never more than was received."""
 
     lower_s: float
-    """Confirmed by an echo; where ``source`` is an estimate, by the clock after its margin."""
+    """Confirmed by a returned mark; for an estimate, by the clock less a margin."""
     best_s: float
-    """What truncation and transcript go by: counted low."""
+    """What truncation and transcript use; counted low."""
     upper_s: float
     """All that was sent."""
     source: HeardBy
@@ -77,10 +77,10 @@ class HeardPosition:
 
 @attrs.frozen
 class TranscriptLine:
-    """One item of the conversation, in its order.
+    """One item of the conversation, in order.
 
-    ``text`` is None while (or when) no words are known. For the agent it holds
-    only what the user heard; ``interrupted`` says that more was generated.
+    ``text`` is None while no words are known. For the agent it has only what the
+    user heard; ``interrupted`` says that more was generated.
     """
 
     speaker: Speaker
@@ -88,93 +88,93 @@ class TranscriptLine:
     text: str | None
     interrupted: bool = False
     heard: HeardPosition | None = None
-    """How much of an agent item was heard, and how sure that is, where it was cut; None: it was not."""
+    """How much of an agent item was heard, if it was cut; None: it was not cut."""
 
 
 class TurnEnd(enum.Enum):
-    """How a turn ended: exactly one each."""
+    """How a turn ended: exactly one end for each turn."""
 
-    COMPLETED = "completed"  #: the agent's words were played to their end
-    INCOMPLETE = "incomplete"  #: all there was of them was played; the provider ended them early
-    INTERRUPTED = "interrupted"  #: by the user, or because the call took another course
-    DROPPED = "dropped"  #: nobody is to answer it, for a reason
-    FAILED = "failed"  #: no reply came, though it was asked for
+    COMPLETED = "completed"  #: the reply was played to its end
+    INCOMPLETE = "incomplete"  #: the reply was played, but the provider had ended it early
+    INTERRUPTED = "interrupted"  #: by the user, or because the call needed to say something else
+    DROPPED = "dropped"  #: it was not to be answered, for a reason
+    FAILED = "failed"  #: a reply was requested, and none came
     CALL_OVER = "call over"  #: the call ended first
 
 
 @attrs.frozen(kw_only=True)
 class Overlap:
-    """The user spoke over the agent; seconds, None is "not seen"."""
+    """The times of a barge-in, in seconds; None: not observed."""
 
     began_at_s: float
-    """The onset was read; since the call began. Stamped once, by the first onset."""
+    """When the first onset was received, since the call began."""
     detection_s: float
-    """From there to the decision that it is a barge-in."""
+    """From the onset to the decision that it is a barge-in."""
     clear_s: float | None
-    """From the decision to the clear on the carrier's wire."""
+    """From the decision until the clear was written to the carrier's socket."""
     silence_s: float | None
-    """From the clear on the wire to its first flushed mark: by then the ear was silent."""
+    """From the clear to the first flushed mark that was returned: by then the user heard silence."""
 
 
 @attrs.frozen(kw_only=True)
 class TurnTimes:
-    """One turn: what the user said, if anything, and the agent's words behind it.
+    """One turn: what the user said, if anything, and the agent's reply.
 
-    Moments (``*_at_s``) are seconds since the call began; None is "not seen", never zero.
+    Moments (``*_at_s``) are seconds since the call began; None: not observed.
     A turn of the agent's own (a greeting, a prompt) has no user items.
     """
 
     items: tuple[str, ...]
-    """The user turns that are answered together, oldest first."""
+    """The user items that are answered together, oldest first."""
     response_id: str | None
     end: TurnEnd
     why: str = ""
-    """Of an end that is not COMPLETED."""
+    """The reason, unless the end is COMPLETED."""
     user_started_at_s: float | None = None
     user_stopped_at_s: float | None = None
-    """The provider said that the user had stopped (its silence window included)."""
+    """When the provider reported that the user had stopped, after its silence window."""
     committed_at_s: float | None = None
-    """The user's words became a turn."""
+    """When the user's speech became a turn."""
     transcribed_at_s: float | None = None
-    """All words of the turn were known; often later than the reply."""
+    """When the transcript of the turn was complete; often later than the reply."""
     first_generated_at_s: float | None = None
-    """The reply's first audio came in."""
+    """When the reply's first audio arrived from the provider."""
     first_sent_at_s: float | None = None
-    """Its first audio was on the carrier's wire."""
+    """When its first audio was written to the carrier's socket."""
     first_heard_at_s: float | None = None
-    """The first mark behind its audio came back."""
+    """When the first mark behind its audio was returned."""
     ended_at_s: float | None = None
     speech_s: float | None = None
-    """How long the user spoke, by the provider's clock of the audio, silence window left out."""
+    """How long the user spoke, by position in the audio, silence window excluded."""
     end_of_utterance_s: float | None = None
-    """From the end of the user's speech to the turn: the silence window, and what the provider adds."""
+    """From the end of the user's speech to the turn: the silence window and the provider's own delay."""
     transcription_s: float | None = None
-    """From the end of the user's speech to its words."""
+    """From the end of the user's speech to its transcript."""
     reply_s: float | None = None
-    """From the end of the user's speech to the reply on the carrier's wire: the pause that a user feels,
-    but for the line."""
+    """From the end of the user's speech until the reply was written to the carrier's socket: the pause that
+    the user hears, apart from the line's delay."""
     overlap: Overlap | None = None
 
     @property
     def interrupted(self) -> bool:
-        """Whether the agent's words were cut."""
+        """Whether the reply was cut."""
         return self.end is TurnEnd.INTERRUPTED
 
 
 @attrs.frozen(kw_only=True)
 class Percentiles:
-    """Seconds, and how many there were; with few of them the high ones say little."""
+    """Percentiles of a latency in seconds, with the number of samples; high ones mean little with few samples."""
 
     count: int
     p50_s: float
     p90_s: float
     p99_s: float
-    most_s: float
+    max_s: float
 
 
 @attrs.frozen(kw_only=True)
 class AudioPath:
-    """What is done to the audio on its way, decided once a call from the formats that were echoed."""
+    """How audio is converted in a call, decided once from the effective formats."""
 
     leg: str
     session_user: str
@@ -184,7 +184,7 @@ class AudioPath:
 
 @attrs.frozen(kw_only=True)
 class MediaCounts:
-    """Bytes and messages of one call; every byte that came in is in exactly one of the outcomes."""
+    """Bytes and messages of one call; every received byte is counted in exactly one outcome."""
 
     user_received_bytes: int = 0
     user_forwarded_bytes: int = 0
@@ -192,7 +192,7 @@ class MediaCounts:
     agent_received_bytes: int = 0
     agent_sent_bytes: int = 0
     agent_padding_bytes: int = 0
-    """Silence that fills the last frame of an utterance; part of what was sent."""
+    """Silence that fills the last frame of an utterance; included in the bytes sent."""
     agent_dropped_bytes: Mapping[str, int] = attrs.field(factory=dict)
     marks_placed: int = 0
     marks_heard: int = 0
@@ -200,74 +200,74 @@ class MediaCounts:
     marks_assumed: int = 0
     marks_unmatched: int = 0
     clears: int = 0
-    under_runs: int = 0
+    underruns: int = 0
     leg_messages_ignored: int = 0
     digits: int = 0
 
 
 class ConfirmedBy(enum.Enum):
-    """What told, in one call, that audio had been played."""
+    """What confirmed, in one call, that audio was played."""
 
     MARKS = "marks"
-    CLOCK = "clock"  #: the carrier returns no marks, or none came back
-    BOTH = "both"  #: some marks came back, some were given up
-    NOTHING = "nothing"  #: nothing was played to a mark
+    CLOCK = "clock"  #: the carrier returned no marks
+    BOTH = "both"  #: some marks were returned, some were given up
+    NOTHING = "nothing"  #: no audio was played
 
 
 @attrs.frozen(kw_only=True)
 class PlayoutFigures:
-    """What a call's line was like; seconds, None where no echo ever came."""
+    """Playout figures of a call, in seconds; None if no mark was returned."""
 
-    under_runs: int
-    """How often speech was sent after the line had run dry, by our clock."""
+    underruns: int
+    """How often the carrier ran out of audio in mid-speech, by our clock."""
     lead_s: float
-    """The lead in force now; after the call, at its end."""
-    most_lead_s: float
+    """The current lead; in a report, the lead at the end of the call."""
+    max_lead_s: float
     round_trip_s: float | None
-    """To the carrier and back, without jitter: the least trip of late."""
-    most_round_trip_s: float | None
+    """To the carrier and back, without jitter: the shortest recent round trip."""
+    max_round_trip_s: float | None
     jitter_s: float | None
-    """How far trips lately were above the least."""
+    """How much recent round trips exceeded the shortest."""
     confirmed_by: ConfirmedBy
 
 
 class ParkingOutcome(enum.Enum):
-    """What became of a session that was opened before pick-up: exactly one each."""
+    """The outcome of a session that was opened before pickup: exactly one for each."""
 
     ADOPTED = "adopted"
-    EXPIRED = "expired"  #: its time was over, or it gave its place to a newer one
+    EXPIRED = "expired"  #: its time limit passed, or it made way for a newer session
     HUNG_UP = "hung up"  #: its call ended first
     SHUT_DOWN = "shut down"
-    DIED = "died"  #: it could not be opened, or its connection ended
-    REFUSED = "refused"  #: it was not the one that the call wanted
+    DIED = "died"  #: it could not be opened, or its connection broke
+    REFUSED = "refused"  #: its configuration was not the one that the call needed
 
 
 @attrs.frozen(kw_only=True)
 class ParkedReport:
-    """One session that was parked for a call."""
+    """A session that was parked for a call."""
 
     outcome: ParkingOutcome
     detail: str
     parked_s: float
-    """From the beginning of its opening to its fate."""
+    """From the start of its opening to its outcome."""
     wasted: bool
-    """It was paid for and not used."""
+    """Whether it was billed without being used."""
     prepared_s: float
-    """Speech that it had generated before pick-up."""
+    """Length of the speech that it generated before pickup."""
 
 
 @attrs.frozen(kw_only=True)
 class Pickup:
-    """How the session came to the call when its media began."""
+    """How the call got its session at pickup."""
 
     source: Literal["adopted", "cold"]
     waited_s: float
-    """From the start of the media to the session being ready."""
+    """From the start of the media until the session was ready."""
 
 
 @attrs.frozen
 class TraceLine:
-    """One line of what happened to the first message, and what protected it; ``who`` acted."""
+    """One event in the trace of the first message and its protection; ``who`` acted."""
 
     at_s: float
     who: Literal["engine", "provider", "carrier", "user"]
@@ -275,39 +275,39 @@ class TraceLine:
 
 
 class MessageOutcome(enum.Enum):
-    """What became of a message that was to be heard."""
+    """The outcome of a message that the user was to hear."""
 
-    HEARD = "heard"  #: to its end
-    INTERRUPTED = "interrupted"  #: by the user, where that was allowed
+    HEARD = "heard"  #: to the end
+    INTERRUPTED = "interrupted"  #: by the user, where the policy allowed it
     UNDELIVERED = "undelivered"
-    DROPPED = "dropped"  #: the call ended, or took another course, before
+    DROPPED = "dropped"  #: the call ended, or said something else, before it was heard
 
 
 @attrs.frozen(kw_only=True)
 class MessageReport:
-    """What became of the first message (or of one that was left on a machine)."""
+    """The outcome of the first message, or of a voicemail message."""
 
     outcome: MessageOutcome
     detail: str
-    """Why, where it was not heard; empty otherwise."""
+    """Why it was not heard; empty if it was."""
     first_heard_s: float | None
-    """From pick-up to the mark behind its first audio."""
+    """From pickup to the mark behind its first audio."""
     heard_s: float | None
-    """From pick-up to the mark behind its last audio."""
+    """From pickup to the mark behind its last audio."""
     heard_by: str | None
-    """The name of that last mark; None: by the clock, because no mark came back."""
+    """The name of that last mark; None: known by the clock, because no mark was returned."""
     requests: int
-    """How often it was asked for."""
+    """How often it was requested."""
     protection: str
-    """What protected it, in words."""
+    """How it was protected, in words."""
     verdict: str
-    """One sentence, when something endangered it; empty otherwise."""
+    """One sentence about what endangered it; empty if nothing did."""
     trace: Sequence[TraceLine]
 
 
 @attrs.frozen(kw_only=True)
 class CallReport:
-    """What a call came to; the record is made from it and nothing else."""
+    """The report of one call; the record is written from it and nothing else."""
 
     call_id: str
     carrier_call_id: str | None
@@ -317,41 +317,41 @@ class CallReport:
     started_at: str
     """Time of day with zone, ISO 8601."""
     ringing_s: float
-    """From the first word of the call to its media, or to its end."""
+    """From the first webhook, or the dial, to the start of the media, or to the end of the call."""
     duration_s: float
-    """From the start of the media, or of a call without any from its first word, to its end."""
+    """From the start of the media to the end; without media, from the first webhook or the dial."""
     outcome: EndCause
-    """The one cause of its end."""
+    """Why it ended."""
     outcome_detail: str
-    """One line for people; empty when the cause says it all."""
+    """One line for people; empty if the cause is clear enough."""
     carrier_status: str | None
-    """The carrier's terminal status word; None when it never came."""
+    """The carrier's final status; None if it never came."""
     carrier_duration_s: int | None
     carrier_failure: CarrierFailure | None = None
-    """Why it failed, where the carrier gave a reason."""
+    """Why it failed, if the carrier gave a reason."""
     session_id: str | None
     session_open_s: float | None
     session_attempts: int
     pickup: Pickup | None
-    """None: no session ever came to the call."""
+    """None: the call never got a session."""
     parked: Sequence[ParkedReport]
-    """Every session that was opened before pick-up."""
+    """Every session that was opened before pickup."""
     answered_by: str | None
-    """What the carrier's machine detection said, in its word."""
+    """The result of the carrier's answering-machine detection, in its own word."""
     first_message: MessageReport | None
     left_message: MessageReport | None
-    """What was said to an answering machine."""
+    """The message that was left on an answering machine."""
     audio_path: AudioPath | None
     transcript: Sequence[TranscriptLine]
     turns: Sequence[TurnTimes]
     latencies: Mapping[str, Percentiles]
-    """Of the turns, by the name of the step; a step that was never measured is left out."""
+    """Percentiles over the turns, by step; steps that were never measured are left out."""
     barge_ins: int
     playout: PlayoutFigures | None
-    """None: there were never any media."""
+    """None: the call had no media."""
     decisions: Sequence[BargeInDecision]
-    """About user speech over the agent, oldest first: the newest 64."""
+    """The newest 64 barge-in decisions, oldest first."""
     media: MediaCounts
     usage: TokenUsage
     problems: Mapping[str, int]
-    """Provider errors by code, counted."""
+    """Problems by code, counted."""

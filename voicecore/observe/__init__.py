@@ -1,4 +1,4 @@
-"""What is kept and shown of a call: records, transcripts, recordings.
+"""Call records on disk, and the picture of a call's timeline.
 
-Level 3: takes levels 0 to 2; never the engine, a carrier or a provider.
+Level 3: imports levels 0 to 2; never the engine, a carrier or a provider.
 """

@@ -1,9 +1,9 @@
-"""Reports as JSON, whatever is in them: a peer's words and figures cannot keep a call from its record.
+"""Encodes reports as JSON, whatever values are in them, so that a record can always be written.
 
-Rule 1: what JSON in 64 bits and UTF-8 can hold is written as it is.
-Rule 2: what it cannot hold is written in the nearest clean form: half a surrogate
-pair as U+FFFD, a whole number beyond 64 bits as the nearest float, what is no
-number as null, a key or value of another kind by its text.
+Rule 1: values that JSON can represent in 64 bits and UTF-8 are written unchanged.
+Rule 2: other values are written in the nearest valid form: a lone surrogate as
+U+FFFD, an integer beyond 64 bits as the nearest float, NaN and infinity as null,
+anything else as its text.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import attrs
 import orjson
 
 _LEAST, _MOST = -(2**63), 2**64 - 1
-_DEPTH = 100  #: of values inside values; a report has six
+_DEPTH = 100  #: nesting limit; a report has six levels
 
 
 def json_of(value: attrs.AttrsInstance, option: int = 0, **before: int) -> bytes:
-    """Return an attrs value as a JSON object, with the fields of ``before`` first. Never fails for what is in it."""
+    """Return an attrs value as a JSON object, with the fields of ``before`` first. No value makes it fail."""
     plain = {**before, **attrs.asdict(value, value_serializer=_plain)}
     try:
         return orjson.dumps(plain, option=option)
-    except TypeError:  # orjson's own error is one
+    except TypeError:  # orjson's error is a TypeError
         return orjson.dumps(clean(plain), option=option)
 
 
 def clean(value: Any, depth: int = 0) -> Any:
-    """Return a value that every JSON encoder takes."""
+    """Return a value that every JSON encoder accepts."""
     if isinstance(value, enum.Enum):
         value = value.value
     if value is None or isinstance(value, bool | float):

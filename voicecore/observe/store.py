@@ -1,17 +1,17 @@
-"""What is kept of a call: one folder with its record, its transcript and its recording.
+"""Stores calls on disk: one folder each, with record, transcript and recording.
 
-    <data_dir>/<call id>/record.json        whole, or absent; written anew when more is learned
-    <data_dir>/<call id>/transcript.jsonl   one line an item of the conversation
-    <data_dir>/<call id>/audio.wav          opt-in; stereo, user left, agent right
+    <data_dir>/<call id>/record.json        complete or absent; rewritten when more is known
+    <data_dir>/<call id>/transcript.jsonl   one line for each item of the conversation
+    <data_dir>/<call id>/audio.wav          optional; stereo, user left, agent right
 
-Rule 1: the folder's name is our own call id, never something a carrier sent.
-Rule 2: the record is written last: where it is, everything else is complete.
-Rule 3: where it is not, the call runs, or its process was killed: the transcript
-then has the lines that were final by that time, in the order in which they
-became so; a reader takes everything up to the last whole line.
+Rule 1: the folder is named after our own call id, never after anything a carrier sent.
+Rule 2: the record is written last: if it exists, the other files are complete.
+Rule 3: if it does not, the call is running, or its process was killed. The
+transcript then has the lines that had become final, in that order; read up to the
+last complete line.
 Rule 4: an error names the file.
 
-Implements `voicecore.ports.CallStore`; put together in assembly.py.
+Implements `voicecore.ports.CallStore`; assembly.py creates it.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from voicecore.observe.encoding import json_of
 from voicecore.ports import LineWriter, Recorder
 from voicecore.world import Files, OpenFile
 
-RECORD_VERSION = 2  #: 2: `user` for the human, `outcome` for what became of a message or a parked session
+RECORD_VERSION = 2  #: 2: `user` for the human, `outcome` for that of a message or a parked session
 _RECORDING_HZ = 8000
 _RECORD, _TRANSCRIPT, _RECORDING = "record.json", "transcript.jsonl", "audio.wav"
 
 
 def record_json(report: CallReport, option: int = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE) -> bytes:
-    """Return the record as it is kept: one JSON object, indented, with a version."""
+    """Return the record: one indented JSON object, with its version first."""
     return json_of(report, option, version=RECORD_VERSION)
 
 
 def transcript_jsonl(lines: Sequence[TranscriptLine]) -> bytes:
-    """Return the transcript, one JSON object a line."""
+    """Return the transcript, one JSON object on each line."""
     return b"".join(json_of(line, orjson.OPT_APPEND_NEWLINE) for line in lines)
 
 
 class FolderStore:
-    """Keeps calls in folders."""
+    """Stores each call in a folder."""
 
     def __init__(self, files: Files, data_dir: Path) -> None:
         self._files = files
@@ -60,11 +60,11 @@ class FolderStore:
         return record_json(report, 0).decode()
 
     def recorder(self, call_id: str) -> AbstractAsyncContextManager[Recorder]:
-        """Hold ``audio.wav`` open. Raises OSError on entering."""
+        """Open ``audio.wav`` for the block. Raises OSError on entering."""
         return _open_recorder(self._files, self._data_dir / call_id / _RECORDING)
 
     def growing_transcript(self, call_id: str) -> AbstractAsyncContextManager[LineWriter]:
-        """Hold ``transcript.jsonl`` open. Raises OSError on entering: also where the call is over and it is written."""
+        """Open ``transcript.jsonl`` for the block. Raises OSError on entering, also if the final one exists."""
         return _open_transcript(self._files, self._data_dir / call_id / _TRANSCRIPT)
 
     async def tidy(self) -> None:
@@ -80,13 +80,13 @@ class FolderStore:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Let an error of the disk say which file it was about, or which folder on the way to it."""
+    """Add to an OSError the path of the file, or of the parent folder that caused it."""
     try:
         yield
-    except OSError as trouble:
-        on_the_way = isinstance(trouble.filename, str) and Path(trouble.filename) in path.parents
-        where = trouble.filename if on_the_way else str(path)
-        raise OSError(trouble.errno, trouble.strerror or str(trouble), where) from trouble
+    except OSError as error:
+        is_parent = isinstance(error.filename, str) and Path(error.filename) in path.parents
+        where = error.filename if is_parent else str(path)
+        raise OSError(error.errno, error.strerror or str(error), where) from error
 
 
 @asynccontextmanager
@@ -99,7 +99,7 @@ async def _open_recorder(files: Files, path: Path) -> AsyncIterator[Recorder]:
 
 
 class _WavRecorder:
-    """A WAV file that is valid after every single write."""
+    """A WAV file that is valid after each write."""
 
     def __init__(self, file: OpenFile, wav: WavWriter) -> None:
         self._file = file
@@ -123,14 +123,14 @@ async def _open_transcript(files: Files, path: Path) -> AsyncIterator[LineWriter
 
 
 class _TranscriptLines:
-    """A transcript that ends with a whole line after every single write."""
+    """A transcript that ends with a complete line after each write."""
 
     def __init__(self, file: OpenFile) -> None:
         self._file = file
         self._bytes = 0
 
     async def append(self, lines: Sequence[TranscriptLine]) -> None:
-        """Append lines and see them on the disk. Raises OSError."""
+        """Append lines and sync them to disk. Raises OSError."""
         data = transcript_jsonl(lines)
         await self._file.write_at(self._bytes, data)
         self._bytes += len(data)

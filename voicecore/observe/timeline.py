@@ -1,15 +1,14 @@
-"""One call as a picture: who spoke when, what was heard, where the user cut in.
+"""Draws the timeline of a call as SVG: speech of both sides, marks, barge-ins, pauses, transcript.
 
-Two lanes of sound (user above, agent below) on one time axis from pick-up on,
-with the marks that came back, the time in which the first message was protected,
-the pauses before replies, barge-ins (decided and declined), keys, prompts after a
-silence, and what was said.
+Two lanes (user above, agent below) share a time axis that starts at pickup. They
+show returned marks, the protection of the first message, the pauses before replies,
+barge-ins (confirmed and dismissed), keys, idle prompts and the transcript.
 
-Rule 1: drawn from the facts, the report and the recording's levels; nothing is
-guessed, and what was not measured is not drawn.  A caption says when its words were
-spoken, also of words that were held back.  A pause begins where the
-user's speech ended, or, where that is not known, where the session took it to have ended.
-Rule 2: an SVG that stands alone: no font, script or style from elsewhere.
+Rule 1: the picture is drawn from the facts, the report and the recording's levels;
+what was not measured is not drawn. A caption has the time at which its words were
+spoken, also if they were buffered. A pause begins where the user's speech ended, or,
+if that is unknown, where the session detected its end.
+Rule 2: the SVG is self-contained: no external font, script or style.
 
 Pure.
 """
@@ -22,7 +21,7 @@ from xml.etree import ElementTree as ET
 import attrs
 
 from voicecore import facts
-from voicecore.observe.begun import begun_at
+from voicecore.observe.speech_starts import speech_starts
 
 _WIDTH = 1280
 _LEFT, _RIGHT = 92, 24
@@ -32,29 +31,29 @@ _AXIS_Y = 362
 _CAPTIONS_Y = 402
 _CAPTION_STEP = 22
 _COLOUR = {facts.Speaker.USER: "#2563eb", facts.Speaker.AGENT: "#059669"}
-_INK, _FAINT, _ALARM, _HELD = "#1f2937", "#9ca3af", "#dc2626", "#b45309"
+_INK, _FAINT, _ALARM, _BUFFERED = "#1f2937", "#9ca3af", "#dc2626", "#b45309"
 _AXIS_STEPS_S = (1, 2, 5, 10, 30, 60, 300, 1800, 3600, 86_400)
 _FLOOR_DBFS = -50.0  #: quieter than this is drawn as silence
 
 
 @attrs.frozen
 class Levels:
-    """Loudness of the two channels, one value in dBFS for each step."""
+    """The levels of both channels, one value in dBFS for each step."""
 
     step_s: float
     user: Sequence[float]
     agent: Sequence[float]
 
 
-def timeline_svg(report: facts.CallReport, told: Sequence[facts.Fact], levels: Levels) -> str:
+def timeline_svg(report: facts.CallReport, call_facts: Sequence[facts.Fact], levels: Levels) -> str:
     """Return the picture of a call as SVG text."""
-    return _Drawing(report, told, levels).draw()
+    return _Drawing(report, call_facts, levels).draw()
 
 
 class _Drawing:
-    def __init__(self, report: facts.CallReport, told: Sequence[facts.Fact], levels: Levels) -> None:
+    def __init__(self, report: facts.CallReport, call_facts: Sequence[facts.Fact], levels: Levels) -> None:
         self._report = report
-        self._told = told
+        self._facts = call_facts
         self._levels = levels
         self._seconds = max(report.duration_s, 1.0)
         captions = list(self._captions())
@@ -73,7 +72,7 @@ class _Drawing:
         ):
             self._lane(speaker, values)
         self._pauses()
-        for fact in self._told:
+        for fact in self._facts:
             self._moment(fact)
         for row, (at_s, speaker, text) in enumerate(self._lines):
             self._caption(row, at_s, speaker, text)
@@ -82,11 +81,11 @@ class _Drawing:
     def _moment(self, fact: facts.Fact) -> None:
         if isinstance(fact, facts.ProtectionEnded):
             self._protection(fact)
-        elif isinstance(fact, facts.BargedIn):
+        elif isinstance(fact, facts.BargeInConfirmed):
             self._barge_in(fact)
         elif isinstance(fact, facts.BargeInDismissed):
-            self._declined(fact)
-        elif isinstance(fact, facts.MarkReturned):
+            self._dismissed(fact)
+        elif isinstance(fact, facts.MarkReceived):
             self._mark(fact)
         elif isinstance(fact, facts.KeysPressed):
             self._note(fact.at_s, facts.Speaker.USER, f"keys: {fact.count}")
@@ -105,7 +104,7 @@ class _Drawing:
         self._text(
             _LEFT,
             76,
-            "▲ mark came back: heard    △ flushed by a clear    ├─┤ pause between user and agent",
+            "▲ mark returned: heard    △ mark flushed by a clear    ├─┤ pause between user and agent",
             colour=_FAINT,
             size=12,
         )
@@ -144,10 +143,10 @@ class _Drawing:
         y = _LANE[facts.Speaker.USER] - _LANE_HALF - 2
         begin, end = self._x(0), self._x(fact.at_s)
         band = {"x": f"{begin:.1f}", "y": f"{y:.1f}", "width": f"{end - begin:.1f}", "height": str(2 * _LANE_HALF + 4)}
-        ET.SubElement(self._root, "rect", {**band, "fill": _HELD, "opacity": "0.18"})
-        self._text(begin + 4, y + 12, "held back: the first message is protected", size=11, colour=_HELD)
+        ET.SubElement(self._root, "rect", {**band, "fill": _BUFFERED, "opacity": "0.18"})
+        self._text(begin + 4, y + 12, "buffered: the first message is protected", size=11, colour=_BUFFERED)
 
-    def _barge_in(self, fact: facts.BargedIn) -> None:
+    def _barge_in(self, fact: facts.BargeInConfirmed) -> None:
         x = self._x(fact.at_s)
         self._line(x, 100, x, _AXIS_Y - 8, _ALARM, width=2)
         self._beside(x, 108, f"barge-in, agent stopped after {fact.heard_s:.1f} s", size=12, colour=_ALARM)
@@ -157,13 +156,13 @@ class _Drawing:
             self._overlap(overlap)
 
     def _overlap(self, overlap: facts.Overlap) -> None:
-        """Draw it from the onset to the silence at the ear, or to the last step that was seen."""
+        """Draw it from the onset until the user heard silence, or to the last step that was measured."""
         steps_s = (overlap.detection_s, overlap.clear_s or 0.0, overlap.silence_s or 0.0)
         begin, end = self._x(overlap.began_at_s), self._x(overlap.began_at_s + sum(steps_s))
         band = {"x": f"{begin:.1f}", "y": "100", "width": f"{max(end - begin, 1.0):.1f}", "height": "4"}
         ET.SubElement(self._root, "rect", {**band, "fill": _ALARM, "opacity": "0.5"})
 
-    def _declined(self, fact: facts.BargeInDismissed) -> None:
+    def _dismissed(self, fact: facts.BargeInDismissed) -> None:
         x = self._x(fact.at_s)
         self._line(x, 100, x, _AXIS_Y - 8, _FAINT)
         self._beside(x, 94, f"no barge-in: {fact.why}", size=11, colour=_FAINT)
@@ -173,14 +172,14 @@ class _Drawing:
         self._line(x, y - 12, x, y, _COLOUR[speaker])
         self._beside(x, y, what, size=11, colour=_COLOUR[speaker])
 
-    def _mark(self, fact: facts.MarkReturned) -> None:
+    def _mark(self, fact: facts.MarkReceived) -> None:
         x, y = self._x(fact.at_s), _AXIS_Y - 10
         fill = _COLOUR[facts.Speaker.AGENT] if fact.heard else "white"
         points = f"{x:.1f},{y - 7} {x - 4:.1f},{y} {x + 4:.1f},{y}"
         ET.SubElement(self._root, "polygon", {"points": points, "fill": fill, "stroke": _COLOUR[facts.Speaker.AGENT]})
 
     def _captions(self) -> Iterator[tuple[float, facts.Speaker, str]]:
-        began = begun_at(self._told)
+        began = speech_starts(self._facts)
         for line in self._report.transcript:
             text = line.text or "(no words)"
             yield began.get(line.item_id, 0.0), line.speaker, text + (" — cut" if line.interrupted else "")
@@ -202,7 +201,7 @@ class _Drawing:
         ET.SubElement(self._root, "line", {**ends, "stroke": colour, "stroke-width": str(width)})
 
     def _beside(self, x: float, y: float, text: str, *, size: int, colour: str) -> None:
-        """Write beside an upright line, on the side with more room."""
+        """Write beside a vertical line, on the side with more space."""
         right = x < _WIDTH / 2
         self._text(x + (5 if right else -5), y, text, size=size, colour=colour, anchor="start" if right else "end")
 
@@ -223,7 +222,7 @@ class _Drawing:
 
 
 def _pause_s(turn: facts.TurnTimes) -> float | None:
-    """Return the seconds that the user waited for this reply; see rule 1."""
+    """Return how long the user waited for the reply; see rule 1."""
     if turn.reply_s is not None or turn.user_stopped_at_s is None or turn.first_sent_at_s is None:
         return turn.reply_s
     pause_s = turn.first_sent_at_s - turn.user_stopped_at_s
@@ -231,10 +230,10 @@ def _pause_s(turn: facts.TurnTimes) -> float | None:
 
 
 def _decision(overlap: facts.Overlap, decided_by: str) -> str:
-    """Return the steps of a barge-in, as far as they were seen."""
+    """Return the steps of a barge-in that were measured."""
     parts = [f"decided after {overlap.detection_s * 1000:.0f} ms ({decided_by})"]
     if overlap.clear_s is not None:
         parts.append(f"clear after {overlap.clear_s * 1000:.0f} ms")
     if overlap.silence_s is not None:
-        parts.append(f"silent at the ear after {overlap.silence_s * 1000:.0f} ms")
+        parts.append(f"silence for the user after {overlap.silence_s * 1000:.0f} ms")
     return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""One file or folder a provider: opening its sessions and speaking its wire, as the ports see them.
+"""AI providers, one folder each: settings, opening of sessions, translation of events and orders.
 
 Level 3: takes wire/, net/ and ports; never the engine and never another provider.
 """

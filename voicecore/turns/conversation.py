@@ -43,7 +43,7 @@ from voicecore.turns.responses import RequestLost
 from voicecore.turns.settings import ConversationSettings
 from voicecore.turns.turn_taking import PROMPT, Step, TurnTaking
 
-_NO_LOCKOUT = (ev.Lockout.NONE, ev.LockState.NOT_ASKED)
+_NO_LOCKOUT = (ev.Lockout.NONE, ev.LockoutState.NOT_REQUESTED)
 _AWAITED = frozenset({MessagePhase.ASKED, MessagePhase.RECOVERING})
 NOT_AS_ASKED = "is not as asked for"
 Handler = Callable[[Any, Any, float], list[Order]]
@@ -83,7 +83,7 @@ class Conversation:
         capabilities: ev.Capabilities,
         now: float,
         *,
-        lockout: tuple[ev.Lockout, ev.LockState] = _NO_LOCKOUT,
+        lockout: tuple[ev.Lockout, ev.LockoutState] = _NO_LOCKOUT,
         asked: bool = False,
     ) -> list[Order]:
         """The session can be spoken to; ``asked``: the message was asked for while the phone rang."""
@@ -265,7 +265,7 @@ class Conversation:
         return self._opened(self._opening.discarded(event, now), now) if self._opening else []
 
     def _reconfigured(self, event: ev.SessionReconfigured, now: float) -> list[Order]:
-        lifted = event.lock is ev.LockState.LIFTED
+        lifted = event.lock is ev.LockoutState.RESTORED
         self.taking.capabilities = event.capabilities
         self._lockout = _NO_LOCKOUT if lifted else (self._lockout[0], event.lock)
         orders: list[Order] = []
@@ -306,7 +306,7 @@ class Conversation:
         kind, steps = self.speech.echoed(event.name, now)
         if kind is MarkKind.UNMATCHED:
             return []
-        told: list[Order] = [Notify(facts.MarkReturned(self._notifier.at(now), event.name, kind is MarkKind.HEARD))]
+        told: list[Order] = [Notify(facts.MarkReceived(self._notifier.at(now), event.name, kind is MarkKind.HEARD))]
         if kind is MarkKind.FLUSHED:
             told += self._carry(self.taking.flushed(now), now)
         return told + self._carry(steps, now)
@@ -443,7 +443,7 @@ class Conversation:
 
     def _done(self, step: Done, now: float) -> list[Order]:
         told: list[Order] = [
-            Notify(facts.AgentDone(self._notifier.at(now), step.response_id, step.why, step.incomplete))
+            Notify(facts.ResponsePlayed(self._notifier.at(now), step.response_id, step.why, step.incomplete))
         ]
         if step.why:
             told += self._carry(self.taking.ended_unheard(step.response_id, now), now)
@@ -454,7 +454,7 @@ class Conversation:
     def _heard(self, step: FirstHeard | Played, now: float) -> list[Order]:
         orders: list[Order] = []
         if isinstance(step, FirstHeard):
-            orders.append(Notify(facts.AgentHeard(self._notifier.at(now), step.response_id)))
+            orders.append(Notify(facts.FirstAudioHeard(self._notifier.at(now), step.response_id)))
         elif not self.speech.speaking:
             self.taking.quietened()
         if self._opening is None:

@@ -200,7 +200,7 @@ class TurnTaking:
         answers = () if request.startswith(PROMPT) else self.turns.began(response_id)
         if request.startswith(LINE):  # it is heard in place of an answer
             self._line_response, answers = response_id, ()
-        return [Notify(facts.AgentGenerated(self._notifier.at(now), response_id, answers))]
+        return [Notify(facts.FirstAudioReceived(self._notifier.at(now), response_id, answers))]
 
     def audible(self, item: Audible, now: float) -> list[Step]:
         """The first audio of an item is on the carrier's wire."""
@@ -208,11 +208,11 @@ class TurnTaking:
         self.recovery.audible()
         self._idle.audible()
         if item.response_id == self._line_response and (items := self.turns.began(item.response_id)):
-            failed = facts.TurnsSettled(self._notifier.at(now), items, facts.TurnEnd.FAILED, self._unanswered_why)
+            failed = facts.TurnsUnanswered(self._notifier.at(now), items, facts.TurnEnd.FAILED, self._unanswered_why)
             steps.append(Notify(failed))
         after_s = self.turns.answered(item.response_id, now)
         self.floor.handle(Move.AGENT_AUDIBLE)
-        return [*steps, Notify(facts.AgentAudible(self._notifier.at(now), item.response_id, item.item_id, after_s))]
+        return [*steps, Notify(facts.FirstAudioSent(self._notifier.at(now), item.response_id, item.item_id, after_s))]
 
     def ended_unheard(self, response_id: str, now: float) -> list[Step]:
         """A response is over of which nothing was, or will be, sent."""
@@ -346,11 +346,11 @@ class TurnTaking:
     def clear_written(self, now: float) -> list[Step]:
         """A clear is on the carrier's wire."""
         took_s = self._clear.written(now)
-        return [] if took_s is None else [Notify(facts.ClearWritten(self._notifier.at(now), took_s))]
+        return [] if took_s is None else [Notify(facts.ClearSent(self._notifier.at(now), took_s))]
 
     def flushed(self, now: float) -> list[Step]:
         """A mark came back that the newest clear had flushed."""
-        return [Notify(facts.SilentAtEar(self._notifier.at(now)))] if self._clear.is_silent() else []
+        return [Notify(facts.ClearConfirmed(self._notifier.at(now)))] if self._clear.is_silent() else []
 
     # --- time -------------------------------------------------------------------------------
 
@@ -445,14 +445,14 @@ class TurnTaking:
         self._clear.decided(now)
         self.floor.handle(Move.BARGED_IN)
         at = self._notifier.at
-        told = facts.BargedIn(at(now), cuts[0].response_id, cuts[0].heard_s, at(overlap_at), by)
+        told = facts.BargeInConfirmed(at(now), cuts[0].response_id, cuts[0].heard_s, at(overlap_at), by)
         if self.turns.open:
             self.floor.handle(Move.USER_DONE)
         return [Notify(told), *steps, *self.want_reply(now)]
 
     def _settle(self, end: facts.TurnEnd, why: str, now: float, item_id: str | None = None) -> list[Step]:
         items = self.turns.settle(item_id)
-        return [Notify(facts.TurnsSettled(self._notifier.at(now), items, end, why))] if items else []
+        return [Notify(facts.TurnsUnanswered(self._notifier.at(now), items, end, why))] if items else []
 
     def _entered(self, entry: Entry, now: float, *, later: bool) -> list[Step]:
         self._entries += 1

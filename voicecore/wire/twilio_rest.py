@@ -1,10 +1,10 @@
-"""Twilio's REST interface for calls: forms out, answers in.
+"""Codec of Twilio's REST API for calls: builds request forms and URLs, reads responses.
 
-Rule 1: what Twilio would refuse is refused here, with what to do.
-Rule 2: an answer is believed only as far as it can be read; its words lose the
-secrets that they repeat, and are cut and made printable, before anybody sees them.
+Rule 1: what Twilio would refuse is refused here, with an error that says what to do.
+Rule 2: Twilio's messages are shown only after secrets are removed from them and
+they are cut and made printable.
 
-Source: docs/protocols/twilio-media-streams.md, sections 7 and 9.  Pure.
+Source: docs/protocols/twilio-media-streams.md, sections 7 and 9. Pure.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import orjson
 
 from voicecore.errors import LocalProtocolError, RemoteProtocolError, printable
 
-TWIML_LIMIT_CHARS = 4000  #: of a call's inline TwiML
+TWIML_LIMIT_CHARS = 4000  #: limit of inline TwiML
 TOO_MANY_REQUESTS = 429
-_MESSAGE_LIMIT_CHARS = 300  #: of Twilio's own words, whose end often says what to do
+_MESSAGE_LIMIT_CHARS = 300  #: Twilio's messages often end with what to do
 _RING_LIMITS_S = (1, 600)
 _PEER = "twilio"
 _CALL_ID = re.compile(r"CA[0-9a-zA-Z]{1,62}")
@@ -36,7 +36,7 @@ Pairs = Sequence[tuple[str, str]]
 
 @attrs.frozen(kw_only=True)
 class NewCall:
-    """A call to be placed. Exactly one of ``twiml`` and ``url`` says what to do when it is answered."""
+    """A call to place. Exactly one of ``twiml`` and ``url`` says what Twilio does when it is answered."""
 
     caller: str
     callee: str
@@ -46,24 +46,24 @@ class NewCall:
     url: str | None = None
     detects_machines: bool = False
     waits_for_message_end: bool = False
-    """Detection tells of a machine when its greeting has ended, not when it has begun."""
+    """Whether detection reports a machine at the end of its greeting, not at its start."""
     verdict_url: str | None = None
-    """Where the verdict of detection goes while the call goes on; None: detection comes before ``url`` is fetched."""
+    """Where Twilio posts the result of asynchronous detection; None: detection ends before ``url`` is fetched."""
 
 
 def calls_url(api_base_url: str, account_sid: str) -> str:
-    """Return where calls are created."""
+    """Return the URL that creates calls."""
     return f"{api_base_url.rstrip('/')}/2010-04-01/Accounts/{quote(account_sid, safe='')}/Calls.json"
 
 
 def account_url(api_base_url: str, account_sid: str) -> str:
-    """Return where the account itself is read."""
+    """Return the URL of the account."""
     return f"{api_base_url.rstrip('/')}/2010-04-01/Accounts/{quote(account_sid, safe='')}.json"
 
 
 @attrs.frozen
 class AccountState:
-    """How an account stands; None where that is not said."""
+    """Status and type of an account; None if Twilio does not say."""
 
     status: str | None
     """active, suspended or closed."""
@@ -72,10 +72,10 @@ class AccountState:
 
 
 def read_account(body: bytes) -> AccountState:
-    """Return how an account stands.
+    """Return an account's status and type.
 
     Raises:
-        RemoteProtocolError: The answer is not an object.
+        RemoteProtocolError: The response is not a JSON object.
     """
     fields = _object(body)
     status, kind = (value if isinstance(value := fields.get(name), str) else None for name in ("status", "type"))
@@ -83,7 +83,7 @@ def read_account(body: bytes) -> AccountState:
 
 
 def call_url(api_base_url: str, account_sid: str, call_sid: str) -> str:
-    """Return where one call is changed."""
+    """Return the URL that changes one call."""
     return calls_url(api_base_url, account_sid).removesuffix(".json") + f"/{quote(call_sid, safe='')}.json"
 
 
@@ -92,13 +92,13 @@ def new_call_form(call: NewCall) -> Pairs:
 
     Raises:
         LocalProtocolError: Both or neither of ``twiml`` and ``url``, TwiML that is too
-            long, or a ring time out of bounds.
+            long, or a ring timeout out of range.
     """
     lowest, highest = _RING_LIMITS_S
     if not lowest <= call.ring_timeout_s <= highest:
-        raise LocalProtocolError(f"a call rings for {lowest} to {highest} seconds")
+        raise LocalProtocolError(f"the ring timeout must be from {lowest} to {highest} seconds")
     if (call.twiml is None) == (call.url is None):
-        raise LocalProtocolError("a call needs either TwiML or a URL to fetch it from")
+        raise LocalProtocolError("a call needs either TwiML or a URL that Twilio fetches it from")
     pairs = [
         ("To", call.callee),
         ("From", call.caller),
@@ -119,36 +119,36 @@ def end_call_form() -> Pairs:
 
 
 def read_call_sid(body: bytes) -> str:
-    """Return the id of a call that was created.
+    """Return the id of the call that was created.
 
     Raises:
-        RemoteProtocolError: The answer has none.
+        RemoteProtocolError: The response has none.
     """
     sid = _object(body).get("sid")
     if not isinstance(sid, str) or _CALL_ID.fullmatch(sid) is None:
-        raise RemoteProtocolError("must be a call's id (CA…)", peer=_PEER, field="sid")
+        raise RemoteProtocolError("must be a call SID (CA…)", peer=_PEER, field="sid")
     return sid
 
 
 @attrs.frozen
 class RestProblem:
-    """What Twilio says is wrong."""
+    """An error response of Twilio."""
 
     status: int
-    """Of the HTTP answer."""
+    """The HTTP status."""
     code: int | None = None
     message: str = _NO_REASON
 
     @property
     def says_that_the_call_is_over(self) -> bool:
-        """Whether the call that was asked about is not, or no more, in progress."""
+        """Whether the call that the request was about is not in progress, or no longer."""
         return self.status == _NOT_FOUND or self.code in _CODES_OF_OVER or _WORDS_OF_OVER in self.message.lower()
 
 
 def read_problem(status: int, body: bytes, secrets: Collection[str] = ()) -> RestProblem:
-    """Return what an answer that is no success says, as far as it can be read.
+    """Read an error response as far as possible.
 
-    ``secrets`` are struck out of its words: a refusal may repeat what it refuses.
+    ``secrets`` are removed from the message, which may repeat the request.
     """
     try:
         fields = _object(body)
@@ -166,7 +166,7 @@ def read_problem(status: int, body: bytes, secrets: Collection[str] = ()) -> Res
 def _inline(twiml: bytes) -> str:
     text = twiml.decode("utf-8")
     if len(text) > TWIML_LIMIT_CHARS:
-        raise LocalProtocolError(f"inline TwiML may have {TWIML_LIMIT_CHARS} characters; shorten what is said")
+        raise LocalProtocolError(f"inline TwiML may have at most {TWIML_LIMIT_CHARS} characters; shorten the apology")
     return text
 
 

@@ -1,12 +1,10 @@
-"""Twilio's request signature: who sent a webhook, or opens a media stream.
+"""Verifies Twilio's request signatures, on webhooks and on media stream upgrades.
 
-Rule 1: the URL is the public one that Twilio was given, as configured; nothing
-that came with the request decides it.
-Rule 2: fail closed: no header, an unknown scheme or a stray byte is a refusal.
-Rule 3: compared in constant time.
+Rule 1: the URL is the configured public URL; nothing in the request changes it.
+Rule 2: fail closed: a missing header, an unknown scheme or a stray byte is refused.
+Rule 3: signatures are compared in constant time.
 
-Source: docs/protocols/twilio-media-streams.md, section 11 (read from the official validator).  Used by
-carriers/twilio/.
+Source: docs/protocols/twilio-media-streams.md, section 11 (taken from the official validator).
 """
 
 from __future__ import annotations
@@ -40,15 +38,15 @@ def is_signed(token: str, url: str, given: str | None, *, form: Form | None = No
     """Whether ``given`` signs this request.
 
     Pass ``form`` for a form POST, ``body`` for any other body, neither for GET
-    and for a WebSocket upgrade.  The URL counts with and without its default
-    port: Twilio is not of one mind there.
+    and for a WebSocket upgrade. The URL is tried with and without its default
+    port, because Twilio uses both.
     """
     if not given:
         return False
     if body is not None and not _has_digest_of(url, body):
         return False
     wanted = given.encode("utf-8", "replace")
-    # Every variant is computed: how long this takes tells nothing about which one fits.
+    # Every variant is computed, so that the time taken does not reveal which one matched.
     matches = [hmac.compare_digest(signature(token, variant, form).encode(), wanted) for variant in _port_variants(url)]
     return any(matches)
 

@@ -1,13 +1,13 @@
-"""The start message of Twilio's media stream: whose call it is, and in which format its audio comes.
+"""Reads the start message of Twilio's media stream: stream id, call id, audio format, parameters.
 
-Rule 1: required is what the stream cannot be taken without: its id and its call's.
-Rule 2: the format that is announced is believed, whatever was asked for: the
-narrow ones that everybody gets, and the wide ones of newer TwiML.  One that we do
-not speak is refused with its name; one that is left out is Twilio's usual one.
-Rule 3: parameters that are not texts are left out: nobody needs them.
+Rule 1: only the two ids are required.
+Rule 2: the announced format is used, whatever was requested: the narrowband formats,
+and the wideband formats of newer TwiML. An unsupported format is refused by name;
+a missing one means Twilio's default.
+Rule 3: parameters that are not strings are ignored.
 
-Twilio does not say in which order `audio/l16` has its two bytes; it is taken for
-little-endian, as other carriers' JSON streams have it.
+Twilio does not document the byte order of `audio/l16`. It is read as little-endian,
+as in other carriers' JSON streams.
 
 Source: docs/protocols/twilio-media-streams.md, section 3; docs/protocols/twilio-transfer-and-wideband.md, section 7.
 """
@@ -36,10 +36,10 @@ _COUNT_DIGITS = 9
 
 
 def read_start(message: Fields) -> LegStarted:
-    """Return what a start message announces.
+    """Read a start message.
 
     Raises:
-        RemoteProtocolError: An id is missing, or the format is none that we speak.
+        RemoteProtocolError: An id is missing, or the format is not supported.
     """
     start = message.child("start")
     owner = message if isinstance(message.raw.get("streamSid"), str) else start
@@ -54,7 +54,7 @@ def _read_format(start: Fields) -> AudioFormat:
     channels = _count(announced.raw.get("channels"), _USUAL_CHANNELS)
     encoding = _ENCODINGS.get(name.strip().lower())
     if encoding is None or rate_hz not in _RATES_HZ or channels != _USUAL_CHANNELS:
-        raise announced.wrong("encoding", f"of a format that we do not speak ({rate_hz} Hz, channels: {channels})")
+        raise announced.wrong("encoding", f"is not supported ({rate_hz} Hz, channels: {channels})")
     return AudioFormat(encoding, rate_hz)
 
 
@@ -65,7 +65,7 @@ def _read_parameters(start: Fields) -> Mapping[str, str]:
 
 
 def _rate_in(parameters: str) -> int:
-    """Return the rate that stands beside an encoding, as in ``audio/l16;rate=16000``."""
+    """Return the rate parameter of an encoding, as in ``audio/l16;rate=16000``."""
     name, _, value = parameters.strip().partition("=")
     return _count(value, _USUAL_RATE_HZ) if name.lower() == "rate" else _USUAL_RATE_HZ
 
@@ -76,7 +76,7 @@ def _text(fields: Fields, name: str, usual: str) -> str:
 
 
 def _count(value: object, usual: int) -> int:
-    """Return a whole number, written as a number or as a text; the usual one where it is none."""
+    """Return an integer, written as a number or a string; the default for anything else."""
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _COUNT_DIGITS:
         return int(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1 and abs(value) < 1e9:

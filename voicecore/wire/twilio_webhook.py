@@ -1,11 +1,10 @@
-"""Twilio's webhooks: forms in, typed values out.
+"""Reads Twilio's webhook forms: incoming calls, status callbacks, answering-machine results.
 
-Rule 1: a form is read strictly and within limits before anything is believed.
-Rule 2: unknown fields are kept for the signature and otherwise ignored: new ones
-appear any day.
-Rule 3: required is what a call cannot be handled without: its id, and of a status
-its word.  Everything else may be missing or odd, and is then left out: a user
-without a number is "unknown".
+Rule 1: forms are parsed strictly and within limits.
+Rule 2: unknown fields are kept for the signature and otherwise ignored, because
+Twilio adds new ones at any time.
+Rule 3: only the call id is required, and the status of a status callback. Anything
+else may be missing or malformed and is then left out; a missing number is "unknown".
 
 Source: docs/protocols/twilio-media-streams.md, sections 8 to 10.
 """
@@ -21,8 +20,8 @@ import attrs
 from voicecore.errors import RemoteProtocolError, printable
 from voicecore.statuses import AnsweredBy, CarrierFailure, CarrierStatus
 
-FIELD_LIMIT = 200  #: fields of one form; Twilio sends some forty
-WORD_LIMIT_CHARS = 40  #: of a status that we do not know
+FIELD_LIMIT = 200  #: fields of one form; Twilio sends about 40
+WORD_LIMIT_CHARS = 40  #: of an unknown status
 UNKNOWN_PARTY = "unknown"
 _PEER = "twilio"
 _SIP_SUCCESS = range(200, 300)
@@ -33,11 +32,11 @@ _CALL_ID = re.compile(r"CA[0-9a-zA-Z]{1,62}")
 
 @attrs.frozen(kw_only=True)
 class IncomingCall:
-    """A call rings and Twilio asks what to do with it."""
+    """An incoming call, for which Twilio requests instructions."""
 
     carrier_call_id: str
     caller: str
-    """As Twilio writes it: a number, "anonymous", a SIP address; UNKNOWN_PARTY where it says nothing."""
+    """As Twilio writes it: a number, "anonymous", a SIP address; UNKNOWN_PARTY if missing."""
     callee: str
 
 
@@ -53,8 +52,8 @@ class CallStatusReport:
 
 
 @attrs.frozen(kw_only=True)
-class MachineVerdict:
-    """What machine detection heard at the other end of a call that we placed."""
+class AmdCallback:
+    """The result of answering-machine detection on a call that we placed."""
 
     carrier_call_id: str
     answered_by: AnsweredBy
@@ -65,19 +64,19 @@ Form = Mapping[str, Sequence[str]]
 
 _ANSWERED_BY = {
     "human": AnsweredBy.HUMAN,
-    "machine_start": AnsweredBy.MACHINE_SPEAKS,
-    "machine_end_beep": AnsweredBy.MACHINE_LISTENS,
-    "machine_end_silence": AnsweredBy.MACHINE_LISTENS,
-    "machine_end_other": AnsweredBy.MACHINE_LISTENS,
+    "machine_start": AnsweredBy.MACHINE_GREETING,
+    "machine_end_beep": AnsweredBy.MACHINE_RECORDING,
+    "machine_end_silence": AnsweredBy.MACHINE_RECORDING,
+    "machine_end_other": AnsweredBy.MACHINE_RECORDING,
     "fax": AnsweredBy.FAX,
 }
 
 
 def parse_form(body: bytes) -> Form:
-    """Read a form body.
+    """Parse a form body.
 
     Raises:
-        RemoteProtocolError: Bad percent codes, not UTF-8, or more than FIELD_LIMIT fields.
+        RemoteProtocolError: Invalid percent escapes, not UTF-8, or more than FIELD_LIMIT fields.
     """
     if not body:
         raise RemoteProtocolError("an empty form", peer=_PEER)
@@ -101,12 +100,12 @@ def read_incoming_call(form: Form) -> IncomingCall:
 
 
 def says_over(form: Form) -> bool:
-    """Whether a webhook, of whatever kind, calls its call over by a status that we know."""
+    """Whether a webhook of any kind says, by a known status, that its call is over."""
     return _status(_optional(form, "CallStatus") or "").is_surely_terminal
 
 
 def read_call_status(form: Form) -> CallStatusReport:
-    """Read the form of a status callback; a status word we do not know is UNKNOWN.
+    """Read the form of a status callback; an unknown status is UNKNOWN.
 
     Raises:
         RemoteProtocolError: The call's id or its status is missing or malformed.
@@ -121,14 +120,14 @@ def read_call_status(form: Form) -> CallStatusReport:
     )
 
 
-def read_machine_verdict(form: Form) -> MachineVerdict:
-    """Read the verdict of machine detection; a form without one, and a word we do not know, say UNKNOWN.
+def read_amd_callback(form: Form) -> AmdCallback:
+    """Read a detection callback; a missing or unknown result is UNKNOWN.
 
     Raises:
         RemoteProtocolError: The call's id is missing or malformed.
     """
     word = _optional(form, "AnsweredBy") or ""
-    return MachineVerdict(
+    return AmdCallback(
         carrier_call_id=_call_id(form), answered_by=_ANSWERED_BY.get(word, AnsweredBy.UNKNOWN), word=printable(word)
     )
 
@@ -152,7 +151,7 @@ def _party(form: Form, name: str) -> str:
 
 
 def _whole(form: Form, name: str) -> int | None:
-    """Return a count, whatever it is written with behind the point; None where it is none."""
+    """Return an integer, digits behind the point ignored; None for anything else."""
     digits, _, fraction = (_optional(form, name) or "").strip().partition(".")
     is_count = _DIGITS.fullmatch(digits) is not None and (not fraction or _DIGITS.fullmatch(fraction) is not None)
     return int(digits) if is_count else None
@@ -161,7 +160,7 @@ def _whole(form: Form, name: str) -> int | None:
 def _call_id(form: Form) -> str:
     call_id = _one(form, "CallSid")
     if _CALL_ID.fullmatch(call_id) is None:
-        raise RemoteProtocolError("must be a call's id (CA…)", peer=_PEER, field="CallSid", excerpt=call_id)
+        raise RemoteProtocolError("must be a call SID (CA…)", peer=_PEER, field="CallSid", excerpt=call_id)
     return call_id
 
 
@@ -179,7 +178,7 @@ def _optional(form: Form, name: str) -> str | None:
 
 def _decoded(text: bytes) -> str:
     if _BAD_PERCENT.search(text):
-        raise RemoteProtocolError("a form with a bad percent code", peer=_PEER)
+        raise RemoteProtocolError("a form with an invalid percent escape", peer=_PEER)
     try:
         return unquote_to_bytes(text.replace(b"+", b" ")).decode("utf-8")
     except UnicodeDecodeError:

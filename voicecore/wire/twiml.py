@@ -1,7 +1,7 @@
-"""TwiML: what Twilio is told to do with a call.
+"""Builds TwiML, the instructions that Twilio carries out on a call.
 
-Rule 1: built as a tree and serialised; text from outside is escaped, never pasted.
-Rule 2: what Twilio would refuse later is refused here, with what to do.
+Rule 1: TwiML is built as a tree and serialised, so that all text is escaped.
+Rule 2: what Twilio would refuse later is refused here, with an error that says what to do.
 
 Source: docs/protocols/twilio-media-streams.md, section 1.
 """
@@ -22,11 +22,11 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 def connect_stream(url: str, parameters: Mapping[str, str] | None = None, apology: str | None = None) -> bytes:
     """Return TwiML that connects the call to a bidirectional media stream.
 
-    Twilio goes on behind the stream only when our side closes it, so ``apology``
-    is what the user hears before the call ends by our doing.
+    Twilio continues after the stream only if our side closes it. ``apology`` is
+    therefore what the user hears when we close the stream without hanging up.
 
     Raises:
-        LocalProtocolError: The URL is not wss (ws is accepted for loopback), has a
+        LocalProtocolError: The URL is not wss (ws is accepted for loopback) or has a
             query, or a parameter is too long.
     """
     _check_stream_url(url)
@@ -34,7 +34,7 @@ def connect_stream(url: str, parameters: Mapping[str, str] | None = None, apolog
     stream = ET.SubElement(ET.SubElement(response, "Connect"), "Stream", url=url)
     for name, value in (parameters or {}).items():
         if len(name) + len(value) >= PARAMETER_LIMIT_CHARS:
-            raise LocalProtocolError(f"stream parameter {name[:40]!r} is too long: Twilio takes under 500 characters")
+            raise LocalProtocolError(f"stream parameter {name[:40]!r} is too long: Twilio accepts under 500 characters")
         ET.SubElement(stream, "Parameter", name=_legal(name), value=_legal(value))
     if apology is not None:
         ET.SubElement(response, "Say").text = _legal(apology)
@@ -42,9 +42,9 @@ def connect_stream(url: str, parameters: Mapping[str, str] | None = None, apolog
 
 
 def reject(reason: str = "busy") -> bytes:
-    """Return TwiML that refuses the call unanswered; ``reason`` is "busy" or "rejected"."""
+    """Return TwiML that rejects the call unanswered; ``reason`` is "busy" or "rejected"."""
     if reason not in {"busy", "rejected"}:
-        raise LocalProtocolError("a call is rejected as busy or as rejected")
+        raise LocalProtocolError("the reason of a rejection must be busy or rejected")
     response = ET.Element("Response")
     ET.SubElement(response, "Reject", reason=reason)
     return _text(response)
@@ -60,11 +60,9 @@ def hang_up() -> bytes:
 def _check_stream_url(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme != "wss" and not (parts.scheme == "ws" and parts.hostname in _LOOPBACK):
-        raise LocalProtocolError("a media stream needs a wss:// URL; ws:// is taken for loopback only")
+        raise LocalProtocolError("a media stream needs a wss:// URL; ws:// is accepted for loopback only")
     if parts.query or parts.fragment:
-        raise LocalProtocolError(
-            "a media stream's URL takes no query: put what it carries into the path or a parameter"
-        )
+        raise LocalProtocolError("a media stream's URL must have no query: use the path or a parameter instead")
 
 
 def _legal(text: str) -> str:

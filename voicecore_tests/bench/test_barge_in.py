@@ -12,7 +12,7 @@ from voicecore.bench.load.conversation import Level
 from voicecore.bench.micro.frames import Faults
 from voicecore.bench.processes.barge_in_process import ClearTimes
 from voicecore.bench.report.result import FULL, SMALL, BenchmarkFailed, Plan
-from voicecore.facts import BargedIn, ClearWritten
+from voicecore.facts import BargeInConfirmed, ClearSent
 
 GOOD = Level(
     target="engine",
@@ -73,8 +73,8 @@ def test_few_calls_are_looked_at_for_longer() -> None:
 def test_a_clear_is_told_from_its_own_onset() -> None:
     """Calls side by side; a clear without a barge-in (a key, a machine) is not one."""
     times = ClearTimes()
-    times.take("one", BargedIn(2.0, "response", 1.0, 1.5, "2 words"))
-    times.take("two", ClearWritten(2.25, 0.0))
-    times.take("one", ClearWritten(2.25, 0.25))
-    times.take("one", ClearWritten(3.0, 0.0))
+    times.take("one", BargeInConfirmed(2.0, "response", 1.0, 1.5, "2 words"))
+    times.take("two", ClearSent(2.25, 0.0))
+    times.take("one", ClearSent(2.25, 0.25))
+    times.take("one", ClearSent(3.0, 0.0))
     assert times.seconds == [0.75]

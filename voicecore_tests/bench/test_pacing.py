@@ -23,7 +23,7 @@ TALK = Talk(utterances=4, utterance_s=6.0, pause_s=2.0, generated=math.inf)
 
 def holes(line: Line, settings: PlayoutSettings, utterances: slice = slice(None)) -> int:
     courses = [course(line, TALK, settings, seed) for seed in range(6)]
-    return sum(sum(each.under_runs[utterances]) for each in courses)
+    return sum(sum(each.underruns[utterances]) for each in courses)
 
 
 def spoken_s(it: Course) -> float:
@@ -43,8 +43,8 @@ def test_a_line_plays_everything_in_order(line: Line) -> None:
 def test_c17_a_long_round_trip_without_jitter_needs_no_larger_lead(delay_s: float) -> None:
     """The trip is measured, and changes nothing."""
     it = course(Line(delay_s=delay_s), TALK, pacing.ADAPTING, 1)
-    assert it.under_runs == [0] * TALK.utterances
-    assert it.line.most_lead_s == pacing.ADAPTING.lead_s
+    assert it.underruns == [0] * TALK.utterances
+    assert it.line.max_lead_s == pacing.ADAPTING.lead_s
     assert it.line.round_trip_s == pytest.approx(2 * delay_s)
     assert it.line.confirmed_by is ConfirmedBy.MARKS
 

@@ -256,7 +256,7 @@ async def test_what_twilio_tells_of_a_placed_call_names_it_by_our_own_id() -> No
     ("word", "answered_by"),
     [
         ("human", AnsweredBy.HUMAN),
-        ("machine_end_beep", AnsweredBy.MACHINE_LISTENS),
+        ("machine_end_beep", AnsweredBy.MACHINE_RECORDING),
         ("a-new-word", AnsweredBy.UNKNOWN),
     ],
 )
@@ -383,7 +383,7 @@ async def test_a_stream_of_another_call_than_its_pass_is_for_is_closed(autojump_
     media_pass, socket = Pass(), Ends(start("CA2"))
     await run_stream(socket, media_pass, simulated_world().world)
     assert (media_pass.held, socket.closed_with) == ([], [1008])
-    assert media_pass.never_came == ["the stream named another call than its token"]
+    assert media_pass.never_came == ["the stream named a call that its token is not for"]
 
 
 async def test_a_stream_that_broke_its_rules_is_closed_for_that(autojump_clock: MockClock) -> None:

@@ -21,7 +21,7 @@ async def test_a_signal_hangs_up_and_ends_the_command_within_a_second(autojump_c
     async with rig(HELLO, agent__first_message="Hello.") as it:
         it.carrier.expect(plan)
         began_at = trio.current_time()
-        report = await call._hold(it.engine, CALLEE, Signals(began_at + 5.0, began_at + 5.2), trio.Event())
+        report = await call._run_call(it.engine, CALLEE, Signals(began_at + 5.0, began_at + 5.2), trio.Event())
         took_s = trio.current_time() - began_at
         nothing_is_left(it)
     assert report.outcome is EndCause.HUNG_UP
@@ -36,7 +36,7 @@ async def test_output_that_nobody_reads_any_more_hangs_up_too(autojump_clock: Mo
     async with rig(HELLO, agent__first_message="Hello.") as it:
         it.carrier.expect(plan)
         began_at = trio.current_time()
-        report = await call._hold(it.engine, CALLEE, Signals(), gone)
+        report = await call._run_call(it.engine, CALLEE, Signals(), gone)
         assert trio.current_time() - began_at < 2.0
         nothing_is_left(it)
     assert report.outcome is EndCause.HUNG_UP

@@ -37,7 +37,7 @@ async def provider_finding(behaviour: Behaviour | None = None) -> tuple[Finding,
     ("account", "note"),
     [
         (Account(), "the account was read: active, Full"),
-        (Account(kind="Trial"), "the account was read: active, Trial: it calls verified numbers only"),
+        (Account(kind="Trial"), "the account was read: active, Trial: it can call verified numbers only"),
     ],
 )
 async def test_an_account_that_can_be_used(account: Account, note: str, autojump_clock: MockClock) -> None:
@@ -52,7 +52,11 @@ async def test_an_account_that_can_be_used(account: Account, note: str, autojump
         (Account(status="closed"), {}, "the account is closed"),
         (Account(), {"carriers__twilio__auth_token": "wrong-token"}, "HTTP status 401, error 20003"),
         (Account(), {"carriers__twilio__account_sid": "AC9"}, "check carriers.twilio.account_sid"),
-        (Account(), {"carriers__twilio__api_base_url": "http://127.0.0.1:1"}, "Twilio could not be asked: 127.0.0.1:1"),
+        (
+            Account(),
+            {"carriers__twilio__api_base_url": "http://127.0.0.1:1"},
+            "Twilio could not be reached: 127.0.0.1:1",
+        ),
     ],
 )
 async def test_an_account_that_cannot(

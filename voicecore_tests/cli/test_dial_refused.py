@@ -67,7 +67,7 @@ class Program:
 
     @property
     def posts(self) -> int:
-        """How often a call was asked for."""
+        """How often a call was requested."""
         assert self.carrier is not None
         return [request.path.rpartition("/")[2] for request in self.carrier.rest_requests].count("Calls.json")
 
@@ -107,7 +107,7 @@ def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         ),
         (Refusal(status=503, body=PAGE, content_type="text/html"), "HTTP status 503: no reason given", 1),
         (Refusal(status=400, body=XML, content_type="application/xml"), "HTTP status 400: no reason given", 1),
-        (Refusal(status=201, body=PAGE, content_type="text/html"), "Twilio's answer to a call cannot be read", 1),
+        (Refusal(status=201, body=PAGE, content_type="text/html"), "Twilio's answer to the request for a call cannot be read", 1),
         (Refusal(status=400, code=21201, message=f"{TOKEN} and {KEY}\nTraceback"), "error 21201: *** and", 1),
     ],
     ids=["unverified", "auth", "geo", "429", "503 html", "400 xml", "201 html", "repeats a secret"],

@@ -40,7 +40,7 @@ async def test_words_say_when_they_were_spoken() -> None:
         facts.UserStarted(8.4, "item_1", 8.3),
         facts.UserStopped(10.0, "item_1", 10.0, 0.5),
         facts.UserTurn(10.0, "item_1"),
-        facts.AgentAudible(10.3, "resp_1", "item_2", 0.3),
+        facts.FirstAudioSent(10.3, "resp_1", "item_2", 0.3),
         facts.UserSaid(10.5, "item_1", "hello"),
         facts.AgentSaid(11.1, "item_2", "Hi.", interrupted=False),
     )
@@ -62,8 +62,8 @@ async def test_a_hello_over_the_first_message_is_shown_with_what_becomes_of_it()
         facts.UserStarted(8.0, "item_2", 7.9),
     )
     assert [line.split(maxsplit=2)[2] for line in lines[1:]] == [
-        "speaks over the message: kept for afterwards, the message goes on",
-        "its protection is over: the agent now hears what was said at 0.20",
+        "speaks over the message: buffered, the message goes on",
+        "protection ended: the agent now gets what was said at 0.20",
         "what was said at 0.20 is a turn",
         "[0.20] “hello?”",
         "begins to speak",
@@ -73,8 +73,8 @@ async def test_a_hello_over_the_first_message_is_shown_with_what_becomes_of_it()
 async def test_what_is_not_kept_is_said() -> None:
     """A user who is dropped on purpose is shown too."""
     lines = shown(began(), facts.SpokeOverMessage(0.2, kept=False), facts.ProtectionEnded(5.7))
-    assert "not listened to" in lines[1]
-    assert "the user is heard again" in lines[2]
+    assert "ignored" in lines[1]
+    assert "the agent listens again" in lines[2]
 
 
 async def test_a_reader_that_leaves_ends_the_showing_alone() -> None:

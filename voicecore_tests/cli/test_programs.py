@@ -100,7 +100,7 @@ def test_the_help_names_every_command_and_both_directions() -> None:
     """What the program is for, in its first line."""
     done = run("--help")
     assert done.returncode == 0
-    assert "answers and places" in done.stdout
+    assert "Answers and places" in done.stdout
     assert all(f"\n    {command} " in done.stdout for command in ("demo", "serve", "call", "check"))
 
 
@@ -242,7 +242,7 @@ def test_check_and_serve_find_the_file_of_the_folder_they_run_in(tmp_path: Path)
     missing = run("serve", cwd=tmp_path)
     assert missing.returncode == 2
     assert "agent.instructions: missing" in missing.stderr
-    assert "there is no voicecore.toml in this folder" in missing.stderr
+    assert "no voicecore.toml in this folder" in missing.stderr
 
 
 def test_check_tries_to_write_where_records_are_kept(tmp_path: Path) -> None:
@@ -379,7 +379,7 @@ async def test_a_call_is_placed_shown_and_reported(tmp_path: Path) -> None:
     """Exit 0: what happened as it happened, then what it came to."""
     done = await place_call(tmp_path, DialPlan(ring_s=1.0, script=[HangUp(AfterAgent(0.3))]))
     assert (done.returncode, done.stderr) == (0, "")
-    for shown in ("dialling +15550100077", "it rings", "parked", "adopted", "outcome        remote hung up", "heard"):
+    for shown in ("dialling +15550100077", "ringing", "parked", "adopted", "outcome        remote hung up", "heard"):
         assert shown in done.stdout
     assert TOKEN not in done.stdout
 
@@ -399,7 +399,7 @@ async def test_a_call_whose_public_url_leads_to_another_process_is_not_placed(tm
         forced = await place_call(tmp_path, plan, "--public-url", url, "--no-url-check")
     assert done.returncode == 1
     first, second = done.stderr.splitlines()
-    assert first == f"voicecore: nobody was called: {url} leads to another voicecore process, not to this one"
+    assert first == f"voicecore: the call was not placed: {url} leads to another voicecore process, not to this one"
     assert "--no-url-check" in second
     assert "dialling" not in done.stdout
     assert "dialling" in forced.stdout
@@ -410,7 +410,7 @@ def test_a_carrier_cannot_reach_a_loopback_address(tmp_path: Path) -> None:
     text = GOOD.replace("[providers", 'phone_number = "+15550100002"\n[providers')
     done = run("call", "+15550100077", "--config", config(tmp_path, text), "--port", "0")
     assert done.returncode == 1
-    assert "which the carrier cannot reach" in done.stderr
+    assert "the carrier cannot reach" in done.stderr
     assert "server.public_url" in done.stderr
 
 
@@ -457,8 +457,8 @@ def test_the_demo_is_a_whole_call_that_one_can_listen_to(tmp_path: Path) -> None
     """What the README promises: the call as it happens, then its files."""
     done = run("demo", "--out", str(tmp_path), extra={}, timeout_s=90)
     assert done.returncode == 0, done.stderr
-    shown_in_the_call = ("it rings", "parked", "adopted", "its protection is over", "the user spoke 0.")
-    shown_of_the_hello = ("speaks over the message: kept for afterwards", "] “(a greeting, in Italian)”", " is a turn")
+    shown_in_the_call = ("ringing", "parked", "adopted", "protection ended", "the user spoke 0.")
+    shown_of_the_hello = ("speaks over the message: buffered", "] “(a greeting, in Italian)”", " is a turn")
     for shown in (
         *shown_in_the_call,
         *shown_of_the_hello,

@@ -76,7 +76,7 @@ class TrappedSession:
     user_format: AudioFormat = PCMU_8K
     agent_format: AudioFormat = PCMU_8K
     capabilities = DOES_ALL
-    lock = ev.LockState.NOT_ASKED
+    lock = ev.LockoutState.NOT_REQUESTED
 
     def __init__(self, who: str, trap: Trap) -> None:
         self._who = who

@@ -9,7 +9,7 @@ import trio
 
 from voicecore.audio.formats import PCMU_8K, AudioFormat
 from voicecore.errors import ProviderUnavailable, SessionLost
-from voicecore.events import Capabilities, LockState, SessionEvent, SessionOrder
+from voicecore.events import Capabilities, LockoutState, SessionEvent, SessionOrder
 from voicecore.ports import Brief, Session
 from voicecore.world import World
 
@@ -23,7 +23,7 @@ class PuppetSession:
     user_format: AudioFormat = PCMU_8K
     agent_format: AudioFormat = PCMU_8K
     capabilities = DOES_ALL
-    lock = LockState.NOT_ASKED
+    lock = LockoutState.NOT_REQUESTED
 
     def __init__(self) -> None:
         self.sent: list[SessionOrder] = []

@@ -11,7 +11,7 @@ import attrs
 import pytest
 from trio.testing import MockClock
 
-from voicecore.facts import BargedIn
+from voicecore.facts import BargeInConfirmed
 from voicecore.simulation.memory_network import LinkSettings
 from voicecore.simulation.openai_realtime import Behaviour, NumberedFrames, Pace, Reply, Script, ScriptedVad
 from voicecore.simulation.twilio import At, HangUp, LineFaults
@@ -105,7 +105,7 @@ async def test_c5_c7_a_barge_in_at_any_moment_is_silence_first_and_nothing_old_b
     ear = at_ear(line, wire)
     no_old_speech(wire)
     clears = [entry.at for entry in wire if entry.kind == "clear"]
-    assert len(clears) == len(it.told(BargedIn)) == it.report.media.clears
+    assert len(clears) == len(it.told(BargeInConfirmed)) == it.report.media.clears
     assert len(clears) >= 0.9 * BARGE_INS  # the others came before the first audio was sent
     silence_in_time(it, ear, delay_s)
     cleared_before_told(it, clears, order if delay_s == 0 else ())
@@ -151,6 +151,6 @@ def counts_add_up(it: Rig, line: Line) -> None:
     assert media.agent_received_bytes == media.agent_sent_bytes + sum(media.agent_dropped_bytes.values())
     assert media.agent_sent_bytes == len(line.received_audio)
     assert media.marks_placed == media.marks_heard + media.marks_flushed
-    assert (media.marks_assumed, media.marks_unmatched, media.under_runs) == (0, 0, 0)
+    assert (media.marks_assumed, media.marks_unmatched, media.underruns) == (0, 0, 0)
     assert len(line.playout.heard_bytes()) <= media.agent_sent_bytes
     assert it.report.problems == {}

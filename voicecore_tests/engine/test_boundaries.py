@@ -100,10 +100,10 @@ DEADLY = (
 """Places whose trouble may end the call."""
 
 OBSERVERS = (
-    "AgentAudible",
-    "AgentDone",
-    "AgentGenerated",
-    "AgentHeard",
+    "FirstAudioSent",
+    "ResponsePlayed",
+    "FirstAudioReceived",
+    "FirstAudioHeard",
     "AgentSaid",
     "Answered",
     "CallBegan",
@@ -111,7 +111,7 @@ OBSERVERS = (
     "UserSaid",
     "UserTurn",
     "Dialling",
-    "MarkReturned",
+    "MarkReceived",
     "SessionParked",
     "SessionReady",
     "TurnEnded",

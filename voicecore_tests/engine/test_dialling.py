@@ -247,7 +247,7 @@ async def test_fault_cr_an_answer_that_never_comes_and_no_status_is_uncertain(au
         nothing_is_left(it)
         assert len(it.carrier.dials) == 1
     assert report.outcome is EndCause.DIAL_UNCERTAIN
-    assert "gave no answer to a call" in report.outcome_detail
+    assert "gave no answer to the request for a call" in report.outcome_detail
 
 
 async def test_fault_cr_too_many_requests_are_asked_again_and_ring_once(autojump_clock: MockClock) -> None:

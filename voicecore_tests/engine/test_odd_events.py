@@ -15,7 +15,7 @@ from trio.testing import MockClock
 from voicecore.audio.convert import converter, to_samples
 from voicecore.audio.formats import PCM16_8K, PCM16_24K, PCMU_8K, AudioFormat
 from voicecore.audio.g711 import Samples
-from voicecore.facts import BargedIn, CallReport, EndCause, MessageOutcome, ProblemSeen
+from voicecore.facts import BargeInConfirmed, CallReport, EndCause, MessageOutcome, ProblemSeen
 from voicecore.simulation import recordings
 from voicecore.simulation.openai_realtime import (
     READY_MADE,
@@ -126,7 +126,7 @@ async def test_a_barge_in_needs_no_more_than_that_the_user_spoke(
     async with rig(talk, Behaviour(vad=vad, rewrites=(READY_MADE[name],)), agent__speaks_first="user", **how) as it:
         await it.carrier.call(it.engine.url, (HangUp(At(12.0)),))
         await it.engine.drain()
-    assert len(it.told(BargedIn)) == 1
+    assert len(it.told(BargeInConfirmed)) == 1
     assert it.report.outcome is EndCause.REMOTE_HUNG_UP
 
 

@@ -13,11 +13,11 @@ import trio
 from trio.testing import MockClock
 
 from voicecore.facts import (
-    AgentDone,
     CallEnded,
     ConfirmedBy,
     EndCause,
-    MarkReturned,
+    MarkReceived,
+    ResponsePlayed,
     Speaker,
 )
 from voicecore.simulation import world
@@ -86,7 +86,7 @@ async def test_c1_hanging_up_while_marks_are_outstanding_leaves_nobody_waiting(
         await hold(it, 60.0, faults)
         await trio.testing.wait_all_tasks_blocked()
         assert len(list(living_tasks())) == before
-    media, back = it.report.media, it.told(MarkReturned)
+    media, back = it.report.media, it.told(MarkReceived)
     assert media.marks_placed > media.marks_heard > 0
     assert media.marks_placed - media.marks_heard <= 8  # a second and a lead of them, at one each fifth of a second
     assert len({fact.name for fact in back}) == len(back) == media.marks_heard + media.marks_flushed
@@ -100,7 +100,7 @@ async def test_c2_names_of_marks_are_unique_in_a_call_and_each_counts_once(autoj
         line = await hold(it, 14.0, faults)
     no_old_speech(on_wire(line))  # holds the names, too
     names = [entry.detail for entry in line.ledger if (entry.direction, entry.kind) == ("in", "mark")]
-    heard = [fact.name for fact in it.told(MarkReturned) if fact.heard]
+    heard = [fact.name for fact in it.told(MarkReceived) if fact.heard]
     media = it.report.media
     assert len(heard) == len(set(heard)) == media.marks_heard
     assert set(heard) <= set(names)
@@ -117,8 +117,8 @@ async def test_c3_no_playout_waits_for_a_time_out(autojump_clock: MockClock, del
     assert line is not None
     media = it.report.media
     assert (media.marks_heard, media.marks_assumed, media.marks_unmatched) == (media.marks_placed, 0, 0)
-    assert (line.playout.gaps, media.under_runs) == (0, 0)
-    (done,) = it.told(AgentDone)
+    assert (line.playout.gaps, media.underruns) == (0, 0)
+    (done,) = it.told(ResponsePlayed)
     played = max(piece.began_at + len(piece.audio) / BYTES_PER_S for piece in line.playout.heard)
     assert done.at_s + it.report.ringing_s <= played + delay_s + TICK_S
 
@@ -134,7 +134,7 @@ async def test_c4_lost_echoes_cost_bounded_time_and_no_speech(
     assert (line.playout.gaps, len(line.playout.heard_bytes())) == (0, 8 * BYTES_PER_S)
     media = it.report.media
     assert media.marks_heard + media.marks_assumed == media.marks_placed
-    (done,) = it.told(AgentDone)
+    (done,) = it.told(ResponsePlayed)
     assert done.at_s <= 0.2 + SPEAKS_S + FIRST_DELTA_S + 8.0 + 2.0 + TICK_S
 
 
@@ -145,7 +145,7 @@ async def test_c17_a_long_round_trip_of_marks_starves_no_line(autojump_clock: Mo
         line = await it.carrier.call(it.engine.url, ASKS, faults=LineFaults(mark_delay_s=trip_s))
         await it.engine.drain()
     assert line is not None
-    assert (line.playout.gaps, it.report.media.under_runs, it.report.media.marks_assumed) == (0, 0, 0)
+    assert (line.playout.gaps, it.report.media.underruns, it.report.media.marks_assumed) == (0, 0, 0)
     assert len(line.playout.heard_bytes()) == it.report.media.agent_sent_bytes
 
 
@@ -171,8 +171,8 @@ async def test_c18_a_carrier_that_returns_marks_only_sometimes_is_counted_by_the
     assert 6.5 * BYTES_PER_S < len(cut.audio) <= played_bytes(ear, 2)
     assert it.report.playout is not None
     assert it.report.playout.confirmed_by is confirmed_by
-    assert (line.playout.gaps, it.report.media.under_runs) == (2, 0)  # between the answers
-    assert [fact.why for fact in it.told(AgentDone)] == ["", "barged in on", ""]
+    assert (line.playout.gaps, it.report.media.underruns) == (2, 0)  # between the answers
+    assert [fact.why for fact in it.told(ResponsePlayed)] == ["", "barged in on", ""]
 
 
 # --- barge-in -----------------------------------------------------------------------------

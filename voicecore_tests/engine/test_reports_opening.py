@@ -9,7 +9,7 @@ import attrs
 import pytest
 from trio.testing import MockClock
 
-from voicecore.facts import AgentAudible, AgentHeard, CallReport, EndCause, MessageOutcome, Speaker, TurnEnd
+from voicecore.facts import CallReport, EndCause, FirstAudioHeard, FirstAudioSent, MessageOutcome, Speaker, TurnEnd
 from voicecore.simulation.openai_realtime import (
     READY_MADE,
     Behaviour,
@@ -191,5 +191,5 @@ async def test_a_server_that_greets_by_itself_is_not_heard_twice(autojump_clock:
         report = await it.dial()
     assert outcome(report) is MessageOutcome.HEARD
     heard = [line for line in report.transcript if line.speaker is Speaker.AGENT]
-    assert len(heard) == len(it.told(AgentHeard)) == 2  # the message, and one answer to the hello
-    assert len({fact.response_id for fact in it.told(AgentAudible)}) == 2
+    assert len(heard) == len(it.told(FirstAudioHeard)) == 2  # the message, and one answer to the hello
+    assert len({fact.response_id for fact in it.told(FirstAudioSent)}) == 2

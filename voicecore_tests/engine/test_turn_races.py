@@ -14,7 +14,7 @@ import trio
 from trio.testing import MockClock
 
 from voicecore.engine.settings import CallSettings
-from voicecore.facts import BargedIn, BargeInOutcome, CallEnded, IdlePrompted, Speaker, TurnEnd, UserSaid
+from voicecore.facts import BargeInConfirmed, BargeInOutcome, CallEnded, IdlePrompted, Speaker, TurnEnd, UserSaid
 from voicecore.simulation.numbered_audio import numbered_audio
 from voicecore.simulation.openai_realtime import (
     Behaviour,
@@ -414,5 +414,5 @@ async def test_d24_a_murmur_leaves_the_agent_alone_wherever_it_falls(
     """Over the first word and over the last one: not one sample is missing at the ear."""
     seen = await talk(script(words), HELLO, (begin, round(begin + 0.3, 3)), **WORDS)
     assert seen.responses[0].audio in seen.line.playout.heard_bytes() or begin <= ANSWERED_AT
-    assert seen.it.told(BargedIn) == []
+    assert seen.it.told(BargeInConfirmed) == []
     assert set(answered_ends(seen)) <= {TurnEnd.COMPLETED, TurnEnd.DROPPED}

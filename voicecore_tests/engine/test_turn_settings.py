@@ -11,12 +11,12 @@ import pytest
 from trio.testing import MockClock
 
 from voicecore.facts import (
-    AgentGenerated,
-    BargedIn,
+    BargeInConfirmed,
     BargeInDismissed,
     BargeInOutcome,
     BargeInPending,
     EndCause,
+    FirstAudioReceived,
     IdlePrompted,
     KeysPressed,
     MessageDone,
@@ -67,7 +67,7 @@ async def test_d24_words_that_are_too_few_leave_the_agent_untouched(
         line = await call(it, OVER, END)
     assert (updates(it)["create_response"], updates(it)["interrupt_response"]) == (False, False)
     assert len(it.told(BargeInPending)) == 1
-    assert (len(it.told(BargedIn)), len(it.told(BargeInDismissed))) == ((1, 0) if stops else (0, 1))
+    assert (len(it.told(BargeInConfirmed)), len(it.told(BargeInDismissed))) == ((1, 0) if stops else (0, 1))
     (decision,) = it.report.decisions
     assert decision.outcome is (BargeInOutcome.CONFIRMED if stops else BargeInOutcome.DISMISSED)
     assert words.startswith(decision.evidence[-1].words or "")
@@ -90,7 +90,7 @@ async def test_min_speech_says_how_long(autojump_clock: MockClock, needed_ms: in
         await call(it, OVER, END)
     assert it.report.barge_ins == int(stops)
     if stops:
-        (barged_in,) = it.told(BargedIn)
+        (barged_in,) = it.told(BargeInConfirmed)
         assert 0.1 <= barged_in.at_s - barged_in.overlap_at_s <= 0.21
 
 
@@ -260,7 +260,7 @@ async def test_keys_of_a_silent_user_before_the_greeting_are_answered_behind_it(
     assert [request["type"] for request in told] == ["conversation.item.create"]
     assert json.dumps(it.session.requests).count("73519") == 1
     assert len(asked(it.session)) == 2
-    (answer,) = [fact for fact in it.told(AgentGenerated) if fact.answers]
+    (answer,) = [fact for fact in it.told(FirstAudioReceived) if fact.answers]
     (greeted,) = it.told(MessageDone)
     assert answer.at_s > greeted.at_s > 3.0
     assert [(each.speaker, each.text) for each in it.report.transcript] == [

@@ -116,18 +116,18 @@ REPORTS = st.builds(
     ).map(tuple),
     latencies=st.dictionaries(
         WORD,
-        st.builds(Percentiles, count=COUNTS, p50_s=SECONDS, p90_s=SECONDS, p99_s=SECONDS, most_s=SECONDS),
+        st.builds(Percentiles, count=COUNTS, p50_s=SECONDS, p90_s=SECONDS, p99_s=SECONDS, max_s=SECONDS),
         max_size=2,
     ),
     barge_ins=COUNTS,
     playout=st.none()
     | st.builds(
         PlayoutFigures,
-        under_runs=COUNTS,
+        underruns=COUNTS,
         lead_s=SECONDS,
-        most_lead_s=SECONDS,
+        max_lead_s=SECONDS,
         round_trip_s=st.none() | SECONDS,
-        most_round_trip_s=st.none() | SECONDS,
+        max_round_trip_s=st.none() | SECONDS,
         jitter_s=st.none() | SECONDS,
         confirmed_by=st.sampled_from(ConfirmedBy),
     ),

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicecore.facts import (
-    AgentAudible,
-    BargedIn,
+    BargeInConfirmed,
     BargeInDismissed,
     Fact,
+    FirstAudioSent,
     IdlePrompted,
     KeysPressed,
-    MarkReturned,
+    MarkReceived,
     Overlap,
     Speaker,
     TranscriptLine,
@@ -29,10 +29,10 @@ from voicecore_tests.observe.test_store import REPORT, REPORTS
 QUIET = Levels(0.02, [-120.0] * 50, [-20.0] * 50)
 FACTS: list[Fact] = [
     UserStarted(0.1, "u1"),
-    AgentAudible(0.4, "r1", "i1", 0.25),
-    MarkReturned(0.5, "g0-1", heard=True),
-    MarkReturned(0.6, "g0-2", heard=False),
-    BargedIn(0.6, "r1", 0.2, overlap_at_s=0.55, decided_by="2 words"),
+    FirstAudioSent(0.4, "r1", "i1", 0.25),
+    MarkReceived(0.5, "g0-1", heard=True),
+    MarkReceived(0.6, "g0-2", heard=False),
+    BargeInConfirmed(0.6, "r1", 0.2, overlap_at_s=0.55, decided_by="2 words"),
     BargeInDismissed(0.7, "backchannels"),
     KeysPressed(0.8, "keys-1", 3),
     IdlePrompted(0.9, 1),
@@ -88,7 +88,7 @@ def test_a_barge_in_shows_its_decision_and_the_silence_at_the_ear() -> None:
     """As far as they were seen."""
     overlap = Overlap(began_at_s=0.55, detection_s=0.05, clear_s=0.002, silence_s=0.08)
     for seen, shown in (
-        (overlap, "decided after 50 ms (2 words), clear after 2 ms, silent at the ear after 80 ms"),
+        (overlap, "decided after 50 ms (2 words), clear after 2 ms, silence for the user after 80 ms"),
         (attrs.evolve(overlap, clear_s=None, silence_s=None), "decided after 50 ms (2 words)"),
     ):
         svg = timeline_svg(attrs.evolve(REPORT, turns=(attrs.evolve(TURN, overlap=seen),)), FACTS, QUIET)

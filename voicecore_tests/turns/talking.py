@@ -130,13 +130,13 @@ class Talk:
         ends: Counter[str] = Counter()
         answering: dict[str, list[str]] = {}
         for fact in self.facts:
-            if isinstance(fact, facts.AgentGenerated):
+            if isinstance(fact, facts.FirstAudioReceived):
                 answering[fact.response_id] = list(fact.answers)
-            elif isinstance(fact, facts.AgentAudible):
+            elif isinstance(fact, facts.FirstAudioSent):
                 ends.update(answering.pop(fact.response_id, []))
-            elif isinstance(fact, facts.AgentDone):
+            elif isinstance(fact, facts.ResponsePlayed):
                 answering.pop(fact.response_id, None)
-            elif isinstance(fact, facts.TurnsSettled):
+            elif isinstance(fact, facts.TurnsUnanswered):
                 ends.update(fact.items)
                 for items in answering.values():
                     items[:] = [item for item in items if item not in fact.items]

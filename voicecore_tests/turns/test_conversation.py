@@ -154,7 +154,7 @@ def test_barge_in_cuts_at_once_and_the_history_keeps_what_was_heard() -> None:
     assert talk.machine.due(talk.now)[0] == ev.ClearPlayout(1)
     (line,) = talk.machine.speech.transcript.lines()
     assert (line.interrupted, line.text) == (True, "one")
-    assert len(talk.told(facts.BargedIn)) == 1
+    assert len(talk.told(facts.BargeInConfirmed)) == 1
 
 
 def test_c5_audio_of_the_interrupted_response_is_dropped_by_its_id() -> None:
@@ -220,7 +220,7 @@ def test_d6_speech_after_the_last_mark_is_a_clean_turn() -> None:
     talk.hears(completed("r1"))
     talk.passes(1.5)
     talk.hears(*user_turn())
-    assert (talk.told(facts.BargedIn), talk.machine.taking.barge_ins) == ([], 0)
+    assert (talk.told(facts.BargeInConfirmed), talk.machine.taking.barge_ins) == ([], 0)
     assert talk.machine.taking.floor.state is Floor.THINKING
 
 
@@ -232,7 +232,7 @@ def test_the_delay_from_onset_to_the_written_clear_is_told() -> None:
     talk.hears(ev.UserSpeechStarted("u1", 0))
     clear = talk.machine.due(talk.now)[0]
     talk.take(talk.machine.sent(clear, talk.now + 0.004))
-    assert [fact.delay_s for fact in talk.told(facts.ClearWritten)] == [pytest.approx(0.004)]
+    assert [fact.delay_s for fact in talk.told(facts.ClearSent)] == [pytest.approx(0.004)]
 
 
 def test_orders_that_a_clear_overtook_are_not_current() -> None:
@@ -295,7 +295,7 @@ def test_e5_a_response_without_audio_closes_its_turn() -> None:
     talk.hears(ev.ResponseStarted("r3", "line-1"), ev.AgentAudio("r3", "a3", SECOND), completed("r3"))
     talk.passes(2.0)
     assert [*floors, talk.machine.taking.floor.state] == [Floor.THINKING, Floor.USER]
-    assert [(fact.items, fact.end) for fact in talk.told(facts.TurnsSettled)] == [(("u1",), facts.TurnEnd.FAILED)]
+    assert [(fact.items, fact.end) for fact in talk.told(facts.TurnsUnanswered)] == [(("u1",), facts.TurnEnd.FAILED)]
 
 
 def test_a_fatal_error_ends_the_call_and_a_harmless_one_is_only_counted() -> None:
@@ -402,7 +402,7 @@ def test_d1_a_decision_ends_with_the_words_that_it_is_about() -> None:
     assert not talk.machine.taking.barge_in.is_open
     assert [each.outcome for each in talk.machine.taking.barge_in.decisions] == [facts.BargeInOutcome.OVERTAKEN]
     talk.hears(ev.UserTranscriptDone("u1", "hello who is there"))
-    assert talk.told(facts.BargedIn) == []
+    assert talk.told(facts.BargeInConfirmed) == []
 
 
 class ConversationMachine(RuleBasedStateMachine):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voicecore import events as ev
-from voicecore.facts import AgentGenerated, Fact, TurnEnd, UserSaid, UserTurn
+from voicecore.facts import Fact, FirstAudioReceived, TurnEnd, UserSaid, UserTurn
 from voicecore.turns.metrics.turn_times import TurnLog
 from voicecore.turns.orders import Notify
 from voicecore_tests.turns.metrics.test_turn_times import folded, spoken
@@ -39,7 +39,7 @@ def test_words_that_come_before_their_turn_are_not_awaited() -> None:
 def test_after_the_end_of_the_call_only_the_users_last_words_count() -> None:
     """A fact that comes late opens no turn that nobody would close; a turn that comes late has ended with the call."""
     log = TurnLog()
-    assert (log.end(1.0), log.take(AgentGenerated(1.0, "r1", ())), log.turns()) == ([], [], ())
+    assert (log.end(1.0), log.take(FirstAudioReceived(1.0, "r1", ())), log.turns()) == ([], [], ())
     (told,) = log.take(UserTurn(1.25, "u1"))
     assert (told.items, told.end, told.ended_at_s, told.committed_at_s) == (("u1",), TurnEnd.CALL_OVER, 1.0, 1.25)
     assert log.take(UserSaid(1.5, "u1", "bye")) == []

@@ -63,7 +63,7 @@ class Asking:
         self.talk.hears(ev.ResponseStarted(response, self.request()), ends(response))
 
     def settled(self) -> list[tuple[tuple[str, ...], facts.TurnEnd]]:
-        told = [fact for fact in self.talk.facts if isinstance(fact, facts.TurnsSettled)]
+        told = [fact for fact in self.talk.facts if isinstance(fact, facts.TurnsUnanswered)]
         return [(fact.items, fact.end) for fact in told]
 
 

@@ -81,7 +81,7 @@ def test_d21_responses_of_two_owners_never_lose_a_turn(
         provider.passes(abs(key_after_s))
     provider.passes(6.0)
     assert talk.ends_of_turns() == Counter(["keys-1", "u1"])
-    assert talk.told(facts.TurnsSettled) == []
+    assert talk.told(facts.TurnsUnanswered) == []
     assert talk.machine.taking.floor.state is Floor.USER
     assert provider.refusals <= 2
 

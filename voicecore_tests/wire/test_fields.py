@@ -103,7 +103,7 @@ def test_an_entry_of_a_list_that_cannot_be_read_is_left_out_and_noted_once() -> 
     """Without its place: a list of a million odd entries is one note."""
     fields = parse_object('{"items":[{"id":"a"},5,{"id":5},{},null,{"id":"b"}]}', "p")
     assert fields.entries("items", lambda entry: entry.text("id")) == ("a", "b")
-    assert fields.noted == {"items[]": "must be an object; ignored", "items[].id": "must be a text; ignored"}
+    assert fields.noted == {"items[]": "must be an object; ignored", "items[].id": "must be a string; ignored"}
 
 
 def test_numbers_may_be_written_as_texts_where_a_carrier_does_so() -> None:
@@ -116,11 +116,11 @@ def test_a_field_that_can_be_spared_may_be_absent_or_null_or_wrong() -> None:
     """Only the last one is noted."""
     fields = parse_object('{"null":null,"bad":[]}', "p")
     for name in ("absent", "null"):
-        assert fields.spare(Fields.text, name, "default") == "default"
-        assert fields.inside(name).raw == {}
+        assert fields.optional(Fields.text, name, "default") == "default"
+        assert fields.optional_child(name).raw == {}
     assert fields.noted == {}
-    assert fields.spare(Fields.text, "bad", "default") == "default"
-    assert fields.noted == {"bad": "must be a text; ignored"}
+    assert fields.optional(Fields.text, "bad", "default") == "default"
+    assert fields.noted == {"bad": "must be a string; ignored"}
 
 
 def test_an_error_shows_only_the_head_of_a_value() -> None:
@@ -147,17 +147,17 @@ def test_a_number_out_of_all_bounds_is_no_whole_number(value: object) -> None:
     fields = parse_object(json.dumps({"a": value}), "p")
     with pytest.raises(RemoteProtocolError):
         fields.whole("a")
-    assert fields.spare(Fields.whole, "a", 7) == 7
+    assert fields.optional(Fields.whole, "a", 7) == 7
     assert list(fields.noted) == ([] if value is None else ["a"])
 
 
 def test_what_is_noted_further_in_is_noted_for_the_whole_message() -> None:
     """By its whole path, once."""
     fields = parse_object('{"a":{"b":{"c":5}},"d":5}', "p")
-    fields.inside("a").inside("b").spare(Fields.text, "c", None)
-    fields.child("a").child("b").spare(Fields.boolean, "c", None)
-    fields.inside("d").inside("e").spare(Fields.text, "f", None)
-    assert fields.noted == {"a.b.c": "must be a text; ignored", "d": "must be an object; ignored"}
+    fields.optional_child("a").optional_child("b").optional(Fields.text, "c", None)
+    fields.child("a").child("b").optional(Fields.boolean, "c", None)
+    fields.optional_child("d").optional_child("e").optional(Fields.text, "f", None)
+    assert fields.noted == {"a.b.c": "must be a string; ignored", "d": "must be an object; ignored"}
 
 
 @given(JSON, st.sampled_from(sorted(READERS)), st.text(max_size=6))

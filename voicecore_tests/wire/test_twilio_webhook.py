@@ -15,14 +15,14 @@ from voicecore.statuses import AnsweredBy, CarrierFailure, CarrierStatus
 from voicecore.wire.twilio_webhook import (
     FIELD_LIMIT,
     UNKNOWN_PARTY,
+    AmdCallback,
     CallStatusReport,
     Form,
     IncomingCall,
-    MachineVerdict,
     parse_form,
+    read_amd_callback,
     read_call_status,
     read_incoming_call,
-    read_machine_verdict,
     says_over,
 )
 
@@ -40,8 +40,8 @@ def test_a_form_is_read_as_the_standard_library_reads_it(pairs: list[tuple[str, 
     ("body", "problem"),
     [
         (b"", "empty form"),
-        (b"a=%zz", "bad percent"),
-        (b"a=%4", "bad percent"),
+        (b"a=%zz", "invalid percent"),
+        (b"a=%4", "invalid percent"),
         (b"a=%ff", "not UTF-8"),
         (b"&".join([b"a=1"] * (FIELD_LIMIT + 1)), f"more than {FIELD_LIMIT} fields"),
     ],
@@ -176,10 +176,10 @@ def test_a_webhook_calls_its_call_over_by_a_word_that_we_know(word: str) -> None
     ("word", "answered_by"),
     [
         ("human", AnsweredBy.HUMAN),
-        ("machine_start", AnsweredBy.MACHINE_SPEAKS),
-        ("machine_end_beep", AnsweredBy.MACHINE_LISTENS),
-        ("machine_end_silence", AnsweredBy.MACHINE_LISTENS),
-        ("machine_end_other", AnsweredBy.MACHINE_LISTENS),
+        ("machine_start", AnsweredBy.MACHINE_GREETING),
+        ("machine_end_beep", AnsweredBy.MACHINE_RECORDING),
+        ("machine_end_silence", AnsweredBy.MACHINE_RECORDING),
+        ("machine_end_other", AnsweredBy.MACHINE_RECORDING),
         ("fax", AnsweredBy.FAX),
         ("unknown", AnsweredBy.UNKNOWN),
         ("Human", AnsweredBy.UNKNOWN),
@@ -188,19 +188,19 @@ def test_a_webhook_calls_its_call_over_by_a_word_that_we_know(word: str) -> None
 )
 def test_every_verdict_is_known_and_a_new_word_says_nothing(word: str, answered_by: AnsweredBy) -> None:
     """As the carrier spells them; a machine is never guessed."""
-    verdict = read_machine_verdict(parse_form(urlencode({**CALL, "AnsweredBy": word}).encode()))
-    assert verdict == MachineVerdict(carrier_call_id="CA1", answered_by=answered_by, word=word)
+    verdict = read_amd_callback(parse_form(urlencode({**CALL, "AnsweredBy": word}).encode()))
+    assert verdict == AmdCallback(carrier_call_id="CA1", answered_by=answered_by, word=word)
 
 
 def test_a_form_without_a_verdict_says_that_nobody_knows() -> None:
     """A voice webhook of a placed call has one only where detection came first."""
-    verdict = read_machine_verdict(parse_form(urlencode(CALL).encode()))
+    verdict = read_amd_callback(parse_form(urlencode(CALL).encode()))
     assert (verdict.answered_by, verdict.word) == (AnsweredBy.UNKNOWN, "")
 
 
 def test_a_verdicts_word_can_be_shown() -> None:
     """Cut, and without what would break a line of a log."""
-    verdict = read_machine_verdict(parse_form(urlencode({**CALL, "AnsweredBy": "a\nb" + "c" * 999}).encode()))
+    verdict = read_amd_callback(parse_form(urlencode({**CALL, "AnsweredBy": "a\nb" + "c" * 999}).encode()))
     assert verdict.word.startswith("a\\nbccc")
     assert len(verdict.word) < 200
 
@@ -209,4 +209,4 @@ def test_a_verdicts_word_can_be_shown() -> None:
 def test_j5_a_verdict_names_its_call(call_id: str) -> None:
     """By an id from the same safe alphabet."""
     with pytest.raises(RemoteProtocolError, match="CallSid"):
-        read_machine_verdict(parse_form(urlencode({"CallSid": call_id, "AnsweredBy": "human"}).encode()))
+        read_amd_callback(parse_form(urlencode({"CallSid": call_id, "AnsweredBy": "human"}).encode()))

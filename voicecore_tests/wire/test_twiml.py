@@ -83,5 +83,5 @@ def test_a_parameter_has_its_limit() -> None:
 
 def test_a_rejection_has_two_reasons() -> None:
     """No third."""
-    with pytest.raises(LocalProtocolError, match="busy or as rejected"):
+    with pytest.raises(LocalProtocolError, match="busy or rejected"):
         reject("later")

@@ -71,7 +71,7 @@ class _Calls:
 
     def per_minute(self, courses: Sequence[Course], utterances: slice) -> float:
         """Return the under-runs of these utterances for each minute of speech."""
-        counts = [count for each in courses for count in each.under_runs[utterances]]
+        counts = [count for each in courses for count in each.underruns[utterances]]
         return sum(counts) / (len(counts) * self._talk.utterance_s / 60)
 
 

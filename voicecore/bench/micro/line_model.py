@@ -71,7 +71,7 @@ class Course:
     arrivals: list[Arrival]
     leads: list[tuple[float, float]]
     """(when, the lead in force) at every piece that left."""
-    under_runs: list[int]
+    underruns: list[int]
     """Holes that the user heard, by utterance."""
     line: PlayoutFigures
 
@@ -98,7 +98,7 @@ class _Carrier:
 
     def __init__(self, line: Line, utterances: int, chance: random.Random) -> None:
         self.arrivals: list[Arrival] = []
-        self.under_runs = [0] * utterances
+        self.underruns = [0] * utterances
         self.echoes: deque[tuple[float, str]] = deque()  # (here at, name); bounded by the speech of one call
         self._loss = line.loss
         self._chance = chance
@@ -119,7 +119,7 @@ class _Carrier:
         at, seconds = self._there_at, len(order.audio) / PCMU_8K.bytes_per_second
         ran_dry = order.item_id == self._item and self._end < at - 1e-9
         if ran_dry:
-            self.under_runs[int(order.item_id)] += 1
+            self.underruns[int(order.item_id)] += 1
         before_s = max(0.0, self._end - at)
         self.arrivals.append(Arrival(at, before_s, before_s + seconds, ran_dry))
         self._end, self._item = max(self._end, at) + seconds, order.item_id
@@ -139,7 +139,7 @@ def course(line: Line, talk: Talk, settings: PlayoutSettings, seed: int) -> Cour
         heads = (deltas[0][0] if deltas else None, carrier.echoes[0][0] if carrier.echoes else None)
         moments = (*heads, ledger.next_due(), ledger.deadline())
         now = max(now, min((moment for moment in moments if moment is not None), default=math.inf))
-    return Course(carrier.arrivals, leads, carrier.under_runs, ledger.line)
+    return Course(carrier.arrivals, leads, carrier.underruns, ledger.line)
 
 
 def _deltas(talk: Talk) -> Iterator[tuple[float, str]]:

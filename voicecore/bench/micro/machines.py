@@ -208,10 +208,10 @@ def _turn_log() -> _Course:
         facts.UserStopped(3.5, "item", 3.5, 0.5),
         facts.UserTurn(3.5, "item"),
         facts.UserSaid(3.8, "item", "could you look that up?"),
-        facts.AgentGenerated(4.0, "response", ("item",)),
-        facts.AgentAudible(4.0, "response", "spoken", 0.5),
-        facts.AgentHeard(4.1, "response"),
-        facts.AgentDone(6.0, "response"),
+        facts.FirstAudioReceived(4.0, "response", ("item",)),
+        facts.FirstAudioSent(4.0, "response", "spoken", 0.5),
+        facts.FirstAudioHeard(4.1, "response"),
+        facts.ResponsePlayed(6.0, "response"),
     )
 
     def run() -> list[TurnEnd]:

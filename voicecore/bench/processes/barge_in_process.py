@@ -16,7 +16,7 @@ import orjson
 import trio
 
 from voicecore.bench.processes import engine_process
-from voicecore.facts import BargedIn, CallEnded, ClearWritten, Fact
+from voicecore.facts import BargeInConfirmed, CallEnded, ClearSent, Fact
 
 
 class ClearTimes:
@@ -29,9 +29,9 @@ class ClearTimes:
 
     def take(self, call_id: str, fact: Fact) -> None:
         """See `voicecore.facts.Observer`."""
-        if isinstance(fact, BargedIn):
+        if isinstance(fact, BargeInConfirmed):
             self._onsets[call_id] = fact.overlap_at_s
-        elif isinstance(fact, ClearWritten) and call_id in self._onsets:
+        elif isinstance(fact, ClearSent) and call_id in self._onsets:
             self.seconds.append(fact.at_s - self._onsets.pop(call_id))
         elif isinstance(fact, CallEnded):
             self._onsets.pop(call_id, None)

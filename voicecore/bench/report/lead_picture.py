@@ -71,7 +71,7 @@ class _Drawing:
         for at in holes:
             x, y = self._x(at), base - _PANEL
             self._canvas.polygon([(x - 4, y), (x + 4, y), (x, y + 8)], _HOLE)
-        counted = f" · holes by utterance: {', '.join(map(str, it.under_runs))}"
+        counted = f" · holes by utterance: {', '.join(map(str, it.underruns))}"
         self._canvas.text(_LEFT, base - _PANEL - 8, panel.title + counted, size=13, weight="bold")
 
     def _axes(self, base: float) -> None:

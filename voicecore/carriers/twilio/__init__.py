@@ -1,7 +1,7 @@
-"""Twilio as a carrier: calls that come in, calls that we place, and the media stream of both.
+"""The Twilio carrier: incoming calls, outbound calls, media streams and hang-up.
 
-Read account.py first, then webhooks.py (what Twilio tells us), rest.py and
-dialler.py (what we tell Twilio) and media.py (the stream as a `Leg`).
+Read account.py first, then webhooks.py (requests from Twilio), rest.py and
+dialler.py (requests to Twilio), and media.py (the media stream as a `Leg`).
 """
 
 from __future__ import annotations

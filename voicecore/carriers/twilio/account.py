@@ -1,7 +1,7 @@
-"""The account that calls come and go through, and the addresses that Twilio knows us by.
+"""The Twilio account: credentials, and the URLs that Twilio reaches us at.
 
-Rule: addresses are made from the configured public URL alone; nothing that a
-request says changes them.
+Rule: URLs are built from the configured public URL alone; nothing in a request
+changes them.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from voicecore.secrets import Secret
 
 @attrs.frozen(kw_only=True)
 class TwilioAccount:
-    """The account that calls come and go through."""
+    """Credentials and URLs of a Twilio account."""
 
     account_sid: str
     auth_token: Secret
     public_url: str
-    """How Twilio reaches us, without a slash at its end; http for loopback only."""
+    """Where Twilio reaches us, without a trailing slash; http for loopback only."""
     api_base_url: str = "https://api.twilio.com"
     verify_signatures: bool = True
     apology: str | None = None
-    """What the carrier says when a call cannot go on (no session, a lost one, a fault of ours); None: nothing."""
+    """The sentence that the carrier speaks if a call fails on our side (no session, session lost, bug); None: none."""
 
     def url(self, scheme: Literal["http", "ws"]) -> str:
-        """Return the public URL for http or for ws, secure where it is."""
+        """Return the public URL for http or ws, with TLS if the public URL has it."""
         secure, _, rest = self.public_url.partition("://")
         return f"{scheme}{'s' if secure.endswith('s') else ''}://{rest}"
 
     def media_url(self, token: str) -> str:
-        """Return where the media stream of a token's call goes."""
+        """Return the URL of the media stream for a token."""
         return f"{self.url('ws')}/twilio/media/{token}"
 
     def callback_url(self, what: Literal["status", "amd", "voice"], call_id: str) -> str:
-        """Return where Twilio tells of a call that we placed; our own id comes back in it."""
+        """Return the URL of a webhook for a call that we placed; it contains our own call id."""
         return f"{self.url('http')}/twilio/{what}?call={quote(call_id, safe='')}"

@@ -1,13 +1,13 @@
-"""Placing calls with Twilio.
+"""Places calls through Twilio's REST API.
 
-Rule 1: a phone never rings twice for one call.  A request is made again only
-where it surely had no effect: no connection was made, or Twilio refused it for
-coming too soon.  Everything else that is no clear answer is `CarrierUncertain`;
-status callbacks, which carry our own id of the call, tell what is true.
-Rule 2: everything is bounded: each request, the number of tries, and all of them together.
+Rule 1: a phone never rings twice for one call. A request is repeated only if it
+certainly had no effect: no connection was made, or Twilio rate-limited it. Any other
+unclear answer is `CarrierUncertain`; status callbacks, which contain our own call
+id, then show what happened.
+Rule 2: each request, the number of tries and the total time are bounded.
 
 Facts: docs/protocols/twilio-media-streams.md, sections 7 to 9.
-Implements `voicecore.ports.Dialler`; made in assembly.py.
+Implements `voicecore.ports.Dialler`; assembly.py creates it.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from voicecore.wire import twilio_rest, twiml
 
 @attrs.frozen(kw_only=True)
 class DialLimits:
-    """Bounds of requests that place a call."""
+    """Limits of the requests that place a call."""
 
     tries: int = attrs.field(default=3, validator=attrs.validators.ge(1))
-    """How often a call is asked for, where that is safe."""
+    """How often a request is sent, if repeating it is safe."""
     pause_s: float = attrs.field(default=0.5, validator=attrs.validators.ge(0))
-    """Between two tries; twice as long before each further one."""
+    """Before the second try; doubled before each further one."""
     dial_s: float = attrs.field(default=20.0, validator=attrs.validators.gt(0))
-    """All tries together; longer than three connections that nobody accepts."""
+    """All tries together; longer than three connection timeouts."""
 
 
 class TwilioDialler:
@@ -62,7 +62,7 @@ class TwilioDialler:
             for number in range(self._limits.tries):
                 if number > 0:
                     await trio.sleep(self._limits.pause_s * 2 ** (number - 1))
-                failure = _no_answer_to_a_call()  # from here on the request may be under way
+                failure = _no_answer_to_a_call()  # from here on the request may be in flight
                 try:
                     return await self._place(form, order.token)
                 except (CarrierUnavailable, CarrierRefused) as nothing_rings:
@@ -72,7 +72,7 @@ class TwilioDialler:
         raise failure
 
     async def _place(self, form: twilio_rest.Pairs, token: str) -> str:
-        """Ask once for a call; return its id. Raises as `dial` does."""
+        """Send the request once; return the id of the call. Raises as `dial` does."""
         account = self._rest.account
         url = twilio_rest.calls_url(account.api_base_url, account.account_sid)
         try:
@@ -80,13 +80,15 @@ class TwilioDialler:
         except NotConnected as unreached:
             raise CarrierUnavailable(f"Twilio could not be reached: {unreached}") from unreached
         except ConnectionLost as lost:
-            raise CarrierUncertain(f"Twilio gave no answer to a call: {lost}") from lost
+            raise CarrierUncertain(f"Twilio gave no answer to the request for a call: {lost}") from lost
         if answer.status not in SUCCESS:
             raise failure_of(self._rest.problem(answer, token))
         try:
             return twilio_rest.read_call_sid(answer.body)
         except RemoteProtocolError as unreadable:
-            raise CarrierUncertain(f"Twilio's answer to a call cannot be read: {unreadable}") from unreadable
+            raise CarrierUncertain(
+                f"Twilio's answer to the request for a call cannot be read: {unreadable}"
+            ) from unreadable
 
     def _new_call(self, order: DialOrder) -> twilio_rest.NewCall:
         account = self._rest.account
@@ -107,4 +109,4 @@ class TwilioDialler:
 
 
 def _no_answer_to_a_call() -> CarrierUncertain:
-    return CarrierUncertain("Twilio gave no answer to a call in time")
+    return CarrierUncertain("Twilio did not answer the request for a call in time")

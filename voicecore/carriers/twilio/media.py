@@ -1,9 +1,9 @@
-"""Twilio's media stream as a `Leg`.
+"""Twilio's media stream as a `Leg`: reads its events, sends audio, marks and clears.
 
-Rule 1: a stream must name a call that its token was made for.
-Rule 2: whatever happens, the media pass is used or given back exactly once.
-Rule 3: malformed messages are told and skipped; too many of them end the call,
-and so does a start message that cannot be used: nothing else can become of it.
+Rule 1: a stream must name the call that its token was issued for.
+Rule 2: the media pass is used or given back exactly once, whatever happens.
+Rule 3: malformed messages are reported and skipped; too many of them end the call,
+and so does a malformed start message.
 
 Facts: docs/protocols/twilio-media-streams.md, sections 3 to 6.
 """
@@ -31,7 +31,7 @@ _ENVELOPE_BYTES = 164  #: of one, its WebSocket frame's head included and its au
 
 
 async def run_stream(socket: WebSocket, media_pass: MediaPass, world: World) -> None:
-    """Wait for the stream's start, then hold the call on it until the call is over."""
+    """Wait for the stream's start message, then run the call on it until the call is over."""
     leg: TwilioLeg | None = None
     problem = "the stream was closed before its start message"
     try:
@@ -40,7 +40,7 @@ async def run_stream(socket: WebSocket, media_pass: MediaPass, world: World) -> 
         if leg is None:
             problem = f"no start message came within {START_S} s"
         elif not media_pass.accepts(leg.started.carrier_call_id):
-            leg, problem = None, "the stream named another call than its token"
+            leg, problem = None, "the stream named a call that its token is not for"
     except (ConnectionLost, RemoteProtocolError) as unusable:
         problem = str(unusable)
     finally:
@@ -68,7 +68,7 @@ class TwilioLeg:
     def __init__(self, stream: _Stream, started: LegStarted, waiting: list[LegEvent]) -> None:
         self._stream = stream
         self._started = started
-        self._waiting = waiting  # what arrived in one read with the start
+        self._waiting = waiting  # events that arrived together with the start message
 
     @property
     def started(self) -> LegStarted:
@@ -108,12 +108,12 @@ class TwilioLeg:
 
 def _lost(error: ConnectionLost | LocalProtocolError) -> LegLost:
     if isinstance(error, ConnectionLost):
-        return LegLost(f"the media stream ended without a stop: {error}")
+        return LegLost(f"the media stream ended without a stop message: {error}")
     return LegLost(f"the media stream is over: {error}")
 
 
 class _Stream:
-    """The socket and its codec."""
+    """A WebSocket with its codec."""
 
     def __init__(self, socket: WebSocket, world: World) -> None:
         self._socket = socket

@@ -1,13 +1,13 @@
-"""Log lines about refused requests: at most one a minute for each kind, with what to look at.
+"""Logs refused requests with the likely cause: at most one line a minute for each kind.
 
 A wrong public URL, a rotated token and a path that a proxy changes look the same
-from outside: the phone is never answered.  The log has to tell them apart.
+to a user: the phone is never answered. The log tells the operator which it is.
 
-Rule 1: a line contains no token and no signature, and nothing of the request
-that could break the line.
-Rule 2: advice decides nothing: a request that was refused stays refused.
+Rule 1: a line contains no token and no signature; text from the request is made
+printable.
+Rule 2: the advice has no effect on the request, which stays refused.
 
-Synchronous; used by webhooks.py.
+Synchronous.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from voicecore.wire.twilio_signature import SIGNATURE_HEADER, Form, is_signed
 
 log = logging.getLogger("voicecore.carriers")
 
-EVERY_S = 60.0  #: one line a kind in so long
+EVERY_S = 60.0  #: the interval between two lines of a kind
 
 _SHOWN_CHARS = 200
 _NOT_FOUND = 404
@@ -49,7 +49,7 @@ class Kind(enum.Enum):
 
 @attrs.define
 class _Logged:
-    """When a kind was logged last, and how many came since."""
+    """When a kind was last logged, and how many followed since."""
 
     at: float
     since: int = 0
@@ -64,16 +64,18 @@ class Refusals:
         self._logged: dict[Kind, _Logged] = {}  # one entry a kind
 
     def signature(self, request: Request, scheme: Literal["http", "ws"], url: str, form: Form | None) -> None:
-        """A request was not signed for ``url``."""
+        """Log a request that was not signed for ``url``."""
         given = request.headers.get(SIGNATURE_HEADER)
         if not given:
-            self._log_if_due(Kind.UNSIGNED, request, "it has no signature: not from Twilio, or a proxy drops headers")
+            self._log_if_due(
+                Kind.UNSIGNED, request, "it has no signature: it is not from Twilio, or a proxy removes headers"
+            )
         elif self._is_due(Kind.SIGNATURE):
             advice = self._advice(request, scheme, given, form)
-            self._log(Kind.SIGNATURE, request, f"its signature does not fit {_shown(url)}; {advice}")
+            self._log(Kind.SIGNATURE, request, f"its signature does not match {_shown(url)}; {advice}")
 
     def stream(self, request: Request) -> None:
-        """A media stream came with a token that is not valid."""
+        """Log a media stream whose token is not valid."""
         self._log_if_due(
             Kind.STREAM,
             request,
@@ -81,36 +83,36 @@ class Refusals:
         )
 
     def form(self, request: Request, problem: str) -> None:
-        """A webhook cannot be read."""
+        """Log a webhook that cannot be read."""
         self._log_if_due(Kind.FORM, request, printable(problem, _SHOWN_CHARS))
 
     def unrouted(self, request: Request, status: int) -> None:
-        """A request went where nothing is served; only paths that look like ours are logged."""
+        """Log a request for an unknown path or method, if the path looks like ours."""
         match = _ROUTES.fullmatch(request.path)
         if match is None:
             return
         if status != _NOT_FOUND:
             self._log_if_due(
-                Kind.METHOD, request, "this path takes another method; set the webhook to HTTP POST at Twilio"
+                Kind.METHOD, request, "the method is wrong; set the webhook to HTTP POST in Twilio's console"
             )
         elif match["prefix"]:
             served, prefix = _shown(match["route"]), _shown(match["prefix"])
             self._log_if_due(
                 Kind.NOT_FOUND,
                 request,
-                f"nothing is served there, but {served} is; have the proxy remove the path prefix {prefix} "
+                f"the path is unknown, but {served} is served; let the proxy remove the path prefix {prefix} "
                 "from its requests (server.public_url keeps it)",
             )
         else:
-            self._log_if_due(Kind.NOT_FOUND, request, f"nothing is served there, but {_shown(match['route'])} is")
+            self._log_if_due(Kind.NOT_FOUND, request, f"the path is unknown, but {_shown(match['route'])} is served")
 
     # --- inside -------------------------------------------------------------------------
 
     def _advice(self, request: Request, scheme: Literal["http", "ws"], given: str, form: Form | None) -> str:
-        """Return what to look at, as exactly as it can be told."""
+        """Return what to check, as specifically as possible."""
         reached = self._reached_by(request, scheme)
         if reached is not None and is_signed(self._account.auth_token.reveal(), reached, given, form=form):
-            return f"it fits {_shown(reached)}: set server.public_url to the URL under which Twilio reaches this server"
+            return f"it matches {_shown(reached)}: set server.public_url to the URL at which Twilio reaches this server"
         named = (form or {}).get("AccountSid", [self._account.account_sid])[0]
         if named != self._account.account_sid:
             return f"it names the account {printable(named, 40)}, which is not carriers.twilio.account_sid"
@@ -120,7 +122,7 @@ class Refusals:
         )
 
     def _reached_by(self, request: Request, scheme: Literal["http", "ws"]) -> str | None:
-        """Return the URL that the request's own headers name, for advice only."""
+        """Return the URL that the request's headers name; used for advice only."""
         host = request.headers.get("x-forwarded-host") or request.headers.get("host")
         if not host or _HOST.fullmatch(host) is None or not request.path.startswith("/"):
             return None
@@ -130,7 +132,7 @@ class Refusals:
         return f"{scheme}{'s' if secure else ''}://{host}{request.path}{query}"
 
     def _is_due(self, kind: Kind) -> bool:
-        """Whether a line of this kind may be written now; one that may not is counted."""
+        """Whether a line of this kind may be written now; if not, count it."""
         logged = self._logged.get(kind)
         if logged is None or self._now() >= logged.at + EVERY_S:
             return True
@@ -143,11 +145,11 @@ class Refusals:
 
     def _log(self, kind: Kind, request: Request, why: str) -> None:
         logged = self._logged.get(kind)
-        more = f" ({logged.since} more like it since the last such line)" if logged is not None and logged.since else ""
+        more = f" ({logged.since} more since the last such line)" if logged is not None and logged.since else ""
         self._logged[kind] = _Logged(self._now())
         log.warning("refused %s %s: %s%s", printable(request.method, 16), _shown(request.path), why, more)
 
 
 def _shown(path: str) -> str:
-    """Return a path or URL for a log, without the token of a stream."""
+    """Return a path or URL for the log, without stream tokens."""
     return printable(_TOKEN.sub("/twilio/media/***", path), _SHOWN_CHARS)

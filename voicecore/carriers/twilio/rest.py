@@ -1,12 +1,13 @@
-"""Asking Twilio's REST interface about calls: one request and what its answer means, and the end of a call.
+"""Twilio's REST API: sends requests, classifies error responses, and ends calls.
 
-Rule 1: ending a call may be requested as often as needed; one that is over already counts as ended.
-Rule 2: everything is bounded: each request, the number of tries, and all of them together.
-Rule 3: a refusal's words are passed on without the tokens that they may repeat.
+Rule 1: the request that ends a call may be repeated; a call that is already over
+counts as ended.
+Rule 2: each request, the number of tries and the total time are bounded.
+Rule 3: tokens that an error response may repeat are removed from its message.
 
 Facts: docs/protocols/twilio-media-streams.md, sections 7 and 12;
 docs/protocols/twilio-transfer-and-wideband.md, section 6.
-`TwilioControl` implements `voicecore.ports.CallControl`; made in assembly.py.
+`TwilioControl` implements `voicecore.ports.CallControl`; assembly.py creates it.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ _REQUEST_TIMEOUT = 408
 
 @attrs.frozen(kw_only=True)
 class HangUpLimits:
-    """Bounds of the requests that end a call."""
+    """Limits of the requests that end a call."""
 
     tries: int = attrs.field(default=3, validator=attrs.validators.ge(1))
     pause_s: float = attrs.field(default=0.5, validator=attrs.validators.ge(0))
     """Between two tries."""
     total_s: float = attrs.field(default=5.0)
-    """All tries and their pauses together."""
+    """All tries and pauses together."""
 
     @total_s.validator
     def _leaves_time_for_tries(self, _: object, value: float) -> None:
@@ -44,12 +45,12 @@ class HangUpLimits:
 
     @property
     def try_s(self) -> float:
-        """The share of one try: an answer that never comes leaves time for the others."""
+        """The time of one try, so that one without an answer leaves time for the others."""
         return (self.total_s - self.pause_s * (self.tries - 1)) / self.tries
 
 
 class TwilioRest:
-    """The account's REST interface, one request at a time."""
+    """The REST API of one account."""
 
     def __init__(self, account: TwilioAccount, http: HttpClient) -> None:
         self.account = account
@@ -61,13 +62,13 @@ class TwilioRest:
         return await self._http.post_form(url, form, auth=(account.account_sid, account.auth_token.reveal()))
 
     def problem(self, answer: HttpAnswer, *tokens: str) -> twilio_rest.RestProblem:
-        """Return what an answer that is no success says, without the account's token and ``tokens``."""
+        """Read an error response, with the account's token and ``tokens`` removed."""
         secrets: Collection[str] = (self.account.auth_token.reveal(), *tokens)
         return twilio_rest.read_problem(answer.status, answer.body, secrets)
 
 
 class TwilioControl:
-    """Ends calls of an account, whichever side began them."""
+    """Ends calls of an account, incoming and outbound."""
 
     def __init__(self, rest: TwilioRest, limits: HangUpLimits | None = None) -> None:
         self._rest = rest
@@ -90,7 +91,7 @@ class TwilioControl:
         raise failure
 
     async def _end(self, carrier_call_id: str) -> None:
-        """Ask once for the end of a call. Raises as `hang_up` does."""
+        """Send the request once. Raises as `hang_up` does."""
         account = self._rest.account
         url = twilio_rest.call_url(account.api_base_url, account.account_sid, carrier_call_id)
         try:
@@ -104,7 +105,7 @@ class TwilioControl:
 
 
 def failure_of(problem: twilio_rest.RestProblem) -> CarrierRefused | CarrierUncertain:
-    """Return what an answer means that is no success."""
+    """Return the error for an error response."""
     code = "" if problem.code is None else f", error {problem.code}"
     words = f"Twilio answered with HTTP status {problem.status}{code}: {problem.message}"
     if problem.status in _CLIENT_ERRORS and problem.status != _REQUEST_TIMEOUT:
@@ -113,7 +114,7 @@ def failure_of(problem: twilio_rest.RestProblem) -> CarrierRefused | CarrierUnce
 
 
 def may_pass(failure: CarrierError) -> bool:
-    """Whether the same request may succeed a moment later."""
+    """Whether the same request may succeed if repeated."""
     return not isinstance(failure, CarrierRefused) or failure.status == twilio_rest.TOO_MANY_REQUESTS
 
 

@@ -1,4 +1,4 @@
-"""Whether the account's credentials are good: one read of the account itself, which costs nothing.
+"""Checks the account's credentials and status with one free request; for `voicecore check --live`.
 
 Facts: docs/protocols/twilio-media-streams.md, section 7.
 """
@@ -20,18 +20,18 @@ _ADVICE: Mapping[int, str] = {
 
 
 async def read_standing(account: TwilioAccount, http: HttpClient) -> str:
-    """Return how the account stands, such as "active, Full". Bounded by the client.
+    """Return the account's status and type, such as "active, Full". The HTTP client limits its time.
 
     Raises:
-        CarrierUnavailable: Twilio could not be asked, or its answer cannot be read.
-        CarrierRefused: It refused, or the account is not active.
+        CarrierUnavailable: Twilio could not be reached, or its answer cannot be read.
+        CarrierRefused: Twilio refused the request, or the account is not active.
     """
     url = twilio_rest.account_url(account.api_base_url, account.account_sid)
     token = account.auth_token.reveal()
     try:
         answer = await http.get(url, auth=(account.account_sid, token))
     except ConnectionLost as lost:
-        raise CarrierUnavailable(f"Twilio could not be asked: {lost}") from lost
+        raise CarrierUnavailable(f"Twilio could not be reached: {lost}") from lost
     if answer.status != _OK:
         raise _refusal(twilio_rest.read_problem(answer.status, answer.body, (token,)))
     try:
@@ -43,7 +43,7 @@ async def read_standing(account: TwilioAccount, http: HttpClient) -> str:
 def _words(state: twilio_rest.AccountState, http_status: int) -> str:
     if state.status not in {None, "active"}:
         raise CarrierRefused(f"the account is {state.status}", status=http_status)
-    trial = "Trial: it calls verified numbers only" if state.kind == "Trial" else state.kind
+    trial = "Trial: it can call verified numbers only" if state.kind == "Trial" else state.kind
     return ", ".join(word for word in (state.status, trial) if word)
 
 

@@ -1,19 +1,19 @@
-"""What Twilio tells us: webhooks, and the request for a media stream.
+"""Twilio's webhooks and media stream requests: verifies them and passes them to the call host.
 
     POST /twilio/voice          signed → TwiML that connects a stream to a token's URL
     POST /twilio/voice?call=    the same for a call that we placed, once it was answered
     POST /twilio/status         signed → the call's status; ?call= of calls that we placed
-    POST /twilio/amd?call=      signed → what machine detection heard
-    GET  /twilio/media/{token}  signed, token claimed → WebSocket → the call
+    POST /twilio/amd?call=      signed → the result of answering-machine detection
+    GET  /twilio/media/{token}  signed, valid token → WebSocket → the call
 
-Rule 1: fail closed: a wrong signature or token is 403 with no effect at all.
-Rule 2: signatures are made over the configured public URL; headers of the
+Rule 1: fail closed: a wrong signature or token is answered with 403 and has no effect.
+Rule 2: signatures are verified against the configured public URL; headers of the
 request never change it.
-Rule 3: a webhook answers at once; it never waits for a call.
-Rule 4: a stream must name the call that its token was made for.
-Rule 5: what is said of a call that is over is answered, and begins nothing.
+Rule 3: a webhook is answered at once; it never waits for a call.
+Rule 4: a stream must name the call that its token was issued for.
+Rule 5: a webhook for a call that is over is answered and has no effect.
 
-Facts: docs/protocols/twilio-media-streams.md, sections 1, 2 and 8 to 11.  Put together in assembly.py.
+Facts: docs/protocols/twilio-media-streams.md, sections 1, 2 and 8 to 11. assembly.py creates it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ QUERY_FIELDS_LIMIT = 8
 
 
 class TwilioInbound:
-    """Brings what Twilio tells to a reception."""
+    """Passes Twilio's requests to a `CallHost`."""
 
     def __init__(self, world: World, account: TwilioAccount, reception: CallHost) -> None:
         self._world = world
@@ -54,7 +54,7 @@ class TwilioInbound:
         self._refusals.unrouted(request, status)
 
     def routes(self) -> Mapping[tuple[str, str], Handler]:
-        """Return what is to be answered on the server's port."""
+        """Return the handlers of the server's port, by method and path."""
         return {
             ("POST", "/twilio/voice"): self._form_handler(self._voice),
             ("POST", "/twilio/status"): self._form_handler(self._status),
@@ -69,7 +69,7 @@ class TwilioInbound:
             await trio.lowlevel.checkpoint()
             kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind != FORM:
-                self._refusals.form(request, f"its body is {kind or 'of no type'}; Twilio sends {FORM}")
+                self._refusals.form(request, f"its content type is {kind or 'missing'}; Twilio sends {FORM}")
                 return Response(415)
             try:
                 form = twilio_webhook.parse_form(request.body)
@@ -83,7 +83,7 @@ class TwilioInbound:
         return handler
 
     def _voice(self, form: twilio_webhook.Form, call_id: str | None) -> Response:
-        if twilio_webhook.says_over(form):  # late, or the number's status callback has this address too
+        if twilio_webhook.says_over(form):  # late, or the number's status callback has this URL too
             self._status(form, call_id)
             return self._twiml(twiml.hang_up())
         if call_id is not None:
@@ -113,7 +113,7 @@ class TwilioInbound:
 
     def _verdict(self, form: twilio_webhook.Form, call_id: str | None) -> Response:
         if call_id is None:
-            return Response(400, b"the URL names no call")
+            return Response(400, b"the URL has no call id")
         self._reception.amd_result(_machine_report(form, call_id))
         return Response(204)
 
@@ -138,7 +138,7 @@ class TwilioInbound:
             return Response(403)
 
         async def run(socket: WebSocket) -> None:
-            # Claimed here, not before: an upgrade that fails must not use a call up.
+            # Taken here and not earlier: an upgrade that fails must not use up the token.
             media_pass = self._reception.take_token(token)
             if media_pass is None:
                 await socket.close(POLICY_VIOLATION, "the token is used")
@@ -152,7 +152,7 @@ class TwilioInbound:
     def _is_signed(
         self, request: Request, scheme: Literal["http", "ws"], form: twilio_webhook.Form | None = None
     ) -> bool:
-        """Whether Twilio made a request; one that it did not make is logged."""
+        """Whether the request is signed by Twilio; if not, log it."""
         if not self._account.verify_signatures:
             return True
         query = f"?{request.query}" if request.query else ""
@@ -165,7 +165,7 @@ class TwilioInbound:
 
 
 def _call_id(request: Request) -> str | None:
-    """Return our own id of the call, from the URL that we gave out."""
+    """Return our own call id from the URL's query."""
     if request.query.count("&") >= QUERY_FIELDS_LIMIT:
         raise RemoteProtocolError(f"a URL with more than {QUERY_FIELDS_LIMIT} fields", peer="twilio")
     values = parse_qs(request.query).get("call")
@@ -173,7 +173,7 @@ def _call_id(request: Request) -> str | None:
 
 
 def _machine_report(form: twilio_webhook.Form, call_id: str) -> AmdResult:
-    verdict = twilio_webhook.read_machine_verdict(form)
+    verdict = twilio_webhook.read_amd_callback(form)
     return AmdResult(
         call_id=call_id,
         carrier_call_id=verdict.carrier_call_id,

@@ -29,7 +29,7 @@ from voicecore.errors import ProviderError, SessionLost, printable
 from voicecore.events import (
     AgentAudio,
     Capabilities,
-    LockState,
+    LockoutState,
     RequestResponse,
     ResponseEnded,
     SessionEvent,
@@ -78,7 +78,7 @@ class AdoptedSession:
         return self._session.capabilities
 
     @property
-    def lock(self) -> LockState:
+    def lock(self) -> LockoutState:
         """See `voicecore.ports.Session`."""
         return self._session.lock
 

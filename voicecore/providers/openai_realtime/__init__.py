@@ -1,4 +1,4 @@
-"""OpenAI Realtime as a provider: settings, opening a session, and its two translations.
+"""The OpenAI Realtime provider: settings, opening of a session, translation of events and orders.
 
 Read settings.py first (what a session is asked to be), then opening.py and
 session.py (holding one); incoming.py and outgoing.py are the tables between the

@@ -1,13 +1,13 @@
-"""From OpenAI's events to voicecore's: one row for each event that means something here.
+"""Translates OpenAI's server events into voicecore's session events, by table.
 
-Rule 1: a row adds nothing and decides nothing; what no row names says nothing to
-a call (deltas of arguments, parts, buffers of other transports).
-Rule 2: audio leaves in whole samples: half a PCM16 sample waits for its other
-half, and ends with its item.
-Rule 3: audio leaves in the format that the session announced, also where the server
-has changed to another since: from the next response on it is converted.
-Rule 4: how a response ended is read from whatever says it; an end that says nothing
-known, and no error, is one of a response that was complete: what was said was said.
+Rule 1: a row translates and decides nothing; events without a row do not concern a
+call (deltas of arguments, content parts, buffers of other transports).
+Rule 2: audio is passed on in whole samples: half a PCM16 sample waits for its other
+half, and is dropped at the end of its item.
+Rule 3: audio is passed on in the format that the session announced. If the server
+changes its format, audio is converted from the next response on.
+Rule 4: the end of a response is read from status, status details and reason. If none
+of them is known and there is no error, the response counts as completed.
 
 Pure.
 """
@@ -25,7 +25,7 @@ from voicecore.wire import openai_realtime as wire
 
 
 class Translator:
-    """Translates the events of one session."""
+    """The translator of one session."""
 
     def __init__(self, agent_format: AudioFormat) -> None:
         self._announced = agent_format
@@ -35,11 +35,11 @@ class Translator:
         self._item_id: str | None = None
 
     def follow(self, agent_format: AudioFormat) -> None:
-        """Expect another format from the next response on."""
+        """Convert from another server format, from the next response on."""
         self._next = converter(agent_format, self._announced)
 
     def translate(self, event: wire.ServerEvent | RemoteProtocolError) -> Sequence[ev.SessionEvent]:
-        """Return what one event means; usually one event, or nothing."""
+        """Translate one event; usually into one event, or none."""
         if isinstance(event, wire.OutputAudioDelta):
             return self._audio(event)
         if isinstance(event, wire.OutputAudioDone):
@@ -54,7 +54,7 @@ class Translator:
         return (ev.AgentAudio(event.response_id, event.item_id, audio),) if audio else ()
 
     def _begin(self, event: wire.OutputAudioDelta) -> None:
-        """Another item: what is left of the one before is not its own."""
+        """Begin another item: half a sample of the previous one does not belong to it."""
         if self._next is not None and event.response_id != self._response_id:
             self._converter, self._next = self._next, None
         self._converter.reset()
@@ -80,7 +80,7 @@ def _item_done(event: wire.OutputItemDone) -> Sequence[ev.SessionEvent]:
     if item.type != "function_call" or item.status == "incomplete":
         return ()
     if item.call_id is None or item.name is None:
-        return (ev.SessionNotice("response.output_item.done.item", "is a tool call without its id or name"),)
+        return (ev.SessionNotice("response.output_item.done.item", "is a tool call without id or name"),)
     return (ev.ToolCallRequested(event.response_id, item.call_id, item.name, item.arguments or ""),)
 
 
@@ -99,11 +99,11 @@ def _response_done(event: wire.ResponseDone) -> Sequence[ev.SessionEvent]:
     )
     if response.status in _STATUSES:
         return (ended,)
-    return (ended, ev.SessionNotice("response.done.response.status", "is none that we know"))
+    return (ended, ev.SessionNotice("response.done.response.status", "is unknown"))
 
 
-def _status(told: str | None, details: wire.StatusDetails) -> ev.ResponseStatus:
-    known = _STATUSES.get(told or "") or _STATUSES.get(details.type or "") or _REASONS.get(details.reason or "")
+def _status(given: str | None, details: wire.StatusDetails) -> ev.ResponseStatus:
+    known = _STATUSES.get(given or "") or _STATUSES.get(details.type or "") or _REASONS.get(details.reason or "")
     return known or (ev.ResponseStatus.FAILED if details.error else ev.ResponseStatus.COMPLETED)
 
 
@@ -160,8 +160,8 @@ _ROWS: Mapping[type, Callable[[Any], Sequence[ev.SessionEvent]]] = {
     wire.ItemTruncated: lambda e: (ev.ItemTruncated(e.item_id, e.audio_end_ms),),
     wire.ItemDeleted: lambda e: (ev.ItemDeleted(e.item_id),),
     wire.ErrorReported: _error,
-    wire.BetaNameUsed: lambda e: (ev.SessionNotice(e.name, f"an old name of {e.canonical}"),),
-    wire.Unrecognised: lambda e: (ev.SessionNotice(e.name, "an event we do not know"),),
+    wire.BetaNameUsed: lambda e: (ev.SessionNotice(e.name, f"a deprecated name of {e.canonical}"),),
+    wire.Unrecognised: lambda e: (ev.SessionNotice(e.name, "an unknown event"),),
     wire.FieldIgnored: lambda e: (ev.SessionNotice(e.name, e.problem),),
     RemoteProtocolError: _malformed,
 }

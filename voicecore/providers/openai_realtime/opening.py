@@ -1,20 +1,20 @@
-"""Opening a session with OpenAI Realtime.
+"""Opens and configures a session with OpenAI Realtime.
 
     dial → session.created → session.update → session.updated → ready
 
-Rule 1: a session exists configured, or not at all; each step has its bound, and
-whatever goes wrong leaves nothing open.
-Rule 2: an update is refused whole.  Where it held a lockout, that alone may be
-what the server does not like: it is asked once more without, and the session
-says so (`Session.lock`).
-Rule 3: an acknowledgement that does not come in time does not end the opening
-where the peer is alive: updates are applied in their order, and a user is
-waiting.  What was asked for is then assumed, the lockout is not relied on, and a
-late echo is still compared.
-Rule 4: an echo that names other formats than were asked for may be ahead of the
-update: it is asked for again, bounded, because guessing a format wrong is noise for
-the whole call; what is echoed in the end is obeyed, or refused where it cannot be
-converted.  An echo that names none says nothing: what was asked for holds.
+Rule 1: opening returns a configured session or raises; each step has a time limit,
+and a failure leaves nothing open.
+Rule 2: the server refuses an update as a whole. If a refused update contained a
+lockout, the lockout may be the reason: the update is sent once more without it, and
+`Session.lock` says so.
+Rule 3: if the acknowledgement is late but the peer is alive, opening succeeds,
+because updates are applied in order and a user is waiting. The requested
+configuration is assumed, the lockout is not relied on, and the effective
+configuration is compared when it arrives.
+Rule 4: if the effective formats differ from the requested ones, the update is sent
+again for a limited time, because a wrong format is noise for the whole call. The
+formats reported in the end are used, or refused if they cannot be converted.
+Formats that are not reported are taken to be as requested.
 
 Facts: OpenAI Realtime, sections session.update rules and first-message lockout.
 """
@@ -65,31 +65,31 @@ from voicecore.world import World
 
 @attrs.frozen(kw_only=True)
 class OpenLimits:
-    """Bounds of opening; seconds."""
+    """Time limits of opening a session, in seconds."""
 
     dial: DialLimits = attrs.field(factory=DialLimits)
     created_s: float = 2.0
-    """From the open socket to session.created."""
+    """From the open connection to session.created."""
     updated_s: float = 2.0
     """From our session.update to its acknowledgement."""
     settle_s: float = 2.0
-    """For an echo to show the formats that were asked for."""
+    """For the effective formats to become the requested ones."""
     settle_pause_s: float = 0.5
     """Before the same update is sent again."""
     alive_s: float = 1.0
-    """For the answer to a ping, where the acknowledgement did not come in time."""
+    """For the answer to a ping, if the acknowledgement did not come in time."""
 
 
 @attrs.frozen(kw_only=True)
 class SessionPlan:
-    """What is to be opened."""
+    """What to open: URL, key, configuration and lockout."""
 
     url: str
     api_key: Secret
     config: SessionConfig
-    """Under the lockout."""
+    """The configuration with the lockout."""
     turn_detection: TurnDetection | None
-    """The real one, for the time after the lockout."""
+    """The real turn detection, for after the lockout."""
     lockout: Lockout = Lockout.NONE
 
     @property
@@ -120,11 +120,11 @@ async def open_session(world: World, plan: SessionPlan, limits: OpenLimits) -> A
 
 
 class _UpdateRefused(ProviderRefused):
-    """An update was refused whole; the session is as it was before."""
+    """An update was refused as a whole; the session is unchanged."""
 
 
 class _Opening:
-    """Reads a socket until the session is as it should be."""
+    """Reads a connection until the session is configured."""
 
     def __init__(self, socket: ClientSideWebSocket, limits: OpenLimits, now: Callable[[], float], key: Secret) -> None:
         self._now = now
@@ -132,10 +132,10 @@ class _Opening:
         self._socket = socket
         self._limits = limits
         self._codec = RealtimeCodec()
-        self._early: list[Read] = []  # what belongs to whoever holds the session; bounded by the opening's time
+        self._early: list[Read] = []  # events for the session's user; bounded by the time of opening
 
     async def configure(self, plan: SessionPlan) -> OpenAISession:
-        """Configure the session, without its lockout where that is refused. Raises ProviderError."""
+        """Configure the session, without the lockout if that is refused. Raises ProviderError."""
         created = None
         with trio.move_on_after(self._limits.created_s):
             created = await self._wait_for(SessionCreated)
@@ -155,32 +155,32 @@ class _Opening:
             self._codec,
             self._early,
             session_id=(updated and updated.id) or created.id or "",
-            asked=config,
+            requested=config,
             restored=plan.restored,
             lockout=plan.lockout,
-            echo=updated,
+            effective=updated,
             refusal=refusal,
         )
 
     async def _settle(self, config: SessionConfig, event_id: str) -> EffectiveConfig | None:
-        """Update until the echo shows the right formats, or has had its time."""
+        """Send the update until the effective formats are right, or time is up."""
         give_up_at = self._now() + self._limits.settle_s
         while True:
-            echo = await self._update(config, event_id)
-            right = echo is None or not FORMATS & set(differences(config, echo))
+            effective = await self._update(config, event_id)
+            right = effective is None or not FORMATS & set(differences(config, effective))
             if right or self._now() + self._limits.settle_pause_s > give_up_at:
-                return echo
+                return effective
             await trio.sleep(self._limits.settle_pause_s)
 
     async def _update(self, config: SessionConfig, event_id: str) -> EffectiveConfig | None:
-        """Send an update; return its echo, None where a living peer gave none in time."""
+        """Send an update; return the effective configuration, None if a live peer did not acknowledge it in time."""
         with trio.move_on_after(self._limits.updated_s):
             await self._socket.send(encode(SessionUpdate(config=config, event_id=event_id)))
             return await self._wait_for(SessionUpdated, event_id)
         with trio.move_on_after(self._limits.alive_s):
             await self._socket.prove_alive(0.0)
             return None
-        raise ProviderUnavailable(f"{PEER} did not acknowledge the configuration, and answers nothing")
+        raise ProviderUnavailable(f"{PEER} did not acknowledge the configuration and does not answer pings")
 
     async def _wait_for(self, kind: type[SessionCreated | SessionUpdated], event_id: str = "") -> EffectiveConfig:
         while True:
@@ -194,12 +194,12 @@ class _Opening:
                     return event.session
 
     def _judge(self, event: ErrorReported, event_id: str) -> None:
-        """Raise for what ends the opening; an error without an id, while one update is out, is that update's."""
+        """Raise if an error ends the opening; an error without an id belongs to the update in flight."""
         error = event.error
         where = f" ({error.param})" if error.param else ""
         words = said(error.message, self._key)
         named = ": ".join(part for part in (f"{error.code or error.type or ''}{where}".strip(), words) if part)
-        words = f"{PEER} refused the session: {named or 'it gave no reason'}"
+        words = f"{PEER} refused the session: {named or 'no reason given'}"
         if classify_error(error.code, error.type, error.message) is ErrorClass.FATAL:
             raise ProviderRefused(words, code=error.code)
         if event_id and error.event_id in {None, event_id}:
@@ -207,10 +207,12 @@ class _Opening:
             raise _UpdateRefused(words, code=error.code)
 
 
-def _refuse_foreign_formats(echo: EffectiveConfig | None) -> None:
-    for echoed in (echo.input_format, echo.output_format) if echo is not None else ():
-        if isinstance(echoed, ForeignFormat):
-            raise ProviderRefused(f"{PEER} speaks {echoed.name}, which cannot be converted; ask for another format")
+def _refuse_foreign_formats(effective: EffectiveConfig | None) -> None:
+    for reported in (effective.input_format, effective.output_format) if effective is not None else ():
+        if isinstance(reported, ForeignFormat):
+            raise ProviderRefused(
+                f"{PEER} uses the format {reported.name}, which cannot be converted; request another format"
+            )
 
 
 def _not_opened(lost: ConnectionLost) -> ProviderRefused | ProviderUnavailable:

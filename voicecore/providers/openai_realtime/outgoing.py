@@ -1,9 +1,10 @@
-"""From voicecore's orders to OpenAI's events: one row each.
+"""Translates voicecore's session orders into OpenAI's client events, by table.
 
-Rule: a request's id is also its event's id, so that a refusal and a start both
-name the request they belong to.
-What needs the session's own configuration (`RestoreTurnDetection`), and user audio, which comes
-50 times a second, are written in session.py.
+Rule: a request's id is also its event's id, so that an error as well as the start
+of the response names the request.
+
+session.py translates two orders itself: `RestoreTurnDetection`, which needs the
+session's configuration, and user audio, for speed.
 
 Pure.
 """
@@ -18,7 +19,7 @@ from voicecore.wire import openai_realtime as wire
 
 
 def to_wire(order: ev.SessionOrder) -> wire.ClientEvent:
-    """Return the event that carries out an order."""
+    """Return the client event for an order."""
     return _ROWS[type(order)](order)
 
 

@@ -1,9 +1,9 @@
-"""What the server says when it refuses: its own words, fit for a message.
+"""Error messages from the server's refusals, with API keys removed.
 
-Its words name what no code does: the day on which a model was switched off, the
-limit that was met.  They may also repeat the key.
+The server's message has details that no code has, such as the date on which a model
+was retired, or the limit that was reached. It may also repeat the key.
 
-Rule: the key, and whatever looks like one, is struck out; the rest is cut and
+Rule: the key, and anything that looks like one, is removed; the rest is cut and
 made printable.
 """
 
@@ -18,15 +18,15 @@ from voicecore.wire.openai_realtime import refusal_message
 _KEY = re.compile(r"\bsk-[^\s'\"]+")
 _SHOWN_CHARS = 300
 _ADVICE = {401: "check the API key", 403: "check the key's permissions", 404: "check the base URL and the model"}
-_ADVICE |= {429: "over quota or limit"}
+_ADVICE |= {429: "over quota, or over a rate limit"}
 
 
 def refusal_words(refusal: HandshakeRefused, key: Secret) -> str:
-    """Return what a refused upgrade means, as the end of a sentence: advice, then the server's words."""
+    """Return the reason of a refused upgrade, to end a sentence: advice, then the server's message."""
     parts = [part for part in (_ADVICE.get(refusal.status), said(refusal_message(refusal.body), key)) if part]
     return f": {': '.join(parts)}" if parts else ""
 
 
 def said(message: str | None, key: Secret) -> str:
-    """Return a server's words without keys; "" for none."""
+    """Return a server's message without keys; "" for none."""
     return printable(_KEY.sub("sk-***", (message or "").replace(key.reveal(), "***")), _SHOWN_CHARS)

@@ -1,16 +1,16 @@
-"""An open session with OpenAI Realtime: events out, orders in, and what its configuration has become.
+"""An open session with OpenAI Realtime: receives events, sends orders, tracks its configuration.
 
-Rule 1: the echo is the truth where it speaks: formats come from it, and a difference
-from what was asked for is told, not guessed away.  What it leaves out holds.
-Rule 2: an update's answer does not carry our id; it is recognised by what it
-echoes: the real turn detection, or the lockout of an opening that is
-acknowledged late.
-Rule 3: a malformed event is told and skipped; only the socket's end ends a session.
-Rule 4: formats are judged once, at the opening.  Afterwards only another format than
-the one in force is news: it is told, and followed by converting, so that what the
-session announced stays true; one that cannot be converted is the end.
+Rule 1: the effective configuration decides: formats come from it, and differences
+from the requested one are reported. What it leaves out is as requested.
+Rule 2: the acknowledgement of an update lacks our id. It is recognised by its
+turn detection: the real one, or the lockout of an opening that is acknowledged late.
+Rule 3: a malformed event is reported and skipped; a session ends only with its
+connection.
+Rule 4: formats are decided at the opening. If the server changes one later, that is
+reported, and audio is converted so that the announced format stays valid; a format
+that cannot be converted ends the session.
 
-Implements `voicecore.ports.Session`; made by opening.py.
+Implements `voicecore.ports.Session`; opening.py creates it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from voicecore.events import (
     AppendUserAudio,
     Capabilities,
     Lockout,
-    LockState,
+    LockoutState,
     RestoreTurnDetection,
     SessionEvent,
     SessionNotice,
@@ -55,11 +55,11 @@ from voicecore.wire.openai_realtime import (
 )
 
 Read = ServerEvent | RemoteProtocolError
-"""What one frame holds: events, or the error of a malformed one."""
+"""An event, or the error of a malformed frame."""
 
 PEER = "OpenAI Realtime"
-UPDATE_ID = "voicecore-session"  #: of the update that configures a session
-UNLOCKED_ID = "voicecore-session-unlocked"  #: of the same without a lockout that was refused
+UPDATE_ID = "voicecore-session"  #: id of the update that configures a session
+UNLOCKED_ID = "voicecore-session-unlocked"  #: id of the update without a lockout that was refused
 _OPENING_IDS = frozenset({UPDATE_ID, UNLOCKED_ID})
 _INPUT, _OUTPUT = "audio.input.format", "audio.output.format"
 FORMATS = frozenset({_INPUT, _OUTPUT})
@@ -76,34 +76,36 @@ class OpenAISession:
         early: Sequence[Read],
         *,
         session_id: str,
-        asked: SessionConfig,
+        requested: SessionConfig,
         restored: SessionConfig,
         lockout: Lockout,
-        echo: EffectiveConfig | None,
+        effective: EffectiveConfig | None,
         refusal: str | None,
     ) -> None:
-        """Hold what was opened: ``echo`` is None where nothing was acknowledged yet."""
+        """``effective`` is None if the configuration is not acknowledged yet."""
         self._socket = socket
         self._codec = codec
         self._session_id = session_id
-        self._asked = asked
+        self._requested = requested
         self._restored = restored
-        self._unacknowledged = echo is None
-        self._lock = _lock(asked, lockout, echo, refusal)
-        self._user_format = _in_force(echo.input_format if echo else None, asked.input_format)
-        self._agent_format = _in_force(echo.output_format if echo else None, asked.output_format)
-        self._formats = {_INPUT: self._user_format, _OUTPUT: self._agent_format}  # what is on the wire now
-        self._to_server: Converter | None = None  # where that has become another than was announced
+        self._unacknowledged = effective is None
+        self._lock = _lock(requested, lockout, effective, refusal)
+        self._user_format = _in_force(effective.input_format if effective else None, requested.input_format)
+        self._agent_format = _in_force(effective.output_format if effective else None, requested.output_format)
+        self._formats = {_INPUT: self._user_format, _OUTPUT: self._agent_format}  # the formats in use by the server
+        self._to_server: Converter | None = None  # set if the server's format is no longer the announced one
         holds = lockout is Lockout.NONE
-        self._capabilities = _capabilities(restored if echo is None else asked, echo, asked_holds=holds)
+        self._capabilities = _capabilities(
+            restored if effective is None else requested, effective, requested_holds=holds
+        )
         self._translator = Translator(self._agent_format)
         self._waiting = self._translated(early)
         if refusal is not None:
             self._waiting.append(SessionNotice("lockout", f"was refused: {refusal}"))
-        if echo is None:
+        if effective is None:
             self._waiting.append(SessionNotice("session.updated", "did not come in time"))
         else:
-            self._waiting += [SessionNotice(key, _why(key, echo)) for key in differences(asked, echo)]
+            self._waiting += [SessionNotice(key, _why(key, effective)) for key in differences(requested, effective)]
 
     def __repr__(self) -> str:
         return f"<OpenAISession {self._session_id}>"
@@ -125,7 +127,7 @@ class OpenAISession:
         return self._capabilities
 
     @property
-    def lock(self) -> LockState:
+    def lock(self) -> LockoutState:
         """See `voicecore.ports.Session`."""
         return self._lock
 
@@ -168,8 +170,8 @@ class OpenAISession:
     # --- inside --------------------------------------------------------------------
 
     def _encoded(self, order: SessionOrder) -> str | None:
-        """Return an order's frame; None where nothing is left to be sent of it yet."""
-        if isinstance(order, AppendUserAudio):  # nearly every one
+        """Return the frame of an order; None if there is nothing to send yet."""
+        if isinstance(order, AppendUserAudio):  # nearly every order
             audio = order.audio if self._to_server is None else self._to_server.convert(order.audio)
             return encode_append(audio) if audio else None
         if isinstance(order, RestoreTurnDetection):
@@ -181,7 +183,7 @@ class OpenAISession:
         events: list[SessionEvent] = []
         for event in read:
             if isinstance(event, SessionUpdated):
-                events += self._echoed(event.session)
+                events += self._reconfigured(event.session)
             elif isinstance(event, ErrorReported) and self._refuses_opening(event.error):
                 events.append(_refused_late(event.error))
             else:
@@ -189,53 +191,59 @@ class OpenAISession:
         return events
 
     def _refuses_opening(self, error: ErrorDetail) -> bool:
-        """Whether an error answers the configuration that is not acknowledged yet.
+        """Whether an error refuses the configuration that is not acknowledged yet.
 
-        One that names no event does so by what it is about: our later updates carry turn detection alone.
+        An error without an event id does if it names a field: our later updates change turn detection only.
         """
         about = "" if error.event_id else error.param or ""
         configures = about.startswith("session.") and not about.startswith(f"session.{_TURN_DETECTION}")
         return self._unacknowledged and (configures or error.event_id in _OPENING_IDS)
 
-    def _echoed(self, echo: EffectiveConfig) -> list[SessionEvent]:
-        """Judge a configuration that was echoed after the opening."""
+    def _reconfigured(self, effective: EffectiveConfig) -> list[SessionEvent]:
+        """Return the events for a configuration that was reported after the opening."""
         late, self._unacknowledged = self._unacknowledged, False
-        lock, unlike = self._judged(echo, late=late)
-        self._capabilities = _capabilities(self._restored, echo, asked_holds=lock is LockState.LIFTED)
-        told = SessionReconfigured(capabilities=self._capabilities, lock=lock, differences=tuple(unlike))
-        return [*self._followed(_INPUT, echo.input_format), *self._followed(_OUTPUT, echo.output_format), told]
+        lock, unlike = self._judged(effective, late=late)
+        self._capabilities = _capabilities(self._restored, effective, requested_holds=lock is LockoutState.RESTORED)
+        event = SessionReconfigured(capabilities=self._capabilities, lock=lock, differences=tuple(unlike))
+        return [*self._follow(_INPUT, effective.input_format), *self._follow(_OUTPUT, effective.output_format), event]
 
-    def _judged(self, echo: EffectiveConfig, *, late: bool) -> tuple[LockState, list[str]]:
-        """Return what an echo says of the lockout, and where else it is not what was asked for, formats apart.
+    def _judged(self, effective: EffectiveConfig, *, late: bool) -> tuple[LockoutState, list[str]]:
+        """Return the state of the lockout, and other differences from the requested configuration, formats apart.
 
-        ``late``: it may answer the opening as well as what was sent since.
+        ``late``: it may acknowledge the opening or an update since then.
         """
-        if late and not _detection_differs(self._asked, echo) and _detection_differs(self._restored, echo):
-            return LockState.IN_FORCE, _unlike(self._asked, echo)
-        unlike = _unlike(self._restored, echo)
-        if echo.turn_detection.kind is DetectionKind.NOT_ECHOED and not late:  # updates are applied whole, or refused
-            return LockState.LIFTED, [key for key in unlike if key != _TURN_DETECTION]
-        return LockState.UNPROVEN if _detection_differs(self._restored, echo) else LockState.LIFTED, unlike
+        if (
+            late
+            and not _detection_differs(self._requested, effective)
+            and _detection_differs(self._restored, effective)
+        ):
+            return LockoutState.IN_FORCE, _unlike(self._requested, effective)
+        unlike = _unlike(self._restored, effective)
+        if effective.turn_detection.kind is DetectionKind.NOT_REPORTED and not late:  # applied whole, or refused
+            return LockoutState.RESTORED, [key for key in unlike if key != _TURN_DETECTION]
+        return LockoutState.UNCONFIRMED if _detection_differs(
+            self._restored, effective
+        ) else LockoutState.RESTORED, unlike
 
-    def _followed(self, key: str, echoed: EffectiveFormat) -> list[SessionEvent]:
-        """Follow a format that is another than the one in force."""
+    def _follow(self, key: str, reported: EffectiveFormat) -> list[SessionEvent]:
+        """Convert to or from a format if it differs from the one in use."""
         before = self._formats[key]
-        if echoed is None or echoed == before:
+        if reported is None or reported == before:
             return []
-        if isinstance(echoed, ForeignFormat):
-            why = f"{key} has become {echoed.name}, which cannot be converted"
+        if isinstance(reported, ForeignFormat):
+            why = f"{key} has become {reported.name}, which cannot be converted"
             return [SessionProblem(code="audio_format", message=why, severity=Severity.FATAL)]
-        self._formats[key] = echoed
+        self._formats[key] = reported
         if key == _INPUT:
-            same = echoed == self._user_format
-            self._to_server = None if same else converter(self._user_format, echoed)
+            same = reported == self._user_format
+            self._to_server = None if same else converter(self._user_format, reported)
         else:
-            self._translator.follow(echoed)
-        return [SessionNotice(key, f"has become {echoed} where {before} was in force; converted from here on")]
+            self._translator.follow(reported)
+        return [SessionNotice(key, f"changed from {before} to {reported}; converted from now on")]
 
 
 def _refused_late(error: ErrorDetail) -> SessionProblem:
-    why = f"the configuration was refused, later than it was waited for: {error.message or 'no reason was given'}"
+    why = f"the configuration was refused after the time limit: {error.message or 'no reason given'}"
     return SessionProblem(
         code=error.code or error.type,
         message=why,
@@ -246,57 +254,61 @@ def _refused_late(error: ErrorDetail) -> SessionProblem:
 
 
 def decoded(codec: RealtimeCodec, text: str) -> list[Read]:
-    """Return the events of one frame; what is malformed stands among them as its error."""
+    """Return the events of one frame, or the error of a malformed one."""
     try:
         return [*codec.receive(text)]
     except RemoteProtocolError as malformed:
         return [malformed]
 
 
-def _in_force(echoed: EffectiveFormat, asked: AudioFormat) -> AudioFormat:
-    """Return the format of a session that was opened; an opening whose echo names a foreign one is refused before."""
-    return echoed if isinstance(echoed, AudioFormat) else asked
+def _in_force(reported: EffectiveFormat, requested: AudioFormat) -> AudioFormat:
+    """Return the format in use when a session opens; opening has already refused foreign formats."""
+    return reported if isinstance(reported, AudioFormat) else requested
 
 
-def _why(key: str, echo: EffectiveConfig) -> str:
-    shown = key != _TURN_DETECTION or echo.turn_detection.kind is not DetectionKind.NOT_ECHOED
-    return "is not as asked for" if shown else "is not shown by the provider"
+def _why(key: str, effective: EffectiveConfig) -> str:
+    shown = key != _TURN_DETECTION or effective.turn_detection.kind is not DetectionKind.NOT_REPORTED
+    return "is not as requested" if shown else "is not reported by the provider"
 
 
-def _unlike(wanted: SessionConfig, echo: EffectiveConfig) -> list[str]:
-    return [key for key in differences(wanted, echo) if key not in FORMATS]
+def _unlike(wanted: SessionConfig, effective: EffectiveConfig) -> list[str]:
+    return [key for key in differences(wanted, effective) if key not in FORMATS]
 
 
-def _detection_differs(wanted: SessionConfig, echo: EffectiveConfig) -> bool:
-    return any(key.startswith(_TURN_DETECTION) for key in differences(wanted, echo))
+def _detection_differs(wanted: SessionConfig, effective: EffectiveConfig) -> bool:
+    return any(key.startswith(_TURN_DETECTION) for key in differences(wanted, effective))
 
 
-def _lock(asked: SessionConfig, lockout: Lockout, echo: EffectiveConfig | None, refusal: str | None) -> LockState:
+def _lock(
+    requested: SessionConfig, lockout: Lockout, effective: EffectiveConfig | None, refusal: str | None
+) -> LockoutState:
     if lockout is Lockout.NONE:
-        return LockState.NOT_ASKED
+        return LockoutState.NOT_REQUESTED
     if refusal is not None:
-        return LockState.REFUSED
-    proved = echo is not None and not _detection_differs(asked, echo)
-    return LockState.IN_FORCE if proved else LockState.UNPROVEN
+        return LockoutState.REFUSED
+    proved = effective is not None and not _detection_differs(requested, effective)
+    return LockoutState.IN_FORCE if proved else LockoutState.UNCONFIRMED
 
 
-def _capabilities(asked: SessionConfig, echo: EffectiveConfig | None, *, asked_holds: bool) -> Capabilities:
-    """Return what the session does by itself; without an echo, the most that it might do.
+def _capabilities(
+    requested: SessionConfig, effective: EffectiveConfig | None, *, requested_holds: bool
+) -> Capabilities:
+    """Return what the session does by itself; if unacknowledged, the most that it might do.
 
-    ``asked_holds``: what an echo leaves out about turn detection is as was asked for.
+    ``requested_holds``: turn detection that is not reported is as requested.
     """
-    detection = None if echo is None else echo.turn_detection
-    if detection is not None and detection.kind is DetectionKind.NOT_ECHOED and asked_holds:
-        detection = EffectiveTurnDetection.as_asked(asked.turn_detection)
+    detection = None if effective is None else effective.turn_detection
+    if detection is not None and detection.kind is DetectionKind.NOT_REPORTED and requested_holds:
+        detection = EffectiveTurnDetection.as_requested(requested.turn_detection)
     detects = detection is None or detection.kind is not DetectionKind.OFF
     silence_ms = None if detection is None else detection.silence_duration_ms
-    transcribes = None if echo is None else echo.transcribes
+    transcribes = None if effective is None else effective.transcribes
     return Capabilities(
         detects_turns=detects,
         replies=detects and (detection is None or detection.create_response),
         interrupts=detects and (detection is None or detection.interrupt_response),
-        speaks=asked.output_modality != "text",
-        transcribes_user=bool(asked.transcription) if transcribes is None else transcribes,
+        speaks=requested.output_modality != "text",
+        transcribes_user=bool(requested.transcription) if transcribes is None else transcribes,
         silence_s=None if silence_ms is None else silence_ms / 1000,
     )
 

@@ -1,11 +1,11 @@
-"""What a session with OpenAI Realtime is to be, and the provider that opens it.
+"""Settings of OpenAI Realtime: model, voice, turn detection; the provider that calls use.
 
-Rule 1: one function builds a session's configuration; nothing else does, so no
-two sessions of the same settings can differ.
-Rule 2: the leg's format is asked for in both directions where the provider
-speaks it, so that audio can pass through; what it echoes is obeyed.
+Rule 1: one function builds a session's configuration, so that sessions with the
+same settings cannot differ.
+Rule 2: the leg's format is requested in both directions if the provider supports it,
+so that audio passes through unconverted; the effective format decides.
 
-Public as `voicecore.OpenAIRealtime`; made from a configuration file in assembly.py.
+Public as `voicecore.OpenAIRealtime`; assembly.py creates it from the configuration file.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from voicecore.world import World
 API_KEY_VARIABLE = "OPENAI_API_KEY"
 BASE_URL_VARIABLE = "OPENAI_BASE_URL"
 DEFAULT_BASE_URL = "wss://api.openai.com/v1"
-_SPOKEN = frozenset({PCMU_8K, PCMA_8K, PCM16_24K})
+_SUPPORTED = frozenset({PCMU_8K, PCMA_8K, PCM16_24K})
 
 
 @attrs.frozen(kw_only=True)
@@ -48,20 +48,20 @@ class OpenAIRealtime:
     """
 
     api_key: Secret | None = attrs.field(default=None, converter=attrs.converters.optional(Secret))
-    """None: taken from OPENAI_API_KEY when a session is opened."""
+    """None: OPENAI_API_KEY."""
     base_url: str | None = None
-    """ws(s) or http(s), ``/realtime`` is added; None: OPENAI_BASE_URL, or OpenAI's own."""
+    """A ws(s) or http(s) URL to which ``/realtime`` is added; None: OPENAI_BASE_URL, or OpenAI's own."""
     model: str = "gpt-realtime-2.1"
     voice: str = "marin"
     speed: float = 1.0
     turn_detection: TurnDetection | None = attrs.field(factory=ServerVad)
-    """None: turns are committed and answered by hand; a call needs one that detects."""
+    """None: turns are committed and responses requested by the program; calls need turn detection."""
     transcription: Transcription | None = attrs.field(factory=lambda: Transcription(model="gpt-realtime-whisper"))
-    """How the user's words are written down, billed apart; None: they are not."""
+    """Transcription of the user, billed separately; None: off."""
     noise_reduction: NoiseReduction | None = None
     modality: Literal["audio", "text"] = "audio"
     audio_format: AudioFormat | None = None
-    """What to ask for in place of the leg's format; None: the leg's, so that audio can pass through."""
+    """The format to request; None: the leg's format, so that audio passes through."""
     limits: OpenLimits = attrs.field(factory=OpenLimits)
 
     @property
@@ -69,7 +69,7 @@ class OpenAIRealtime:
         return "openai_realtime"
 
     def filled_from(self, environ: Mapping[str, str]) -> OpenAIRealtime:
-        """Return these settings with what was not given taken from the environment."""
+        """Return these settings, with missing ones taken from the environment."""
         key, url = self.api_key, self.base_url
         return attrs.evolve(
             self,
@@ -78,8 +78,8 @@ class OpenAIRealtime:
         )
 
     def session_config(self, brief: Brief) -> SessionConfig:
-        """Return the whole configuration of a session: the one place where it is made."""
-        audio_format = _spoken(self.audio_format or brief.audio_format)
+        """Return the configuration of a session; no other code builds one."""
+        audio_format = _supported(self.audio_format or brief.audio_format)
         return SessionConfig(
             input_format=audio_format,
             output_format=audio_format,
@@ -93,17 +93,17 @@ class OpenAIRealtime:
         )
 
     def _detection(self, brief: Brief) -> TurnDetection | None:
-        """Return the turn detection of the talk itself."""
-        return _only_hears(self.turn_detection) if brief.engine_takes_turns else self.turn_detection
+        """Return the turn detection for after the first message."""
+        return _without_replies(self.turn_detection) if brief.engine_takes_turns else self.turn_detection
 
     def fingerprint(self, brief: Brief) -> str:
-        """See `voicecore.ports.Provider`: where it is opened, and the canonical configuration, tools included."""
+        """See `voicecore.ports.Provider`: a hash of URL, key and canonical configuration."""
         key = hashlib.sha256(self.api_key.reveal().encode()).hexdigest() if self.api_key else ""
         whole = "\n".join((self.url(), key, self.session_config(brief).canonical_json()))
         return hashlib.sha256(whole.encode()).hexdigest()
 
     def url(self) -> str:
-        """Return where a session is opened; holds no secret."""
+        """Return the URL of the session; it contains no secret."""
         base = (self.base_url or DEFAULT_BASE_URL).rstrip("/")
         return f"{base}/realtime?model={quote(self.model, safe='')}"
 
@@ -111,10 +111,12 @@ class OpenAIRealtime:
         """See `voicecore.ports.Provider`.
 
         Raises:
-            ConfigError: No key was given, here or in the environment.
+            ConfigError: There is no API key, in the settings or the environment.
         """
         if self.api_key is None:
-            raise ConfigError("providers.openai_realtime.api_key", f"missing; give it, or set {API_KEY_VARIABLE}")
+            raise ConfigError(
+                "providers.openai_realtime.api_key", f"missing; set it, or the environment variable {API_KEY_VARIABLE}"
+            )
         plan = SessionPlan(
             url=self.url(),
             api_key=self.api_key,
@@ -129,16 +131,16 @@ def _locked(detection: TurnDetection | None, lockout: Lockout) -> TurnDetection 
     """Return turn detection under a lockout."""
     if detection is None or lockout is Lockout.DETECTION_OFF:
         return None
-    return detection if lockout is Lockout.NONE else _only_hears(detection)
+    return detection if lockout is Lockout.NONE else _without_replies(detection)
 
 
-def _only_hears(detection: TurnDetection | None) -> TurnDetection | None:
-    """Return turn detection that says when the user speaks and commits turns, and does nothing about it."""
-    if isinstance(detection, ServerVad):  # a prompt into the silence would be a reply too
+def _without_replies(detection: TurnDetection | None) -> TurnDetection | None:
+    """Return turn detection that detects and commits turns, but neither replies nor interrupts."""
+    if isinstance(detection, ServerVad):  # an idle prompt would be a reply too
         return attrs.evolve(detection, create_response=False, interrupt_response=False, idle_timeout_ms=None)
     return detection and attrs.evolve(detection, create_response=False, interrupt_response=False)
 
 
-def _spoken(wanted: AudioFormat) -> AudioFormat:
-    """Return the format to ask for: the wanted one, or PCM16 at 24 kHz where that is not spoken."""
-    return wanted if wanted in _SPOKEN else PCM16_24K
+def _supported(wanted: AudioFormat) -> AudioFormat:
+    """Return the format to request: the wanted one, or PCM16 at 24 kHz if that is not supported."""
+    return wanted if wanted in _SUPPORTED else PCM16_24K

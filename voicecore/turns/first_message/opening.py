@@ -28,7 +28,7 @@ from voicecore.audio.level import BLOCK_S, EnergyVad, EnergyVadSettings, Offset,
 from voicecore.events import (
     AgentAudio,
     Lockout,
-    LockState,
+    LockoutState,
     RequestResponse,
     ResponseEnded,
     ResponseStarted,
@@ -157,9 +157,9 @@ class Opening:
         self._protect(now)
         return self._say(now) if self.message.message.audio is not None else []
 
-    def session_ready(self, lockout: Lockout, lock: LockState, now: float, *, asked: bool) -> list[OpeningStep]:
+    def session_ready(self, lockout: Lockout, lock: LockoutState, now: float, *, asked: bool) -> list[OpeningStep]:
         """The session can be spoken to; ``asked``: the message was asked for while the phone rang."""
-        if lockout is not Lockout.NONE and lock is not LockState.IN_FORCE:
+        if lockout is not Lockout.NONE and lock is not LockoutState.IN_FORCE:
             self._dangers = attrs.evolve(self._dangers, lockout_refused=True)
         steps = self._protected(self.protection.session_ready(lockout, lock, now))
         if self.protection.is_on:

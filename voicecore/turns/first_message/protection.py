@@ -42,7 +42,7 @@ from voicecore.events import (
     CommitUserAudio,
     DiscardUserAudio,
     Lockout,
-    LockState,
+    LockoutState,
     RestoreTurnDetection,
     SessionOrder,
     SessionReconfigured,
@@ -127,7 +127,7 @@ class Protection:
 
     def __init__(self, gate: UserAudioGate, trace: Trace, settings: ProtectionSettings | None = None) -> None:
         self.phase = ProtectionPhase.OFF
-        self.lock: LockState | None = None
+        self.lock: LockoutState | None = None
         """What is known of the provider's lockout; None before the session is open."""
         self._settings = settings or ProtectionSettings()
         self._gate = gate
@@ -151,7 +151,7 @@ class Protection:
         self._gate.set(UserAudioRule.BUFFER if rule is UserAudioRule.FORWARD else rule)
         self._trace.note("engine", f"the message is protected; user audio: {rule.value}", now)
 
-    def session_ready(self, lockout: Lockout, lock: LockState, now: float) -> list[ProtectionStep]:
+    def session_ready(self, lockout: Lockout, lock: LockoutState, now: float) -> list[ProtectionStep]:
         """The session is open; ``lock`` is what became of the lockout that it was opened with."""
         self._lockout, self.lock = lockout, lock
         self._trace.note("provider", f"lockout {lockout.value}: {lock.value}", now)
@@ -160,7 +160,7 @@ class Protection:
             return self._lift(now)
         if self.phase is not ProtectionPhase.ON or self._rule is not UserAudioRule.FORWARD:
             return []
-        if lock is LockState.IN_FORCE:
+        if lock is LockoutState.IN_FORCE:
             return self._released(self._gate.set(UserAudioRule.FORWARD))
         self._trace.note("engine", "user audio is held instead: the lockout is not in force", now)
         return []
@@ -222,9 +222,9 @@ class Protection:
         """The provider echoed a configuration."""
         self.lock = event.lock
         self._trace.note("provider", f"acknowledged a configuration; lockout: {event.lock.value}", now)
-        if self.phase is not ProtectionPhase.RESTORING or event.lock is LockState.IN_FORCE:
+        if self.phase is not ProtectionPhase.RESTORING or event.lock is LockoutState.IN_FORCE:
             return []  # the late echo of the opening is not the answer to the restore
-        if event.lock is LockState.LIFTED:
+        if event.lock is LockoutState.RESTORED:
             return self._restored(now)
         self._otherwise = f"its echo says otherwise: {', '.join(event.differences)}"
         return []
@@ -274,11 +274,11 @@ class Protection:
     @property
     def owes_restore(self) -> bool:
         """Whether the provider's turn detection may still be locked out."""
-        return self._lockout is not Lockout.NONE and self.lock in {LockState.IN_FORCE, LockState.UNPROVEN}
+        return self._lockout is not Lockout.NONE and self.lock in {LockoutState.IN_FORCE, LockoutState.UNCONFIRMED}
 
     def words(self) -> str:
         """Return what protects now, in words for people."""
-        if self.lock is not LockState.IN_FORCE:
+        if self.lock is not LockoutState.IN_FORCE:
             return "the local gate alone"
         forwards = self._gate.rule is UserAudioRule.FORWARD
         return "the provider's lockout alone" if forwards else "the provider's lockout and the local gate"
@@ -292,7 +292,7 @@ class Protection:
     @property
     def _is_deaf(self) -> bool:
         """Whether the session surely detects no turns: what it is given now, it cannot act on by itself."""
-        return self._lockout is Lockout.DETECTION_OFF and self.lock is LockState.IN_FORCE
+        return self._lockout is Lockout.DETECTION_OFF and self.lock is LockoutState.IN_FORCE
 
     def _lift(self, now: float) -> list[ProtectionStep]:
         if self.lock is None:
@@ -380,7 +380,7 @@ class Protection:
         buffered = self._take()
         self._gate.set(UserAudioRule.FORWARD)
         self._trace.note("engine", f"the user is heard again; {len(buffered)} bytes had been held", now)
-        acknowledged = self._restores == 0 or self.lock is LockState.LIFTED
+        acknowledged = self._restores == 0 or self.lock is LockoutState.RESTORED
         return [*self._released(buffered), Lifted(acknowledged)]
 
     def _take(self) -> bytes:

@@ -28,7 +28,7 @@ def percentiles(samples_s: Sequence[float]) -> Percentiles:
     def rank(percent: int) -> float:
         return ordered[math.ceil(percent * len(ordered) / 100) - 1]
 
-    return Percentiles(count=len(ordered), p50_s=rank(50), p90_s=rank(90), p99_s=rank(99), most_s=ordered[-1])
+    return Percentiles(count=len(ordered), p50_s=rank(50), p90_s=rank(90), p99_s=rank(99), max_s=ordered[-1])
 
 
 def between(begin_s: float | None, end_s: float | None) -> float | None:
@@ -50,7 +50,7 @@ STEPS: Mapping[str, Callable[[TurnTimes], float | None]] = {
     "line": lambda turn: between(turn.first_sent_at_s, turn.first_heard_at_s),
     "reply": lambda turn: turn.reply_s,
     "barge_in_detection": _of_overlap(lambda overlap: overlap.detection_s),
-    "clear_written": _of_overlap(lambda overlap: overlap.clear_s),
+    "clear_sent": _of_overlap(lambda overlap: overlap.clear_s),
     "silence": _of_overlap(lambda overlap: overlap.silence_s),
 }
 """Seconds that each step of a turn took. End of utterance, generation and sending add up to the reply."""

@@ -92,7 +92,7 @@ class _Turn:
     end: TurnEnd | None = None
     why: str = ""
     ended_at_s: float | None = None
-    barged_in: facts.BargedIn | None = None
+    barged_in: facts.BargeInConfirmed | None = None
     cleared_at_s: float | None = None
     silent_at_s: float | None = None
 
@@ -181,7 +181,7 @@ class TurnLog:
         handler(self, fact)
         if self._over_at is not None:
             return self._take_late(self._over_at)
-        if isinstance(fact, facts.AgentAudible):
+        if isinstance(fact, facts.FirstAudioSent):
             return self._notify([turn for turn in self._open if turn.end is not None])
         return self._notify([turn for turn in self._open if turn.end is not None and not turn.awaits_silence()])
 
@@ -234,12 +234,12 @@ class TurnLog:
         self._sounds.pop(fact.item_id, None)
         self._waiting.append(utterance)
 
-    def _settled(self, fact: facts.TurnsSettled) -> None:
+    def _settled(self, fact: facts.TurnsUnanswered) -> None:
         self._give_up(self._free(fact.items), fact.end, fact.why, fact.at_s)
 
     # --- the agent -------------------------------------------------------------------
 
-    def _generated(self, fact: facts.AgentGenerated) -> None:
+    def _generated(self, fact: facts.FirstAudioReceived) -> None:
         if fact.response_id not in self._responses:
             self._begin(fact.response_id, self._free(fact.answers), fact.at_s)
 
@@ -247,17 +247,17 @@ class TurnLog:
         self._responses.add(response_id)
         self._open.append(_Turn(self._next_number(), answered, response_id, generated_at_s))
 
-    def _audible(self, fact: facts.AgentAudible) -> None:
+    def _audible(self, fact: facts.FirstAudioSent) -> None:
         if fact.response_id not in self._responses:  # speech of our own is played, not generated
             self._begin(fact.response_id, (), None)
         for turn in self._spoken_in(fact.response_id):
             turn.sent_at_s = fact.at_s if turn.sent_at_s is None else turn.sent_at_s
 
-    def _heard(self, fact: facts.AgentHeard) -> None:
+    def _heard(self, fact: facts.FirstAudioHeard) -> None:
         for turn in self._spoken_in(fact.response_id):
             turn.heard_at_s = fact.at_s if turn.heard_at_s is None else turn.heard_at_s
 
-    def _done(self, fact: facts.AgentDone) -> None:
+    def _done(self, fact: facts.ResponsePlayed) -> None:
         for turn in self._spoken_in(fact.response_id):
             if fact.why:
                 self._interrupt(turn, fact.why, fact.at_s)
@@ -270,17 +270,17 @@ class TurnLog:
 
     # --- barge-ins -------------------------------------------------------------------
 
-    def _barged_in(self, fact: facts.BargedIn) -> None:
+    def _barged_in(self, fact: facts.BargeInConfirmed) -> None:
         for turn in self._spoken_in(fact.response_id):
             self._interrupt(turn, _BARGED_IN, fact.at_s)
             turn.barged_in = fact
 
-    def _cleared(self, fact: facts.ClearWritten) -> None:
+    def _cleared(self, fact: facts.ClearSent) -> None:
         for turn in self._open:
             if turn.awaits_silence() and turn.cleared_at_s is None:
                 turn.cleared_at_s = fact.at_s
 
-    def _silent(self, fact: facts.SilentAtEar) -> None:
+    def _silent(self, fact: facts.ClearConfirmed) -> None:
         for turn in self._open:
             if turn.awaits_silence() and turn.cleared_at_s is not None:  # otherwise it is of an earlier clear
                 turn.silent_at_s = fact.at_s
@@ -328,14 +328,14 @@ class TurnLog:
         facts.UserStopped: _stopped,
         facts.UserTurn: _turned,
         facts.UserSaid: _said,
-        facts.TurnsSettled: _settled,
-        facts.AgentGenerated: _generated,
-        facts.AgentAudible: _audible,
-        facts.AgentHeard: _heard,
-        facts.AgentDone: _done,
-        facts.BargedIn: _barged_in,
-        facts.ClearWritten: _cleared,
-        facts.SilentAtEar: _silent,
+        facts.TurnsUnanswered: _settled,
+        facts.FirstAudioReceived: _generated,
+        facts.FirstAudioSent: _audible,
+        facts.FirstAudioHeard: _heard,
+        facts.ResponsePlayed: _done,
+        facts.BargeInConfirmed: _barged_in,
+        facts.ClearSent: _cleared,
+        facts.ClearConfirmed: _silent,
     }
 
 

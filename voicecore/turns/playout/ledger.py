@@ -133,7 +133,7 @@ class PlayoutCounts:
     positions_assumed: int = 0
     """Confirmed by the clock because the carrier returns no marks."""
     clears: int = 0
-    under_runs: int = 0
+    underruns: int = 0
 
 
 class PlayoutLedger:
@@ -315,11 +315,11 @@ class PlayoutLedger:
         """What the line is like, and was so far."""
         pacing, trips = self._pacing, self._pacing.trips
         return PlayoutFigures(
-            under_runs=self.counts.under_runs,
+            underruns=self.counts.underruns,
             lead_s=pacing.lead_s,
-            most_lead_s=pacing.most_lead_s,
+            max_lead_s=pacing.max_lead_s,
             round_trip_s=trips.base_s,
-            most_round_trip_s=trips.most_s,
+            max_round_trip_s=trips.most_s,
             jitter_s=None if trips.base_s is None else trips.jitter_s,
             confirmed_by=self._confirmed_by(),
         )
@@ -341,7 +341,7 @@ class PlayoutLedger:
     def _send(self, utterance: Utterance, piece: bytes, now: float) -> PlayAudio:
         continues = utterance.sent_bytes - len(piece) > 0
         if continues and self._pacing.ran_dry(now):
-            self.counts.under_runs += 1
+            self.counts.underruns += 1
         self._pacing.sent(self._format.seconds_in(len(piece)), now)
         self.counts.padding_bytes += utterance.padding_bytes
         return PlayAudio(piece, self.generation, utterance.item_id)

@@ -62,7 +62,7 @@ class Pacing:
     """When the next piece may leave."""
 
     def __init__(self, *, lead_s: float, lead_limit_s: float, piece_s: float) -> None:
-        self.lead_s = self.most_lead_s = lead_s
+        self.lead_s = self.max_lead_s = lead_s
         """The lead in force, and the greatest of the call."""
         self.play_end = float("-inf")
         """When the carrier will have played all that was sent."""
@@ -100,4 +100,4 @@ class Pacing:
         self.trips.add(now - expected_at)
         needed_s = self.trips.jitter_s * _SPARE + self._piece_s
         self.lead_s = min(max(self._least_lead_s, needed_s), self._lead_limit_s)
-        self.most_lead_s = max(self.most_lead_s, self.lead_s)
+        self.max_lead_s = max(self.max_lead_s, self.lead_s)

@@ -1,4 +1,4 @@
-"""OpenAI Realtime, GA shape, over WebSocket: what it is asked, what it answers.
+"""Codec of the OpenAI Realtime API (GA): client events, server events, session configuration, errors.
 
     config = SessionConfig(input_format=PCMU_8K, output_format=PCMU_8K, turn_detection=ServerVad())
     frame = encode(SessionUpdate(config=config, event_id="cfg-1"))
@@ -7,10 +7,9 @@
             case SessionUpdated(session=effective):
                 assert not differences(config, effective)
 
-Level 1: imports level 0 and wire/fields.py.  No Trio, no clock, no socket.
-Read config.py first, then server_events.py and response_events.py; codec.py
-turns frames into these, client_events.py turns ours into frames, errors.py says
-what a refusal means.
+Level 1: imports level 0 and wire/fields.py. No Trio, no clock, no socket.
+Read config.py first, then server_events.py and response_events.py. codec.py
+decodes server events, client_events.py encodes ours, errors.py classifies errors.
 """
 
 from __future__ import annotations

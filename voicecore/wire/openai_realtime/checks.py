@@ -1,11 +1,11 @@
-"""What a setting of the session may be, checked when it is made.
+"""Validators for the values of a session configuration.
 
-Each function returns an attrs validator that raises `ConfigError`, naming the
-field as the server would: its dotted path inside the session object.
+Each function returns an attrs validator that raises `ConfigError` with the dotted
+path of the field in the session object, as the server would name it.
 
-Rule 1: a refused value is not repeated in the message; it may be a secret.
-Rule 2: `UNSET` (do not mention it) passes only where ``if_set`` is said, None
-(off) only where ``optional`` is.
+Rule 1: error messages do not repeat the value, which may be a secret.
+Rule 2: `UNSET` (leave it out) passes only through ``if_set``, None (off) only
+through ``optional``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Check = Callable[[Any, Any, Any], None]
 
 
 class Unset(enum.Enum):
-    """The one value that means "do not mention it": the server's present setting stays."""
+    """The type of `UNSET`, which leaves a field out of the update: the server's current value stays."""
 
     UNSET = "unset"
 
@@ -35,11 +35,11 @@ class Unset(enum.Enum):
 UNSET: Final = Unset.UNSET
 
 WAIT_LIMIT_MS: Final = 60_000
-"""No wait inside turn detection is a minute long; the API states no bound of its own."""
+"""Limit of every wait in turn detection; the API documents none."""
 
 
 def text(path: str) -> Check:
-    """Accept a text with something in it."""
+    """Accept a non-empty string."""
 
     def check(_instance: object, _attribute: object, value: object) -> None:
         _require_unicode(path, value)
@@ -50,7 +50,7 @@ def text(path: str) -> Check:
 
 
 def any_text(path: str) -> Check:
-    """Accept any text, the empty one too."""
+    """Accept any string, also an empty one."""
 
     def check(_instance: object, _attribute: object, value: object) -> None:
         _require_unicode(path, value)
@@ -59,7 +59,7 @@ def any_text(path: str) -> Check:
 
 
 def secret(path: str) -> Check:
-    """Accept a secret that UTF-8 can carry."""
+    """Accept a secret that is valid UTF-8."""
 
     def check(_instance: object, _attribute: object, value: Secret) -> None:
         _require_unicode(path, value.reveal())
@@ -98,7 +98,7 @@ def whole(path: str, low: int, high: int) -> Check:
 
 
 def one_of(path: str, allowed: Collection[Any]) -> Check:
-    """Accept one of a few values."""
+    """Accept one of the given values."""
 
     def check(_instance: object, _attribute: object, value: object) -> None:
         if not any(value is each or (type(value) is type(each) and value == each) for each in allowed):
@@ -118,7 +118,7 @@ def kind(path: str, *kinds: type) -> Check:
 
 
 def either(first: Check, second: Check) -> Check:
-    """Accept what one of two checks accepts; the second one words the refusal."""
+    """Accept what either check accepts; the error is that of the second."""
 
     def check(instance: object, attribute: object, value: object) -> None:
         try:
@@ -130,7 +130,7 @@ def either(first: Check, second: Check) -> Check:
 
 
 def many(path: str, each: Check) -> Check:
-    """Accept a tuple whose every entry passes."""
+    """Accept a tuple if every entry passes."""
 
     def check(instance: object, attribute: object, value: object) -> None:
         if not isinstance(value, tuple):
@@ -142,7 +142,7 @@ def many(path: str, each: Check) -> Check:
 
 
 def by_name(name: Check, each: Check) -> Check:
-    """Accept a mapping whose every name and value pass."""
+    """Accept a mapping if every name and value pass."""
 
     def check(instance: object, attribute: object, value: Mapping[object, object]) -> None:
         for key, entry in value.items():
@@ -173,19 +173,19 @@ def if_set(inner: Check) -> Check:
 
 
 def as_float(value: Any) -> Any:
-    """Return a whole number as a float, so that 1 and 1.0 are one setting; leave the rest for the check to refuse."""
+    """Convert an integer to a float, so that 1 and 1.0 are equal settings; leave other values to the check."""
     return float(value) if type(value) is int and abs(value) < 1_000_000 else value
 
 
 def json_copy(path: str, value: object) -> dict[str, object]:
-    """Return a deep copy of a mapping as plain JSON values, so that nobody else can change it.
+    """Return a deep copy of a mapping as plain JSON values, so that later changes have no effect.
 
     Raises:
-        ConfigError: It is no mapping, or holds something that JSON cannot say.
+        ConfigError: Not a mapping, or a value in it is not valid JSON.
     """
     try:
         copied = orjson.loads(orjson.dumps(value, default=_plain_mapping))
-    except (TypeError, ValueError):  # orjson: what it cannot write, or a number beyond 64 bits
+    except (TypeError, ValueError):  # a value that orjson cannot write, or a number beyond 64 bits
         copied = None
     if not isinstance(copied, dict):
         raise ConfigError(path, "must be a mapping of JSON values")
@@ -199,9 +199,9 @@ def _plain_mapping(value: object) -> dict[Any, Any]:
 
 
 def _require_unicode(path: str, value: object) -> None:
-    """Refuse what is no text, and text that UTF-8 (and so a WebSocket) cannot carry."""
+    """Refuse values that are not strings, and strings that are not valid UTF-8, which a WebSocket cannot carry."""
     if not isinstance(value, str):
-        raise ConfigError(path, "must be a text")
+        raise ConfigError(path, "must be a string")
     try:
         value.encode()
     except UnicodeEncodeError:

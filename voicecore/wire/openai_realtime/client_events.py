@@ -1,10 +1,10 @@
-"""What we say to the server, one frozen class an event, and `encode` for the wire.
+"""Client events, one frozen class for each, and `encode`, which writes them as JSON.
 
-Rule 1: every event may have an ``event_id`` of ours; the server gives it back
-only in the `error` that refuses the event.
-Rule 2: an event that the API could never accept is not built.  That is our own
-bug: `LocalProtocolError`.
-Rule 3: `InputAudioAppend` is the hot one, up to fifty a second a call; it is
+Rule 1: every event may have an ``event_id`` of ours; the server returns it only
+in the `error` that refuses the event.
+Rule 2: an event that the API could never accept is a bug of ours and raises
+`LocalProtocolError`.
+Rule 3: `InputAudioAppend` is sent up to 50 times a second for each call, so it is
 written without a JSON encoder.
 
 Facts: OpenAI Realtime, sections client events and interruption and truncation.
@@ -25,15 +25,15 @@ from voicecore.wire.openai_realtime.parts import JsonObject, TurnDetection, plai
 from voicecore.wire.openai_realtime.tools import ToolChoice
 
 APPEND_LIMIT_BYTES: Final = 15 * 1024 * 1024
-"""The most that one append may carry, counted as base64: the stricter reading."""
+"""Limit of one append, counted as base64: the stricter reading of the documentation."""
 METADATA_VALUE_LIMIT_CHARS: Final = 512
 
-# --- items that we write --------------------------------------------------------
+# --- items that we create --------------------------------------------------------
 
 
 @attrs.frozen
 class _Message:
-    """Base of the three messages of text; ``id`` is ours and must be unique, or is left to the server."""
+    """Base of the three text messages; ``id`` must be unique, None leaves it to the server."""
 
     role: ClassVar[str]
     content_type: ClassVar[str] = "input_text"
@@ -48,21 +48,21 @@ class _Message:
 
 @attrs.frozen
 class UserMessage(_Message):
-    """Something the user wrote, or said before this session."""
+    """A message that the user wrote, or said before this session."""
 
     role: ClassVar = "user"
 
 
 @attrs.frozen
 class SystemMessage(_Message):
-    """Something the model is told."""
+    """An instruction to the model."""
 
     role: ClassVar = "system"
 
 
 @attrs.frozen
 class AssistantMessage(_Message):
-    """Something the agent said before this session; its audio cannot be given."""
+    """A message that the agent said before this session, as text only."""
 
     role: ClassVar = "assistant"
     content_type: ClassVar = "output_text"
@@ -70,7 +70,7 @@ class AssistantMessage(_Message):
 
 @attrs.frozen(kw_only=True)
 class FunctionCall:
-    """A call that the model made before this session; goes before its output."""
+    """A function call that the model made before this session; it precedes its output."""
 
     call_id: str
     name: str
@@ -83,7 +83,7 @@ class FunctionCall:
 
 @attrs.frozen(kw_only=True)
 class FunctionCallOutput:
-    """The answer to a function call; structures are written as JSON text."""
+    """The result of a function call; structured results are JSON text."""
 
     call_id: str
     output: str = attrs.field(repr=False)
@@ -98,7 +98,7 @@ NewItem = UserMessage | SystemMessage | AssistantMessage | FunctionCall | Functi
 
 @attrs.frozen
 class ItemReference:
-    """An item of the conversation, as input of one response."""
+    """A reference to an item of the conversation, as input of one response."""
 
     id: str
 
@@ -111,9 +111,9 @@ class ItemReference:
 
 @attrs.frozen(kw_only=True)
 class SessionUpdate:
-    """Answered by SessionUpdated, which does not carry our id, or by an error; applied whole or not at all.
+    """Changes the session; answered by SessionUpdated, which lacks our id, or by an error. Applied whole or not at all.
 
-    At most one should be under way, so that the answer is known to be its own.
+    Only one should be in flight, so that the answer can be matched to it.
     """
 
     config: SessionConfig
@@ -125,9 +125,9 @@ class SessionUpdate:
 
 @attrs.frozen(kw_only=True)
 class TurnDetectionUpdate:
-    """Changes turn detection and nothing else: nested updates leave their neighbours as they are.
+    """Changes turn detection and nothing else: nested updates leave other fields unchanged.
 
-    The object is whole: what a partial one does to the fields that it leaves out is not known.
+    The object is complete, because the effect of a partial one is not documented.
     """
 
     turn_detection: TurnDetection | None
@@ -140,7 +140,7 @@ class TurnDetectionUpdate:
 
 @attrs.frozen(kw_only=True)
 class InputAudioAppend:
-    """User audio in the session's input format, any length up to `APPEND_LIMIT_BYTES`; no answer follows."""
+    """User audio in the session's input format, up to `APPEND_LIMIT_BYTES`; the server sends no answer."""
 
     audio: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>")
     event_id: str | None = None
@@ -151,7 +151,7 @@ class InputAudioAppend:
 
 @attrs.frozen(kw_only=True)
 class InputAudioCommit:
-    """End a turn by hand: makes a user item, asks for no response. Not while turn detection is on."""
+    """Commit the audio as a user item, without requesting a response. Not while turn detection is on."""
 
     event_id: str | None = None
 
@@ -161,7 +161,7 @@ class InputAudioCommit:
 
 @attrs.frozen(kw_only=True)
 class InputAudioClear:
-    """Drop appended audio that is not committed, and any turn that has begun in it."""
+    """Drop appended audio that is not committed, and any turn that began in it."""
 
     event_id: str | None = None
 
@@ -171,7 +171,7 @@ class InputAudioClear:
 
 @attrs.frozen(kw_only=True)
 class ItemCreate:
-    """Put an item into the conversation: at its end, after ``previous_item_id``, or first (``"root"``)."""
+    """Add an item to the conversation: at the end, after ``previous_item_id``, or first (``"root"``)."""
 
     item: NewItem
     previous_item_id: str | None = None
@@ -188,10 +188,10 @@ class ItemCreate:
 
 @attrs.frozen(kw_only=True)
 class ItemTruncate:
-    """Cut an agent message to what was heard: ``audio_end_ms`` from the start of its audio, no decimals.
+    """Truncate an agent message at ``audio_end_ms`` from the start of its audio, a whole number.
 
-    More than the item has is refused; of an item that was not heard at all,
-    `ItemDelete` is the safer choice.
+    The server refuses a position beyond the item's audio. For an item of which
+    nothing was heard, use `ItemDelete`.
     """
 
     item_id: str
@@ -215,7 +215,7 @@ class ItemTruncate:
 
 @attrs.frozen(kw_only=True)
 class ItemDelete:
-    """Remove an item from the conversation."""
+    """Delete an item from the conversation."""
 
     item_id: str
     event_id: str | None = None
@@ -226,7 +226,7 @@ class ItemDelete:
 
 @attrs.frozen(kw_only=True)
 class ItemRetrieve:
-    """Ask what the server has of an item."""
+    """Request the server's copy of an item."""
 
     item_id: str
     event_id: str | None = None
@@ -237,18 +237,18 @@ class ItemRetrieve:
 
 @attrs.frozen(kw_only=True)
 class ResponseCreate:
-    """Ask for a response. What is None is taken from the session."""
+    """Request a response. Fields that are None are taken from the session."""
 
     request_id: str | None = None
-    """Comes back as `Response.request_id`; tells our responses from the server's own."""
+    """Returned as `Response.request_id`; distinguishes our responses from those that the server started."""
     instructions: str | None = attrs.field(default=None, repr=False)
-    """Instead of the session's, not beside them."""
+    """Replaces the session's instructions for this response."""
     tool_choice: ToolChoice | None = None
     output_modality: Literal["audio", "text"] | None = None
     input: tuple[NewItem | ItemReference, ...] | None = None
-    """Instead of the conversation; () is an empty context."""
+    """Replaces the conversation as context; () is an empty context."""
     conversation: Literal["auto", "none"] | None = None
-    """``"none"``: beside the conversation, which neither reads nor remembers it."""
+    """``"none"``: out of band; the response is not added to the conversation."""
     event_id: str | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -269,7 +269,7 @@ class ResponseCreate:
 
 @attrs.frozen(kw_only=True)
 class ResponseCancel:
-    """Stop a response; without an id the one that runs in the conversation. Refused harmlessly when none does."""
+    """Cancel a response, by default the active one. The server's error when there is none is harmless."""
 
     response_id: str | None = None
     event_id: str | None = None
@@ -294,10 +294,10 @@ ClientEvent = (
 
 
 def encode(event: ClientEvent) -> str:
-    """Return the text frame of an event.
+    """Return an event as the text of a frame.
 
     Raises:
-        LocalProtocolError: A text in it is not valid Unicode, which no frame can carry.
+        LocalProtocolError: A string in it is not valid Unicode.
     """
     if isinstance(event, InputAudioAppend):
         return _encode_append(event)
@@ -305,10 +305,10 @@ def encode(event: ClientEvent) -> str:
 
 
 def encode_append(audio: bytes) -> str:
-    """Return the text frame that appends user audio: 50 a second, so without an event between.
+    """Return the frame that appends user audio, without creating an event object: there are 50 a second.
 
     Raises:
-        LocalProtocolError: More than one append may carry.
+        LocalProtocolError: More than `APPEND_LIMIT_BYTES`.
     """
     _check_append(audio)
     return f'{{"type":"input_audio_buffer.append","audio":"{_base64(audio)}"}}'
@@ -322,24 +322,24 @@ def _encode_append(event: InputAudioAppend) -> str:
 
 
 def _base64(audio: bytes) -> str:
-    # Base64 needs no escaping, so the frame is a template: an encoder would look at every character again.
+    # Base64 needs no escaping, so a template is enough; an encoder would scan every character again.
     return binascii.b2a_base64(audio, newline=False).decode("ascii")
 
 
 def _check_append(audio: bytes) -> None:
     if len(audio) * 4 > APPEND_LIMIT_BYTES * 3:
-        raise LocalProtocolError(f"one append may carry {APPEND_LIMIT_BYTES} bytes of base64, not more")
+        raise LocalProtocolError(f"one append may have at most {APPEND_LIMIT_BYTES} bytes of base64")
 
 
 def _json(value: object) -> str:
     try:
         return orjson.dumps(value).decode()
     except orjson.JSONEncodeError as error:
-        raise LocalProtocolError("a text of the event is not valid Unicode") from error
+        raise LocalProtocolError("a string in the event is not valid Unicode") from error
 
 
 def _given(**fields: object) -> JsonObject:
-    """Return what is there; the API reads an absent field as its own choice."""
+    """Return the fields that are not None; the API uses its default for absent ones."""
     return {name: value for name, value in fields.items() if value is not None}
 
 

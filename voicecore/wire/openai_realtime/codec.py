@@ -1,19 +1,18 @@
-"""From the server's text frames to typed events: the reading half of the wire.
+"""Decodes the server's text frames into typed server events.
 
-Rule 1: the table is made from the event classes; nothing is read that no class
-mentions, and no class is without its row.
-Rule 2: any text, of any depth, is events or the one declared error: a
-`RemoteProtocolError` whose field begins with the event's name.  What is unknown is
-`Unrecognised`.
-Rule 3: a field that nobody needs costs nothing but a `FieldIgnored`; an id that is
-missing is filled in where only one can be meant (missing_ids.py).
-Rule 4: retired names of the beta are read as the present ones, and said once a
-connection: some deployments still send them.
-Rule 5: speech comes by the hundred and is read in one step, wherever it says what it
-is; whatever is unusual about it is read once more, field by field, and named.
-Rule 6: names that the server made up are cut, and bounded in number.
+Rule 1: the table of readers is derived from the event classes; only fields that a
+class declares are read.
+Rule 2: any text yields events or raises `RemoteProtocolError`, whose field begins
+with the event's name. Unknown events become `Unrecognised`.
+Rule 3: a wrong field that is not essential yields a `FieldIgnored` and nothing
+else; a missing id is filled in if it is unambiguous (missing_ids.py).
+Rule 4: event names of the beta API are read as their GA names, and reported once
+for each connection: some servers still send them.
+Rule 5: audio deltas are frequent and decoded in one step. One that is unusual in
+any way is read again field by field, so that the error names the field.
+Rule 6: names that come from the server are cut, and limited in number.
 
-Writing is `encode` in client_events.py; it has no state.
+`encode` in client_events.py writes client events; it has no state.
 
 Facts: OpenAI Realtime, sections server events and beta to GA names.
 """
@@ -41,7 +40,7 @@ from voicecore.wire.openai_realtime.server_events import (
 from voicecore.wire.openai_realtime.shapes import SCHEMA
 
 PEER: Final = "OpenAI Realtime"
-"""How errors name the other side."""
+"""The peer's name in errors."""
 
 BETA_NAMES: Final[Mapping[str, str]] = {
     "conversation.item.created": "conversation.item.added",
@@ -52,16 +51,16 @@ BETA_NAMES: Final[Mapping[str, str]] = {
     "response.text.delta": "response.output_text.delta",
     "response.text.done": "response.output_text.done",
 }
-"""Retired event names and the present ones."""
+"""Event names of the beta API and their GA names."""
 
 _DELTA: Final = f'"{OutputAudioDelta.wire_name}"'
-_MOST_NAMES: Final = 64  #: of ignored fields, and of unknown events, that a connection is told of by name
+_MOST_NAMES: Final = 64  #: ignored fields, and unknown events, that are reported by name for each connection
 _LONGEST_NAME: Final = 80
 _OTHERS: Final = "others"
 
 
 class _Delta(msgspec.Struct):
-    """Speech with all that is read of it: 1.5 µs for 200 ms of it, base64 included, where `Fields` takes 5."""
+    """An audio delta: 200 ms of speech is decoded in 1.5 µs with its base64; `Fields` takes 5."""
 
     type: Literal["response.output_audio.delta"]
     response_id: str
@@ -73,7 +72,7 @@ _read_delta: Final = fast_reader(_Delta)
 
 
 class RealtimeCodec:
-    """Reads one connection. Remembers which names it has told, and the ids of what is under way; both bounded."""
+    """The decoder of one connection. It remembers reported names and the ids in progress; both are bounded."""
 
     def __init__(self) -> None:
         self._reported: set[str] = set()  # at most `BETA_NAMES`
@@ -82,11 +81,11 @@ class RealtimeCodec:
         self._under_way = UnderWay()
 
     def receive(self, text: str | bytes) -> list[ServerEvent]:
-        """Return what one text frame says: one event, after what is to be told about how it was read.
+        """Decode one text frame into its event, preceded by notices about how it was read.
 
         Raises:
-            RemoteProtocolError: Not a JSON object, no ``type``, or a field that
-                is needed is missing or wrong. The next frame may be read all the same.
+            RemoteProtocolError: Not a JSON object, no ``type``, or a required field is
+                missing or wrong. Later frames can still be decoded.
         """
         if isinstance(text, str) and _DELTA in text and (read := _read_delta(text)) is not None:
             return [OutputAudioDelta(response_id=read.response_id, item_id=read.item_id, delta=read.delta)]
@@ -120,13 +119,13 @@ class RealtimeCodec:
 
 
 class _Names:
-    """The names that a connection is told of; those beyond the bound share one."""
+    """Bounds the number of different names that are reported; those beyond the bound share one."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
 
     def bounded(self, name: str) -> str:
-        """Return the name, cut; or what stands for all others."""
+        """Return the name, cut to its limit; "others" beyond the bound."""
         name = name[:_LONGEST_NAME]
         if name not in self._known:
             if len(self._known) >= _MOST_NAMES:
@@ -136,7 +135,7 @@ class _Names:
 
 
 def _events_of(module: ModuleType) -> list[type[WireEvent]]:
-    """Return the event classes of a module that have a name on the wire; bases have none."""
+    """Return the event classes of a module; base classes, which have no wire name, are left out."""
     classes = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, WireEvent)]
     return [event for event in classes if "wire_name" in vars(event)]
 
@@ -144,7 +143,7 @@ def _events_of(module: ModuleType) -> list[type[WireEvent]]:
 EVENT_CLASSES: Final[Mapping[str, type[WireEvent]]] = {
     event.wire_name: event for module in (server_events, response_events) for event in _events_of(module)
 }
-"""Every event that is known, by its present name."""
+"""All known events by their GA name."""
 
 _READERS: Final[Mapping[type[WireEvent], Callable[[Fields], WireEvent]]] = {
     event: SCHEMA.reader(event) for event in EVENT_CLASSES.values()

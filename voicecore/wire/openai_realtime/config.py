@@ -1,12 +1,11 @@
-"""What a session is asked to be: one value, from which every `session.update` is made.
+"""The requested session configuration, from which every `session.update` is built.
 
-Rule 1: what is not set (`UNSET`) is not mentioned; what is None is sent as
-null.  An update merges deeply, so a null that a serialiser dropped would leave
-turn detection on.
-Rule 2: turn detection and both formats are always mentioned: the server's
-default for turn detection is on, of a kind that its documents disagree about.
-Rule 3: two configurations are the same exactly when their fingerprints are.
-That is how a parked session is known to be the one that the call wants.
+Rule 1: a field that is `UNSET` is left out; None is sent as null. Updates are
+merged deeply, so a null that a serialiser dropped would leave turn detection on.
+Rule 2: turn detection and both formats are always sent: turn detection is on by
+default, and the documentation disagrees about its kind.
+Rule 3: two configurations are equal exactly if their fingerprints are. A call
+compares fingerprints before it adopts a parked session.
 
 Facts: OpenAI Realtime, sections session object and session.update rules.
 """
@@ -67,23 +66,23 @@ class SessionConfig:
     """
 
     input_format: AudioFormat = attrs.field(validator=_spoken("audio.input.format"))
-    """What we append."""
+    """The format of the audio that we send."""
     output_format: AudioFormat = attrs.field(validator=_spoken("audio.output.format"))
-    """What its speech comes in."""
+    """The format of the agent's audio."""
     turn_detection: TurnDetection | None = attrs.field(
         validator=checks.optional(checks.kind("audio.input.turn_detection", ServerVad, SemanticVad))
     )
-    """None: off, and sent as null; every turn is then committed and answered by hand."""
+    """None: off, sent as null; turns are then committed and responses requested explicitly."""
     model: str | Unset = attrs.field(default=UNSET, validator=checks.if_set(checks.text("model")))
-    """Fixed by the URL of the socket; cannot change later."""
+    """Set by the URL of the connection; cannot change later."""
     instructions: str | Unset = attrs.field(
         default=UNSET, repr=False, validator=checks.if_set(checks.any_text("instructions"))
     )
-    """The server has words of its own where none are set; "" clears them."""
+    """The server has default instructions; "" clears them."""
     output_modality: OutputModality | Unset = attrs.field(
         default=UNSET, validator=checks.if_set(checks.one_of("output_modalities", ("audio", "text")))
     )
-    """Never both; audio always brings a transcript."""
+    """Never both; audio always comes with a transcript."""
     noise_reduction: NoiseReduction | Unset | None = attrs.field(
         default=UNSET,
         validator=checks.if_set(checks.optional(checks.kind("audio.input.noise_reduction", NoiseReduction))),
@@ -97,7 +96,7 @@ class SessionConfig:
             checks.either(checks.kind("audio.output.voice", CustomVoice), checks.text("audio.output.voice"))
         ),
     )
-    """Locked after the first audio; an update that names another one is refused whole."""
+    """Fixed after the first audio; an update with another voice is refused as a whole."""
     speed: float | Unset = attrs.field(
         default=UNSET,
         converter=checks.as_float,
@@ -124,7 +123,7 @@ class SessionConfig:
             checks.either(checks.one_of("max_output_tokens", ("inf",)), checks.whole("max_output_tokens", 1, 4096))
         ),
     )
-    """Of one response, its tool calls included; "inf": as many as the model has."""
+    """Limit of one response, tool calls included; "inf": the model's maximum."""
     truncation: Literal["auto", "disabled"] | RetentionRatio | Unset = attrs.field(
         default=UNSET,
         validator=checks.if_set(
@@ -137,7 +136,7 @@ class SessionConfig:
             checks.optional(checks.either(checks.kind("tracing", Tracing), checks.one_of("tracing", ("auto",))))
         ),
     )
-    """Cannot be altered once it is on."""
+    """Cannot be changed once it is on."""
     include: tuple[Inclusion, ...] | Unset | None = attrs.field(
         default=UNSET,
         validator=checks.if_set(
@@ -150,7 +149,7 @@ class SessionConfig:
     def to_wire(self) -> JsonObject:
         """Return the ``session`` of a `session.update`, explicit nulls included.
 
-        Holds whatever secrets the tools hold; it goes on the wire and nowhere else.
+        It contains the secrets of tools: send it, and use it for nothing else.
         """
         modality = self.output_modality
         return _set_only(
@@ -170,11 +169,11 @@ class SessionConfig:
         )
 
     def canonical_json(self) -> str:
-        """Return `to_wire` as JSON with sorted keys: the same text for the same configuration."""
+        """Return `to_wire` as JSON with sorted keys, so that equal configurations give equal text."""
         return orjson.dumps(self.to_wire(), option=orjson.OPT_SORT_KEYS).decode()
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of `canonical_json` in hex: safe to compare, keep and log."""
+        """Return the SHA-256 of `canonical_json` in hex; it is safe to store and log."""
         return hashlib.sha256(self.canonical_json().encode()).hexdigest()
 
     def _input(self) -> JsonObject:
@@ -190,5 +189,5 @@ class SessionConfig:
 
 
 def _set_only(**fields: object) -> JsonObject:
-    """Return what was set, as JSON; None stays, as null."""
+    """Return the fields that are set, as JSON; None becomes null."""
     return {name: plain(value) for name, value in fields.items() if value is not UNSET}

@@ -1,11 +1,10 @@
-"""What an error, a close code or an HTTP status means for what we do next.
+"""Classifies the provider's error codes, close codes and HTTP statuses: retry, give up, or ignore.
 
-Rule 1: tables, not branches; a row is added where the provider adds a code.
-Rule 2: the code decides, then the type, then the message: some refusals have no code,
-or have it where another server has the type.  What is fatal by its code or its type is
-fatal.  What no row knows is `ErrorClass.UNKNOWN`, and whoever acts on that counts it.
-Rule 3: an unknown close code or status is not tried again: repeating what the
-peer has refused is how engines reconnect for ever.
+Rule 1: classification is by table; a new code of the provider is a new row.
+Rule 2: the code decides, then the type, then the message: some errors have no code,
+or have it in the type field. An error that is fatal by code or type is fatal. An
+unknown error is `ErrorClass.UNKNOWN`.
+Rule 3: an unknown close code or status is not retried, to avoid reconnecting for ever.
 
 Facts: OpenAI Realtime, sections endpoint and handshake, errors and closes.
 """
@@ -22,20 +21,20 @@ from voicecore.events import Severity
 
 
 class ErrorClass(enum.Enum):
-    """What to do about an `error` event, or about the error of a failed response."""
+    """What to do about an `error` event, or the error of a failed response."""
 
-    FATAL = "fatal"  #: no session can be had with this key, model or message shape
-    SESSION_OVER = "session_over"  #: this socket is done; a new session can go on
-    RETRY_RESPONSE = "retry_response"  #: the response is lost; ask again, after a pause
-    DEFER = "defer"  #: another response is active; ask again when it is over
+    FATAL = "fatal"  #: no session is possible with this key, model or API shape
+    SESSION_OVER = "session_over"  #: this session is over; a new one may continue
+    RETRY_RESPONSE = "retry_response"  #: the response failed; request it again after a pause
+    DEFER = "defer"  #: another response is active; request again when it has ended
     IGNORE = "ignore"  #: there was nothing left to act on
     LOG = "log"  #: the request was refused for its content; the session goes on
-    OUR_BUG = "our_bug"  #: we sent what the API does not know; be loud
+    OUR_BUG = "our_bug"  #: we sent something that the API does not know
     UNKNOWN = "unknown"  #: not in any table
 
     @property
     def severity(self) -> Severity:
-        """The same in the words that sessions of every provider share."""
+        """The severity, in terms common to all providers."""
         return _SEVERITIES[self]
 
 
@@ -76,7 +75,7 @@ ERROR_CODES: Final[Mapping[str, ErrorClass]] = {
 }
 
 ERROR_TYPES: Final[Mapping[str, ErrorClass]] = {
-    **ERROR_CODES,  # some servers give the code as the type
+    **ERROR_CODES,  # some servers put the code into the type
     "authentication_error": ErrorClass.FATAL,
     "permission_error": ErrorClass.FATAL,
     "rate_limit_error": ErrorClass.RETRY_RESPONSE,
@@ -88,11 +87,11 @@ ERROR_MESSAGES: Final[Mapping[str, ErrorClass]] = {
     "Incorrect API key provided": ErrorClass.FATAL,
     "Your session hit the maximum duration": ErrorClass.SESSION_OVER,
 }
-"""Beginnings of messages that come without a code."""
+"""Beginnings of messages without a code."""
 
 
 def classify_error(code: str | None, error_type: str | None = None, message: str | None = None) -> ErrorClass:
-    """Return what to do about an error; of a failed response pass the code and type of its status details."""
+    """Classify an error; for a failed response, pass the code and type of its status details."""
     by_code, by_type = ERROR_CODES.get(code or ""), ERROR_TYPES.get(error_type or "")
     if ErrorClass.FATAL in {by_code, by_type}:
         return ErrorClass.FATAL
@@ -100,14 +99,14 @@ def classify_error(code: str | None, error_type: str | None = None, message: str
 
 
 def _by_message(message: str, *, is_all: bool) -> ErrorClass:
-    """Classify by the beginning of a message; one that is all there is may hold a code among its words."""
+    """Classify by the beginning of a message; if there is nothing else, also by a code in its text."""
     by_start = (meaning for start, meaning in ERROR_MESSAGES.items() if message.startswith(start))
     by_word = (meaning for code, meaning in ERROR_CODES.items() if is_all and code in message)
     return next(by_start, None) or next(by_word, ErrorClass.UNKNOWN)
 
 
 def refusal_message(body: bytes) -> str | None:
-    """Return what a refused upgrade says in its body, raw: it may repeat the key; None where it says nothing."""
+    """Return the error message in the body of a refused upgrade, raw: it may repeat the key. None if there is none."""
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -118,12 +117,12 @@ def refusal_message(body: bytes) -> str | None:
 
 
 class Outlook(enum.Enum):
-    """What another try would bring after a socket ended or was refused."""
+    """Whether a retry can succeed after a connection ended or was refused."""
 
-    OVER = "over"  #: a normal end; nobody wants another try
-    RETRY = "retry"  #: the peer had trouble; the same again may succeed at once
-    RETRY_LATER = "retry_later"  #: a limit was reached; the same again may succeed after a pause
-    REFUSED = "refused"  #: the same again would be refused again
+    OVER = "over"  #: a normal end; no retry
+    RETRY = "retry"  #: the peer failed; a retry may succeed at once
+    RETRY_LATER = "retry_later"  #: a limit was reached; a retry may succeed after a pause
+    REFUSED = "refused"  #: a retry would be refused again
 
 
 CLOSE_CODES: Final[Mapping[int, Outlook]] = {
@@ -136,7 +135,7 @@ CLOSE_CODES: Final[Mapping[int, Outlook]] = {
     1013: Outlook.RETRY,
     1015: Outlook.RETRY,
 }
-"""Every other code is refused, all of 4000 to 4999 too: 4000 ends a connection of the beta shape."""
+"""Every other code counts as refused, also 4000 to 4999: 4000 closes a connection of the beta API."""
 
 HTTP_STATUSES: Final[Mapping[int, Outlook]] = {
     408: Outlook.RETRY,
@@ -146,14 +145,14 @@ HTTP_STATUSES: Final[Mapping[int, Outlook]] = {
     503: Outlook.RETRY_LATER,
     504: Outlook.RETRY,
 }
-"""Every other status is refused: 401 is a bad key, 403 a permission or region, 404 a URL or model."""
+"""Every other status counts as refused: 401 is a bad key, 403 a permission or region, 404 a URL or model."""
 
 
 def classify_close(code: int | None) -> Outlook:
-    """Return the outlook after a close; None means that the connection ended without a close frame."""
+    """Return the outlook after a close; None: the connection ended without a close frame."""
     return CLOSE_CODES.get(1006 if code is None else code, Outlook.REFUSED)
 
 
 def classify_status(status: int) -> Outlook:
-    """Return the outlook after an upgrade that was answered with this HTTP status."""
+    """Return the outlook after an upgrade was refused with an HTTP status."""
     return HTTP_STATUSES.get(status, Outlook.REFUSED)

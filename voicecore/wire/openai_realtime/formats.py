@@ -1,10 +1,10 @@
-"""The three audio formats that the Realtime API speaks, how it writes them, and what else a server may mean.
+"""Audio formats of the Realtime API: how they are written, and how a reported format is read.
 
-PCM is 24 kHz, 16 bit, mono, little-endian, and that is its only rate; G.711 is
-8 kHz, mono, without a header.  Source: OpenAI Realtime, session object.
+PCM is 24 kHz, 16 bit, mono, little-endian, with no other rate; G.711 is 8 kHz,
+mono, without a header. Source: OpenAI Realtime, session object.
 
-Rule: an echo is read for what it means: G.711 is 8 kHz whatever rate stands beside
-it, PCM without a rate is 24 kHz, a retired name means what it meant.
+Rule: reported formats are read leniently: G.711 is 8 kHz whatever rate is given,
+PCM without a rate is 24 kHz, and names of the beta API are accepted.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _FORMATS: Final[Mapping[str, AudioFormat]] = {
 _PCM_RATES: Final[Mapping[int, AudioFormat]] = {each.rate_hz: each for each in (PCM16_8K, PCM16_16K, PCM16_24K)}
 
 SPOKEN_FORMATS: Final = frozenset(_WIRE_TYPES)
-"""Every format that a session may be asked for."""
+"""The formats that can be requested."""
 
 
 def format_to_wire(audio_format: AudioFormat) -> dict[str, object]:
-    """Return the wire's object for one of `SPOKEN_FORMATS`; PCM names its rate, G.711 has none to name."""
+    """Return the JSON object of one of `SPOKEN_FORMATS`; PCM has a rate, G.711 has none."""
     wire: dict[str, object] = {"type": _WIRE_TYPES[audio_format]}
     if audio_format == PCM16_24K:
         wire["rate"] = _PCM_RATE_HZ
@@ -45,17 +45,17 @@ def format_to_wire(audio_format: AudioFormat) -> dict[str, object]:
 
 @attrs.frozen
 class ForeignFormat:
-    """A format that a server names and that is none of ours: its audio would be noise."""
+    """A reported format that we cannot convert."""
 
     name: str = attrs.field(converter=printable)
 
 
 EffectiveFormat = AudioFormat | ForeignFormat | None
-"""None: the echo does not say."""
+"""None: not reported."""
 
 
 def format_from_wire(name: str | None, rate_hz: int | None = None) -> EffectiveFormat:
-    """Return the format that a server means by a name and, of PCM, a rate."""
+    """Return the format for a reported name and, for PCM, rate."""
     if name is None:
         return None
     found = _FORMATS.get(name)

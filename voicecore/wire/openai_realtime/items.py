@@ -1,10 +1,10 @@
-"""Items and responses as the server shows them: what a conversation is made of.
+"""Conversation items, responses, token usage and transcription usage, as the server sends them.
 
-Rule 1: a field has its wire name, and its annotation is its shape; one with a
-default is not needed (see schema.py).
-Rule 2: words that may grow (types, statuses, reasons) stay text: a new one is
-news, not an error.
-Rule 3: audio inside items is not kept; it came as deltas, and is megabytes.
+Rule 1: a field has its wire name and type; one with a default is optional (see
+schema.py).
+Rule 2: enumerations that may grow (types, statuses, reasons) are strings, so that
+a new value is not an error.
+Rule 3: audio inside items is dropped: it arrived as deltas, and is megabytes.
 
 Facts: OpenAI Realtime, sections server events, response bookkeeping, usage.
 """
@@ -19,7 +19,7 @@ import attrs
 from voicecore.events import TokenUsage
 
 REQUEST_ID_KEY: Final = "voicecore_request"
-"""Where a request's id travels in `metadata`; the server gives it back in response.created and .done."""
+"""The metadata key of a request's id; the server returns it in response.created and response.done."""
 
 
 # --- items --------------------------------------------------------------------
@@ -27,7 +27,7 @@ REQUEST_ID_KEY: Final = "voicecore_request"
 
 @attrs.frozen(kw_only=True)
 class Content:
-    """One piece of a message, or one part of a response: words, whatever they were said in.
+    """One content part of a message or response: its words, spoken or written.
 
     The type is ``output_audio`` in an item and ``audio`` in a content part of a response.
     """
@@ -47,10 +47,10 @@ class McpError:
 
 @attrs.frozen(kw_only=True)
 class Item:
-    """One item of the conversation: a message, a tool call, a tool's answer.
+    """One item of the conversation: a message, a tool call or a tool result.
 
-    Which fields are there depends on ``type``; of a type that is not known,
-    only ``type``, ``id`` and ``status`` are read.
+    Which fields are present depends on ``type``; for an unknown type, only
+    ``type``, ``id`` and ``status`` are read.
     """
 
     type: str = ""
@@ -61,7 +61,7 @@ class Item:
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = attrs.field(default=None, repr=False)
-    """JSON text, as the model wrote it: may be malformed."""
+    """JSON text as the model wrote it; it may be malformed."""
     output: str | None = attrs.field(default=None, repr=False)
     server_label: str | None = None
     approval_request_id: str | None = None
@@ -69,7 +69,7 @@ class Item:
 
     @property
     def words(self) -> str:
-        """What a message says: its texts and transcripts, joined; "" where it has none."""
+        """The texts and transcripts of a message, joined; "" if it has none."""
         return "".join(part.transcript or part.text or "" for part in self.content or ())
 
 
@@ -96,7 +96,7 @@ class StatusDetails:
 
 @attrs.frozen(kw_only=True)
 class CachedTokens:
-    """Which of the input tokens came from the cache."""
+    """Input tokens that came from the cache."""
 
     text_tokens: int | None = None
     audio_tokens: int | None = None
@@ -105,7 +105,7 @@ class CachedTokens:
 
 @attrs.frozen(kw_only=True)
 class InputTokens:
-    """What a response was asked with; ``cached_tokens`` are part of the others."""
+    """Input tokens of a response; ``cached_tokens`` are included in the others."""
 
     text_tokens: int | None = None
     audio_tokens: int | None = None
@@ -116,7 +116,7 @@ class InputTokens:
 
 @attrs.frozen(kw_only=True)
 class OutputTokens:
-    """What a response said."""
+    """Output tokens of a response."""
 
     text_tokens: int | None = None
     audio_tokens: int | None = None
@@ -124,7 +124,7 @@ class OutputTokens:
 
 @attrs.frozen(kw_only=True)
 class ResponseUsage:
-    """Tokens of one response; a cancelled one has them too."""
+    """Token usage of a response, also of a cancelled one."""
 
     total_tokens: int | None = None
     input_tokens: int | None = None
@@ -133,7 +133,7 @@ class ResponseUsage:
     output_token_details: OutputTokens | None = None
 
     def counted(self) -> TokenUsage:
-        """Return the tokens by kind, as everything outside this room counts them; absent counts as 0."""
+        """Return the usage as `TokenUsage`; absent counts are 0."""
         given = self.input_token_details or InputTokens()
         cached = given.cached_tokens_details or CachedTokens()
         made = self.output_token_details or OutputTokens()
@@ -149,14 +149,14 @@ class ResponseUsage:
 
 @attrs.frozen(kw_only=True)
 class Response:
-    """A response at its beginning or end; its audio is never in it."""
+    """A response at its start or end, without audio."""
 
     id: str
     status: str | None = None
     """``in_progress``, ``completed``, ``cancelled``, ``incomplete`` or ``failed``."""
     status_details: StatusDetails | None = None
     conversation_id: str | None = None
-    """None for one that stays outside the conversation."""
+    """None for an out-of-band response."""
     metadata: Mapping[str, str] | None = None
     output: tuple[Item, ...] | None = None
     output_modalities: tuple[str, ...] | None = None
@@ -164,7 +164,7 @@ class Response:
 
     @property
     def request_id(self) -> str | None:
-        """The id of the ResponseCreate that asked for it; None when the server began by itself."""
+        """The id of the ResponseCreate that requested it; None if the server started it by itself."""
         return (self.metadata or {}).get(REQUEST_ID_KEY)
 
 
@@ -173,7 +173,7 @@ class Response:
 
 @attrs.frozen(kw_only=True)
 class TranscribedTokenDetails:
-    """What was transcribed, by kind."""
+    """Input tokens of a transcription, by kind."""
 
     text_tokens: int | None = None
     audio_tokens: int | None = None
@@ -198,7 +198,7 @@ class TranscribedDuration:
 
 @attrs.frozen(kw_only=True)
 class UnknownUsage:
-    """Transcription billed in a way that is not known here."""
+    """Transcription billed in a way that we do not know."""
 
     type: str
 
@@ -208,6 +208,6 @@ TranscriptionUsage = TranscribedTokens | TranscribedDuration | UnknownUsage
 
 @attrs.frozen(kw_only=True)
 class Language:
-    """A language that was heard, as ISO 639-1."""
+    """A detected language, as an ISO 639-1 code."""
 
     code: str

@@ -1,8 +1,8 @@
-"""Ids that an event lacks: filled in where only one response, or item, can be meant.
+"""Fills in a response or item id that an event lacks, if only one is in progress.
 
-Rule 1: nothing is guessed: where two could be meant, or none is known, the event stays
-without its id, and is refused.
-Rule 2: what is filled in is noted, like a field that was ignored.
+Rule 1: nothing is guessed: if several ids are possible, or none, the event is
+refused.
+Rule 2: an id that was filled in is noted, like an ignored field.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from voicecore.wire.openai_realtime.response_events import (
 )
 from voicecore.wire.openai_realtime.server_events import InputAudioCommitted, SpeechStarted, WireEvent
 
-_MOST_RESPONSES: Final = 8  #: that run, or whose end was lost; the oldest is forgotten
+_MOST_RESPONSES: Final = 8  #: in progress, or whose end was lost; the oldest is dropped
 _MOST_ITEMS: Final = 64  #: of one response
 _IN_RESPONSE: Final = (InItem, OutputItemAdded, OutputItemDone)
 
 
 class UnderWay:
-    """The ids of what runs in one session, as far as events have told them."""
+    """The ids of responses and items that are in progress in one session."""
 
     def __init__(self) -> None:
-        self._items: dict[str, list[str]] = {}  # of each response that runs, the ids of its items
-        self._heard: str | None = None  # the item that the user's present speech will become
+        self._items: dict[str, list[str]] = {}  # ids of the items of each active response
+        self._heard: str | None = None  # the item that the user's current speech will become
 
     def note(self, event: WireEvent) -> None:
-        """Take what an event says of ids."""
+        """Update the ids from an event."""
         if isinstance(event, ResponseCreated):
             self._began(event.response.id)
         elif isinstance(event, OutputItemAdded):
@@ -46,7 +46,7 @@ class UnderWay:
             self._heard = event.item_id
 
     def complete(self, kind: type[WireEvent], fields: Fields) -> bool:
-        """Fill in the ids that an event of this kind lacks; return whether that was possible for any."""
+        """Fill in the ids that an event of this kind lacks; return whether any could be filled in."""
         if kind is ResponseDone:
             return self._complete_response(fields)
         if kind is InputAudioCommitted:
@@ -63,8 +63,8 @@ class UnderWay:
         return self._items.setdefault(response_id, [])
 
     def _complete_response(self, fields: Fields) -> bool:
-        told = fields.raw.get("response")
-        response: dict[str, Any] = told if isinstance(told, dict) else {}
+        given = fields.raw.get("response")
+        response: dict[str, Any] = given if isinstance(given, dict) else {}
         within = Fields(response, fields.peer, fields.path("response"), fields.noted)
         filled = _fill(within, "id", self._items)
         fields.raw = {**fields.raw, "response": within.raw}
@@ -76,5 +76,5 @@ def _fill(fields: Fields, name: str, known: Collection[str]) -> bool:
         return False
     (only,) = known
     fields.raw = {**fields.raw, name: only}
-    fields.note(name, "is missing; the only one under way is meant")
+    fields.note(name, "is missing; taken to be the only one in progress")
     return True

@@ -1,10 +1,10 @@
-"""The values that a session's configuration is made of, each one JSON object on the wire.
+"""Parts of a session configuration: turn detection, transcription, noise reduction, voice, reasoning.
 
-Rule 1: a part is complete: every field that the server would otherwise fill in
-is sent, since what a partial object keeps or resets is not documented.
-Rule 2: a field that is None is left out of its part.
-Rule 3: a part that exists is one that the API allows; anything else is a
-`ConfigError` when it is made, naming the dotted path inside the session.
+Rule 1: a part is sent complete, because it is not documented which fields a partial
+object resets.
+Rule 2: a field that is None is left out.
+Rule 3: an invalid part cannot be created: it raises `ConfigError` with the dotted
+path in the session object.
 
 Facts: OpenAI Realtime, sections session object and turn detection.
 """
@@ -29,12 +29,12 @@ _NOISE = "audio.input.noise_reduction"
 
 @attrs.frozen
 class Part:
-    """Base of the values that stand as one object; ``wire_type`` is its ``type``, where it has one."""
+    """Base of configuration values that are one JSON object; ``wire_type`` is its ``type``, if it has one."""
 
     wire_type: ClassVar[str | None] = None
 
     def to_wire(self) -> JsonObject:
-        """Return the object as the API wants it, secrets revealed."""
+        """Return the JSON object, secrets revealed."""
         tagged: JsonObject = {} if self.wire_type is None else {"type": self.wire_type}
         return tagged | {
             name: plain(value) for name, value in attrs.asdict(self, recurse=False).items() if value is not None
@@ -42,7 +42,7 @@ class Part:
 
 
 def plain(value: object) -> object:
-    """Return a setting as JSON: parts as objects, tuples as lists, secrets revealed."""
+    """Return a value as JSON: parts as objects, tuples as lists, secrets revealed."""
     if isinstance(value, Part):
         return value.to_wire()
     if isinstance(value, Secret):
@@ -54,51 +54,51 @@ def plain(value: object) -> object:
     return value
 
 
-# --- what the server hears --------------------------------------------------
+# --- input --------------------------------------------------
 
 
 @attrs.frozen(kw_only=True)
 class ServerVad(Part):
-    """Turns end after a stretch of silence."""
+    """Turn detection by silence."""
 
     wire_type: ClassVar = "server_vad"
 
     threshold: float = attrs.field(
         default=0.5, converter=checks.as_float, validator=checks.number(f"{_VAD}.threshold", 0, 1)
     )
-    """How sure it must be that it hears speech; 0.6 to 0.7 helps against echo on telephone lines."""
+    """Threshold of the speech probability; 0.6 to 0.7 helps against acoustic echo on telephone lines."""
     prefix_padding_ms: int = attrs.field(
         default=300, validator=checks.whole(f"{_VAD}.prefix_padding_ms", 0, checks.WAIT_LIMIT_MS)
     )
-    """Audio before the detected speech that belongs to the turn."""
+    """Audio before the detected onset that is included in the turn."""
     silence_duration_ms: int = attrs.field(
         default=500, validator=checks.whole(f"{_VAD}.silence_duration_ms", 0, checks.WAIT_LIMIT_MS)
     )
     """Silence that ends a turn."""
     create_response: bool = attrs.field(default=True, validator=checks.flag(f"{_VAD}.create_response"))
-    """A finished turn is answered without being asked."""
+    """Whether a finished turn is answered without a request."""
     interrupt_response: bool = attrs.field(default=True, validator=checks.flag(f"{_VAD}.interrupt_response"))
-    """Speech cancels the response that runs."""
+    """Whether speech cancels the active response."""
     idle_timeout_ms: int | None = attrs.field(
         default=None, validator=checks.optional(checks.whole(f"{_VAD}.idle_timeout_ms", 5_000, 30_000))
     )
-    """Silence after playback at which the model speaks up by itself; None: never."""
+    """Silence after which the model speaks by itself; None: never."""
 
 
 @attrs.frozen(kw_only=True)
 class SemanticVad(Part):
-    """Turns end when a model believes that the user has finished."""
+    """Turn detection by a model that judges whether the user has finished."""
 
     wire_type: ClassVar = "semantic_vad"
 
     eagerness: Literal["low", "medium", "high", "auto"] = attrs.field(
         default="auto", validator=checks.one_of(f"{_VAD}.eagerness", ("low", "medium", "high", "auto"))
     )
-    """How soon; the longest waits are about 8, 4 and 2 s, auto is medium."""
+    """How soon a turn ends; the longest waits are about 8, 4 and 2 s; auto is medium."""
     create_response: bool = attrs.field(default=True, validator=checks.flag(f"{_VAD}.create_response"))
-    """A finished turn is answered without being asked."""
+    """Whether a finished turn is answered without a request."""
     interrupt_response: bool = attrs.field(default=True, validator=checks.flag(f"{_VAD}.interrupt_response"))
-    """Speech cancels the response that runs."""
+    """Whether speech cancels the active response."""
 
 
 TurnDetection = ServerVad | SemanticVad
@@ -106,7 +106,7 @@ TurnDetection = ServerVad | SemanticVad
 
 @attrs.frozen(kw_only=True)
 class NoiseReduction(Part):
-    """A filter before turn detection and model."""
+    """Noise reduction before turn detection and model."""
 
     type: Literal["near_field", "far_field"] = attrs.field(
         validator=checks.one_of(f"{_NOISE}.type", ("near_field", "far_field"))
@@ -115,7 +115,7 @@ class NoiseReduction(Part):
     strength: float | None = attrs.field(
         default=None, converter=checks.as_float, validator=checks.optional(checks.number(f"{_NOISE}.strength", 0, 1))
     )
-    """None keeps the server's, which begins at 1."""
+    """None: the server's value, initially 1."""
 
 
 Delay = Literal["minimal", "low", "medium", "high", "xhigh"]
@@ -124,13 +124,13 @@ _WHISPER = "gpt-realtime-whisper"
 
 @attrs.frozen(kw_only=True)
 class Transcription(Part):
-    """The words of the user, from a model of their own and billed apart."""
+    """Transcription of the user's speech, by a separate model and billed separately."""
 
     model: str = attrs.field(validator=checks.text(f"{_TRANSCRIPTION}.model"))
     language: str | None = attrs.field(
         default=None, validator=checks.optional(checks.text(f"{_TRANSCRIPTION}.language"))
     )
-    """ISO 639-1, such as "en"; None: the model finds out."""
+    """ISO 639-1, such as "en"; None: detected by the model."""
     languages: tuple[str, ...] | None = attrs.field(
         default=None,
         validator=checks.optional(
@@ -141,7 +141,7 @@ class Transcription(Part):
         default=None,
         validator=checks.optional(checks.many(f"{_TRANSCRIPTION}.keywords", checks.text(f"{_TRANSCRIPTION}.keywords"))),
     )
-    """Words to expect: names, products."""
+    """Words to expect, such as names and products."""
     prompt: str | None = attrs.field(
         default=None, validator=checks.optional(checks.any_text(f"{_TRANSCRIPTION}.prompt"))
     )
@@ -151,43 +151,43 @@ class Transcription(Part):
             checks.one_of(f"{_TRANSCRIPTION}.delay", ("minimal", "low", "medium", "high", "xhigh"))
         ),
     )
-    """Only for gpt-realtime-whisper: later text is better text."""
+    """Only for gpt-realtime-whisper: a longer delay gives more accurate text."""
 
     def __attrs_post_init__(self) -> None:
         if self.delay is not None and self.model != _WHISPER:
-            raise ConfigError(f"{_TRANSCRIPTION}.delay", f"is only known to {_WHISPER}")
+            raise ConfigError(f"{_TRANSCRIPTION}.delay", f"is supported by {_WHISPER} only")
         if self.prompt is not None and self.model == _WHISPER:
-            raise ConfigError(f"{_TRANSCRIPTION}.prompt", f"is not known to {_WHISPER}")
+            raise ConfigError(f"{_TRANSCRIPTION}.prompt", f"is not supported by {_WHISPER}")
 
 
-# --- how it speaks ------------------------------------------------------------
+# --- output ------------------------------------------------------------
 
 
 @attrs.frozen
 class CustomVoice(Part):
-    """A voice of one's own; built-in ones are given by their name."""
+    """A custom voice; a built-in voice is given by name."""
 
     id: str = attrs.field(validator=checks.text("audio.output.voice.id"))
 
 
 @attrs.frozen(kw_only=True)
 class RetentionRatio(Part):
-    """Drop more than is needed when the context is full, so that the cache holds longer."""
+    """Truncates more than necessary when the context is full, so that the cache stays valid longer."""
 
     wire_type: ClassVar = "retention_ratio"
 
     retention_ratio: float = attrs.field(
         converter=checks.as_float, validator=checks.number("truncation.retention_ratio", 0, 1)
     )
-    """The share of the context that stays."""
+    """The share of the context that is kept."""
     post_instructions_tokens: int | None = attrs.field(
         default=None,
         validator=checks.optional(checks.whole("truncation.token_limits.post_instructions", 0, 2**31 - 1)),
     )
-    """The most that the conversation may hold beside the instructions."""
+    """Limit of the conversation, without the instructions."""
 
     def to_wire(self) -> JsonObject:
-        """Return the object as the API wants it; the limit lies one level deeper there."""
+        """Return the JSON object, in which the limit is nested one level deeper."""
         wire: JsonObject = {"type": self.wire_type, "retention_ratio": self.retention_ratio}
         if self.post_instructions_tokens is not None:
             wire["token_limits"] = {"post_instructions": self.post_instructions_tokens}
@@ -200,7 +200,7 @@ def _copied_metadata(given: Mapping[str, object]) -> Mapping[str, object]:
 
 @attrs.frozen(kw_only=True)
 class Tracing(Part):
-    """How the session is named in the provider's own traces."""
+    """The session's names in the provider's traces."""
 
     workflow_name: str | None = attrs.field(
         default=None, validator=checks.optional(checks.text("tracing.workflow_name"))
@@ -213,7 +213,7 @@ class Tracing(Part):
 
 @attrs.frozen
 class Reasoning(Part):
-    """How long a 2.x model thinks before it speaks."""
+    """The reasoning effort of a 2.x model."""
 
     effort: Literal["minimal", "low", "medium", "high", "xhigh"] = attrs.field(
         validator=checks.one_of("reasoning.effort", ("minimal", "low", "medium", "high", "xhigh"))

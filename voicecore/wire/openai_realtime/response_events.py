@@ -1,12 +1,10 @@
-"""What the server says of its responses: their beginning and end, their items, audio and words.
+"""Server events about responses: start and end, items, audio, transcript, tool calls.
 
-The rules are those of server_events.py.  Every event names its response or its
-item: deltas of an interrupted response still arrive and are told apart by that.
-What the server forgot to name is filled in where only one can be meant, see
-missing_ids.py.
+The rules are those of server_events.py. Every event has the id of its response or
+item, because deltas of an interrupted response still arrive. An id that the server
+left out is filled in if it is unambiguous; see missing_ids.py.
 
 Facts: OpenAI Realtime, sections server events, normal event orders and response bookkeeping.
-Made by codec.py, read by the provider.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ import attrs
 from voicecore.wire.openai_realtime.items import Content, Item, Response
 from voicecore.wire.openai_realtime.server_events import WireEvent
 
-# --- playback at the server's end (WebRTC and SIP only) ---------------------------------
+# --- playback by the server (WebRTC and SIP only) ---------------------------------
 
 
 @attrs.frozen(kw_only=True)
@@ -31,7 +29,7 @@ class OutputBufferStarted(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class OutputBufferStopped(WireEvent):
-    """The server played a response to its end."""
+    """The server finished playing a response."""
 
     wire_name: ClassVar = "output_audio_buffer.stopped"
     response_id: str
@@ -39,7 +37,7 @@ class OutputBufferStopped(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class OutputBufferCleared(WireEvent):
-    """The server dropped what it had not played."""
+    """The server dropped audio that it had not played."""
 
     wire_name: ClassVar = "output_audio_buffer.cleared"
     response_id: str
@@ -50,7 +48,7 @@ class OutputBufferCleared(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class ResponseCreated(WireEvent):
-    """A response began, ours or the server's own."""
+    """A response began, requested by us or started by the server."""
 
     wire_name: ClassVar = "response.created"
     response: Response
@@ -58,7 +56,7 @@ class ResponseCreated(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class ResponseDone(WireEvent):
-    """A response is over, whatever its end; always its last event."""
+    """A response ended, in whatever way; always its last event."""
 
     wire_name: ClassVar = "response.done"
     response: Response
@@ -66,7 +64,7 @@ class ResponseDone(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class OutputItemAdded(WireEvent):
-    """A response gained an item."""
+    """An item was added to a response."""
 
     wire_name: ClassVar = "response.output_item.added"
     response_id: str
@@ -92,7 +90,7 @@ class InItem(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class ContentPartAdded(InItem):
-    """An item gained a part."""
+    """A content part was added to an item."""
 
     wire_name: ClassVar = "response.content_part.added"
     part: Content | None = None
@@ -100,7 +98,7 @@ class ContentPartAdded(InItem):
 
 @attrs.frozen(kw_only=True)
 class ContentPartDone(InItem):
-    """A part is final."""
+    """A content part is final."""
 
     wire_name: ClassVar = "response.content_part.done"
     part: Content | None = None
@@ -108,7 +106,7 @@ class ContentPartDone(InItem):
 
 @attrs.frozen(kw_only=True)
 class OutputAudioDelta(InItem):
-    """Speech, decoded; cut anywhere, so a PCM sample may be split between two of them."""
+    """A piece of speech, decoded. It is cut anywhere: a PCM sample may be split between two deltas."""
 
     wire_name: ClassVar = "response.output_audio.delta"
     delta: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>")
@@ -116,14 +114,14 @@ class OutputAudioDelta(InItem):
 
 @attrs.frozen(kw_only=True)
 class OutputAudioDone(InItem):
-    """No more audio of this part; comes after an interruption too."""
+    """The audio of a part is complete, or was interrupted."""
 
     wire_name: ClassVar = "response.output_audio.done"
 
 
 @attrs.frozen(kw_only=True)
 class OutputTranscriptDelta(InItem):
-    """Words of the speech; they run ahead of the audio."""
+    """A piece of the transcript of the speech; it runs ahead of the audio."""
 
     wire_name: ClassVar = "response.output_audio_transcript.delta"
     delta: str
@@ -131,7 +129,7 @@ class OutputTranscriptDelta(InItem):
 
 @attrs.frozen(kw_only=True)
 class OutputTranscriptDone(InItem):
-    """All words of the speech, spoken to the end or not."""
+    """The complete transcript of the speech, also after an interruption."""
 
     wire_name: ClassVar = "response.output_audio_transcript.done"
     transcript: str
@@ -139,7 +137,7 @@ class OutputTranscriptDone(InItem):
 
 @attrs.frozen(kw_only=True)
 class OutputTextDelta(InItem):
-    """Words, where the session writes."""
+    """A piece of a text response."""
 
     wire_name: ClassVar = "response.output_text.delta"
     delta: str
@@ -147,7 +145,7 @@ class OutputTextDelta(InItem):
 
 @attrs.frozen(kw_only=True)
 class OutputTextDone(InItem):
-    """All words, where the session writes."""
+    """The complete text of a text response."""
 
     wire_name: ClassVar = "response.output_text.done"
     text: str
@@ -155,7 +153,7 @@ class OutputTextDone(InItem):
 
 @attrs.frozen(kw_only=True)
 class FunctionArgumentsDelta(InItem):
-    """More of a function call's arguments."""
+    """A piece of a function call's arguments."""
 
     wire_name: ClassVar = "response.function_call_arguments.delta"
     call_id: str | None = None
@@ -164,7 +162,7 @@ class FunctionArgumentsDelta(InItem):
 
 @attrs.frozen(kw_only=True)
 class FunctionArgumentsDone(InItem):
-    """A function call's arguments, whole; without ``name`` in older captures: the item has it."""
+    """A function call's complete arguments; older captures lack ``name``, which the item has."""
 
     wire_name: ClassVar = "response.function_call_arguments.done"
     call_id: str | None = None
@@ -172,12 +170,12 @@ class FunctionArgumentsDone(InItem):
     name: str | None = None
 
 
-# --- tools that the provider runs by itself --------------------------------------------------
+# --- remote tools (MCP), which the provider calls by itself --------------------------------------------------
 
 
 @attrs.frozen(kw_only=True)
 class McpArgumentsDelta(InItem):
-    """More of a remote call's arguments."""
+    """A piece of a remote call's arguments."""
 
     wire_name: ClassVar = "response.mcp_call_arguments.delta"
     delta: str = attrs.field(default="", repr=False)
@@ -185,7 +183,7 @@ class McpArgumentsDelta(InItem):
 
 @attrs.frozen(kw_only=True)
 class McpArgumentsDone(InItem):
-    """A remote call's arguments, whole."""
+    """A remote call's complete arguments."""
 
     wire_name: ClassVar = "response.mcp_call_arguments.done"
     arguments: str = attrs.field(default="", repr=False)
@@ -193,7 +191,7 @@ class McpArgumentsDone(InItem):
 
 @attrs.frozen(kw_only=True)
 class McpCallInProgress(WireEvent):
-    """A remote call runs."""
+    """A remote call is running."""
 
     wire_name: ClassVar = "response.mcp_call.in_progress"
     item_id: str
@@ -217,7 +215,7 @@ class McpCallFailed(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class McpListToolsInProgress(WireEvent):
-    """A remote server is asked what it offers."""
+    """The provider is listing a remote server's tools."""
 
     wire_name: ClassVar = "mcp_list_tools.in_progress"
     item_id: str
@@ -225,7 +223,7 @@ class McpListToolsInProgress(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class McpListToolsCompleted(WireEvent):
-    """A remote server said what it offers."""
+    """The provider has listed a remote server's tools."""
 
     wire_name: ClassVar = "mcp_list_tools.completed"
     item_id: str
@@ -233,7 +231,7 @@ class McpListToolsCompleted(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class McpListToolsFailed(WireEvent):
-    """A remote server could not be asked."""
+    """The provider could not list a remote server's tools."""
 
     wire_name: ClassVar = "mcp_list_tools.failed"
     item_id: str

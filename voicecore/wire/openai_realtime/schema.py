@@ -1,23 +1,22 @@
-"""A class's annotations are the shape of its JSON object; this derives the reader.
+"""Derives JSON readers from the annotations of attrs classes.
 
-    str                  text
-    int                  a whole number from 0 to `LARGEST_WHOLE`, however it is written
+    str                  a string
+    int                  an integer from 0 to `LARGEST_WHOLE`, however it is written
     float                a number
     bytes                base64
     another attrs class  an object
-    tuple[X, ...]        a list of any of these; an entry that is none is left out
-    Mapping[str, str]    an object of texts; an entry that is none is left out
+    tuple[X, ...]        a list of any of these; wrong entries are left out
+    Mapping[str, str]    an object of strings; wrong values are left out
 
-Rule 1: a field without a default is *needed*: absent, null or wrong, it costs the
-object that it is in.  Only what is used is needed.
-Rule 2: a field with a default is not: absent or null it is the default; wrong, it
-is that too, and is noted (see `Fields.spare`).
-Rule 3: a field has the name that it has on the wire; what a class does not
-mention is not read, so nothing about it can be wrong.
-Rule 4: a shape that annotations cannot say has a reader of its own, given to
-`Schema` beside the class.
-Rule 5: everything is worked out when the module is imported; a shape that
-cannot be read fails there, not in a call.
+Rule 1: a field without a default is required: if it is absent, null or wrong, its
+object cannot be read. Only fields that are used are required.
+Rule 2: a field with a default is optional: if it is absent, null or wrong, it has
+the default; a wrong value is noted (see `Fields.optional`).
+Rule 3: a field has its wire name; fields that a class does not declare are not read.
+Rule 4: a shape that annotations cannot express gets its own reader, which is passed
+to `Schema` with the class.
+Rule 5: readers are built when the module is imported, so an unsupported annotation
+fails there and not in a call.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ from voicecore.wire.fields import Fields
 T = TypeVar("T", bound=attrs.AttrsInstance)
 
 Take = Callable[[Fields, str], Any]
-"""Reads one named field of an object. Raises RemoteProtocolError naming it."""
+"""Reads one named field of an object. Raises RemoteProtocolError, which names it."""
 
 Read = Callable[[Fields], Any]
-"""Reads a whole object. Raises RemoteProtocolError naming the field that is wrong."""
+"""Reads a whole object. Raises RemoteProtocolError, which names the wrong field."""
 
 _SCALARS: Final[Mapping[object, Take]] = {
     str: Fields.text,
@@ -47,7 +46,7 @@ _SCALARS: Final[Mapping[object, Take]] = {
 
 
 class Schema:
-    """Makes readers; ``special`` has those of shapes that annotations cannot say."""
+    """Builds readers; ``special`` has those of shapes that annotations cannot express."""
 
     def __init__(self, special: Mapping[object, Read]) -> None:
         self._reads: dict[object, Read] = dict(special)
@@ -56,7 +55,7 @@ class Schema:
         """Return the function that reads an object into an attrs class.
 
         Raises:
-            TypeError: An annotation that has no meaning here.
+            TypeError: An annotation is not supported.
         """
         if shape not in self._reads:
             hints = get_type_hints(shape)
@@ -67,7 +66,7 @@ class Schema:
     def _field(self, field: attrs.Attribute[Any], annotation: Any) -> Take:
         if field.default is attrs.NOTHING:
             return self._take(annotation)
-        return _spared(self._take(_without_none(annotation)), field.default)
+        return _optional(self._take(_without_none(annotation)), field.default)
 
     def _take(self, annotation: Any) -> Take:
         if annotation in _SCALARS:
@@ -75,12 +74,12 @@ class Schema:
         if annotation in self._reads or attrs.has(annotation):
             return _object(self.reader(annotation))
         if get_origin(annotation) in {Union, types.UnionType}:
-            raise TypeError(f"{annotation} is a choice; it needs a reader of its own, or a default")
+            raise TypeError(f"{annotation} is a union; it needs its own reader, or a default")
         if get_origin(annotation) is tuple:
             return self._list(get_args(annotation)[0])
         if annotation == Mapping[str, str]:
             return Fields.texts_by_name
-        raise TypeError(f"{annotation} has no shape on the wire")
+        raise TypeError(f"{annotation} is not supported")
 
     def _list(self, annotation: Any) -> Take:
         if annotation is str:
@@ -97,8 +96,8 @@ def _without_none(annotation: Any) -> Any:
     return Union[kept]  # noqa: UP007 - made at run time
 
 
-def _spared(take: Take, default: object) -> Take:
-    return lambda fields, name: fields.spare(take, name, default)
+def _optional(take: Take, default: object) -> Take:
+    return lambda fields, name: fields.optional(take, name, default)
 
 
 def _object(read: Read) -> Take:

@@ -1,18 +1,15 @@
-"""What the server says of session, conversation and user; what it says of its responses is in response_events.py.
+"""Server events about session, conversation and user input; those about responses are in response_events.py.
 
-Rule 1: a class carries its wire name; a field has its wire name, and its
-annotation is its shape (see schema.py).
-Rule 2: a field without a default is needed, and its event is lost without it:
-an id that says whose the event is, or the content that it is all about.  Every
-other field has a default.
-Rule 3: what the server says about itself and nobody can use is left out, its own
-``event_id`` and the numbers of parts and outputs too: everything here goes by the ids
-of items and responses.
-Rule 4: three classes are ours and say something about the wire itself:
-`BetaNameUsed`, `FieldIgnored` and `Unrecognised`.
+Rule 1: a class has its wire name; a field has its wire name and type (see schema.py).
+Rule 2: a field without a default is required, and without it the event is lost.
+Required are the id of what the event is about, and its essential content.
+Rule 3: fields that are of no use are not read, such as the server's own
+``event_id`` and the indices of parts and outputs: the ids of items and responses
+identify everything.
+Rule 4: three classes are our own and report how a frame was read: `BetaNameUsed`,
+`FieldIgnored` and `Unrecognised`.
 
 Facts: OpenAI Realtime, sections server events and normal event orders.
-Made by codec.py, read by the provider.
 """
 
 from __future__ import annotations
@@ -21,23 +18,23 @@ from typing import ClassVar
 
 import attrs
 
-from voicecore.wire.openai_realtime.effective import NOTHING_ECHOED, EffectiveConfig
+from voicecore.wire.openai_realtime.effective import NOTHING_REPORTED, EffectiveConfig
 from voicecore.wire.openai_realtime.items import Item, Language, TranscriptionUsage
 
 
 @attrs.frozen(kw_only=True)
 class WireEvent:
-    """Base of those that stand on the wire: ``wire_name`` is their ``type``."""
+    """Base of the events that a server sends; ``wire_name`` is the ``type``."""
 
     wire_name: ClassVar[str]
 
 
-# --- about the wire itself ------------------------------------------------------
+# --- how a frame was read ------------------------------------------------------
 
 
 @attrs.frozen
 class BetaNameUsed:
-    """The server used a retired name; said once a connection, before the event, which has the present name."""
+    """The server used an event name of the beta API; reported once for each connection, before the event."""
 
     name: str
     canonical: str
@@ -45,9 +42,9 @@ class BetaNameUsed:
 
 @attrs.frozen
 class FieldIgnored:
-    """A field was not read as it stands, and the event did not need it; said before the event.
+    """A field was wrong, and was ignored or corrected; reported before the event.
 
-    ``name`` is its dotted path behind the event's name, with ``[]`` for any entry of a list.
+    ``name`` is its dotted path after the event's name, with ``[]`` for any entry of a list.
     """
 
     name: str
@@ -56,7 +53,7 @@ class FieldIgnored:
 
 @attrs.frozen
 class Unrecognised:
-    """An event that was not known when this was written; nothing of it was read."""
+    """An unknown event; nothing of it was read."""
 
     name: str
 
@@ -69,23 +66,23 @@ ServerEvent = WireEvent | BetaNameUsed | FieldIgnored | Unrecognised
 
 @attrs.frozen(kw_only=True)
 class SessionCreated(WireEvent):
-    """The first event; shows defaults, so it acknowledges nothing."""
+    """The first event of a session, with the default configuration; it acknowledges nothing."""
 
     wire_name: ClassVar = "session.created"
-    session: EffectiveConfig = NOTHING_ECHOED
+    session: EffectiveConfig = NOTHING_REPORTED
 
 
 @attrs.frozen(kw_only=True)
 class SessionUpdated(WireEvent):
-    """The acknowledgement of an update: the configuration that is now in force, as far as it is shown."""
+    """The acknowledgement of an update, with the effective configuration as far as it is reported."""
 
     wire_name: ClassVar = "session.updated"
-    session: EffectiveConfig = NOTHING_ECHOED
+    session: EffectiveConfig = NOTHING_REPORTED
 
 
 @attrs.frozen(kw_only=True)
 class RateLimit:
-    """What is left of one limit; ``name`` is ``requests`` or ``tokens``."""
+    """What remains of a rate limit; ``name`` is ``requests`` or ``tokens``."""
 
     name: str | None = None
     limit: int | None = None
@@ -95,7 +92,7 @@ class RateLimit:
 
 @attrs.frozen(kw_only=True)
 class RateLimitsUpdated(WireEvent):
-    """Comes near the beginning or the end of a response."""
+    """Rate limits; sent near the start or the end of a response."""
 
     wire_name: ClassVar = "rate_limits.updated"
     rate_limits: tuple[RateLimit, ...] = ()
@@ -103,7 +100,7 @@ class RateLimitsUpdated(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class ErrorDetail:
-    """What went wrong, as far as it is said; ``event_id`` is that of our event, where the server knows it."""
+    """Details of an error; ``event_id`` is that of our event, if the server names it."""
 
     type: str | None = None
     code: str | None = None
@@ -114,7 +111,7 @@ class ErrorDetail:
 
 @attrs.frozen(kw_only=True)
 class ErrorReported(WireEvent):
-    """A request was refused, or something failed; the session stays open unless a close follows."""
+    """A request was refused or something failed; the session stays open unless a close follows."""
 
     wire_name: ClassVar = "error"
     error: ErrorDetail = ErrorDetail()
@@ -125,14 +122,14 @@ class ErrorReported(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class Conversation:
-    """The one conversation of a session."""
+    """The conversation of a session."""
 
     id: str | None = None
 
 
 @attrs.frozen(kw_only=True)
 class ConversationCreated(WireEvent):
-    """May follow session.created, may be missing; nothing depends on it."""
+    """The conversation was created; the event is optional and nothing depends on it."""
 
     wire_name: ClassVar = "conversation.created"
     conversation: Conversation = Conversation()
@@ -140,7 +137,7 @@ class ConversationCreated(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class ItemAdded(WireEvent):
-    """An item exists; it may still be in progress."""
+    """An item was added to the conversation; it may be incomplete."""
 
     wire_name: ClassVar = "conversation.item.added"
     item: Item
@@ -158,7 +155,7 @@ class ItemDone(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class ItemRetrieved(WireEvent):
-    """The answer to a retrieve; the item's audio is not kept."""
+    """The answer to ItemRetrieve; the item's audio is dropped."""
 
     wire_name: ClassVar = "conversation.item.retrieved"
     item: Item
@@ -166,7 +163,7 @@ class ItemRetrieved(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class ItemTruncated(WireEvent):
-    """The answer to a truncate; the server's own transcript of the item is gone with it."""
+    """The answer to ItemTruncate; the server also drops its transcript of the item."""
 
     wire_name: ClassVar = "conversation.item.truncated"
     item_id: str
@@ -175,18 +172,18 @@ class ItemTruncated(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class ItemDeleted(WireEvent):
-    """The answer to a delete."""
+    """The answer to ItemDelete."""
 
     wire_name: ClassVar = "conversation.item.deleted"
     item_id: str
 
 
-# --- the user's words -------------------------------------------------------------
+# --- transcription of the user -------------------------------------------------------------
 
 
 @attrs.frozen(kw_only=True)
 class TranscriptionDelta(WireEvent):
-    """More words of a user turn."""
+    """A piece of a user turn's transcript."""
 
     wire_name: ClassVar = "conversation.item.input_audio_transcription.delta"
     item_id: str
@@ -195,7 +192,7 @@ class TranscriptionDelta(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class TranscriptionCompleted(WireEvent):
-    """All words of a user turn; may come after the answer to it, even after the next turn."""
+    """The complete transcript of a user turn; it may arrive after the reply to it, even after the next turn."""
 
     wire_name: ClassVar = "conversation.item.input_audio_transcription.completed"
     item_id: str
@@ -206,7 +203,7 @@ class TranscriptionCompleted(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class TranscriptionError:
-    """Why a user turn has no words."""
+    """Why a transcription failed."""
 
     type: str | None = None
     code: str | None = None
@@ -216,7 +213,7 @@ class TranscriptionError:
 
 @attrs.frozen(kw_only=True)
 class TranscriptionFailed(WireEvent):
-    """A user turn stays without words; not an `error` event."""
+    """The transcription of a user turn failed; this is not an `error` event."""
 
     wire_name: ClassVar = "conversation.item.input_audio_transcription.failed"
     item_id: str
@@ -225,7 +222,7 @@ class TranscriptionFailed(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class TranscriptionSegment(WireEvent):
-    """Words of one speaker, with their place in the turn in seconds; diarizing models only."""
+    """Words of one speaker, with their position in the turn in seconds; diarizing models only."""
 
     wire_name: ClassVar = "conversation.item.input_audio_transcription.segment"
     item_id: str
@@ -250,14 +247,14 @@ class InputAudioCommitted(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class InputAudioCleared(WireEvent):
-    """The answer to a clear of the input buffer."""
+    """The answer to InputAudioClear."""
 
     wire_name: ClassVar = "input_audio_buffer.cleared"
 
 
 @attrs.frozen(kw_only=True)
 class SpeechStarted(WireEvent):
-    """Speech began, in ms of all audio ever appended to the session, prefix padding taken off."""
+    """Speech began; ``audio_start_ms`` counts all audio appended to the session, less the prefix padding."""
 
     wire_name: ClassVar = "input_audio_buffer.speech_started"
     item_id: str | None = None
@@ -266,7 +263,7 @@ class SpeechStarted(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class SpeechStopped(WireEvent):
-    """Speech ended, in ms as above; the silence that ended it is counted in."""
+    """Speech ended; ``audio_end_ms`` counts as above and includes the silence window."""
 
     wire_name: ClassVar = "input_audio_buffer.speech_stopped"
     item_id: str | None = None
@@ -275,7 +272,7 @@ class SpeechStopped(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class IdleTimeoutTriggered(WireEvent):
-    """Nobody spoke for ``idle_timeout_ms``; the silence becomes a user item, and a response follows."""
+    """``idle_timeout_ms`` passed in silence, which becomes a user item; a response follows."""
 
     wire_name: ClassVar = "input_audio_buffer.timeout_triggered"
     item_id: str | None = None
@@ -285,7 +282,7 @@ class IdleTimeoutTriggered(WireEvent):
 
 @attrs.frozen(kw_only=True)
 class DtmfReceived(WireEvent):
-    """A key of the user's keypad; SIP only."""
+    """The user pressed a key; SIP only."""
 
     wire_name: ClassVar = "input_audio_buffer.dtmf_event_received"
     event: str = attrs.field(repr=lambda _: "'*'")

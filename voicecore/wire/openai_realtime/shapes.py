@@ -1,8 +1,8 @@
-"""Readers for values that annotations cannot describe: items, what a transcription cost, errors.
+"""Readers of JSON shapes that annotations cannot express: items, transcription usage, errors.
 
-Rule 1: they are as lenient as the others: what can be spared is (see schema.py).
-Rule 2: an error is never lost for its shape: a flat one, a bare text and one
-without any word are errors too, and say what they say.
+Rule 1: they are as lenient as derived readers (see schema.py).
+Rule 2: an error is never lost because of its shape: a flat error, a bare string and
+an empty object are errors too.
 
 Facts: OpenAI Realtime, sections server events, errors and closes.
 """
@@ -44,45 +44,47 @@ _USAGES: Final[Mapping[str, Callable[[Fields], TranscriptionUsage]]] = {
 
 
 def read_item(fields: Fields) -> Item:
-    """Read an item; of one whose type is not known, only what every item has."""
-    kind = fields.spare(Fields.text, "type", "")
+    """Read an item; for an unknown type, only what every item has."""
+    kind = fields.optional(Fields.text, "type", "")
     if kind in _ITEM_TYPES:
         return _read_known_item(fields)
-    return Item(type=kind, id=fields.spare(Fields.text, "id", None), status=fields.spare(Fields.text, "status", None))
+    return Item(
+        type=kind, id=fields.optional(Fields.text, "id", None), status=fields.optional(Fields.text, "status", None)
+    )
 
 
 def read_usage(fields: Fields) -> TranscriptionUsage:
-    """Read what a transcription cost; there are two ways to count, and room for a third."""
+    """Read the usage of a transcription: tokens, duration, or unknown."""
     kind = fields.text("type")
     read = _USAGES.get(kind)
     return UnknownUsage(type=kind) if read is None else read(fields)
 
 
 def read_error(fields: Fields) -> ErrorReported:
-    """Read an error in whatever shape: an object, as it should be; a text; or flat, beside the event's type."""
-    told = fields.raw.get("error")
-    if isinstance(told, dict):
+    """Read an error of any shape: the documented object, a string, or flat in the event itself."""
+    given = fields.raw.get("error")
+    if isinstance(given, dict):
         within = fields.child("error")
-        error_type = within.spare(Fields.text, "type", None)
-        ours = within.spare(Fields.text, "event_id", None)
+        error_type = within.optional(Fields.text, "type", None)
+        ours = within.optional(Fields.text, "event_id", None)
         return ErrorReported(error=_detail(within, error_type, ours, ""))
-    fields.note("error", "must be an object; read for what it says")
-    words = told if isinstance(told, str) else ""
+    fields.note("error", "must be an object; read as far as possible")
+    words = given if isinstance(given, str) else ""
     return ErrorReported(error=_detail(fields, None, None, words))
 
 
 def _detail(fields: Fields, error_type: str | None, event_id: str | None, words: str) -> ErrorDetail:
     return ErrorDetail(
         type=error_type,
-        code=fields.spare(_code, "code", None),
-        message=fields.spare(Fields.text, "message", words),
-        param=fields.spare(Fields.text, "param", None),
+        code=fields.optional(_code, "code", None),
+        message=fields.optional(Fields.text, "message", words),
+        param=fields.optional(Fields.text, "param", None),
         event_id=event_id,
     )
 
 
 def _code(fields: Fields, name: str) -> str:
-    """Return a code, also one that is a number."""
+    """Return an error code, also if it is a number."""
     return str(fields.whole(name)) if isinstance(fields.raw.get(name), int | float) else fields.text(name)
 
 
@@ -94,4 +96,4 @@ SCHEMA: Final = Schema(
         TranscriptionUsage: read_usage,
     }
 )
-"""Makes the readers of all events."""
+"""Builds the readers of all events."""

@@ -1,8 +1,8 @@
-"""The tools that a model is offered, and which of them it must use.
+"""Tools of a session configuration: functions, remote servers (MCP), and the tool choice.
 
-Rule 1: a function tool is flat; nothing is nested under a ``function`` key.
-Rule 2: what opens a remote server (its authorization, its headers) is a
-`Secret` until it is on the wire.
+Rule 1: a function tool is flat, not nested under a ``function`` key.
+Rule 2: credentials of a remote server (authorization, headers) are `Secret` until
+they are sent.
 
 Facts: OpenAI Realtime, section session object.
 """
@@ -30,13 +30,13 @@ def _secret_headers(headers: Mapping[str, str | Secret]) -> dict[str, Secret]:
 
 @attrs.frozen(kw_only=True)
 class FunctionTool(Part):
-    """A function that we run when the model asks for it."""
+    """A function that we run when the model calls it."""
 
     wire_type: ClassVar = "function"
 
     name: str = attrs.field(validator=checks.text("tools.name"))
     description: str = attrs.field(default="", validator=checks.any_text("tools.description"))
-    """What it does and when to use it, in words for the model."""
+    """What it does and when to use it, for the model."""
     parameters: Mapping[str, object] = attrs.field(
         factory=lambda: {"type": "object", "properties": {}},
         converter=_copied_parameters,
@@ -47,7 +47,7 @@ class FunctionTool(Part):
 
 @attrs.frozen(kw_only=True)
 class McpTool(Part):
-    """Tools of a remote server, which the provider runs by itself."""
+    """The tools of a remote server, which the provider calls by itself."""
 
     wire_type: ClassVar = "mcp"
 
@@ -113,5 +113,5 @@ TOOL_CHOICE: checks.Check = checks.either(
 
 
 def tool_key(tool: Tool) -> tuple[str, str]:
-    """Return what makes a tool itself: its kind and its name or label."""
+    """Return a tool's identity: its kind and its name or label."""
     return ("function", tool.name) if isinstance(tool, FunctionTool) else ("mcp", tool.server_label)

@@ -15,7 +15,7 @@ from voicecore.events import (
     AgentAudio,
     AppendUserAudio,
     Lockout,
-    LockState,
+    LockoutState,
     RequestResponse,
     ResponseEnded,
     RestoreTurnDetection,
@@ -69,18 +69,18 @@ async def first(session: Session, kind: type[SessionEvent]) -> SessionEvent:
 @pytest.mark.parametrize(
     ("updates", "lock", "replies"),
     [
-        (Updates(), LockState.IN_FORCE, False),
-        (Updates(refused=frozenset({1})), LockState.REFUSED, True),
-        (Updates(refuses_null_turn_detection=True), LockState.REFUSED, True),
-        (Updates(ignores_null_turn_detection=True), LockState.UNPROVEN, True),
-        (Updates(echoes_null_but_keeps=True), LockState.IN_FORCE, False),
-        (Updates(answer_s=None), LockState.UNPROVEN, True),
-        (Updates(effect_s=1.0), LockState.IN_FORCE, False),
+        (Updates(), LockoutState.IN_FORCE, False),
+        (Updates(refused=frozenset({1})), LockoutState.REFUSED, True),
+        (Updates(refuses_null_turn_detection=True), LockoutState.REFUSED, True),
+        (Updates(ignores_null_turn_detection=True), LockoutState.UNCONFIRMED, True),
+        (Updates(echoes_null_but_keeps=True), LockoutState.IN_FORCE, False),
+        (Updates(answer_s=None), LockoutState.UNCONFIRMED, True),
+        (Updates(effect_s=1.0), LockoutState.IN_FORCE, False),
     ],
     ids=["healthy", "refused", "null refused", "ignored", "a lie", "no answer", "applied late"],
 )
 async def test_b2_what_is_known_of_a_lockout_is_what_was_echoed(
-    autojump_clock: MockClock, updates: Updates, lock: LockState, replies: bool
+    autojump_clock: MockClock, updates: Updates, lock: LockoutState, replies: bool
 ) -> None:
     """Refused, it is left out; without proof it is not relied on, and the session counts as doing all it might."""
     async with opened(updates) as (session, _):
@@ -91,7 +91,7 @@ async def test_b2_what_is_known_of_a_lockout_is_what_was_echoed(
 async def test_without_a_lockout_none_is_claimed(autojump_clock: MockClock) -> None:
     """The plain session."""
     async with opened(lockout=Lockout.NONE) as (session, connection):
-        assert (session.lock, session.capabilities.replies) == (LockState.NOT_ASKED, True)
+        assert (session.lock, session.capabilities.replies) == (LockoutState.NOT_REQUESTED, True)
         assert connection.session.effective["audio"]["input"]["turn_detection"]["type"] == "server_vad"
 
 
@@ -101,7 +101,7 @@ async def test_a_listening_lockout_hears_and_does_nothing_by_itself(
 ) -> None:
     """Turns are committed; no reply, no interruption, no prompt into the silence."""
     async with opened(lockout=Lockout.NO_REPLY, turn_detection=detection) as (session, connection):
-        assert session.lock is LockState.IN_FORCE
+        assert session.lock is LockoutState.IN_FORCE
         assert (session.capabilities.detects_turns, session.capabilities.interrupts) == (True, False)
         given = connection.session.effective["audio"]["input"]["turn_detection"]
         assert (given["create_response"], given["interrupt_response"]) == (False, False)
@@ -114,7 +114,7 @@ async def test_unlocking_restores_the_whole_turn_detection_and_nothing_else(auto
         await session.send(RestoreTurnDetection("unlock-1"))
         event = await first(session, SessionReconfigured)
         assert isinstance(event, SessionReconfigured)
-        assert (event.lock, event.differences, event.capabilities.replies) == (LockState.LIFTED, (), True)
+        assert (event.lock, event.differences, event.capabilities.replies) == (LockoutState.RESTORED, (), True)
         update = connection.requests[-1]
         assert update["session"] == {
             "type": "realtime",
@@ -138,10 +138,10 @@ async def test_unlocking_restores_the_whole_turn_detection_and_nothing_else(auto
 async def test_b3_a_late_echo_proves_the_lockout_and_is_not_taken_for_its_end(autojump_clock: MockClock) -> None:
     """The opening went on without it; the session's configuration is compared when it comes."""
     async with opened(Updates(answer_s=3.5)) as (session, _):
-        assert session.lock is LockState.UNPROVEN
+        assert session.lock is LockoutState.UNCONFIRMED
         event = await first(session, SessionReconfigured)
         assert isinstance(event, SessionReconfigured)
-        assert (event.lock, event.capabilities.replies) == (LockState.IN_FORCE, False)
+        assert (event.lock, event.capabilities.replies) == (LockoutState.IN_FORCE, False)
 
 
 async def test_a_restore_that_is_ignored_is_told_by_its_keys(autojump_clock: MockClock) -> None:
@@ -150,7 +150,7 @@ async def test_a_restore_that_is_ignored_is_told_by_its_keys(autojump_clock: Moc
         await session.send(RestoreTurnDetection("unlock-1"))
         event = await first(session, SessionReconfigured)
         assert isinstance(event, SessionReconfigured)
-        assert (event.lock, event.differences) == (LockState.UNPROVEN, ("audio.input.turn_detection",))
+        assert (event.lock, event.differences) == (LockoutState.UNCONFIRMED, ("audio.input.turn_detection",))
 
 
 async def test_a_restore_that_is_refused_names_its_request(autojump_clock: MockClock) -> None:
@@ -191,7 +191,7 @@ async def test_an_echo_that_names_no_other_format_is_asked_for_nothing_more(
         await session.send(RestoreTurnDetection("unlock-1"))
         event = await first(session, SessionReconfigured)
         assert isinstance(event, SessionReconfigured)
-        assert (event.lock, event.differences) == (LockState.LIFTED, ())
+        assert (event.lock, event.differences) == (LockoutState.RESTORED, ())
         assert len(connection.updates) == 2
 
 
@@ -204,11 +204,11 @@ async def test_turn_detection_that_is_not_shown_is_as_asked_for_but_for_a_lockou
     rewrites = (READY_MADE["updated without audio"],)
     async with opened(lockout=lockout, rewrites=rewrites, turn_detection=asked_for) as (session, _):
         locked = lockout is not Lockout.NONE
-        assert session.lock is (LockState.UNPROVEN if locked else LockState.NOT_ASKED)
+        assert session.lock is (LockoutState.UNCONFIRMED if locked else LockoutState.NOT_REQUESTED)
         assert (session.capabilities.replies, session.capabilities.interrupts) == (locked, locked)
         assert session.capabilities.transcribes_user
         notices = [event for event in await session.receive() if isinstance(event, SessionNotice)]
-        assert SessionNotice("audio.input.turn_detection", "is not shown by the provider") in notices
+        assert SessionNotice("audio.input.turn_detection", "is not reported by the provider") in notices
         await session.send(RestoreTurnDetection("unlock-1"))
         event = await first(session, SessionReconfigured)
         assert isinstance(event, SessionReconfigured)
@@ -219,11 +219,11 @@ async def test_another_voice_than_asked_for_does_not_keep_the_lockout(autojump_c
     """What an echo says of other things says nothing of turn detection."""
     rewrites = (replaced("session.updated", "session.audio.output.voice", "alloy"),)
     async with opened(rewrites=rewrites) as (session, _):
-        assert session.lock is LockState.IN_FORCE
+        assert session.lock is LockoutState.IN_FORCE
         await session.send(RestoreTurnDetection("unlock-1"))
         event = await first(session, SessionReconfigured)
         assert isinstance(event, SessionReconfigured)
-        assert (event.lock, event.differences) == (LockState.LIFTED, ("audio.output.voice",))
+        assert (event.lock, event.differences) == (LockoutState.RESTORED, ("audio.output.voice",))
 
 
 async def test_a_format_in_force_is_no_news_when_it_is_echoed_again(autojump_clock: MockClock) -> None:
@@ -236,7 +236,7 @@ async def test_a_format_in_force_is_no_news_when_it_is_echoed_again(autojump_clo
             await session.send(RestoreTurnDetection(f"unlock-{number}"))
             (event,) = await session.receive()
             assert isinstance(event, SessionReconfigured)
-            assert (event.lock, event.differences) == (LockState.LIFTED, ())
+            assert (event.lock, event.differences) == (LockoutState.RESTORED, ())
 
 
 async def test_a_format_that_changes_is_told_and_converted_in_both_directions(autojump_clock: MockClock) -> None:
@@ -280,7 +280,7 @@ async def test_a_format_that_becomes_a_foreign_one_is_the_end_by_its_name(autoju
 
 async def test_an_opening_that_is_refused_without_a_word_says_so(autojump_clock: MockClock) -> None:
     """Not "None"."""
-    with pytest.raises(ProviderRefused, match="it gave no reason"):
+    with pytest.raises(ProviderRefused, match="no reason given"):
         async with opened(Updates(refused=frozenset({1, 2})), rewrites=(READY_MADE["errors of null"],)):
             pass
 

@@ -33,7 +33,7 @@ class Pickup:
         policy: FirstMessagePolicy | None = None,
         *,
         message: Message = WELCOME,
-        lock: ev.LockState = ev.LockState.IN_FORCE,
+        lock: ev.LockoutState = ev.LockoutState.IN_FORCE,
         answers: bool = True,
     ) -> None:
         self.policy = policy or FirstMessagePolicy()
@@ -46,7 +46,7 @@ class Pickup:
         self.echoes = True
         self.user_bytes = 0
         self.speech = b""
-        self._lock = lock if self.lockout is not ev.Lockout.NONE else ev.LockState.NOT_ASKED
+        self._lock = lock if self.lockout is not ev.Lockout.NONE else ev.LockoutState.NOT_REQUESTED
         self._echoes: list[tuple[float, str]] = []
         self._play_end = 0.0
         self.take(self.machine.begin(0.0))
@@ -54,7 +54,7 @@ class Pickup:
     def ready(self, *, asked: bool = False) -> None:
         """The session is there."""
         locked = LOCKED if self.lockout is ev.Lockout.DETECTION_OFF else LISTENS
-        capabilities = locked if self._lock is ev.LockState.IN_FORCE else DOES_ALL
+        capabilities = locked if self._lock is ev.LockoutState.IN_FORCE else DOES_ALL
         ready = self.machine.session_ready(capabilities, self.now, lockout=(self.lockout, self._lock), asked=asked)
         self.take(ready)
 
@@ -66,7 +66,7 @@ class Pickup:
             elif self.answers and isinstance(order, ev.CommitUserAudio):
                 self.hears(ev.UserTurnCommitted(f"held-{len(self.orders)}"))
             elif self.answers and isinstance(order, ev.RestoreTurnDetection):
-                self.hears(ev.SessionReconfigured(capabilities=DOES_ALL, lock=ev.LockState.LIFTED))
+                self.hears(ev.SessionReconfigured(capabilities=DOES_ALL, lock=ev.LockoutState.RESTORED))
 
     def hears(self, *events: ev.SessionEvent) -> None:
         for event in events:

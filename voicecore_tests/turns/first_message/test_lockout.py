@@ -57,6 +57,6 @@ def test_what_is_held_when_a_machine_answers_is_not_lost_without_a_count() -> No
     it.speech = HELLO
     it.passes(0.5)
     it.ready()
-    it.hears(ev.SessionReconfigured(capabilities=DOES_ALL, lock=ev.LockState.LIFTED))
+    it.hears(ev.SessionReconfigured(capabilities=DOES_ALL, lock=ev.LockoutState.RESTORED))
     it.take(it.machine.leave_message(Message("Call back."), it.now))
     assert held_bytes(it.machine.openings[0].gate) == it.user_bytes

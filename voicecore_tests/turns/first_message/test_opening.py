@@ -109,7 +109,7 @@ def test_a_hello_that_was_held_is_a_turn_of_its_own_and_answered_behind_the_mess
 
 def test_a_key_ends_a_message_that_is_heard_though_held_speech_must_not() -> None:
     """A key is always of this moment."""
-    it = Pickup(FIRST_AUDIO, lock=ev.LockState.REFUSED)
+    it = Pickup(FIRST_AUDIO, lock=ev.LockoutState.REFUSED)
     it.ready()
     it.speech = HELLO
     it.passes(1.8)
@@ -304,7 +304,7 @@ def test_a_response_that_stops_half_way_is_a_loss() -> None:
 
 def test_b15_a_response_that_nobody_asked_for_does_not_take_its_place() -> None:
     """Silenced; the message that was refused as "already active" is asked for when it is over."""
-    it = Pickup(lock=ev.LockState.REFUSED)
+    it = Pickup(lock=ev.LockoutState.REFUSED)
     it.ready()
     it.hears(ev.ResponseStarted("other"), ev.AgentAudio("other", "x", bytes(800)))
     it.hears(

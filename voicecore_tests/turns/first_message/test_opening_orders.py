@@ -22,7 +22,7 @@ POLICIES = st.builds(
     user_audio=st.sampled_from(UserAudioRule),
     lead_in_s=st.sampled_from([0.0, 0.3]),
 )
-LOCKS = [ev.LockState.IN_FORCE, ev.LockState.REFUSED, ev.LockState.UNPROVEN]
+LOCKS = [ev.LockoutState.IN_FORCE, ev.LockoutState.REFUSED, ev.LockoutState.UNCONFIRMED]
 
 
 def test_a_user_who_goes_on_when_the_message_ends_is_answered_by_the_session_alone() -> None:
@@ -45,7 +45,7 @@ def test_a_user_who_goes_on_when_the_message_ends_is_answered_by_the_session_alo
     it.passes(2.0)
     assert it.asked == ["first-message-1"]
     generated = [order.fact for order in it.ordered(Notify) if isinstance(order, Notify)]
-    assert [fact.answers for fact in generated if isinstance(fact, facts.AgentGenerated)] == [(), ("u1", "u2")]
+    assert [fact.answers for fact in generated if isinstance(fact, facts.FirstAudioReceived)] == [(), ("u1", "u2")]
 
 
 class OpeningMachine(RuleBasedStateMachine):
@@ -57,7 +57,7 @@ class OpeningMachine(RuleBasedStateMachine):
         answers=st.booleans(),
         message=st.sampled_from([WELCOME, RECORDED]),
     )
-    def begin(self, policy: FirstMessagePolicy, lock: ev.LockState, answers: bool, message: Message) -> None:
+    def begin(self, policy: FirstMessagePolicy, lock: ev.LockoutState, answers: bool, message: Message) -> None:
         self.it = Pickup(policy, message=message, lock=lock, answers=answers)
         self.is_ready = False
         self.running: str | None = None
@@ -111,9 +111,9 @@ class OpeningMachine(RuleBasedStateMachine):
         request = (self.it.asked or [None])[-1] if which == "asked" else which  # type: ignore[list-item]
         self.it.hears(ev.SessionProblem(code="e", message="m", severity=severity, request_id=request))
 
-    @rule(lock=st.sampled_from([ev.LockState.LIFTED, ev.LockState.IN_FORCE, ev.LockState.UNPROVEN]))
+    @rule(lock=st.sampled_from([ev.LockoutState.RESTORED, ev.LockoutState.IN_FORCE, ev.LockoutState.UNCONFIRMED]))
     @precondition(lambda self: self.is_ready)
-    def an_echo_comes(self, lock: ev.LockState) -> None:
+    def an_echo_comes(self, lock: ev.LockoutState) -> None:
         self.it.hears(ev.UserAudioDiscarded(), ev.SessionReconfigured(capabilities=DOES_ALL, lock=lock))
 
     @rule(seconds=st.sampled_from([0.02, 0.5, 2.0, 7.0]), echoes=st.booleans())

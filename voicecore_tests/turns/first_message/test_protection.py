@@ -12,7 +12,7 @@ from voicecore.events import (
     CommitUserAudio,
     DiscardUserAudio,
     Lockout,
-    LockState,
+    LockoutState,
     RestoreTurnDetection,
     SessionReconfigured,
 )
@@ -25,7 +25,7 @@ HELLO = b"\x22" * 800
 SILENCE = b"\xff" * 800
 
 
-def echo(lock: LockState, *differences: str) -> SessionReconfigured:
+def echo(lock: LockoutState, *differences: str) -> SessionReconfigured:
     return SessionReconfigured(capabilities=ALL, lock=lock, differences=differences)
 
 
@@ -35,7 +35,7 @@ class Guarded:
     def __init__(
         self,
         lockout: Lockout = Lockout.DETECTION_OFF,
-        lock: LockState | None = LockState.IN_FORCE,
+        lock: LockoutState | None = LockoutState.IN_FORCE,
         rule: UserAudioRule = UserAudioRule.BUFFER,
     ) -> None:
         self.trace = Trace(0.0)
@@ -59,7 +59,7 @@ def test_the_order_is_discard_then_the_real_turn_detection_then_the_user() -> No
     assert it.gate.admit(HELLO) == b""
     assert it.protection.lift(1.0) == [DiscardUserAudio()]
     assert it.protection.discarded(1.1) == [RestoreTurnDetection("unlock-1")]
-    assert it.protection.reconfigured(echo(LockState.LIFTED), 1.2) == [AppendUserAudio(HELLO), Lifted(True)]
+    assert it.protection.reconfigured(echo(LockoutState.RESTORED), 1.2) == [AppendUserAudio(HELLO), Lifted(True)]
     assert it.gate.admit(b"live") == b"live"
 
 
@@ -72,14 +72,14 @@ def test_b5_it_is_lifted_once() -> None:
 
 def test_b2_a_lockout_that_was_refused_leaves_the_gate_alone_and_needs_no_restoring() -> None:
     """Nothing was changed at the provider, so nothing is changed back."""
-    it = Guarded(lock=LockState.REFUSED)
+    it = Guarded(lock=LockoutState.REFUSED)
     assert it.protection.words() == "the local gate alone"
     assert it.protection.lift(1.0) == [Lifted(True)]
 
 
 def test_b3_a_lockout_without_proof_is_restored_all_the_same() -> None:
     """It may be in force, or come into force yet."""
-    it = Guarded(lock=LockState.UNPROVEN)
+    it = Guarded(lock=LockoutState.UNCONFIRMED)
     assert it.protection.words() == "the local gate alone"
     assert it.protection.lift(1.0) == [DiscardUserAudio()]
 
@@ -88,7 +88,7 @@ def test_forwarding_waits_until_the_lockout_is_proved() -> None:
     """Before that user audio is held; then it goes on, the oldest first."""
     it = Guarded(Lockout.NO_REPLY, None, UserAudioRule.FORWARD)
     assert it.gate.admit(HELLO) == b""
-    steps = it.protection.session_ready(Lockout.NO_REPLY, LockState.IN_FORCE, 0.5)
+    steps = it.protection.session_ready(Lockout.NO_REPLY, LockoutState.IN_FORCE, 0.5)
     assert steps == [AppendUserAudio(HELLO)]
     assert it.gate.admit(b"live") == b"live"
     assert it.protection.words() == "the provider's lockout alone"
@@ -96,13 +96,13 @@ def test_forwarding_waits_until_the_lockout_is_proved() -> None:
 
 def test_without_a_lockout_in_force_nothing_is_forwarded() -> None:
     """The gate protects where the provider does not."""
-    it = Guarded(Lockout.NO_REPLY, LockState.UNPROVEN, UserAudioRule.FORWARD)
+    it = Guarded(Lockout.NO_REPLY, LockoutState.UNCONFIRMED, UserAudioRule.FORWARD)
     assert (it.gate.admit(HELLO), it.gate.take()) == (b"", HELLO)
 
 
 def test_a_listening_lockout_is_lifted_without_discarding() -> None:
     """What the user said meanwhile is to count."""
-    it = Guarded(Lockout.NO_REPLY, LockState.IN_FORCE, UserAudioRule.FORWARD)
+    it = Guarded(Lockout.NO_REPLY, LockoutState.IN_FORCE, UserAudioRule.FORWARD)
     assert it.protection.lift(1.0) == [RestoreTurnDetection("unlock-1")]
 
 
@@ -111,7 +111,7 @@ def test_lifting_before_the_session_is_open_waits_for_it() -> None:
     it = Guarded(lock=None)
     assert it.protection.lift(1.0) == []
     assert it.protection.is_on
-    assert it.protection.session_ready(Lockout.DETECTION_OFF, LockState.IN_FORCE, 2.0) == [DiscardUserAudio()]
+    assert it.protection.session_ready(Lockout.DETECTION_OFF, LockoutState.IN_FORCE, 2.0) == [DiscardUserAudio()]
 
 
 def test_no_answer_lets_the_user_in_all_the_same() -> None:
@@ -141,10 +141,10 @@ def test_an_echo_that_says_otherwise_is_given_time_and_then_asked_again() -> Non
     it = Guarded()
     it.protection.lift(1.0)
     it.protection.discarded(1.0)
-    wrong = echo(LockState.UNPROVEN, "audio.input.turn_detection")
+    wrong = echo(LockoutState.UNCONFIRMED, "audio.input.turn_detection")
     assert it.protection.reconfigured(wrong, 1.1) == []
     assert it.protection.expire(3.0) == [RestoreTurnDetection("unlock-2")]
-    assert it.protection.reconfigured(echo(LockState.LIFTED), 3.1) == [Lifted(True)]
+    assert it.protection.reconfigured(echo(LockoutState.RESTORED), 3.1) == [Lifted(True)]
 
 
 def test_an_echo_that_says_otherwise_twice_is_a_deaf_session() -> None:
@@ -152,7 +152,7 @@ def test_an_echo_that_says_otherwise_twice_is_a_deaf_session() -> None:
     it = Guarded()
     it.protection.lift(1.0)
     it.protection.discarded(1.0)
-    wrong = echo(LockState.UNPROVEN, "audio.input.turn_detection")
+    wrong = echo(LockoutState.UNCONFIRMED, "audio.input.turn_detection")
     it.protection.reconfigured(wrong, 1.1)
     it.protection.expire(3.0)
     it.protection.reconfigured(wrong, 3.1)
@@ -162,11 +162,11 @@ def test_an_echo_that_says_otherwise_twice_is_a_deaf_session() -> None:
 
 def test_the_late_echo_of_the_lockout_is_not_taken_for_the_restore() -> None:
     """Two updates are out; only the second one's echo ends the wait."""
-    it = Guarded(lock=LockState.UNPROVEN)
+    it = Guarded(lock=LockoutState.UNCONFIRMED)
     it.protection.lift(1.0)
     it.protection.discarded(1.0)
-    assert it.protection.reconfigured(echo(LockState.IN_FORCE), 1.1) == []
-    assert it.protection.reconfigured(echo(LockState.LIFTED), 1.2) == [Lifted(True)]
+    assert it.protection.reconfigured(echo(LockoutState.IN_FORCE), 1.1) == []
+    assert it.protection.reconfigured(echo(LockoutState.RESTORED), 1.2) == [Lifted(True)]
 
 
 @pytest.mark.parametrize("rule", list(UserAudioRule))
@@ -175,7 +175,7 @@ def test_every_order_of_answers_ends_with_the_user_let_in(rule: UserAudioRule) -
     answers = ["lift", "discarded", "in force", "lifted", "otherwise", "refused 1", "refused 2"]
     heard = ["heard", "stopped", "discarded", "committed", "lifted", "began"]
     for order in [*itertools.permutations(answers), *itertools.permutations(heard)]:
-        it = Guarded(Lockout.DETECTION_OFF, LockState.UNPROVEN, rule)
+        it = Guarded(Lockout.DETECTION_OFF, LockoutState.UNCONFIRMED, rule)
         it.protection.user_began(0.0)
         passed, now = len(it.gate.admit(HELLO)), 0.0
         for name in [*order, "lift"]:
@@ -206,7 +206,9 @@ def answer(it: Guarded, name: str, now: float) -> list[ProtectionStep]:
         return timed[name](now)
     if name.startswith("refused"):
         return protection.refused(f"unlock-{name[-1]}", "no", now)
-    lock = {"in force": LockState.IN_FORCE, "lifted": LockState.LIFTED, "otherwise": LockState.UNPROVEN}[name]
+    lock = {"in force": LockoutState.IN_FORCE, "lifted": LockoutState.RESTORED, "otherwise": LockoutState.UNCONFIRMED}[
+        name
+    ]
     return protection.reconfigured(echo(lock), now)
 
 
@@ -222,7 +224,7 @@ def test_what_was_said_is_committed_while_nobody_detects_turns_and_then_detectio
     assert it.protection.is_on
     assert it.protection.committed(1.2) == [RestoreTurnDetection("unlock-1")]
     it.gate.admit(SILENCE)
-    assert it.protection.reconfigured(echo(LockState.LIFTED), 1.3) == [Lifted(True)]
+    assert it.protection.reconfigured(echo(LockoutState.RESTORED), 1.3) == [Lifted(True)]
     assert it.gate.dropped_bytes == {"buffered_silence": len(SILENCE)}
 
 
@@ -246,21 +248,21 @@ def test_who_goes_on_speaking_over_the_message_is_let_in_and_may_stop_it() -> No
     assert it.protection.expire(2.99) == []
     assert it.protection.expire(3.0) == [DiscardUserAudio()]
     assert it.protection.discarded(3.1) == [RestoreTurnDetection("unlock-1")]
-    assert it.protection.reconfigured(echo(LockState.LIFTED), 3.2) == [AppendUserAudio(HELLO), Lifted(True)]
+    assert it.protection.reconfigured(echo(LockoutState.RESTORED), 3.2) == [AppendUserAudio(HELLO), Lifted(True)]
     assert not it.protection.is_on
 
 
 @pytest.mark.parametrize(
     ("lockout", "lock"),
     [
-        (Lockout.NO_REPLY, LockState.IN_FORCE),
-        (Lockout.DETECTION_OFF, LockState.UNPROVEN),
-        (Lockout.DETECTION_OFF, LockState.REFUSED),
-        (Lockout.NONE, LockState.NOT_ASKED),
+        (Lockout.NO_REPLY, LockoutState.IN_FORCE),
+        (Lockout.DETECTION_OFF, LockoutState.UNCONFIRMED),
+        (Lockout.DETECTION_OFF, LockoutState.REFUSED),
+        (Lockout.NONE, LockoutState.NOT_REQUESTED),
     ],
 )
 def test_where_the_session_may_hear_it_what_was_said_waits_for_the_end_of_the_message(
-    lockout: Lockout, lock: LockState
+    lockout: Lockout, lock: LockoutState
 ) -> None:
     """Nothing of it goes to a session that might act on it."""
     it = Guarded(lockout, lock)
@@ -268,9 +270,9 @@ def test_where_the_session_may_hear_it_what_was_said_waits_for_the_end_of_the_me
     assert (it.protection.first_heard(1.0), it.protection.phase) == ([], ProtectionPhase.CLOSED)
     assert (it.protection.is_on, it.protection.bars_keys) == (True, False)
     steps = it.protection.lift(5.0)
-    if lockout is Lockout.DETECTION_OFF and lock is LockState.UNPROVEN:
+    if lockout is Lockout.DETECTION_OFF and lock is LockoutState.UNCONFIRMED:
         steps += it.protection.discarded(5.0)
-    steps += it.protection.reconfigured(echo(LockState.LIFTED), 5.1)
+    steps += it.protection.reconfigured(echo(LockoutState.RESTORED), 5.1)
     assert AppendUserAudio(HELLO) in steps
     assert steps[-1] == Lifted(True)
 
@@ -281,7 +283,7 @@ def test_and_so_does_what_was_said_while_detection_came_back() -> None:
     it.protection.first_heard(1.0)
     it.protection.discarded(1.1)
     it.says(HELLO)
-    assert it.protection.reconfigured(echo(LockState.LIFTED), 1.9) == []
+    assert it.protection.reconfigured(echo(LockoutState.RESTORED), 1.9) == []
     assert it.protection.phase is ProtectionPhase.CLOSED
     assert it.protection.lift(5.0) == [AppendUserAudio(HELLO), Lifted(True)]
 
@@ -293,12 +295,12 @@ def test_who_speaks_at_the_acknowledgement_is_live() -> None:
     it.protection.discarded(1.1)
     it.protection.user_began(1.2)
     it.gate.admit(HELLO)
-    assert it.protection.reconfigured(echo(LockState.LIFTED), 1.3) == [AppendUserAudio(HELLO), Lifted(True)]
+    assert it.protection.reconfigured(echo(LockoutState.RESTORED), 1.3) == [AppendUserAudio(HELLO), Lifted(True)]
 
 
 def test_a_closed_gate_opens_for_who_goes_on_speaking() -> None:
     """And not for a second short word."""
-    it = Guarded(Lockout.NONE, LockState.NOT_ASKED)
+    it = Guarded(Lockout.NONE, LockoutState.NOT_REQUESTED)
     it.says(HELLO)
     it.protection.first_heard(1.0)
     it.protection.user_began(2.0)
@@ -332,7 +334,11 @@ def test_the_end_of_the_message_meanwhile_ends_every_wait_for_it() -> None:
     """From then on everything is as after a message that was protected whole."""
     for at in ("offset due", "discarding", "committing", "restoring", "closed"):
         it = Guarded(
-            *((Lockout.NONE, LockState.NOT_ASKED) if at == "closed" else (Lockout.DETECTION_OFF, LockState.IN_FORCE))
+            *(
+                (Lockout.NONE, LockoutState.NOT_REQUESTED)
+                if at == "closed"
+                else (Lockout.DETECTION_OFF, LockoutState.IN_FORCE)
+            )
         )
         it.says(HELLO)
         if at == "offset due":
@@ -346,7 +352,7 @@ def test_the_end_of_the_message_meanwhile_ends_every_wait_for_it() -> None:
         it.steps += it.protection.lift(1.3)
         it.steps += it.protection.discarded(1.4)
         it.steps += it.protection.committed(1.5)
-        it.steps += it.protection.reconfigured(echo(LockState.LIFTED), 1.6)
+        it.steps += it.protection.reconfigured(echo(LockoutState.RESTORED), 1.6)
         assert it.protection.phase is ProtectionPhase.OFF
         assert sum(step == AppendUserAudio(HELLO) for step in it.steps) == 1
         assert it.steps[-1] == Lifted(True)
@@ -359,7 +365,7 @@ def test_a_try_that_is_lost_behind_its_beginning_is_protected_again(rule: UserAu
     it.protection.first_heard(1.0)
     it.protection.unheard_again(1.05)
     it.protection.discarded(1.1)
-    it.steps += it.protection.reconfigured(echo(LockState.LIFTED), 1.2)
+    it.steps += it.protection.reconfigured(echo(LockoutState.RESTORED), 1.2)
     assert (it.protection.phase, it.protection.is_on) == (ProtectionPhase.ON, True)
     assert it.gate.admit(HELLO) == b""
     it.steps += it.protection.first_heard(2.0)
@@ -408,10 +414,10 @@ def test_words_that_were_forwarded_are_not_held_words() -> None:
 
 def test_the_late_echo_of_the_opening_is_no_answer_to_the_restore() -> None:
     """It says nothing of the restore: with no other answer the user is let in, and nothing is asked for twice."""
-    it = Guarded(lock=LockState.UNPROVEN)
+    it = Guarded(lock=LockoutState.UNCONFIRMED)
     assert it.protection.lift(1.0) == [DiscardUserAudio()]
     assert it.protection.discarded(1.1) == [RestoreTurnDetection("unlock-1")]
-    assert it.protection.reconfigured(echo(LockState.IN_FORCE, "audio.input.turn_detection"), 1.2) == []
+    assert it.protection.reconfigured(echo(LockoutState.IN_FORCE, "audio.input.turn_detection"), 1.2) == []
     due = it.protection.deadline()
     assert due is not None
     assert it.protection.expire(due) == [Lifted(acknowledged=False)]

@@ -11,19 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicecore.facts import (
-    AgentAudible,
-    AgentDone,
-    AgentGenerated,
-    AgentHeard,
-    BargedIn,
+    BargeInConfirmed,
     BargeInDismissed,
     BargeInPending,
-    ClearWritten,
+    ClearConfirmed,
+    ClearSent,
     Fact,
+    FirstAudioHeard,
+    FirstAudioReceived,
+    FirstAudioSent,
     Overlap,
-    SilentAtEar,
+    ResponsePlayed,
     TurnEnd,
-    TurnsSettled,
+    TurnsUnanswered,
     TurnTimes,
     UserSaid,
     UserStarted,
@@ -47,9 +47,9 @@ def spoken(item_id: str, begin_s: float, end_s: float, silence_s: float | None =
 def answered(response_id: str, at_s: float, *answers: str) -> list[Fact]:
     """What is told of a response that is generated, sent and heard within 0.3 s."""
     return [
-        AgentGenerated(at_s, response_id, answers),
-        AgentAudible(at_s + 0.1, response_id, f"item of {response_id}", None),
-        AgentHeard(at_s + 0.3, response_id),
+        FirstAudioReceived(at_s, response_id, answers),
+        FirstAudioSent(at_s + 0.1, response_id, f"item of {response_id}", None),
+        FirstAudioHeard(at_s + 0.3, response_id),
     ]
 
 
@@ -68,7 +68,7 @@ def only(*told: Iterable[Fact]) -> TurnTimes:
 def test_a_turn_is_what_the_user_said_and_the_words_behind_it() -> None:
     """Every step at the moment of its fact, and the durations that follow."""
     said: list[Fact] = [UserSaid(4.0, "u1", "Hello?")]
-    done: list[Fact] = [AgentDone(6.0, "r1")]
+    done: list[Fact] = [ResponsePlayed(6.0, "r1")]
     assert only(spoken("u1", 1.0, 2.0), answered("r1", 3.0, "u1"), said, done) == TurnTimes(
         items=("u1",),
         response_id="r1",
@@ -90,14 +90,14 @@ def test_a_turn_is_what_the_user_said_and_the_words_behind_it() -> None:
 
 def test_a_greeting_is_a_turn_without_a_user() -> None:
     """It answers nobody, so no pause is measured."""
-    turn = only(answered("r1", 0.5), [AgentDone(2.0, "r1")])
+    turn = only(answered("r1", 0.5), [ResponsePlayed(2.0, "r1")])
     assert (turn.items, turn.response_id, turn.end) == ((), "r1", TurnEnd.COMPLETED)
     assert (turn.reply_s, turn.speech_s, turn.transcribed_at_s, turn.committed_at_s) == (None,) * 4
 
 
 def test_speech_that_was_not_generated_is_a_turn_too() -> None:
     """A recorded message is only played."""
-    turn = only([AgentAudible(0.2, "own", "own", None), AgentHeard(0.4, "own"), AgentDone(2.0, "own")])
+    turn = only([FirstAudioSent(0.2, "own", "own", None), FirstAudioHeard(0.4, "own"), ResponsePlayed(2.0, "own")])
     assert (turn.first_generated_at_s, turn.first_sent_at_s, turn.first_heard_at_s) == (None, 0.2, 0.4)
     assert (turn.response_id, turn.end) == ("own", TurnEnd.COMPLETED)
 
@@ -129,13 +129,13 @@ def test_a_turn_is_told_once_with_the_fact_that_ended_it() -> None:
     """In time for whoever watches the call."""
     log = TurnLog()
     assert [log.take(fact) for fact in [*spoken("u1", 1.0, 2.0), *answered("r1", 3.0, "u1")]] == [[]] * 6
-    (told,) = log.take(AgentDone(4.0, "r1"))
-    assert (log.turns(), log.take(AgentDone(4.0, "r1")), log.end(5.0)) == ((told,), [], [])
+    (told,) = log.take(ResponsePlayed(4.0, "r1"))
+    assert (log.turns(), log.take(ResponsePlayed(4.0, "r1")), log.end(5.0)) == ((told,), [], [])
 
 
 def test_words_that_come_after_the_end_of_their_turn_are_added_and_nothing_else_is() -> None:
     """A short reply is over before a slow transcription: the turn was told, and what is known of it grows."""
-    told = [*spoken("u1", 1.0, 2.0), *answered("r1", 3.0, "u1"), AgentDone(4.0, "r1")]
+    told = [*spoken("u1", 1.0, 2.0), *answered("r1", 3.0, "u1"), ResponsePlayed(4.0, "r1")]
     log = TurnLog()
     late: list[Fact] = [UserSaid(5.0, "u1", "Hello?"), UserTurn(6.0, "u1"), UserStarted(6.0, "u1", 9.0)]
     assert [turn for fact in [*told, *late] for turn in log.take(fact)] == list(folded(told))
@@ -147,7 +147,11 @@ def test_words_that_come_after_the_end_of_their_turn_are_added_and_nothing_else_
 def test_turns_stand_in_the_order_in_which_they_began() -> None:
     """Whichever ended first."""
     told = [*answered("r1", 0.1), *spoken("u1", 1.0, 2.0), *spoken("u2", 3.0, 4.0), *answered("r2", 5.0, "u2")]
-    told += [AgentDone(6.0, "r2"), TurnsSettled(7.0, ("u1",), TurnEnd.DROPPED, "vetoed"), AgentDone(8.0, "r1")]
+    told += [
+        ResponsePlayed(6.0, "r2"),
+        TurnsUnanswered(7.0, ("u1",), TurnEnd.DROPPED, "vetoed"),
+        ResponsePlayed(8.0, "r1"),
+    ]
     assert [(turn.response_id, turn.items) for turn in folded(told)] == [("r1", ()), (None, ("u1",)), ("r2", ("u2",))]
 
 
@@ -157,7 +161,7 @@ def test_turns_stand_in_the_order_in_which_they_began() -> None:
 @pytest.mark.parametrize("end", [TurnEnd.DROPPED, TurnEnd.FAILED])
 def test_a_turn_that_nobody_answers_ends_with_its_reason(end: TurnEnd) -> None:
     """Given up together is one turn."""
-    turn = only(spoken("u1", 1.0, 2.0), spoken("u2", 3.0, 4.0), [TurnsSettled(9.0, ("u1", "u2"), end, "no_reply")])
+    turn = only(spoken("u1", 1.0, 2.0), spoken("u2", 3.0, 4.0), [TurnsUnanswered(9.0, ("u1", "u2"), end, "no_reply")])
     assert (turn.items, turn.response_id, turn.end) == (("u1", "u2"), None, end)
     assert (turn.why, turn.ended_at_s, turn.end_of_utterance_s) == ("no_reply", 9.0, 0.5)
 
@@ -174,7 +178,7 @@ def test_a_reply_that_the_call_left_behind_is_interrupted_with_its_reason() -> N
     log = TurnLog()
     for fact in answered("r1", 1.0):
         log.take(fact)
-    (turn,) = log.take(AgentDone(2.0, "r1", "a machine answered"))
+    (turn,) = log.take(ResponsePlayed(2.0, "r1", "a machine answered"))
     assert (turn.end, turn.why, turn.overlap, turn.interrupted) == (
         TurnEnd.INTERRUPTED,
         "a machine answered",
@@ -185,8 +189,8 @@ def test_a_reply_that_the_call_left_behind_is_interrupted_with_its_reason() -> N
 
 def test_a_reply_that_was_superseded_unheard_gives_its_user_turns_away() -> None:
     """The pause that the user felt is that of the reply that was sent; the other one is on record without them."""
-    told = [*spoken("u1", 1.0, 2.0), AgentGenerated(3.0, "r1", ("u1",)), *spoken("u2", 3.2, 4.0)]
-    told += [AgentDone(4.5, "r1", "the user went on"), *answered("r2", 5.0, "u1", "u2"), AgentDone(9.0, "r2")]
+    told = [*spoken("u1", 1.0, 2.0), FirstAudioReceived(3.0, "r1", ("u1",)), *spoken("u2", 3.2, 4.0)]
+    told += [ResponsePlayed(4.5, "r1", "the user went on"), *answered("r2", 5.0, "u1", "u2"), ResponsePlayed(9.0, "r2")]
     second, first = folded(told)
     assert (first.response_id, first.items, first.end, first.why) == (
         "r1",
@@ -202,37 +206,37 @@ def test_a_reply_that_was_superseded_unheard_gives_its_user_turns_away() -> None
 def test_the_turns_of_a_reply_that_was_cut_unheard_wait_for_their_end() -> None:
     """Whatever is heard in between, they are answered, given up, or left when the call ends."""
     log = TurnLog()
-    for fact in [*spoken("u1", 1.0, 2.0), AgentGenerated(3.0, "r1", ("u1",))]:
+    for fact in [*spoken("u1", 1.0, 2.0), FirstAudioReceived(3.0, "r1", ("u1",))]:
         assert log.take(fact) == []
-    (cut,) = log.take(AgentDone(3.2, "r1", "lost"))
+    (cut,) = log.take(ResponsePlayed(3.2, "r1", "lost"))
     assert (cut.items, cut.end, cut.why) == ((), TurnEnd.INTERRUPTED, "lost")
     for fact in answered("sorry", 4.0):
         assert log.take(fact) == []
-    (apology,) = log.take(AgentDone(5.0, "sorry"))
+    (apology,) = log.take(ResponsePlayed(5.0, "sorry"))
     assert apology.items == ()
-    (failed,) = log.take(TurnsSettled(8.0, ("u1",), TurnEnd.FAILED, "no_reply"))
+    (failed,) = log.take(TurnsUnanswered(8.0, ("u1",), TurnEnd.FAILED, "no_reply"))
     assert (failed.items, failed.end, failed.response_id) == (("u1",), TurnEnd.FAILED, None)
 
 
 def test_a_reply_that_is_heard_keeps_its_user_turns() -> None:
     """A later response that claims them, or news that nobody answers them, changes nothing."""
     told = [*spoken("u1", 1.0, 2.0), *answered("r1", 3.0, "u1"), *answered("r2", 4.0, "u1")]
-    first, second = folded(told, [TurnsSettled(5.0, ("u1",), TurnEnd.FAILED, "no_reply")])
+    first, second = folded(told, [TurnsUnanswered(5.0, ("u1",), TurnEnd.FAILED, "no_reply")])
     assert (first.response_id, first.items, second.response_id, second.items) == ("r1", ("u1",), "r2", ())
 
 
 # --- barge-ins -------------------------------------------------------------------------------
 
-CUT = BargedIn(4.2, "r1", 1.0, overlap_at_s=4.0, decided_by="words")
-CLEAR = ClearWritten(4.21, 0.01)
+CUT = BargeInConfirmed(4.2, "r1", 1.0, overlap_at_s=4.0, decided_by="words")
+CLEAR = ClearSent(4.21, 0.01)
 
 
 def test_an_interrupted_turn_is_told_when_the_ear_is_silent() -> None:
     """Its figures are whole then."""
     log = TurnLog()
-    for fact in [*answered("r1", 3.0), CUT, AgentDone(4.2, "r1", "the user"), CLEAR]:
+    for fact in [*answered("r1", 3.0), CUT, ResponsePlayed(4.2, "r1", "the user"), CLEAR]:
         assert log.take(fact) == []
-    (turn,) = log.take(SilentAtEar(4.3))
+    (turn,) = log.take(ClearConfirmed(4.3))
     assert (turn.end, turn.why, turn.ended_at_s) == (TurnEnd.INTERRUPTED, "barged in on", 4.2)
     assert turn.overlap is not None
     figures = [turn.overlap.began_at_s, turn.overlap.detection_s, turn.overlap.clear_s, turn.overlap.silence_s]
@@ -243,31 +247,31 @@ def test_an_interrupted_turn_is_told_when_the_ear_is_silent() -> None:
 def test_an_interrupted_turn_is_told_at_the_latest_when_the_agent_is_audible_again(told: list[Fact]) -> None:
     """A mark that never comes back holds nothing up; what it would have said is None."""
     log = TurnLog()
-    for fact in [*answered("r1", 3.0), CUT, *told, AgentGenerated(5.0, "r2")]:
+    for fact in [*answered("r1", 3.0), CUT, *told, FirstAudioReceived(5.0, "r2")]:
         assert log.take(fact) == []
-    (turn,) = log.take(AgentAudible(5.1, "r2", "i2", None))
+    (turn,) = log.take(FirstAudioSent(5.1, "r2", "i2", None))
     assert turn.overlap is not None
     assert (turn.overlap.clear_s is None, turn.overlap.silence_s) == (not told, None)
-    assert log.take(SilentAtEar(5.2)) == []
+    assert log.take(ClearConfirmed(5.2)) == []
 
 
 def test_silence_before_the_clear_is_on_the_wire_is_that_of_an_earlier_clear() -> None:
     """It is not charged to this one."""
-    turn = only(answered("r1", 3.0), [CUT, SilentAtEar(4.2), ClearWritten(4.25, 0.05), SilentAtEar(4.5)])
+    turn = only(answered("r1", 3.0), [CUT, ClearConfirmed(4.2), ClearSent(4.25, 0.05), ClearConfirmed(4.5)])
     assert turn.overlap is not None
     assert turn.overlap.silence_s == pytest.approx(0.25)
 
 
 def test_an_onset_after_its_own_decision_gives_no_figures() -> None:
     """It was a barge-in all the same."""
-    turn = only(answered("r1", 3.0), [BargedIn(4.2, "r1", 1.0, overlap_at_s=4.3, decided_by="onset"), CLEAR])
+    turn = only(answered("r1", 3.0), [BargeInConfirmed(4.2, "r1", 1.0, overlap_at_s=4.3, decided_by="onset"), CLEAR])
     assert (turn.end, turn.overlap) == (TurnEnd.INTERRUPTED, None)
 
 
 def test_a_barge_in_that_was_doubted_and_declined_is_in_no_record() -> None:
     """The agent went on as if nothing was said."""
     sound: list[Fact] = [UserStarted(3.5, "n1"), BargeInPending(3.5, "n1"), BargeInDismissed(4.0, "a backchannel")]
-    reply, done = [*spoken("u1", 1.0, 2.0), *answered("r1", 3.0, "u1")], [AgentDone(6.0, "r1")]
+    reply, done = [*spoken("u1", 1.0, 2.0), *answered("r1", 3.0, "u1")], [ResponsePlayed(6.0, "r1")]
     assert folded(reply, sound, done) == folded(reply, done)
 
 
@@ -278,8 +282,8 @@ def test_d2_the_first_stamp_of_a_step_wins() -> None:
         *spoken("u1", 11.0, 12.0),
         *answered("r1", 13.0, "u1"),
         UserSaid(13.5, "u1", "Hi."),
-        BargedIn(14.2, "r1", 1.0, overlap_at_s=14.2, decided_by="onset"),
-        ClearWritten(14.3, 0.1),
+        BargeInConfirmed(14.2, "r1", 1.0, overlap_at_s=14.2, decided_by="onset"),
+        ClearSent(14.3, 0.1),
     ]
     twice = [fact for pair in zip(told, again, strict=True) for fact in pair]
     assert folded(twice) == folded(told)
@@ -293,8 +297,8 @@ def test_d2_the_first_stamp_of_a_step_wins() -> None:
 @pytest.mark.parametrize("completed_first", [True, False])
 def test_e1_a_barge_in_in_the_instant_of_completion_leaves_one_record(completed_first: bool) -> None:
     """The first of the two says how it ended."""
-    both: list[Fact] = [AgentDone(4.2, "r1"), CUT] if completed_first else [CUT, AgentDone(4.2, "r1")]
-    turn = only(spoken("u1", 1.0, 2.0), answered("r1", 3.0, "u1"), both, [SilentAtEar(4.3)])
+    both: list[Fact] = [ResponsePlayed(4.2, "r1"), CUT] if completed_first else [CUT, ResponsePlayed(4.2, "r1")]
+    turn = only(spoken("u1", 1.0, 2.0), answered("r1", 3.0, "u1"), both, [ClearConfirmed(4.3)])
     assert turn.end is (TurnEnd.COMPLETED if completed_first else TurnEnd.INTERRUPTED)
     assert (turn.items, turn.overlap is None) == (("u1",), completed_first)
 
@@ -305,7 +309,7 @@ def test_e2_each_of_five_hundred_turns_that_an_onset_opens_has_its_record() -> N
     told: list[TurnTimes] = []
     for number in range(500):
         begin_s, item, response = 10.0 * number, f"u{number}", f"r{number}"
-        done = AgentDone(begin_s + 5, response)
+        done = ResponsePlayed(begin_s + 5, response)
         for fact in [*spoken(item, begin_s, begin_s + 1), *answered(response, begin_s + 2, item), done]:
             told += log.take(fact)
     assert [turn.items for turn in told] == [(f"u{number}",) for number in range(500)]
@@ -318,7 +322,7 @@ def test_e3_noise_touches_no_turn() -> None:
     noise: list[Fact] = []
     for number in range(1000):
         noise += [UserStarted(0.001 * number, f"n{number}", 0.0), UserStopped(1.0, f"n{number}", 5.0, 0.5)]
-    real = [*spoken("u1", 2.0, 3.0), *answered("r1", 4.0, "u1"), AgentDone(5.0, "r1")]
+    real = [*spoken("u1", 2.0, 3.0), *answered("r1", 4.0, "u1"), ResponsePlayed(5.0, "r1")]
     assert folded(noise, real) == folded(real)
     log = TurnLog()
     for fact in noise:
@@ -329,7 +333,7 @@ def test_e3_noise_touches_no_turn() -> None:
 
 def test_e3_the_stamps_of_an_utterance_belong_to_it_alone() -> None:
     """The next turn, of which no onset was heard, borrows nothing."""
-    told = [*spoken("u1", 1.0, 2.0), *answered("r1", 3.0, "u1"), AgentDone(4.0, "r1"), UserTurn(8.0, "u2")]
+    told = [*spoken("u1", 1.0, 2.0), *answered("r1", 3.0, "u1"), ResponsePlayed(4.0, "r1"), UserTurn(8.0, "u2")]
     _, second = folded(told, answered("r2", 9.0, "u2"))
     assert (second.user_started_at_s, second.user_stopped_at_s, second.reply_s) == (None, None, None)
 
@@ -360,9 +364,9 @@ def test_e4_speech_that_was_held_back_and_came_at_once_has_no_end_to_measure_fro
 
 def test_e5_a_turn_is_closed_whether_or_not_its_reply_made_a_sound() -> None:
     """Dropped, failed, answered by a later response, left open by the call's end: each with its cause."""
-    told = [*spoken("u1", 1.0, 2.0), TurnsSettled(3.0, ("u1",), TurnEnd.DROPPED, "said nothing")]
-    told += [*spoken("u2", 4.0, 5.0), TurnsSettled(6.0, ("u2",), TurnEnd.FAILED, "no_reply")]
-    told += [*spoken("u3", 7.0, 8.0), *answered("behind the tool", 9.0, "u3"), AgentDone(10.0, "behind the tool")]
+    told = [*spoken("u1", 1.0, 2.0), TurnsUnanswered(3.0, ("u1",), TurnEnd.DROPPED, "said nothing")]
+    told += [*spoken("u2", 4.0, 5.0), TurnsUnanswered(6.0, ("u2",), TurnEnd.FAILED, "no_reply")]
+    told += [*spoken("u3", 7.0, 8.0), *answered("behind the tool", 9.0, "u3"), ResponsePlayed(10.0, "behind the tool")]
     told += [*spoken("u4", 11.0, 12.0)]
     assert [(turn.items, turn.end, turn.why) for turn in folded(told)] == [
         (("u1",), TurnEnd.DROPPED, "said nothing"),
@@ -376,26 +380,26 @@ def test_e6_no_time_at_all_and_a_minute_are_latencies_like_others() -> None:
     """0.0 is not missing, and 60 s are not 60 ms."""
     at_once: list[Fact] = [
         *spoken("u1", 1.0, 2.0, silence_s=0.0),
-        AgentGenerated(2.0, "r1", ("u1",)),
-        AgentAudible(2.0, "r1", "i1", None),
-        AgentDone(3.0, "r1"),
+        FirstAudioReceived(2.0, "r1", ("u1",)),
+        FirstAudioSent(2.0, "r1", "i1", None),
+        ResponsePlayed(3.0, "r1"),
     ]
     late: list[Fact] = [
         *spoken("u2", 4.0, 5.0, silence_s=0.0),
-        AgentGenerated(65.0, "r2", ("u2",)),
-        AgentAudible(65.0, "r2", "i2", None),
+        FirstAudioReceived(65.0, "r2", ("u2",)),
+        FirstAudioSent(65.0, "r2", "i2", None),
     ]
     turns = folded(at_once, late)
     assert [turn.reply_s for turn in turns] == [0.0, 60.0]
     reply = latencies(turns)["reply"]
-    assert (reply.count, reply.p50_s, reply.p90_s, reply.most_s) == (2, 0.0, 60.0, 60.0)
+    assert (reply.count, reply.p50_s, reply.p90_s, reply.max_s) == (2, 0.0, 60.0, 60.0)
 
 
 def test_e6_a_percentile_is_a_sample_and_comes_with_its_count() -> None:
     """With few samples the high ones are the highest; with enough of them they are not."""
     few, many = percentiles([0.3]), percentiles([number / 100 for number in range(200, 0, -1)])
-    assert (few.count, few.p50_s, few.p99_s, few.most_s) == (1, 0.3, 0.3, 0.3)
-    assert (many.count, many.p50_s, many.p90_s, many.p99_s, many.most_s) == (200, 1.0, 1.8, 1.98, 2.0)
+    assert (few.count, few.p50_s, few.p99_s, few.max_s) == (1, 0.3, 0.3, 0.3)
+    assert (many.count, many.p50_s, many.p90_s, many.p99_s, many.max_s) == (200, 1.0, 1.8, 1.98, 2.0)
 
 
 def test_e6_a_step_of_which_there_is_no_sample_has_no_percentile() -> None:
@@ -414,9 +418,9 @@ def test_e10_the_stages_of_a_turn_add_up_to_the_pause_that_the_user_feels(steps_
     told: list[Fact] = [
         UserStopped(committed, "u1", committed, committed - ended),
         UserTurn(committed, "u1"),
-        AgentGenerated(generated, "r1", ("u1",)),
-        AgentAudible(sent, "r1", "i1", None),
-        AgentHeard(heard, "r1"),
+        FirstAudioReceived(generated, "r1", ("u1",)),
+        FirstAudioSent(sent, "r1", "i1", None),
+        FirstAudioHeard(heard, "r1"),
     ]
     turn = only(told)
     took = {name: found.p50_s for name, found in latencies([turn]).items()}
@@ -438,14 +442,14 @@ TOLD = st.lists(
         st.builds(UserStopped, MOMENTS, ITEMS, MAYBE, MAYBE),
         st.builds(UserTurn, MOMENTS, ITEMS),
         st.builds(UserSaid, MOMENTS, ITEMS, st.none() | st.just("words")),
-        st.builds(TurnsSettled, MOMENTS, SEVERAL, UNANSWERED, st.just("why")),
-        st.builds(AgentGenerated, MOMENTS, RESPONSES, SEVERAL),
-        st.builds(AgentAudible, MOMENTS, RESPONSES, st.just("i1"), st.none()),
-        st.builds(AgentHeard, MOMENTS, RESPONSES),
-        st.builds(AgentDone, MOMENTS, RESPONSES, WHY),
-        st.builds(BargedIn, MOMENTS, RESPONSES, MOMENTS, MOMENTS, st.just("onset")),
-        st.builds(ClearWritten, MOMENTS, MOMENTS),
-        st.builds(SilentAtEar, MOMENTS),
+        st.builds(TurnsUnanswered, MOMENTS, SEVERAL, UNANSWERED, st.just("why")),
+        st.builds(FirstAudioReceived, MOMENTS, RESPONSES, SEVERAL),
+        st.builds(FirstAudioSent, MOMENTS, RESPONSES, st.just("i1"), st.none()),
+        st.builds(FirstAudioHeard, MOMENTS, RESPONSES),
+        st.builds(ResponsePlayed, MOMENTS, RESPONSES, WHY),
+        st.builds(BargeInConfirmed, MOMENTS, RESPONSES, MOMENTS, MOMENTS, st.just("onset")),
+        st.builds(ClearSent, MOMENTS, MOMENTS),
+        st.builds(ClearConfirmed, MOMENTS),
     ),
     max_size=40,
 )
@@ -470,7 +474,7 @@ def test_whatever_is_told_in_whatever_order_each_turn_has_one_record(told: list[
     items = [item for turn in turns for item in turn.items]
     assert sorted(items) == sorted({fact.item_id for fact in told if isinstance(fact, UserTurn)})
     responses = [turn.response_id for turn in turns if turn.response_id is not None]
-    spoke = {fact.response_id for fact in told if isinstance(fact, AgentGenerated | AgentAudible)}
+    spoke = {fact.response_id for fact in told if isinstance(fact, FirstAudioReceived | FirstAudioSent)}
     assert sorted(responses) == sorted(spoke)
     assert [took_s for turn in turns for took_s in durations(turn) if took_s is not None and took_s < 0] == []
     assert (log._open, log.end(102.0)) == ([], [])

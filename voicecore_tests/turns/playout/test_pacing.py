@@ -26,7 +26,7 @@ def test_c17_a_long_and_steady_round_trip_changes_nothing(trip_s: float) -> None
     """Nothing waits for an echo, so there is no window that a trip could exceed."""
     line = pacing()
     echo(line, *[trip_s] * 200)
-    assert (line.lead_s, line.most_lead_s) == (LEAD_S, LEAD_S)
+    assert (line.lead_s, line.max_lead_s) == (LEAD_S, LEAD_S)
     assert line.trips.base_s == pytest.approx(trip_s)
     assert line.trips.jitter_s == pytest.approx(0.0)
 
@@ -69,7 +69,7 @@ def test_the_lead_shrinks_slowly() -> None:
     assert line.lead_s == pytest.approx(0.3 * 1.25 + PIECE_S, abs=0.02)
     echo(line, *[0.1] * 2200)
     assert line.lead_s == LEAD_S
-    assert line.most_lead_s == pytest.approx(0.6 * 1.25 + PIECE_S)
+    assert line.max_lead_s == pytest.approx(0.6 * 1.25 + PIECE_S)
 
 
 def test_c17_a_lasting_change_of_the_round_trip_is_followed() -> None:
@@ -106,7 +106,7 @@ def test_one_echo_that_is_too_early_costs_lead_for_a_while_only() -> None:
     line = pacing()
     echo(line, 0.3, -0.4, *[0.3] * 100)
     assert line.trips.base_s == pytest.approx(0.3)
-    assert line.most_lead_s <= LIMIT_S
+    assert line.max_lead_s <= LIMIT_S
 
 
 def test_c16_the_clock_does_not_drift_with_late_wake_ups() -> None:

@@ -88,7 +88,7 @@ def test_a_late_wake_up_is_caught_up() -> None:
     playout.push("r", "i", speech(100))
     playout.due(0.0)
     assert len(audio(playout.due(0.5))) == 9 * FRAME_BYTES
-    assert playout.counts.under_runs == 1
+    assert playout.counts.underruns == 1
 
 
 def test_every_byte_leaves_in_order_and_the_last_frame_is_filled_with_silence() -> None:
@@ -150,7 +150,7 @@ def test_the_trip_of_an_echo_is_that_of_its_own_mark() -> None:
     names = marks([order for _, order in run_until(playout, 0.0, 0.6)])
     playout.echoed(names[0], 0.06 + 0.1)
     playout.echoed(names[2], 0.54 + 0.1)
-    assert playout.line.most_round_trip_s == pytest.approx(0.1)
+    assert playout.line.max_round_trip_s == pytest.approx(0.1)
 
 
 def test_c2_echoes_that_match_nothing_change_nothing_and_are_counted() -> None:

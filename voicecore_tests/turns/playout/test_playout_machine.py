@@ -213,8 +213,8 @@ class PlayoutMachine(RuleBasedStateMachine):
     @invariant()
     def the_lead_stays_within_its_bounds(self) -> None:
         line = self.playout.line
-        assert self.settings.lead_s <= line.lead_s <= line.most_lead_s <= self.settings.lead_limit_s
-        assert self.playout.lead_s(self.now) <= line.most_lead_s + SLACK_S
+        assert self.settings.lead_s <= line.lead_s <= line.max_lead_s <= self.settings.lead_limit_s
+        assert self.playout.lead_s(self.now) <= line.max_lead_s + SLACK_S
 
     @invariant()
     def speaking_means_that_something_is_in_hand(self) -> None:

@@ -90,7 +90,7 @@ def unread(model: type[BaseModel], ours: type[attrs.AttrsInstance]) -> Iterator[
 def disagreements(ours: object, sent: Any, path: str) -> Iterator[str]:
     """Name the fields in which an event is not what was sent."""
     if isinstance(ours, oai.EffectiveConfig):
-        if ours.echo != sent:
+        if ours.reported != sent:
             yield path
     elif attrs.has(shape := type(ours)):
         for field in attrs.fields(shape):

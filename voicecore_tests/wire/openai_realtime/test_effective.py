@@ -79,7 +79,7 @@ def test_the_session_is_read_as_far_as_it_is_echoed() -> None:
         ({"turn_detection": {"type": "semantic_vad"}}, oai.DetectionKind.SEMANTIC_VAD),
         ({"turn_detection": {"type": "psychic_vad"}}, oai.DetectionKind.OTHER),
         ({"turn_detection": {}}, oai.DetectionKind.OTHER),
-        ({}, oai.DetectionKind.NOT_ECHOED),
+        ({}, oai.DetectionKind.NOT_REPORTED),
     ],
 )
 def test_off_is_told_from_not_said(hearing: dict[str, Any], kind: oai.DetectionKind) -> None:

@@ -144,5 +144,5 @@ class Odd:
 @pytest.mark.parametrize("shape", [Choice, Odd])
 def test_an_annotation_without_meaning_fails_before_any_message(shape: type[attrs.AttrsInstance]) -> None:
     """A shape that cannot be read is found when the module is imported."""
-    with pytest.raises(TypeError, match=r"shape|choice"):
+    with pytest.raises(TypeError, match=r"not supported|union"):
         Schema({}).reader(shape)

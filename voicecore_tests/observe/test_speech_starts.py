@@ -8,8 +8,8 @@ import pytest
 from trio.testing import MockClock
 
 from voicecore.facts import (
-    AgentAudible,
     Fact,
+    FirstAudioSent,
     KeysPressed,
     ProtectionEnded,
     Speaker,
@@ -18,7 +18,7 @@ from voicecore.facts import (
     UserStopped,
     UserTurn,
 )
-from voicecore.observe.begun import begun_at
+from voicecore.observe.speech_starts import speech_starts
 from voicecore.observe.timeline import Levels, timeline_svg
 from voicecore.simulation.twilio import DialPlan
 from voicecore_tests.engine.test_first_message import GREETING, HELLOS, TALK
@@ -37,7 +37,7 @@ def speech(item: str, at_s: float, audio_at_s: float, *, lasts_s: float, told_wi
 def test_what_is_said_live_began_when_the_session_told_of_it() -> None:
     """Also behind words over a message of which the session has made nothing: they are not its beginning."""
     live = speech("u1", 9.0, 8.5, lasts_s=1.0, told_within_s=0.8)
-    assert begun_at([AgentAudible(0.5, "r1", "i1", None), *HEARD, *live]) == {"i1": 0.5, "u1": 9.0}
+    assert speech_starts([FirstAudioSent(0.5, "r1", "i1", None), *HEARD, *live]) == {"i1": 0.5, "u1": 9.0}
 
 
 def test_what_was_held_back_began_when_the_user_spoke() -> None:
@@ -47,7 +47,7 @@ def test_what_was_held_back_began_when_the_user_spoke() -> None:
         *speech("u2", 5.7, 1.8, lasts_s=0.9, told_within_s=0.1),
     ]
     live = speech("u3", 9.0, 8.9, lasts_s=1.0, told_within_s=0.9)
-    assert begun_at([*HEARD, *held, *live]) == {"u1": 0.2, "u2": 2.0, "u3": 9.0}
+    assert speech_starts([*HEARD, *held, *live]) == {"u1": 0.2, "u2": 2.0, "u3": 9.0}
 
 
 def test_a_turn_that_was_committed_as_it_was_held_began_with_the_first_of_its_words() -> None:
@@ -59,7 +59,7 @@ def test_a_turn_that_was_committed_as_it_was_held_began_with_the_first_of_its_wo
         SpokeOverMessage(4.0, True),
         UserTurn(6.0, "u2"),
     ]
-    assert begun_at(told) == {"u1": 0.2, "u2": 4.0}
+    assert speech_starts(told) == {"u1": 0.2, "u2": 4.0}
 
 
 def test_keys_and_turns_without_any_beginning_stand_where_they_were_told() -> None:
@@ -70,12 +70,12 @@ def test_keys_and_turns_without_any_beginning_stand_where_they_were_told() -> No
         UserTurn(1.0, "keys-1"),
         UserTurn(2.0, "u1"),
     ]
-    assert begun_at(told) == {"keys-1": 1.0, "u1": 2.0}
+    assert speech_starts(told) == {"keys-1": 1.0, "u1": 2.0}
 
 
 def test_a_session_that_does_not_say_where_speech_lies_is_taken_at_its_word() -> None:
     """Nothing is guessed."""
-    assert begun_at([*HEARD, UserStarted(5.7, "u1"), UserStopped(5.7, "u1")]) == {"u1": 5.7}
+    assert speech_starts([*HEARD, UserStarted(5.7, "u1"), UserStopped(5.7, "u1")]) == {"u1": 5.7}
 
 
 @pytest.mark.parametrize("overrides", [{}, {"agent__protect_first_message": "first_audio"}])
@@ -85,7 +85,7 @@ async def test_captions_of_a_call_stand_where_the_user_spoke(
     """The user says hello at 0.04 s and at 1.5 s, over a message of five seconds."""
     async with rig(TALK, agent__first_message=GREETING, **overrides) as it:
         report = await it.dial(DialPlan(ring_s=1.0, script=HELLOS))
-    began = begun_at(it.facts)
+    began = speech_starts(it.facts)
     hellos = [began[line.item_id] for line in report.transcript if line.speaker is Speaker.USER]
     assert hellos == pytest.approx([0.18, 1.64], abs=0.2)
     svg = timeline_svg(report, it.facts, Levels(0.02, [], []))
