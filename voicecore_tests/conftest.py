@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import pytest
@@ -20,6 +21,14 @@ def pytest_xdist_auto_num_workers() -> int:
     """One more than cores: the worker that runs by the real clock mostly waits."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return min(cores + 1, MOST_WORKERS)
+
+
+def pytest_configure() -> None:
+    """Let programs that a test starts be stopped by signals, also where the tests run as a background job."""
+    for each, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+        number = getattr(signal, each, None)  # there is no SIGHUP on Windows
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_collection_finish() -> None:

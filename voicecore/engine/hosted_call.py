@@ -29,7 +29,7 @@ from voicecore.engine.settings import DialOptions
 from voicecore.errors import printable
 from voicecore.events import TokenUsage
 from voicecore.facts import EndCause, ParkedReport, ParkingOutcome
-from voicecore.ports import Leg, StatusReport
+from voicecore.ports import Leg, OpenCarrier, StatusReport
 from voicecore.statuses import AnsweredBy
 
 
@@ -50,6 +50,8 @@ class HostedCall:
     caller: str
     callee: str
     agent: Agent
+    carrier: OpenCarrier | None = None
+    """Who brings it, or places it; None in tests of parts."""
     started_at: str
     announced_at: float
     token: str = attrs.field(repr=False)

@@ -18,7 +18,7 @@ ring is known, or is hung up, even when nobody wants the call any more.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import attrs
@@ -26,6 +26,7 @@ import trio
 
 from voicecore.audio.formats import PCMU_8K, AudioFormat
 from voicecore.audio.recording import Recording
+from voicecore.engine.agent import Agent
 from voicecore.engine.boundary import contained
 from voicecore.engine.call_tasks import SessionSource, run_call
 from voicecore.engine.hosted_call import CallPhase, HostedCall
@@ -55,18 +56,18 @@ class LifecycleParts:
     """What a call needs of its host."""
 
     world: World
-    provider: Provider
-    control: CallControl | None
-    """None: calls end when their media close, and no other way."""
+    provider_of: Callable[[Agent], Provider]
     parked: ParkedSessions
     settings: HostSettings
     notify: Callable[[HostedCall, Fact], None]
     record: Callable[[HostedCall, LiveCall, Recording], None] | None
     """Start writing a call's recording; None: it is not recorded."""
-    expected_format: Callable[[], AudioFormat] = lambda: PCMU_8K
+    expected_format: Callable[[HostedCall], AudioFormat] = lambda _: PCMU_8K
     """Of a leg that has not begun; one that announces another gets a cold session."""
     keep_lines: Callable[[HostedCall, LiveCall], None] | None = None
     """Start writing what is said in a call; None: it is kept nowhere."""
+    choose_agent: Callable[[HostedCall], Awaitable[None]] | None = None
+    """Settle who takes an incoming call, bounded; None: the agent that it came with."""
 
 
 async def live(hosted: HostedCall, parts: LifecycleParts) -> None:
@@ -86,6 +87,8 @@ async def live(hosted: HostedCall, parts: LifecycleParts) -> None:
 
 
 async def _ring_and_talk(hosted: HostedCall, parts: LifecycleParts) -> None:
+    if parts.choose_agent is not None and hosted.options is None:
+        await parts.choose_agent(hosted)
     await _ring(hosted, parts)
     if hosted.leg is not None and hosted.ending is None:
         await _talk(hosted, hosted.leg, parts)
@@ -153,8 +156,8 @@ async def _keep_parked(hosted: HostedCall, parts: LifecycleParts) -> None:
 
 def _park(hosted: HostedCall, parts: LifecycleParts) -> ParkedSession | None:
     until = hosted.ringing.deadline + _PARKED_AFTER_S
-    brief = _brief(hosted, parts.expected_format())
-    return parts.parked.park(hosted.call_id, parts.provider, brief, until=until, first=_prepared(hosted))
+    brief, provider = _brief(hosted, parts.expected_format(hosted)), parts.provider_of(hosted.agent)
+    return parts.parked.park(hosted.call_id, provider, brief, until=until, first=_prepared(hosted))
 
 
 def _prepared(hosted: HostedCall) -> RequestResponse | None:
@@ -200,7 +203,7 @@ async def _talk(hosted: HostedCall, leg: Leg, parts: LifecycleParts) -> None:
         parts.keep_lines(hosted, call)
     call.begin(voicemail_message(hosted))
     brief = _brief(hosted, leg.started.audio_format)
-    source = SessionSource(provider=parts.provider, brief=brief, parked=hosted.parked)
+    source = SessionSource(provider=parts.provider_of(hosted.agent), brief=brief, parked=hosted.parked)
     await run_call(call, leg, source, world, partial(_release_media, hosted, parts))
 
 
@@ -230,22 +233,27 @@ async def _release_media(hosted: HostedCall, parts: LifecycleParts) -> None:
     ending = hosted.call.ending if hosted.call is not None else hosted.ending
     if hosted.phase is CallPhase.LIVE and ending is not None and NEXT_STEPS[ending.last] is NextStep.HANG_UP:
         with trio.move_on_after(parts.settings.hang_up_s, shield=True) as bound:
-            await _end_at_carrier(hosted, parts)
+            await _end_at_carrier(hosted)
         if bound.cancelled_caught:
             log.warning("call %s could not be hung up: the carrier did not answer in time", hosted.call_id)
     hosted.media_over.set()
 
 
-async def hang_up(hosted: HostedCall, parts: LifecycleParts) -> None:
-    """Have the carrier end a call that we placed, where it is not over there. Never raises what the carrier does."""
-    if hosted.options is not None:
-        await _end_at_carrier(hosted, parts)
+async def hang_up(hosted: HostedCall) -> None:
+    """Have the carrier end a call that we placed, or that the program did not want, where it is not over there.
+
+    Never raises what the carrier does.
+    """
+    ending = hosted.call.ending if hosted.call is not None else hosted.ending
+    if hosted.options is not None or (ending is not None and ending.last is EndCause.HUNG_UP):
+        await _end_at_carrier(hosted)
 
 
-async def _end_at_carrier(hosted: HostedCall, parts: LifecycleParts) -> None:
-    if parts.control is None or hosted.carrier_call_id is None or hosted.is_over_at_carrier:
+async def _end_at_carrier(hosted: HostedCall) -> None:
+    control = hosted.carrier.control if hosted.carrier is not None else None
+    if control is None or hosted.carrier_call_id is None or hosted.is_over_at_carrier:
         return
-    hanging_up = partial(_hang_up_by, parts.control, hosted, hosted.carrier_call_id)
+    hanging_up = partial(_hang_up_by, control, hosted, hosted.carrier_call_id)
     await contained(f"call {hosted.call_id}: its hang-up", hanging_up)
 
 

@@ -79,7 +79,7 @@ def _settled(hosted: HostedCall, ending: Ending) -> Ending:
     call, status = hosted.call, hosted.status
     if call is None or ending.cause is not EndCause.LEG_LOST or status is None or not status.status.is_terminal:
         return ending
-    if not call.settings.outlives_stream:
+    if hosted.carrier is not None and not hosted.carrier.outlives_stream:
         return ending
     is_hang_up = hosted.status_at is not None and hosted.status_at <= ending.at + call.settings.stop_wait_s
     return Ending(EndCause.REMOTE_HUNG_UP, "", ending.at) if is_hang_up else ending

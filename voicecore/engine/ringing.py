@@ -19,7 +19,7 @@ import attrs
 
 from voicecore.engine.settings import DialOptions
 from voicecore.facts import EndCause
-from voicecore.ports import MachineDetection
+from voicecore.ports import MachineDetection, StatusReport
 from voicecore.statuses import CarrierStatus
 
 
@@ -101,3 +101,11 @@ class Ringing:
     @staticmethod
     def _longest_s(options: DialOptions) -> float:
         return options.queue_s + options.ring_timeout_s + options.grace_s
+
+
+def before_media(report: StatusReport) -> str:
+    """Return what a terminal status before any media says, with the carrier's reason."""
+    lasted = f" after {report.duration_s} s" if report.duration_s else ""
+    reason = f" ({report.failure})" if report.failure is not None else ""
+    nothing_came = ", before any media" if report.status is CarrierStatus.COMPLETED else ""
+    return f"the carrier reported {report.word}{lasted}{reason}{nothing_came}"

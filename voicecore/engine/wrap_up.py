@@ -73,7 +73,7 @@ class WrapUp:
 
     async def _hang_up(self, hosted: HostedCall) -> None:
         with trio.move_on_after(self._settings.closing_s):
-            await hang_up(hosted, self._parts)
+            await hang_up(hosted)
 
 
 async def record_audio(

@@ -109,7 +109,7 @@ def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         (Refusal(status=400, body=XML, content_type="application/xml"), "HTTP status 400: no reason given", 1),
         (
             Refusal(status=201, body=PAGE, content_type="text/html"),
-            "Twilio's answer to the request for a call cannot be read",
+            "answer to the request for a call cannot be read",
             1,
         ),
         (Refusal(status=400, code=21201, message=f"{TOKEN} and {KEY}\nTraceback"), "error 21201: *** and", 1),
