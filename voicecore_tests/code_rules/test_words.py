@@ -85,7 +85,9 @@ WORDS = re.compile(
 
 TEXT_ALLOWED = (
     re.compile(r"\*\*echo\*\*: always acoustic echo"),  # the glossary's entry
-    re.compile(r"`caller`|\bcaller and callee\b|\*\*caller\*\*|\bcaller ID\b|\bcaller's number\b"),  # the number
+    re.compile(
+        r"`caller`|\bcall\.caller\b|\bcaller and callee\b|\*\*caller\*\*|\bcaller ID\b|\bcaller's number\b"
+    ),  # the number
     re.compile(r"\b[Aa]coustic echo\b|\b[Ee]cho canceller\b|`[\w.]*echo_guard_ms`|`(?:Acoustic|Agent)Echo`"),
     re.compile(r"<Gather>|\bCaller\w*="),  # Twilio's own names
     re.compile(r"\btrio\.lowlevel\.ParkingLot\b"),

@@ -1,4 +1,4 @@
-"""Twilio as a `Carrier`: the settings of an account, and what they open into.
+"""The `Twilio` carrier that an engine is given: account settings, and the open carrier behind them.
 
 Implements `voicecore.ports.Carrier` and `voicecore.ports.OpenCarrier`.
 """
@@ -26,24 +26,24 @@ from voicecore.world import World
 
 @attrs.frozen(kw_only=True)
 class Twilio:
-    """A Twilio account that calls come and go through."""
+    """Settings of a Twilio account; a `voicecore.ports.Carrier`."""
 
     account_sid: str
     auth_token: Secret = attrs.field(converter=Secret)
     """Signs webhooks and authenticates REST requests."""
     phone_number: str | None = None
-    """Our own number in E.164 form, which calls are placed from; None: none are placed."""
+    """The number in E.164 form that calls are placed from; None: no calls can be placed."""
     api_base_url: str = "https://api.twilio.com"
     verify_signatures: bool = True
     apology: str | None = None
-    """What Twilio says when a call cannot go on (no session, a lost one, a fault of ours); None: nothing."""
+    """The sentence that Twilio speaks if a call fails on our side (no session, session lost, bug); None: none."""
 
     @property
     def name(self) -> str:
         return "twilio"
 
     def account(self, public_url: str) -> TwilioAccount:
-        """Return the account as it is reached under a public URL."""
+        """Return the account with the public URL at which Twilio reaches us."""
         return TwilioAccount(
             account_sid=self.account_sid,
             auth_token=self.auth_token,
@@ -57,14 +57,14 @@ class Twilio:
     async def open_carrier(self, world: World, public_url: str) -> AsyncIterator[OpenTwilio]:
         """See `voicecore.ports.Carrier`."""
         if not public_url:
-            raise ConfigError("server.public_url", "missing; Twilio has to be told where to find the engine")
+            raise ConfigError("server.public_url", "missing; Twilio needs a URL at which it reaches the engine")
         account = self.account(public_url)
         async with open_http_client(world.network) as http:
             yield OpenTwilio(world, account, TwilioRest(account, http), self.phone_number)
 
 
 class OpenTwilio:
-    """An account that can be used."""
+    """An account that is ready for calls."""
 
     def __init__(self, world: World, account: TwilioAccount, rest: TwilioRest, number: str | None) -> None:
         self.control = TwilioControl(rest)
@@ -83,7 +83,7 @@ class OpenTwilio:
 
     @property
     def outlives_stream(self) -> bool:
-        """See `voicecore.ports.OpenCarrier`: Twilio goes on with the TwiML behind the stream, if there is any."""
+        """See `voicecore.ports.OpenCarrier`: Twilio continues with the TwiML after the stream, if there is any."""
         return self._account.apology is not None
 
     def routes(self, host: CallHost) -> Routes:
