@@ -141,7 +141,7 @@ def nothing_is_left(it: Rig) -> None:
 
 
 def asked(connection: TwinConnection) -> list[str]:
-    """The instructions of every response that was asked for on a connection."""
+    """The instructions of every response that was requested on a connection."""
     creates = [request for request in connection.requests if request["type"] == "response.create"]
     return [create.get("response", {}).get("instructions", "") for create in creates]
 

@@ -1,4 +1,4 @@
-"""Settings from file, environment and explicit arguments: one pass, every problem named, no secret told."""
+"""Settings from file, environment and explicit arguments: one pass, every problem named, no secret shown."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_variables_of_the_surroundings_are_left_alone() -> None:
     ],
 )
 def test_the_environments_texts_become_values(variable: str, text: str, value: object) -> None:
-    """Integers, numbers, booleans, folders; an empty text stands for none."""
+    """Integers, numbers, booleans, folders; an empty string means none."""
     values: object = attrs.asdict(Settings.load(WHOLE, {f"VOICECORE_{variable}": text}))
     for name in variable.lower().split("__"):
         assert isinstance(values, dict)
@@ -152,7 +152,7 @@ def test_the_files_texts_stay_texts() -> None:
 
 
 def test_an_unknown_key_names_the_nearest() -> None:
-    """A typing error is told with its dotted key and the key that was meant."""
+    """A misspelt key is reported with its dotted path and the likely intended key."""
     with pytest.raises(ConfigError) as caught:
         Settings.load(WHOLE.replace("account_sid", "acount_sid"), NO_ENVIRONMENT)
     assert str(caught.value) == "carriers.twilio.acount_sid: unknown key (did you mean account_sid?)"
@@ -170,12 +170,12 @@ def test_an_unknown_key_names_the_nearest() -> None:
     ],
 )
 def test_the_shape_of_the_file_is_checked(toml: str, said: str) -> None:
-    """Wrong tables and keys are named where they stand, printably."""
+    """Wrong tables and keys are named with their location, printably."""
     assert said in str(Settings.problems(toml, NEEDED)[0])
 
 
 def test_an_unknown_variable_is_an_unknown_key() -> None:
-    """A misspelt variable is not ignored, and is named as it stands in the environment."""
+    """A misspelt variable is not ignored, and is named as it is in the environment."""
     (error,) = Settings.problems(WHOLE, {"VOICECORE_SERVER__PROT": "1"})
     assert str(error) == "server.prot: unknown key (did you mean port?) (from VOICECORE_SERVER__PROT)"
 
@@ -221,7 +221,7 @@ def test_a_missing_value_names_the_variable_that_could_hold_it() -> None:
     ids=["header", "value", "nesting", "digits"],
 )
 def test_a_broken_file_is_one_problem(toml: str, said: str) -> None:
-    """It is told by line and column, without the keys that could not be read."""
+    """It is reported by line and column, without the keys that could not be read."""
     problems = Settings.problems(toml, NO_ENVIRONMENT)
     assert [error.key for error in problems] == ["voicecore.toml"]
     with pytest.raises(ConfigError, match=said):
@@ -302,7 +302,7 @@ def test_a_public_url_is_kept_in_one_form(given_url: str, kept: str | None) -> N
 
 @pytest.mark.parametrize("url", ["wss://h/v1", "https://h/v1", "ws://127.0.0.1:1/v1", "http://localhost:1/v1"])
 def test_a_providers_url_may_be_either_kind(url: str) -> None:
-    """http(s) is what OPENAI_BASE_URL usually holds; ws(s) is what is dialled."""
+    """OPENAI_BASE_URL is usually http(s); the connection is ws(s)."""
     settings = Settings.load(WHOLE, {"OPENAI_BASE_URL": url + "/"})
     assert settings.providers.openai_realtime.base_url == url
 
@@ -461,7 +461,7 @@ def test_whatever_the_file_holds_only_a_config_error_comes(toml_text: str) -> No
     st.sampled_from(["text", "list", "table", "variable", "deeper variable", "beside a syntax error"]),
 )
 def test_a_planted_secret_is_never_told(key: str, planted: str, where: str) -> None:
-    """Neither settings nor errors show a secret, well-formed or not, wherever its key stands."""
+    """Neither settings nor errors show a secret, well-formed or not, wherever its key is."""
     environ, explicit, toml_text = dict(NEEDED), dict[str, object](), ""
     match where:
         case "text":

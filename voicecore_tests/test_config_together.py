@@ -48,7 +48,7 @@ def test_settings_that_need_each_other_say_so(overrides: dict[str, object], said
 
 
 def test_an_apology_that_would_not_fit_into_a_dial_is_refused() -> None:
-    """By what it has as XML; so is an address that leaves no room for it."""
+    """By its length as XML; so is a URL that leaves no space for it."""
     key = "carriers.twilio.apology"
     assert Settings.problems(WHOLE, NO_ENVIRONMENT, {key: "a" * APOLOGY_LIMIT_CHARS}) == []
     assert f"{APOLOGY_LIMIT_CHARS} may be" in problem(key, "a" * (APOLOGY_LIMIT_CHARS + 1))

@@ -191,7 +191,7 @@ async def uses_files(path: Path) -> None:
 async def test_a_disk_that_hangs_holds_nobody_up(
     step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Told to stop, it waits for the thread for a moment, then leaves it and says which file it was about."""
+    """When cancelled, it waits for the thread briefly, then abandons it and names the file."""
     monkeypatch.setattr(disk, "_FINISH_S", 0.01)
     with trio.fail_after(HANGS_S):
         async with hanging(step, monkeypatch) as begun, trio.open_nursery() as nursery:
@@ -238,7 +238,7 @@ def test_a_process_ends_although_its_disk_hangs(tmp_path: Path) -> None:
 
 
 async def test_a_file_is_read_whole(tmp_path: Path) -> None:
-    """As it stands; a missing one is the system's own error."""
+    """Unchanged; a missing one is the system's own error."""
     (tmp_path / "a").write_bytes(b"abc")
     assert await RealFiles().read_whole(tmp_path / "a") == b"abc"
     with pytest.raises(FileNotFoundError):
@@ -307,7 +307,7 @@ async def test_a_file_that_begins_with_something_is_never_seen_without_it(
 
 
 async def test_a_file_that_must_be_new_replaces_nothing(tmp_path: Path) -> None:
-    """Whoever comes late finds it, and lets it be."""
+    """A later writer finds it, and leaves it alone."""
     path = tmp_path / "transcript.jsonl"
     await RealFiles().write_whole(path, b"whole")
     with pytest.raises(FileExistsError):

@@ -92,7 +92,7 @@ def test_help_on_one_function_shows_its_arguments_and_not_the_environment(monkey
 
 
 def test_no_public_value_shows_the_environment() -> None:
-    """The reprs of what a module holds by name."""
+    """The reprs of a module's attributes."""
     entry = next(iter(os.environ.items()))
     for module in modules():
         for name, value in vars(module).items():

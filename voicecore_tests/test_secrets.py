@@ -81,7 +81,7 @@ def test_a_secret_cannot_be_copied() -> None:
 
 @pytest.mark.parametrize("encode", [json.dumps, orjson.dumps])
 def test_a_secret_cannot_be_written_as_json(encode: object) -> None:
-    """Both JSON encoders in use refuse it, and their error does not tell it."""
+    """Both JSON encoders in use refuse it, and their error does not show it."""
     assert callable(encode)
     with pytest.raises(TypeError) as caught:
         encode({"token": Secret(PLANTED)})
@@ -134,7 +134,7 @@ def test_an_empty_secret_is_refused() -> None:
 
 
 def test_only_texts_become_secrets() -> None:
-    """And the refused value is not told."""
+    """And the error does not show the value."""
     with pytest.raises(TypeError, match="must be a string") as caught:
         Secret([PLANTED])  # type: ignore[arg-type]
     assert PLANTED not in str(caught.value)
@@ -221,7 +221,7 @@ def test_a_secret_is_found_wherever_it_stands(before: str, text: str, after: str
 
 
 def test_an_error_says_no_secret() -> None:
-    """Whatever a peer's words that stand in it repeat."""
+    """Whatever a peer repeats in it."""
     secret = Secret(KEY)
     for error in (VoicecoreError(f"no: {KEY}", 7), ProviderRefused(f"Incorrect API key provided: {KEY}")):
         assert not runs(str(error)) & runs(KEY)
@@ -252,7 +252,7 @@ def test_no_logger_of_the_package_passes_a_secret_on() -> None:
 
 
 def test_every_logger_of_the_package_is_known() -> None:
-    """A filter stands on one logger, not on those below it."""
+    """A filter applies to one logger, not to its children."""
     folder = Path(voicecore.__file__).parent
     names = {
         name for path in folder.rglob("*.py") for name in re.findall(r'getLogger\("(\w[\w.]*)"\)', path.read_text())
@@ -289,6 +289,6 @@ def test_a_secret_with_a_space_is_found_in_a_form() -> None:
 
 
 def test_a_secret_that_repeats_itself_is_hidden_to_its_last_character() -> None:
-    """Where it stands twice and overlaps itself."""
+    """If it occurs twice and overlaps itself."""
     kept = Secret("1a1a")
     assert scrubbed(f"is {kept.reveal()}1a") == "is ***"

@@ -155,7 +155,7 @@ async def test_with_turn_detection_the_session_answers_by_itself(autojump_clock:
 
 
 async def test_interrupt_cancels_what_runs_and_nothing_else(autojump_clock: MockClock) -> None:
-    """Harmless when nothing runs; what was heard can be told to the provider."""
+    """Harmless if no response is active; the heard position can be sent to the provider."""
     async with stage(LONG) as it, it.session() as (session, peer):
         await session.interrupt()
         await session.request_response()
@@ -214,7 +214,7 @@ async def test_audio_is_converted_to_and_from_the_format_that_was_asked_for(auto
 
 
 async def test_two_sessions_talk_to_each_other(autojump_clock: MockClock) -> None:
-    """One plays the user, one is the agent: each hears exactly what the other said, for three rounds."""
+    """One simulates the user, one is the agent: each gets exactly what the other said, for three rounds."""
     agent_says = Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),), hears=("a", "b", "c"))
     user_says = Script(replies=(Reply("One moment.", speech=Recorded("agent-one-moment")),), hears=("x", "y", "z"))
     async with (

@@ -1,4 +1,4 @@
-"""Tokens and ids: long enough that nobody guesses one, and drawn where nobody can look."""
+"""Tokens and ids: too long to guess, and from a secure source."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def test_levels_are_taken_step_by_step() -> None:
 
 
 def test_the_milliwatt_is_0_dbm0() -> None:
-    """The standard's tone stands 6.2 dB below a full-scale square, 3.2 below the largest sine."""
+    """The standard's tone is 6.2 dB below a full-scale square, 3.2 below the largest sine."""
     assert level_dbfs(bytes.fromhex("1E0B0B1E9E8B8B9E") * 20, PCMU_8K) == pytest.approx(-6.2, abs=0.1)
 
 

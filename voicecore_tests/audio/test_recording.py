@@ -12,7 +12,7 @@ LOUD, SILENT = b"\x80", b"\xff"
 
 
 def tracks(stereo: bytes) -> tuple[list[bool], list[bool]]:
-    """Whether each 20 ms of left and right hold sound."""
+    """Whether each 20 ms of left and right have sound."""
     samples = np.frombuffer(stereo, "<i2").reshape(-1, 2)
     left, right = (
         [bool(block.any()) for block in np.split(samples[:, c], range(160, len(samples), 160))] for c in (0, 1)
@@ -51,7 +51,7 @@ def test_h11_unheard_speech_is_not_in_the_file() -> None:
 
 
 def test_h11_both_tracks_are_equally_long_and_follow_the_clock() -> None:
-    """Silence, gaps and holds in between: a second is a second on both sides."""
+    """Silence, gaps and pauses in between: a second is a second on both channels."""
     it, taken = recording(), b""
     for step in range(1, 501):
         now = 100.0 + step * 0.02

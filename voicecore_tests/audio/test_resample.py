@@ -60,7 +60,7 @@ def test_no_images_appear_above_the_band(rate_hz: int, hz: int) -> None:
 
 @pytest.mark.parametrize("pair", PAIRS, ids=str)
 def test_an_impulse_stays_where_it_was(pair: tuple[int, int]) -> None:
-    """The delay is held back, not added: position in is position out."""
+    """The delay is not inserted as silence: positions are unchanged."""
     impulse = np.zeros(2400, np.int16)
     impulse[1200] = 20_000
     out = whole(impulse, pair)

@@ -32,7 +32,7 @@ def frames_of(file: bytes) -> bytes:
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.data())
 def test_the_file_is_valid_at_every_moment(sizes: list[int], data: st.DataObject) -> None:
-    """After any number of writes, the last data write cut anywhere: a whole WAV that holds a prefix."""
+    """After any number of writes, the last one cut anywhere: a valid WAV with a prefix of the data."""
     audio = bytes(i % 256 for i in range(4 * sum(sizes)))
     writer, writes, at = WavWriter(8000, channels=2), [], 0
     writes += writer.start()

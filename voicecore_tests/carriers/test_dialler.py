@@ -231,7 +231,7 @@ NO_NUMBER = Response(400, b'{"code": 21211, "message": "Invalid \'To\' Phone Num
 async def test_a_request_is_made_again_only_where_nothing_has_happened(
     autojump_clock: MockClock, answers: list[Answer], raises: type[CarrierError] | None, requests: int
 ) -> None:
-    """Each answer is sure to have had no effect, or is not asked twice."""
+    """A request is repeated only if it certainly had no effect."""
     rest = Rest(answers)
     async with dialler(rest) as it:
         if raises is None:

@@ -166,7 +166,7 @@ ODD = st.text(alphabet="/twiliovoicemedia.\n\x1b[31m%0a é", max_size=40)
 
 @given(ODD, ODD, ODD, st.sampled_from(["http", "ws"]))
 def test_no_request_can_break_a_line(path: str, host: str, query: str, scheme: Literal["http", "ws"]) -> None:
-    """Whatever stands in it: one line, of bounded length, fit to be printed."""
+    """Any request gives one printable line of bounded length."""
     said: list[str] = []
     refusals = Refusals(lambda: 0.0, ACCOUNT)
     request = Request(method="PO\nST", path=path, query=query, headers={"host": host, "x-twilio-signature": WRONG})

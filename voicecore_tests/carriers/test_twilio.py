@@ -37,7 +37,7 @@ ACCOUNT = TwilioAccount(account_sid="AC1", auth_token=Secret(TOKEN), public_url=
 
 @attrs.define
 class Desk:
-    """A reception that writes down what it is asked."""
+    """A call host that records its calls."""
 
     full: bool = False
     over: bool = False
@@ -387,7 +387,7 @@ async def test_a_stream_of_another_call_than_its_pass_is_for_is_closed(autojump_
 
 
 async def test_a_stream_that_broke_its_rules_is_closed_for_that(autojump_clock: MockClock) -> None:
-    """1008: whoever runs the call has had enough of it."""
+    """1008: the call host closed it."""
     socket = Ends(start("CA1"))
     await run_stream(socket, Pass(is_content=False), simulated_world().world)
     assert socket.closed_with == [1008]

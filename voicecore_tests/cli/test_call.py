@@ -1,4 +1,4 @@
-"""`voicecore call` that is told to stop: the phone is hung up, and nobody waits long for what may never come."""
+"""Stopping `voicecore call`: it hangs up and ends soon, without waiting for a status that may never come."""
 
 from __future__ import annotations
 

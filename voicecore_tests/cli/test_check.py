@@ -41,7 +41,7 @@ async def provider_finding(behaviour: Behaviour | None = None) -> tuple[Finding,
     ],
 )
 async def test_an_account_that_can_be_used(account: Account, note: str, autojump_clock: MockClock) -> None:
-    """How it stands is said."""
+    """Its status is printed."""
     assert await carrier_finding(account) == Finding("carriers.twilio", None, note)
 
 

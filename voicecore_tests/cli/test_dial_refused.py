@@ -1,4 +1,4 @@
-"""`voicecore call` where the carrier does not place the call: one clear line, and a phone that is not asked for twice.
+"""`voicecore call` if the carrier does not place the call: one clear line, and no second request.
 
 The whole program runs in this process, in virtual time: its network is the twins'.
 """
@@ -124,7 +124,7 @@ def test_a_call_that_is_refused_is_one_clear_line(
     posts: int,
     arguments: tuple[str, ...],
 ) -> None:
-    """Exit 1: status, code and all that Twilio says; no traceback, no secret, no page; asked again only after a 429."""
+    """Exit 1: status, code and Twilio's message; no traceback, secret or HTML page; repeated only after a 429."""
     assert program.call(DialPlan(refuse=refusal), *arguments) == 1
     (line,) = program.err.splitlines()
     assert line.startswith("voicecore: the call failed: ")

@@ -26,7 +26,7 @@ def began(at_s: float = 0.0) -> facts.CallBegan:
 
 
 async def test_times_before_pick_up_are_marked_as_such() -> None:
-    """In brackets while it rings, without from pick-up on: two zeros are never two moments of one clock."""
+    """In brackets while it rings, without after pickup, so that the two clocks cannot be confused."""
     dialling, ringing, picked_up = shown(facts.Dialling(0.0, CALL, "+1555"), facts.Ringing(0.5), began())
     assert dialling.split()[0] == "(0.00)"
     assert ringing.split()[:1] == ["(0.50)"]
@@ -78,7 +78,7 @@ async def test_what_is_not_kept_is_said() -> None:
 
 
 async def test_a_reader_that_leaves_ends_the_showing_alone() -> None:
-    """Nothing is raised into the engine; whoever shows the call is told."""
+    """Nothing is raised into the engine; `gone` is set."""
 
     class Gone(io.StringIO):
         def write(self, _text: str) -> int:

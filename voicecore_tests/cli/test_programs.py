@@ -256,7 +256,7 @@ def test_check_tries_to_write_where_records_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_server_answers_for_its_health_and_refuses_strangers(tmp_path: Path) -> None:
-    """And ends at once when nobody calls."""
+    """And ends at once if there are no calls."""
     with serving("--config", config(tmp_path)) as (process, url):
         assert httpx.get(f"{url}/health").text == "ok\n"
         assert httpx.get(f"{url}/ready").status_code == 200
@@ -281,7 +281,7 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_a_closed_terminal_leaves_a_record_of_the_call_that_rings(tmp_path: Path) -> None:
-    """SIGHUP stops as SIGTERM does; and a call that is only announced holds it up for seconds, not for a minute."""
+    """SIGHUP stops it as SIGTERM does; a call without media delays that for seconds, not for a minute."""
     data = tmp_path / "data"
     text = f'[server]\ndata_dir = "{data}"\n' + GOOD
     with serving("--config", config(tmp_path, text)) as (process, url):
@@ -332,7 +332,7 @@ async def test_a_served_call_goes_through_and_no_secret_is_seen(tmp_path: Path) 
 
 
 async def test_check_live_tries_the_keys(tmp_path: Path) -> None:
-    """One read of the account, one session opened and closed, each told in a line; a wrong key is exit 1."""
+    """One read of the account, one session opened and closed, each reported in a line; a wrong key is exit 1."""
     world = real_world()
     account = Account(auth_token=Secret(TOKEN))
     with trio.fail_after(40):
@@ -392,7 +392,7 @@ async def test_a_call_that_is_not_answered_is_a_failure(tmp_path: Path) -> None:
 
 
 async def test_a_call_whose_public_url_leads_to_another_process_is_not_placed(tmp_path: Path) -> None:
-    """Beside a running `serve`: nobody's phone rings; who answers there is said, and how to call all the same."""
+    """With a `serve` running: no phone rings; the error says what answers there, and how to call anyway."""
     with serving("--config", config(tmp_path)) as (_, url):
         plan = DialPlan(refuse=Refusal(status=400, code=21219))
         done = await place_call(tmp_path, plan, "--public-url", url)
@@ -406,7 +406,7 @@ async def test_a_call_whose_public_url_leads_to_another_process_is_not_placed(tm
 
 
 def test_a_carrier_cannot_reach_a_loopback_address(tmp_path: Path) -> None:
-    """Without a public URL, the real carrier is not even asked."""
+    """Without a public URL, no request is sent to the real carrier."""
     text = GOOD.replace("[providers", 'phone_number = "+15550100002"\n[providers')
     done = run("call", "+15550100077", "--config", config(tmp_path, text), "--port", "0")
     assert done.returncode == 1

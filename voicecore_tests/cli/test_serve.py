@@ -50,7 +50,7 @@ async def drained(it: Rig, *moments_s: float) -> float:
 
 
 async def test_a_second_signal_ends_the_drain(autojump_clock: MockClock) -> None:
-    """Whoever is impatient need not wait a minute; the call has its record all the same."""
+    """A second signal ends the calls at once, each with its record."""
     async with talking(until_s=300.0) as it:
         assert await drained(it, 5.0) == 5.0
     assert it.report.outcome is EndCause.SHUT_DOWN

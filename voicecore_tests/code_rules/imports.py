@@ -1,7 +1,4 @@
-"""Reading imports out of a source text, wherever in it they stand.
-
-Used by test_layers.py.
-"""
+"""Finds the imports of a source text, wherever they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The packages below ``voicecore/``: what each holds, and what it may import.
+"""The packages below ``voicecore/``: what is in each, and what it may import.
 
 This table is the rule. `test_layers.py` compares the package's imports with it;
 the tables of docs/map.md are written from it by `make docs`, which runs this
@@ -31,7 +31,7 @@ class Package:
     packages: frozenset[str]
     """Other packages that it may import."""
     libraries: frozenset[str] = frozenset()
-    """Foreign libraries, and guarded modules of the standard library, that it may import."""
+    """Third-party libraries, and guarded modules of the standard library, that it may import."""
 
 
 GUARDED_STANDARD_LIBRARY = frozenset(
@@ -54,14 +54,14 @@ GUARDED_STANDARD_LIBRARY = frozenset(
         "urllib.request",
     }
 )
-"""Modules that wait, open sockets or start something: a package takes them only where its row says so."""
+"""Modules that wait, open sockets or start something: a package may import them only if its row says so."""
 
 TEST_LIBRARIES = frozenset({"hypothesis", "openai", "pytest", "pytest_trio", "sybil", "twilio"})
 """Never imported by the package."""
 
 _FACTS = frozenset({"errors", "events", "facts", "statuses", "secrets", "audio"})  # level 0
 _PORTS = _FACTS | {"world", "ports", "nurseries"}
-_EDGE = _PORTS | {"wire", "net"}  # what stands between the engine and a peer
+_EDGE = _PORTS | {"wire", "net"}  # adapters between the engine and a peer
 _PARTS = _EDGE | {"disk", "turns", "engine", "carriers", "providers", "pipeline", "observe", "config"}
 _BUILT = _PARTS | {"assembly", "sessions", "gc_tuning"}
 _ALL = _BUILT | {"simulation", "embed", "dashboard", "startup"}
@@ -72,31 +72,35 @@ _TASKS = _VALUES | {"trio", "logging"}
 _SOCKETS = frozenset({"trio_websocket", "httpx", "httpcore", "h11", "wsproto", "ssl", "socket", "http"})
 
 PACKAGES = (
-    Package("secrets", 0, "the type of values that cannot be shown", frozenset()),
-    Package("errors", 0, "the error tree: whose fault, and what the catcher can do", frozenset({"secrets"})),
-    Package("statuses", 0, "how far a carrier says a call is", frozenset({"errors"}), _VALUES),
+    Package("secrets", 0, "a type for secrets, and their removal from texts", frozenset()),
+    Package("errors", 0, "the exceptions, by the side that failed", frozenset({"secrets"})),
+    Package("statuses", 0, "call statuses and failures as carriers report them", frozenset({"errors"}), _VALUES),
     Package("audio", 0, "formats, G.711, conversion, framing, levels", frozenset({"errors"}), _VALUES | {"numpy"}),
-    Package("events", 0, "what crosses the borders of a call: events in, orders out", frozenset({"audio"}), _VALUES),
-    Package("facts", 0, "what observers are told, and the report", frozenset({"audio", "events", "statuses"}), _VALUES),
-    Package("wire", 1, "sans-IO codecs: text of a peer in, typed events out, and back", _FACTS, _VALUES | _JSON),
-    Package("turns", 1, "the machines that decide who speaks and what was heard", _FACTS, _VALUES),
-    Package("world", 2, "the seam to clock, randomness, files and network", _FACTS, _TASKS),
-    Package("nurseries", 2, "nurseries that stay invisible to the block they serve", frozenset(), frozenset({"trio"})),
-    Package("logs", 2, "what every logger of the package does", frozenset({"secrets"}), frozenset({"logging"})),
-    Package("startup", 2, "Ctrl-C before the program has begun", frozenset(), frozenset({"signal", "threading"})),
-    Package("ports", 2, "the engine's partners as capabilities", _FACTS | {"world", "net"}, _TASKS),
+    Package("events", 0, "events that a call receives, orders that it sends", frozenset({"audio"}), _VALUES),
+    Package(
+        "facts", 0, "facts for observers, and the report of a call", frozenset({"audio", "events", "statuses"}), _VALUES
+    ),
+    Package("wire", 1, "sans-IO codecs of the peers' protocols", _FACTS, _VALUES | _JSON),
+    Package("turns", 1, "state machines that decide who speaks and what was heard", _FACTS, _VALUES),
+    Package("world", 2, "interface to clock, randomness, files and network", _FACTS, _TASKS),
+    Package("nurseries", 2, "a nursery for context managers", frozenset(), frozenset({"trio"})),
+    Package("logs", 2, "the log filter of all loggers", frozenset({"secrets"}), frozenset({"logging"})),
+    Package("startup", 2, "Ctrl-C while the program is loading", frozenset(), frozenset({"signal", "threading"})),
+    Package("ports", 2, "protocols of provider, carrier and store", _FACTS | {"world", "net"}, _TASKS),
     Package("disk", 2, "files on a real disk", _FACTS | {"world", "nurseries"}, _TASKS),
     Package("net", 2, "sockets, TLS, HTTP and WebSocket", _PORTS - {"ports"}, _TASKS | _SOCKETS),
-    Package("engine", 3, "calls that run: the call's nursery and the host", _PORTS | {"turns"}, _TASKS),
-    Package("carriers", 3, "one file a carrier", _EDGE, _TASKS),
-    Package("providers", 3, "one file a provider", _EDGE, _TASKS),
+    Package("engine", 3, "running calls: host, call registry, parking", _PORTS | {"turns"}, _TASKS),
+    Package("carriers", 3, "Twilio; one folder for each carrier", _EDGE, _TASKS),
+    Package("providers", 3, "OpenAI Realtime; one folder for each provider", _EDGE, _TASKS),
     Package("pipeline", 3, "speech-to-text, language model and text-to-speech as one session", _EDGE, _TASKS),
-    Package("observe", 3, "what is kept and shown of a call", _PORTS, _TASKS | {"orjson"}),
+    Package("observe", 3, "records on disk, and the timeline picture", _PORTS, _TASKS | {"orjson"}),
     Package("config", 4, "settings from file and environment", frozenset({"errors", "secrets"}), _VALUES),
-    Package("assembly", 4, "the one place that puts the parts together", _PARTS, _TASKS),
-    Package("sessions", 4, "a session by itself, without a call", _PORTS | {"assembly"}, _TASKS),
-    Package("gc_tuning", 4, "Python's garbage collector, for a process of our own", frozenset()),
-    Package("simulation", 5, "twins, and a world in virtual time", _BUILT, _TASKS | {"orjson", "numpy"}),
+    Package("assembly", 4, "`open_engine`: builds an engine from its parts", _PARTS, _TASKS),
+    Package("sessions", 4, "sessions without a call", _PORTS | {"assembly"}, _TASKS),
+    Package("gc_tuning", 4, "tuning of Python's garbage collector", frozenset()),
+    Package(
+        "simulation", 5, "simulated peers (twins), and a world in virtual time", _BUILT, _TASKS | {"orjson", "numpy"}
+    ),
     Package("embed", 5, "voicecore inside asyncio and ASGI programs", _BUILT, _TASKS | {"asyncio", "threading"}),
     Package("dashboard", 5, "the page that shows calls", _BUILT, _TASKS | {"orjson"}),
     Package("cli", 6, "the command line", _ALL, _TASKS | {"orjson", "signal"}),
@@ -125,7 +129,7 @@ def modules() -> Sequence[Path]:
 
 
 def written_map(handwritten: str) -> str:
-    """Return the text of docs/map.md: what stands above the mark, then the tables."""
+    """Return the text of docs/map.md: the text above the mark, then the tables."""
     head, _, _ = handwritten.partition(MARK)
     present = {package_name(path) for path in modules()}
     packages = [package for package in PACKAGES if package.name in present]

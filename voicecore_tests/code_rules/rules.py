@@ -79,7 +79,7 @@ class Finding:
 
 @attrs.frozen(slots=False)
 class Source:
-    """A source text and where it stands: below ``voicecore/``, or below the repository for tests."""
+    """A source text and its path: below ``voicecore/``, or below the repository for tests."""
 
     path: str
     text: str
@@ -157,7 +157,7 @@ def files_only_in_their_places(source: Source) -> Iterator[Finding]:
 
 
 def print_only_in_its_places(source: Source) -> Iterator[Finding]:
-    """The command line prints; everything else tells observers or logs."""
+    """Only the command line prints; everything else notifies observers or logs."""
     if not source.stands_in(PRINT_PLACES):
         for call, name in source.calls():
             if name in {"print", "sys.stdout.write", "sys.stderr.write"}:
@@ -184,7 +184,7 @@ def _outside(source: Source, names: set[str], what: str) -> Iterator[Finding]:
 
 
 def no_probes(source: Source) -> Iterator[Finding]:
-    """What an object can do is asked of its type."""
+    """Types say what an object can do; attributes are not probed."""
     for call, name in source.calls():
         if name in _PROBES:
             yield Finding(call.lineno, name)
@@ -276,7 +276,7 @@ def _is_nursery(annotation: ast.AST | None) -> bool:
 
 
 def no_wide_catch(source: Source) -> Iterator[Finding]:
-    """Wide catches stand at the named boundaries only, and cancellation is never caught and kept.
+    """Wide catches are at the named boundaries only, and cancellation is never swallowed.
 
     A handler that ends by raising keeps nothing.
     """
@@ -315,7 +315,7 @@ def at_most_one_changing_boolean(source: Source) -> Iterator[Finding]:
 
 
 def _boolean_assignments(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
-    """Yield ("self.x", method) for each assignment to an attribute that is seen to hold a boolean."""
+    """Yield ("self.x", method) for each assignment to an attribute that is a boolean."""
     assigned = [
         (dotted(target), method.name, statement.value)
         for method in node.body
@@ -389,7 +389,7 @@ def nothing_is_left_for_later(source: Source) -> Iterator[Finding]:
 
 
 def names_no_machine(source: Source) -> Iterator[Finding]:
-    """No path of somebody's machine; works on any text, also documentation."""
+    """No path of a particular machine; works on any text, also documentation."""
     for number, line in enumerate(source.lines, 1):
         if _MACHINE_PATH.search(line):
             yield Finding(number, line.strip())

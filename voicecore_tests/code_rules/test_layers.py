@@ -75,7 +75,7 @@ def test_the_package_never_needs_the_libraries_of_the_tests() -> None:
     ],
 )
 def test_a_forbidden_import_is_found(path: str, source: str) -> None:
-    """The test can fail: wherever the import stands and however it is written."""
+    """The test can fail, wherever the import is and however it is written."""
     assert len(forbidden_imports(Path(path), source, BY_NAME)) == 1
 
 

@@ -28,5 +28,5 @@ def named() -> set[str]:
 
 @pytest.mark.parametrize("race", CLAIMED)
 def test_a_race_that_is_claimed_has_its_test(race: str) -> None:
-    """Look for the name to find what must hold."""
+    """Search docs/races.md for the id to find what must hold."""
     assert race in named()

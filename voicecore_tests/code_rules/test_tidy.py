@@ -78,7 +78,7 @@ def test_all_texts_keep_the_rule(rule: Rule) -> None:
 
 
 def test_every_exception_is_a_place_that_exists() -> None:
-    """The lists of excepted places hold no leftovers."""
+    """The lists of exceptions have no obsolete entries."""
     places = {*rules.CLOCK_PLACES, *rules.CHANCE_PLACES, *rules.FILE_PLACES, *rules.PRINT_PLACES}
     places |= {*rules.WIDE_CATCH_PLACES}
     assert [place for place in sorted(places) if not (PACKAGE / place).exists()] == []

@@ -137,7 +137,7 @@ def members_of(kind: type) -> Iterator[str]:
 
 
 def public_names() -> Iterator[tuple[str, str]]:
-    """Yield each public name, field and member with the place that it stands at."""
+    """Yield each public name, field and member with where it is."""
     for module in (voicecore, facts):
         for name in module.__all__:
             yield f"{module.__name__}.{name}", name

@@ -36,7 +36,7 @@ def test_nothing_that_is_installed_has_an_open_version() -> None:
 
 
 def closure() -> Iterator[str]:
-    """Yield the name of everything that the tests need, as far as this environment tells."""
+    """Yield the name of everything that the tests need, as far as this environment has it."""
     waiting = [Requirement(f"{name}[realtime]") for name in required() | required("test")]
     seen: set[str] = set()
     while waiting:

@@ -1,4 +1,4 @@
-"""What is given to users: its metadata say what is in it, under which licences, and what it needs."""
+"""The wheel: its metadata name its contents, licences and requirements."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_the_source_archive_can_be_tested(built: Built) -> None:
 
 
 def test_the_requirements_are_those_of_the_project(built: Built) -> None:
-    """With their lower bounds; the tests' tools come only when they are asked for."""
+    """With their lower bounds; the tests' tools are an extra."""
     wanted = {line for line in built.metadata.get_all("Requires-Dist", []) if "extra ==" not in line}
     assert wanted == {f"{name}>={lowest}" for name, lowest in required().items()}
     assert built.metadata["Requires-Python"] == ">=3.11"

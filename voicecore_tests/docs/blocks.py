@@ -27,7 +27,7 @@ _HARMLESS = {"export"}  # the shell's own
 
 @attrs.frozen
 class Block:
-    """A fenced block of one language, and where it stands."""
+    """A fenced block of one language, and its position."""
 
     path: Path
     line: int
@@ -48,7 +48,7 @@ def blocks(language: str) -> list[Block]:
 
 
 async def run_python(block: Block) -> dict[str, Any]:
-    """Run a block as if it stood in a module, `await` at its top level included; return the names that it defines."""
+    """Run a block as a module, with top-level `await`; return the names that it defines."""
     source = "\n" * block.line + block.text  # so that a traceback names the document's own line
     code = compile(source, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     names: dict[str, Any] = {"__name__": "documentation"}

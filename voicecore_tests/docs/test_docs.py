@@ -102,7 +102,7 @@ def account_sid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 async def test_the_example_that_places_a_call(account_sid: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the very configuration file of README.md; the callee hears the message and hangs up."""
+    """With the configuration file of README.md; the callee hears the message and hangs up."""
     world, account = (
         real_world(),
         Account(account_sid=account_sid, auth_token=Secret(FROM_THE_SHELL["TWILIO_AUTH_TOKEN"])),

@@ -29,7 +29,7 @@ def test_a_term_names_a_type_that_exists(entry: str) -> None:
 
 
 def test_terms_are_in_order_within_their_part() -> None:
-    """So that they are found, and none stands twice."""
+    """So that terms are easy to find, and listed once."""
     parts = [re.findall(r"^- \*\*([^*]+)\*\*", part, re.MULTILINE) for part in GLOSSARY.split("\n## ")[1:]]
     assert parts == [sorted(part, key=str.casefold) for part in parts]
     terms = [term for part in parts for term in part]

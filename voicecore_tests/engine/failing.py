@@ -1,4 +1,4 @@
-"""A host whose every neighbour can be told to raise anything, at any place, in one call of two.
+"""A host whose every port can be made to raise anything, anywhere, in one of two calls.
 
 `run` runs two calls at the same time: the victim, which is placed, and the
 witness, which comes in.  The neighbours are puppets; a `Trap` makes one of them
@@ -70,7 +70,7 @@ class Trap:
 
 
 class TrappedSession:
-    """A session that hears one turn and answers it."""
+    """A session that detects one turn and answers it."""
 
     session_id = "puppet"
     user_format: AudioFormat = PCMU_8K
@@ -168,7 +168,7 @@ class TrappedProvider:
 
 
 class TrappedLeg:
-    """A carrier's stream: frames for a while, echoes of marks, a stop."""
+    """A carrier's stream: frames for a while, returned marks, a stop."""
 
     def __init__(self, who: str, carrier_call_id: str, trap: Trap) -> None:
         self.ledger: list[tuple[float, ev.LegOrder]] = []
@@ -213,7 +213,7 @@ class TrappedLeg:
 
 
 class TrappedStore:
-    """Implements `voicecore.ports.CallStore`; ``whose`` tells calls apart."""
+    """Implements `voicecore.ports.CallStore`; ``whose`` distinguishes the calls."""
 
     def __init__(self, trap: Trap, whose: Callable[[str], str]) -> None:
         self.saved: dict[str, CallReport] = {}

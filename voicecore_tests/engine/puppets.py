@@ -83,7 +83,7 @@ class PuppetSession:
 
 
 class PuppetProvider:
-    """Opens sessions when it is told to; implements `voicecore.ports.Provider`."""
+    """Opens sessions on demand; implements `voicecore.ports.Provider`."""
 
     name = "puppet"
 

@@ -93,7 +93,7 @@ async def talk(
     call: CallSettings | None = None,
     **settings: Any,
 ) -> Seen:
-    """Hold one call; whatever happens in it, its turns are accounted for, and nothing of it is left."""
+    """Run one call; whatever happens in it, its turns are accounted for, and nothing is left over."""
     given = attrs.evolve(behaviour or Behaviour(), vad=ScriptedVad(speech))
     async with rig(script, given, host=HostSettings(call=call or CallSettings()), **settings) as it:
         line = await it.carrier.call(it.engine.url, [*steps, HangUp(At(hangs_up_at))])

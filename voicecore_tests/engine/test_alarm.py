@@ -17,7 +17,7 @@ async def slept_until(alarm: Alarm, deadline: float | None) -> float:
 
 
 async def test_it_sleeps_to_its_deadline(autojump_clock: MockClock) -> None:
-    """Without news the deadline holds."""
+    """Without changes the deadline stays."""
     assert await slept_until(Alarm(), trio.current_time() + 5) == 5
 
 
@@ -30,7 +30,7 @@ async def test_it_is_brought_forward_and_never_put_back(autojump_clock: MockCloc
 
 
 async def test_it_sleeps_without_a_deadline_until_one_is_named(autojump_clock: MockClock) -> None:
-    """None means: until somebody says."""
+    """None: until notified."""
     alarm = Alarm()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bring, alarm, 1.0, [2.0])

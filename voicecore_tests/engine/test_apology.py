@@ -20,7 +20,7 @@ OWN_WORDS = "Nous sommes désolés <&>."
 
 
 async def called(it: Rig, direction: str) -> str:
-    """Let somebody call, or be called, and stay on the line; return what the carrier said behind the stream."""
+    """Run an incoming or outbound call whose user stays on the line; return what the carrier said after the stream."""
     if direction == "inbound":
         line = await it.carrier.call(it.engine.url, STAYS)
     else:
@@ -44,14 +44,14 @@ async def called(it: Rig, direction: str) -> str:
 async def test_a_call_that_cannot_go_on_ends_with_the_apology(
     autojump_clock: MockClock, direction: str, settings: dict[str, Any], said: str
 ) -> None:
-    """The session has died: whoever is on the line hears why there is nobody any more, in both directions."""
+    """The session was lost: the user hears the apology, in both directions."""
     async with rig(TALK, DIES, agent__first_message="Hello.", **settings) as it:
         assert await called(it, direction) == said
     assert it.report.outcome is EndCause.SESSION_LOST
 
 
 async def test_a_user_who_hangs_up_hears_nothing_more(autojump_clock: MockClock) -> None:
-    """There is nobody to hear it."""
+    """No user is left to hear it."""
     async with rig(TALK, agent__first_message="Hello.") as it:
         line = await it.carrier.call(it.engine.url, [HangUp(AfterAgent(0.3))])
         await it.engine.drain()

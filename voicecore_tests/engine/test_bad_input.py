@@ -86,7 +86,7 @@ async def test_fault_cw_a_flood_that_passes_costs_its_own_audio_only(autojump_cl
 
 @pytest.mark.parametrize("stall_s", [0.1, 1.0, 2.0, 4.5])
 async def test_fault_cw_a_stall_of_the_network_loses_nothing(autojump_clock: MockClock, stall_s: float) -> None:
-    """All that was held back comes at once, and all of it is heard."""
+    """All buffered audio arrives at once, and all of it is heard."""
     faults = LineFaults(stalls_between_s=(2.0, 2.0 + stall_s))
     async with rig(HELLO, agent__first_message="Hello.") as it:
         line = await it.carrier.call(it.engine.url, [HangUp(At(9.0))], faults=faults)

@@ -50,7 +50,7 @@ class Journal:
     kinds: list[tuple[float, str]] = attrs.field(factory=list)
 
     def of(self, kept: list[T]) -> list[T]:
-        """Return a list that tells the journal what is appended to it."""
+        """Return a list that reports what is appended to it to the journal."""
         journal = self.kinds
 
         class Told(list[T]):
@@ -74,7 +74,7 @@ def moments(seed: int) -> list[tuple[float, float]]:
 async def run(
     seed: int, link: LinkSettings, faults: LineFaults, late_deltas: int
 ) -> tuple[Rig, Line, Sequence[tuple[float, str]]]:
-    """Hold one call; return it with the order in which the twins saw what stops the agent."""
+    """Run one call; return it with the order in which the twins saw what stops the agent."""
     spoken, journal = moments(seed), Journal()
     behaviour = Behaviour(vad=ScriptedVad(tuple(spoken)), pace=PACE, late_deltas=late_deltas)
 

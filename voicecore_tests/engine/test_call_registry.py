@@ -69,7 +69,7 @@ def test_a14_a_name_belongs_to_one_call() -> None:
 
 
 def test_a14_the_names_of_one_call_are_bounded() -> None:
-    """Eight; whoever sends more is confused."""
+    """Eight; a carrier that sends more is confused."""
     it = Book()
     hosted = it.ring("CA1")
     assert [it.book.alias(hosted, f"CX{n}") for n in range(10)] == [True] * 7 + [False] * 3

@@ -126,7 +126,7 @@ async def test_f4_leaving_the_block_ends_a_ringing_call(autojump_clock: MockCloc
 
 
 async def test_f4_leaving_the_block_ends_a_live_call(autojump_clock: MockClock) -> None:
-    """The carrier is told before the media close: no apology is spoken behind a wanted end."""
+    """The carrier is notified before the media close: no apology is spoken after an intended end."""
     async with rig(TALK, agent__first_message=GREETING) as it:
         it.carrier.expect(DialPlan(ring_s=1.0))
         async with it.engine.dial(CALLEE) as call:
@@ -144,7 +144,7 @@ async def test_f4_leaving_the_block_ends_a_live_call(autojump_clock: MockClock) 
 async def test_f4_an_exception_in_the_block_ends_the_call_and_leaves_as_it_is(
     autojump_clock: MockClock, moment_s: float
 ) -> None:
-    """While it is asked for, rings, is picked up, talks."""
+    """While it is requested, ringing, picked up, talking."""
     async with rig(TALK, agent__first_message=GREETING) as it:
         it.carrier.expect(DialPlan(ring_s=2.0, answer_s=0.3))
         with pytest.raises(ZeroDivisionError):
@@ -240,7 +240,7 @@ async def test_fault_cr_an_answer_that_is_lost_is_not_asked_for_again(autojump_c
 
 
 async def test_fault_cr_an_answer_that_never_comes_and_no_status_is_uncertain(autojump_clock: MockClock) -> None:
-    """Nobody knows; it is said so, within the bound."""
+    """Unknown, and reported as such within the time limit."""
     async with rig(TALK) as it:
         plan = DialPlan(answer_lost=True, end=Pickup.SILENT)
         report = await it.dial(plan, options=DialOptions(ring_timeout_s=20))
@@ -271,7 +271,7 @@ async def test_fault_cr_too_many_requests_are_asked_again_and_ring_once(autojump
 async def test_fault_cr_a_request_that_is_refused_ends_the_call_with_its_reason(
     autojump_clock: MockClock, refusal: Refusal, outcome: EndCause, requests: int
 ) -> None:
-    """What may have happened is not asked for again."""
+    """A request that may have had an effect is not repeated."""
     async with rig(TALK) as it:
         report = await it.dial(DialPlan(refuse=refusal), options=DialOptions(ring_timeout_s=5))
         nothing_is_left(it)

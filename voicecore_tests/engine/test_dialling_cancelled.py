@@ -61,7 +61,7 @@ async def settle(it: Rig) -> None:
 async def test_i31_a_placed_call_may_be_cancelled_at_every_step(
     autojump_clock: MockClock, offset: int, whole_engine: bool
 ) -> None:
-    """Asked for, ringing, parked, adopted, greeting, talking, over: nothing is left, and no phone rings on."""
+    """Requested, ringing, parked, adopted, greeting, talking, over: nothing is left, and no phone keeps ringing."""
     steps, _, _ = await dialled_until(10**9, whole_engine=whole_engine)
     for step in range(1 + offset * 3, steps, 6):
         _, left, open_streams = await dialled_until(step, whole_engine=whole_engine)

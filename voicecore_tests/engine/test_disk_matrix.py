@@ -95,7 +95,7 @@ def said(caplog: pytest.LogCaptureFixture, words: str) -> Sequence[str]:
 async def test_a_slow_disk_keeps_nothing_from_being_written(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, takes_s: float
 ) -> None:
-    """Every record is there in the end; nobody is told sooner or later, a few are written at a time."""
+    """Every record is written in the end; observers are notified at the same time, a few are written at once."""
     async with ends(DiskTrouble(takes_s=takes_s)) as it:
         it.end_calls()
         await trio.sleep(1.0)

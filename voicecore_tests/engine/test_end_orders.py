@@ -103,7 +103,7 @@ async def test_i14_repeated_and_reversed_statuses_change_nothing(
 
 @pytest.mark.parametrize("goodbye", [Goodbye.CLOSE, Goodbye.CUT])
 async def test_a_stream_that_breaks_off_without_any_word_is_lost(autojump_clock: MockClock, goodbye: Goodbye) -> None:
-    """Nobody says that the remote hung up."""
+    """Nothing says that the remote side hung up."""
     record = await record_of(inbound, goodbye, StatusFaults(sends=False))
     assert (record["outcome"], record["carrier_status"]) == ("leg_lost", None)
 
@@ -131,7 +131,7 @@ async def test_a_stream_that_is_lost_in_a_call_that_goes_on_is_no_hang_up(
 async def test_without_an_apology_a_stream_that_is_lost_ends_the_call_and_is_the_cause(
     autojump_clock: MockClock, place: str
 ) -> None:
-    """The carrier says at once that the call is over, as behind a hang-up; but nobody sent a stop."""
+    """The carrier reports at once that the call is over, as after a hang-up, but there was no stop."""
     broken = LineFaults(breaks_at_s=4.0)
     async with rig(TALK, agent__first_message="Hello.", carriers__twilio__apology="") as it:
         if place == "inbound":

@@ -62,7 +62,7 @@ async def test_a_fatal_reason_inside_a_response_ends_the_call_and_is_named(
 
 
 async def test_a_fatal_reason_for_the_greeting_ends_the_call_too(autojump_clock: MockClock) -> None:
-    """The greeting is asked for once; it is reported as not delivered."""
+    """The greeting is requested once; it is reported as not delivered."""
     seen = await talk(script(), HELLO, behaviour=faults(ResponseFault.NO_QUOTA), agent__first_message="Welcome.")
     assert seen.report.outcome is EndCause.SESSION_LOST
     assert len(seen.responses) == 1
@@ -81,7 +81,7 @@ async def test_what_was_generated_before_the_fatal_reason_is_heard(autojump_cloc
 
 
 async def test_a_connection_that_ends_behind_a_fatal_reason_does_not_hide_it(autojump_clock: MockClock) -> None:
-    """The provider hangs up while the user still hears the last words."""
+    """The provider closes the session while the last words are still playing."""
     gone = attrs.evolve(faults(ResponseFault.QUOTA_RAN_OUT), endings=(Ending(how=End.CUT, at_s=3.0),))
     seen = await talk(script(), HELLO, behaviour=gone)
     assert seen.report.duration_s < 3.5
@@ -114,7 +114,7 @@ async def test_a_user_who_hangs_up_over_the_last_words_does_not_hide_why_they_we
 
 @pytest.mark.parametrize("hangs_up", [True, False])
 async def test_a_program_that_hangs_up_over_the_last_words_is_obeyed(autojump_clock: MockClock, hangs_up: bool) -> None:
-    """The carrier is asked to end the call, and says nothing more; left alone, it says its apology."""
+    """The carrier is asked to end the call and speaks no apology; otherwise it does."""
     heard = ScriptedVad(((1.2, 2.2),))  # of a session that waited while the phone rang for a second
     behaviour = attrs.evolve(faults(ResponseFault.QUOTA_RAN_OUT), vad=heard)
     async with rig(script(), behaviour) as it:
@@ -134,7 +134,7 @@ async def test_a_program_that_hangs_up_over_the_last_words_is_obeyed(autojump_cl
 async def test_empty_replies_are_made_up_for_or_end_the_call(
     autojump_clock: MockClock, times: int, mode: dict[str, Any]
 ) -> None:
-    """One: asked again. Two: a line is asked for. Three: the call ends, and the carrier says its words."""
+    """One: requested again. Two: a line is requested. Three: the call ends, and the carrier speaks the apology."""
     behaviour = faults(ResponseFault.EMPTY, *range(1, times + 1))
     seen = await talk(script(replies=(SHORT,)), HELLO, behaviour=behaviour, **mode)
     lines = [instructions for instructions in requests(seen) if instructions]
@@ -211,7 +211,7 @@ async def test_a_reply_that_the_provider_ended_early_says_so(
 
 
 async def test_a_request_that_is_refused_leaves_nobody_waiting(autojump_clock: MockClock) -> None:
-    """The error names the request: it is asked again at once."""
+    """The error names the request, which is repeated at once."""
     behaviour = Behaviour(refused_requests=frozenset({1}))
     seen = await talk(script(replies=[SHORT]), HELLO, behaviour=behaviour, barge_in__stops_at="words")
     (turn,) = seen.report.turns
@@ -335,7 +335,7 @@ async def test_an_idle_prompt_that_a_key_stops_was_heard(autojump_clock: MockClo
 async def test_an_idle_prompt_that_has_not_begun_is_dropped_once_the_user_speaks(
     autojump_clock: MockClock, mode: dict[str, Any]
 ) -> None:
-    """It was asked for at 6.45 s and begins a second later; the user has made a turn by then, which is answered."""
+    """It was requested at 6.45 s and begins a second later; by then there is a user turn, which is answered."""
     behaviour = Behaviour(pace=Pace(created_s=1.0))
     given = {"idle__after_ms": 3000, **mode}
     seen = await talk(

@@ -161,7 +161,7 @@ async def test_the_naive_sequence_is_heard_by_a_user_who_keeps_quiet(autojump_cl
 
 
 async def test_b1_parked_and_cold_come_to_the_same(autojump_clock: MockClock) -> None:
-    """The same fate, the same transcript, the same answer to the hello."""
+    """The same outcome, the same transcript, the same answer to the hello."""
     texts = []
     for enabled in (True, False):
         async with rig(TALK, Behaviour(pace=SLOWLY), agent__first_message=GREETING, parking__enabled=enabled) as it:
@@ -199,7 +199,7 @@ async def test_b3_an_acknowledgement_that_never_comes_delays_the_greeting_by_its
 
 
 async def test_b4_turn_detection_is_restored_once_and_after_the_last_mark(autojump_clock: MockClock) -> None:
-    """Cleared, restored, acknowledged; then the held words arrive."""
+    """Cleared, restored, acknowledged; then the buffered words arrive."""
     async with rig(TALK, Behaviour(pace=SLOWLY), agent__first_message=GREETING) as it:
         report = await it.dial(DialPlan(ring_s=1.0, script=HELLOS))
     updates = [request for request in it.session.requests if request["type"] == "session.update"]
@@ -256,7 +256,7 @@ async def test_b7_the_first_message_is_the_agents_in_every_history(autojump_cloc
 
 
 async def test_b8_the_reader_of_the_leg_never_waits_for_the_greeting(autojump_clock: MockClock) -> None:
-    """A stop 100 ms after pick-up ends the call at once."""
+    """A stop 100 ms after pickup ends the call at once."""
     long = Script(replies=(Reply(GREETING, speech=Tone(10.0)),))
     async with rig(long, agent__first_message=GREETING) as it:
         report = await it.dial(DialPlan(ring_s=1.0, script=(HangUp(At(0.1)),)))
@@ -267,7 +267,7 @@ async def test_b8_the_reader_of_the_leg_never_waits_for_the_greeting(autojump_cl
 
 
 async def test_b9_a_prepared_greeting_is_paced_like_any_other(autojump_clock: MockClock) -> None:
-    """Ten seconds wait before pick-up; the carrier never has more than its lead."""
+    """Ten seconds are ready before pickup; the carrier never has more than its lead."""
     long = Script(replies=(Reply(GREETING, speech=Tone(10.0)),))
     given: dict[str, Any] = {"agent__prepare_first_message": True}
     async with rig(long, agent__first_message=GREETING, **given) as it:
@@ -282,7 +282,7 @@ async def test_b9_a_prepared_greeting_is_paced_like_any_other(autojump_clock: Mo
 
 
 async def test_b11_words_before_slow_speech_are_answered(autojump_clock: MockClock) -> None:
-    """Held behind the gate while the greeting is slow, and then heard."""
+    """Buffered by the gate while the greeting is slow, and then heard."""
     slow = Behaviour(pace=Pace(first_delta_s=3.0))
     async with rig(TALK, slow, agent__first_message=GREETING) as it:
         report = await it.dial(DialPlan(ring_s=1.0, script=(Say(At(0.5), HELLO), HangUp(At(20.0)))))
@@ -373,7 +373,7 @@ async def test_b20_without_any_mark_the_floor_opens_all_the_same(autojump_clock:
 
 @pytest.mark.parametrize(("rule", "reasons"), [("buffer", set()), ("drop", {"first_message"}), ("forward", set())])
 async def test_what_becomes_of_user_audio_is_a_policy(autojump_clock: MockClock, rule: str, reasons: set[str]) -> None:
-    """Held and answered, dropped and counted, or given to the model at once."""
+    """Buffered and answered, dropped and counted, or sent to the model at once."""
     given: dict[str, Any] = {"agent__user_audio": rule}
     user = (Say(At(0.2), HELLO), HangUp(At(20.0)))
     async with rig(TALK, Behaviour(pace=SLOWLY), agent__first_message=GREETING, **given) as it:

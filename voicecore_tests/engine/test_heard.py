@@ -1,4 +1,4 @@
-"""What was heard: the carrier's ear, the engine's claim, provider, transcript and recording agree on whole calls."""
+"""What was heard: the carrier's playout, engine's report, provider, transcript and recording agree on whole calls."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Noted:
 
 
 async def run(course: Course) -> tuple[Rig, Line, list[tuple[float, Interrupted]]]:
-    """Hold one call."""
+    """Run one call."""
     spoken, steps = course.moments()
     faults = LineFaults(
         mark_delay_s=course.mark_delay_s,
@@ -142,7 +142,7 @@ async def run(course: Course) -> tuple[Rig, Line, list[tuple[float, Interrupted]
 
 
 def check(course: Course) -> tuple[Rig, Line]:
-    """Hold one call, and hold what everybody says of it against what the carrier played."""
+    """Run one call, and compare all reports of it with what the carrier played."""
     it, line, claims = run_seeded(lambda: run(course), course.seed)
     wire = on_wire(line)
     ear = at_ear(line, wire)
@@ -173,7 +173,7 @@ def check_claims(course: Course, it: Rig, ear: Sequence[AtEar], claims: Sequence
 
 
 def check_provider(course: Course, it: Rig, ear: Sequence[AtEar], claims: Sequence[tuple[float, Interrupted]]) -> None:
-    """Every truncation is taken, and is what was heard; what nobody heard is not in the conversation."""
+    """Every truncation is accepted and is what was heard; unheard words are not in the conversation."""
     responses, cut_at = items(it.session), {cut.item_id: moment for moment, cut in claims}
     conversation = {item.item_id: item for item in it.session.session.conversation.items}
     truncations = [each for each in it.session.requests if each["type"] == "conversation.item.truncate"]
@@ -218,7 +218,7 @@ def check_transcript(course: Course, it: Rig, ear: Sequence[AtEar]) -> None:
 
 
 def check_recording(course: Course, it: Rig, line: Line, ear: Sequence[AtEar]) -> None:
-    """The right channel holds what the ear got, earlier by one way of the line; what was cut is not in it."""
+    """The right channel has what the user heard, earlier by the line's one-way delay; what was cut is not in it."""
     (content,) = [bytes(data) for path, data in it.simulated.files.files.items() if path.name == "audio.wav"]
     with wave.open(io.BytesIO(content)) as opened:
         assert (opened.getnchannels(), opened.getframerate(), opened.getsampwidth()) == (2, 8000, 2)
@@ -240,7 +240,7 @@ def check_recording(course: Course, it: Rig, line: Line, ear: Sequence[AtEar]) -
 
 
 def spans(ear: Sequence[AtEar], line: Line) -> list[tuple[int, int]]:
-    """Return the stretches of the ear's track that sound, in samples."""
+    """Return the parts of the user's track that have sound, in samples."""
     found: list[tuple[int, int]] = []
     for piece in ear:
         begin = round((piece.began_at - line.began_at) * BYTES_PER_S)

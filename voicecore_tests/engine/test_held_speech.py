@@ -1,4 +1,4 @@
-"""Held speech never stops what plays: whole calls over every policy, direction, delay, moment and lockout."""
+"""Buffered speech never stops what is playing: whole calls over every policy, direction, delay, moment and lockout."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Case:
 
 
 async def called(case: Case) -> tuple[Line, CallReport]:
-    """Hold the call; its user says one thing."""
+    """Run the call; its user says one thing."""
     behaviour = Behaviour(
         pace=Pace(first_delta_s=case.delay_s, speed=case.speed),
         updates=LOCKOUTS[case.lockout],
@@ -138,7 +138,7 @@ CASES = st.builds(
 @examples(25)
 @given(case=CASES)
 def test_what_was_held_never_stops_the_message(case: Case) -> None:
-    """Whatever the policy, the direction, the provider and the moment; and what was held is answered once."""
+    """Whatever the policy, the direction, the provider and the moment; and buffered speech is answered once."""
     line, report = run_seeded(lambda: called(case))
     assert is_as_promised(case, line, report)
     if case.is_held and case.words_s < 2.0:
@@ -151,7 +151,7 @@ def test_what_was_held_never_stops_the_message(case: Case) -> None:
 def test_a_hello_before_the_greeting_of_a_call_that_comes_in_is_answered_once_and_stops_nothing(
     delay_s: float, moment_s: float, lockout: str
 ) -> None:
-    """The default: protected until its first audio, held meanwhile; also a hello that goes on into it."""
+    """The default: protected until its first audio, buffered meanwhile; also a hello that overlaps its start."""
     case = Case(delay_s=delay_s, moment_s=moment_s, lockout=lockout)
     line, report = run_seeded(lambda: called(case))
     assert is_as_promised(case, line, report)

@@ -75,7 +75,7 @@ async def test_f11_the_terminal_status_ends_a_call_whose_stream_never_stops(auto
 
 
 async def test_a_call_whose_media_never_come_is_closed_when_its_token_expires(autojump_clock: MockClock) -> None:
-    """The webhook was answered; nobody opened the stream."""
+    """The webhook was answered; no stream was opened."""
     async with rig(HELLO, host=HostSettings(token_s=30.0)) as it:
         await ring(it.engine.url, it.simulated.world.network, "CA1")
         assert it.engine.statistics().ringing == 1
@@ -113,7 +113,7 @@ async def ring(url: str, network: object, call_sid: str, status: str | None = No
 
 
 async def test_j11_beyond_its_limit_a_host_answers_busy(autojump_clock: MockClock) -> None:
-    """Running calls go on; the user that is too many hears it at once."""
+    """Running calls go on; a call beyond the limit is rejected at once."""
     async with rig(HELLO, host=HostSettings(max_calls=1)) as it:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(it.carrier.call, it.engine.url, STEPS)
@@ -137,7 +137,7 @@ async def test_draining_takes_no_more_calls_and_waits_for_those_that_run(autojum
 
 
 async def test_draining_waits_a_few_seconds_for_the_media_of_announced_calls(autojump_clock: MockClock) -> None:
-    """A call whose stream comes meanwhile is held to its end; one whose stream does not is over, with its record."""
+    """A call whose stream arrives meanwhile runs to its end; one without a stream ends, with its record."""
     async with rig(HELLO, agent__first_message="Hello.") as it:
         await ring(it.engine.url, it.simulated.world.network, "CA1")
         began_at = trio.current_time()

@@ -1,4 +1,4 @@
-"""What is said stands in the record: the user's last words, and every final line of a call that never ended."""
+"""What is said is in the record: the user's last words, and every final line of a call that never ended."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def hang_up_at(it: Rig, at_s: float = HANGS_UP_AT) -> float:
 
 
 async def test_the_users_last_words_are_waited_for(autojump_clock: MockClock) -> None:
-    """Their transcription comes 0.8 s after the hang-up: in the record, and told; no reply is generated meanwhile."""
+    """Their transcription arrives 0.8 s after the hang-up: recorded and reported; no reply is generated meanwhile."""
     async with rig(SCRIPT, transcribing()) as it:
         let_go_at = await hang_up_at(it)
         await it.session.ended.wait()
@@ -68,7 +68,7 @@ async def test_the_users_last_words_are_waited_for(autojump_clock: MockClock) ->
 
 
 async def test_a_reply_that_begins_after_the_hang_up_is_cancelled(autojump_clock: MockClock) -> None:
-    """The session is read on for the user's words: nobody would hear what it generates meanwhile."""
+    """The session is kept for the user's transcript; what it generates meanwhile is not played."""
     behaviour = attrs.evolve(transcribing(), pace=Pace(created_s=0.4, first_delta_s=0.5))
     async with rig(SCRIPT, behaviour) as it:
         await hang_up_at(it)

@@ -101,7 +101,7 @@ def leaving(message: str) -> DialOptions:
 
 
 async def test_f7_a_second_verdict_does_not_change_course_again(autojump_clock: MockClock) -> None:
-    """The first one stands."""
+    """The first one counts."""
     plan = DialPlan(ring_s=1.0, machine=MachineVerdict(word="machine_end_beep", after_s=1.0, times=2), script=SHORT)
     async with rig(TALK, agent__first_message=GREETING, **ASYNC, **LEAVES) as it:
         report = await it.dial(plan)
@@ -126,7 +126,7 @@ async def test_detection_before_the_media_decides_what_is_connected(
 
 
 async def test_detection_before_the_media_leaves_its_message_at_once(autojump_clock: MockClock) -> None:
-    """The beep is over when the stream comes: nobody is greeted first."""
+    """The beep is over when the stream arrives: no greeting is played first."""
     plan = DialPlan(
         ring_s=1.0, machine=MachineVerdict(word="machine_end_beep", after_s=5.0), script=(HangUp(At(60.0)),)
     )

@@ -90,7 +90,7 @@ async def fetched(it: Rig, url: str) -> tuple[int, str, str]:
 async def test_a_running_engine_answers_on_the_address_that_is_set(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """There only, to whoever reaches it; the port of the webhooks knows nothing of metrics then."""
+    """Only there, for every client; the webhook port serves no metrics then."""
     caplog.set_level("INFO")
     async with rig(server__metrics_port=9100, server__metrics_host="10.0.0.1") as it:
         assert "metrics are served at http://10.0.0.1:9100/metrics" in caplog.text
@@ -109,7 +109,7 @@ async def test_a_running_engine_is_closed_to_strangers(autojump_clock: MockClock
 
 
 async def test_an_engine_knows_whether_its_public_url_leads_to_it(autojump_clock: MockClock) -> None:
-    """Its own address does; one that nobody answers does not."""
+    """Its own address does; one without an answer does not."""
     async with rig() as it:
         assert it.engine.public_url == it.engine.url
         assert await it.engine.find_url_problem() is None

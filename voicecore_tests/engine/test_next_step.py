@@ -39,7 +39,7 @@ Placing = Callable[..., Awaitable[None]]
 
 
 async def inbound(it: Rig, faults: LineFaults | None = None) -> None:
-    """The user stays on the line until somebody else ends the call."""
+    """The user stays on the line until the other side ends the call."""
     await it.carrier.call(it.engine.url, NEVER, faults=faults)
     await it.engine.drain()
 
@@ -76,7 +76,7 @@ async def test_an_end_that_we_want_is_a_hang_up_at_the_carrier_and_no_apology(
     host: HostSettings | None,
     settings: Mapping[str, object],
 ) -> None:
-    """Asked for once, before the stream is closed; a number of our own is not needed for it."""
+    """Requested once, before the stream is closed; it needs no phone number of ours."""
     number = {} if place is outbound else {"carriers__twilio__phone_number": None}
     given: dict[str, Any] = {"carriers__twilio__apology": SORRY, **number, **settings}
     async with rig(HELLO, host=host, agent__first_message="Hello.", **given) as it:
@@ -101,7 +101,7 @@ async def test_a_machine_is_hung_up_on(autojump_clock: MockClock, on_voicemail: 
 
 
 async def test_leaving_the_block_of_a_dial_is_a_hang_up_asked_for_once(autojump_clock: MockClock) -> None:
-    """Confirmed, it is not asked for again when the call is filed, even where no status ever comes."""
+    """Once confirmed, it is not requested again at the end of the call, even if no status ever arrives."""
     plan = DialPlan(ring_s=1.0, script=NEVER, statuses=StatusFaults(sends=False))
     async with rig(HELLO, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
         it.carrier.expect(plan)
@@ -142,7 +142,7 @@ async def leave_to_itself(place: Placing, it: Rig) -> None:
 async def test_a_call_that_cannot_go_on_is_closed_and_the_carrier_says_so(
     autojump_clock: MockClock, place: Placing, cause: EndCause, behaviour: Behaviour | None, faults: LineFaults | None
 ) -> None:
-    """No request to the carrier: the words stand behind the stream."""
+    """No request to the carrier: the apology follows the stream."""
     async with rig(HELLO, behaviour, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
         await place(it, faults)
         nothing_is_left(it)
@@ -199,7 +199,7 @@ async def test_a_carrier_that_does_not_hang_up_costs_a_bounded_moment_and_a_line
 async def test_a_hang_up_that_finds_the_call_over_is_one(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, refusal: Refusal, requests: int
 ) -> None:
-    """The user was quicker: asked once, and not a word about it."""
+    """The user was quicker: requested once, and not reported."""
     async with rig(HELLO, host=SHORT, agent__first_message="Hello.") as it:
         it.carrier.disturb_updates(UpdateFaults(refuse=refusal))
         await it.dial(DialPlan(ring_s=1.0, script=NEVER, statuses=StatusFaults(sends=False)))

@@ -154,7 +154,7 @@ async def test_a_fatal_error_is_heard_in_whatever_shape_it_comes(autojump_clock:
 
 @pytest.mark.parametrize("parked", [False, True])
 async def test_a_server_that_speaks_pcm_both_ways_holds_a_whole_call(autojump_clock: MockClock, parked: bool) -> None:
-    """Obeyed at the opening and converted; the same echo after the greeting is no news."""
+    """Used at the opening and converted; the same format after the greeting is not reported again."""
     behaviour = Behaviour(updates=Updates(formats_from={1: "audio/pcm"}))
     async with rig(HELLO, behaviour, **RESTORES) as it:
         line = await held(it, parked=parked)
@@ -189,7 +189,7 @@ async def test_a_format_that_cannot_be_converted_is_refused_at_the_opening(
 
 
 async def held(it: Rig, *, parked: bool) -> Line:
-    """Hold one call to its end, over a session that waited for it or a cold one; return its line."""
+    """Run one call to its end, over a parked or a cold session; return its line."""
     if parked:
         await it.dial(DialPlan(ring_s=4.0, script=STEPS))
         line = it.dialled.line
@@ -201,7 +201,7 @@ async def held(it: Rig, *, parked: bool) -> Line:
 
 
 def assert_sound_is_whole(line: Line, session_format: AudioFormat, it: Rig) -> None:
-    """Fail unless both recordings of the agent reached the ear, and the user's the provider, as they sound."""
+    """Fail unless both recordings of the agent reached the user, and the user's reached the provider, unchanged."""
     heard = to_samples(bytes(line.received_audio), PCMU_8K)
     for name in ("agent-hello", "agent-one-moment"):
         assert likeness(heard, to_samples(recordings.load(name), PCM16_8K)) > 0.9, name

@@ -38,7 +38,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 async def called(it: Rig, direction: str, *steps: Step) -> tuple[Line, CallReport]:
-    """Hold one call in that direction."""
+    """Run one call in that direction."""
     if direction == "outbound":
         await it.dial(DialPlan(ring_s=1.0, script=steps))
         line: Line | None = it.dialled.line
@@ -55,7 +55,7 @@ async def called(it: Rig, direction: str, *steps: Step) -> tuple[Line, CallRepor
 async def test_a_server_that_gives_no_metadata_back_is_understood(
     autojump_clock: MockClock, direction: str, way: str, lockout: str
 ) -> None:
-    """The greeting is ours, and so are the replies: nothing is asked twice, nothing is cancelled."""
+    """The greeting is ours, and so are the replies: nothing is requested twice, nothing is cancelled."""
     updates = Updates(refuses_null_turn_detection=lockout == "refused")
     behaviour = Behaviour(gives_metadata_back=False, updates=updates, pace=Pace(first_delta_s=0.3, speed=4.0))
     async with rig(TALK, behaviour, agent__first_message=GREETING, **WAYS[way]) as it:
@@ -73,7 +73,7 @@ async def test_a_server_that_gives_no_metadata_back_is_understood(
 async def test_a_greeting_that_takes_seconds_is_waited_for(
     autojump_clock: MockClock, direction: str, wait_s: float
 ) -> None:
-    """It was announced, so it is under way: asked for once, and heard."""
+    """It was announced, so it is in progress: requested once, and heard."""
     slow = Behaviour(pace=Pace(first_delta_s=wait_s))
     async with rig(TALK, slow, agent__first_message=GREETING) as it:
         line, report = await called(it, direction, Say(At(2.0), HELLO), HangUp(At(wait_s + 8.0)))
@@ -107,7 +107,7 @@ async def test_how_long_a_slow_provider_is_waited_for_is_a_setting(autojump_cloc
 async def test_a_silent_greeting_does_not_count_as_heard(
     autojump_clock: MockClock, direction: str, how_often: int
 ) -> None:
-    """Asked for once more; then undelivered, and said so."""
+    """Requested once more; then reported as undelivered."""
     silent = Reply(GREETING, speech=Silence(2.0))
     script = Script(replies=(*[silent] * how_often, FIRST, ANSWER), hears=TALK.hears)
     async with rig(script, Behaviour(pace=Pace(speed=4.0)), agent__first_message=GREETING) as it:
@@ -157,7 +157,7 @@ async def test_a_turn_is_answered_once_however_late_the_real_turn_detection_is_a
 async def test_early_words_get_their_answer_without_a_false_alarm_where_no_metadata_comes_back(
     autojump_clock: MockClock, direction: str, way: str
 ) -> None:
-    """They became a turn while the session was to answer nothing: the answer is the one that we asked for."""
+    """They became a turn during the lockout: the answer is the one that we requested."""
     behaviour = Behaviour(gives_metadata_back=False, pace=Pace(first_delta_s=2.0))
     async with rig(TALK, behaviour, agent__first_message=GREETING, **WAYS[way]) as it:
         line, report = await called(it, direction, Say(At(0.2), HELLO), HangUp(At(24.0)))

@@ -1,4 +1,4 @@
-"""Webhooks with fields missing, empty or odd: what nobody needs costs no call, and no status."""
+"""Webhooks with fields missing, empty or odd: an unneeded field costs no call, and no status."""
 
 from __future__ import annotations
 

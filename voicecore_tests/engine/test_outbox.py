@@ -65,7 +65,7 @@ async def test_a_waiting_taker_is_woken() -> None:
 
 
 async def test_a_cancelled_take_takes_nothing() -> None:
-    """Whoever comes next gets it."""
+    """The next one gets it."""
     outbox = Outbox(1000)
     with trio.move_on_after(0):
         await outbox.take()

@@ -169,7 +169,7 @@ async def test_c19_a_superseded_answer_that_does_not_end_is_heard_no_more_and_no
 async def test_c20_an_answer_without_progress_is_left_in_bounded_time_and_named(
     autojump_clock: MockClock, fault: ResponseFault, within_s: float, cause: str
 ) -> None:
-    """Created and then silent; or half of it, and no end: nobody waits longer than the watchdog, and talk goes on."""
+    """Created and then silent, or half of it and no end: the watchdog ends the wait, and the talk goes on."""
     behaviour = scripted(0.2, 30.0, responses={1: fault})
     async with rig(numbered(4.0, 1.0, 1.0), behaviour) as it:
         await hold(it, 40.0)

@@ -76,7 +76,7 @@ ASKS: Sequence[Step] = (Say(At(0.2), HELLO), HangUp(AfterAgent(1.0)))
 async def test_c1_hanging_up_while_marks_are_outstanding_leaves_nobody_waiting(
     autojump_clock: MockClock, goodbye: Goodbye, after_barge_in_s: float | None
 ) -> None:
-    """Echoes a second late, and the line ends in the middle: every mark is heard, flushed, or gone with the call."""
+    """Marks come a second late, and the line ends in the middle: every mark is heard, flushed, or gone with the call."""
     onsets = (0.2,) if after_barge_in_s is None else (0.2, 3.0)
     ends_at_s = 3.0 + (after_barge_in_s or 0.0)
     faults = LineFaults(mark_delay_s=1.0, goodbye=goodbye, ends_at_s=ends_at_s)
@@ -94,7 +94,7 @@ async def test_c1_hanging_up_while_marks_are_outstanding_leaves_nobody_waiting(
 
 
 async def test_c2_names_of_marks_are_unique_in_a_call_and_each_counts_once(autojump_clock: MockClock) -> None:
-    """Three answers, two of them cut, and every echo comes twice and late."""
+    """Three answers, two of them cut, and every mark is returned twice and late."""
     faults = LineFaults(echoes=MarkOrder.DOUBLED, mark_delay_s=0.5)
     async with rig(numbered(6.0), scripted(0.2, 2.0, 4.0)) as it:
         line = await hold(it, 14.0, faults)
@@ -127,7 +127,7 @@ async def test_c3_no_playout_waits_for_a_time_out(autojump_clock: MockClock, del
 async def test_c4_lost_echoes_cost_bounded_time_and_no_speech(
     autojump_clock: MockClock, loss: float, jitter_s: float
 ) -> None:
-    """An echo confirms all before it; the last one, if it is lost, is given up after two seconds."""
+    """A returned mark confirms all before it; the last one, if it is lost, is given up after two seconds."""
     faults = LineFaults(mark_loss=loss, mark_jitter_s=jitter_s, seed=3)
     async with rig(numbered(8.0), scripted(0.2)) as it:
         line = await hold(it, 13.0, faults)
@@ -140,7 +140,7 @@ async def test_c4_lost_echoes_cost_bounded_time_and_no_speech(
 
 @pytest.mark.parametrize("trip_s", [0.02, 0.1, 0.3, 0.8, 1.9])
 async def test_c17_a_long_round_trip_of_marks_starves_no_line(autojump_clock: MockClock, trip_s: float) -> None:
-    """The clock paces, marks confirm: speech is whole at any delay of the echoes."""
+    """The clock paces, marks confirm: speech is whole at any delay of returned marks."""
     async with rig(TALKS) as it:
         line = await it.carrier.call(it.engine.url, ASKS, faults=LineFaults(mark_delay_s=trip_s))
         await it.engine.drain()

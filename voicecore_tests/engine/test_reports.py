@@ -169,7 +169,7 @@ REFUSALS = (
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_turns_behind_a_refused_truncation_are_answered(autojump_clock: MockClock, mode: dict[str, Any]) -> None:
-    """The user interrupts; what is asked for then is refused by errors that name no event, a cancel's among them."""
+    """The user interrupts; the requests after that are refused by errors that name no event, a cancel's among them."""
     behaviour = Behaviour(objections=REFUSALS, anonymous_errors=True)
     said = script("wait a moment please", "and then?", "and now?")
     turns = (HELLO, (3.0, 4.0), (9.0, 9.6), (12.0, 12.6))
@@ -197,7 +197,7 @@ async def test_a_call_without_any_status_callback_is_not_taken_for_stale(autojum
 
 
 async def test_a_muted_user_whose_speech_never_ends_is_given_up(autojump_clock: MockClock) -> None:
-    """The provider hears a beginning and no end; the prompts come all the same."""
+    """The provider detects an onset and no end; the prompts come all the same."""
     async with rig(TALK, **GREETING, idle__after_ms=1000, idle__prompts=1) as it:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(it.carrier.call, it.engine.url, [HangUp(At(120.0))])

@@ -100,7 +100,7 @@ TOO_LONG = Behaviour(
 async def test_a_refused_configuration_ends_the_call_before_a_word(
     autojump_clock: MockClock, behaviour: Behaviour, named: str
 ) -> None:
-    """The server would speak with its own defaults: nothing is asked of it, and the carrier says the apology."""
+    """The server would speak with its own defaults: nothing is requested, and the carrier speaks the apology."""
     async with rig(TALK, behaviour, **GREETING) as it:
         report = await called(it, (HangUp(At(30.0)),))
     assert report.outcome is EndCause.SESSION_REFUSED
@@ -116,7 +116,7 @@ async def test_a_refused_configuration_ends_the_call_before_a_word(
 async def test_a_configuration_that_is_refused_late_ends_the_call_too(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It was no longer waited for, and the error names no event: what it is about tells."""
+    """It came after the time limit, and the error names no event: its field identifies it."""
     late = tuple(attrs.evolve(objection, after_s=2.5) for objection in TOO_LONG.objections)
     async with rig(TALK, attrs.evolve(TOO_LONG, objections=late), **GREETING) as it:
         report = await called(it, (HangUp(At(30.0)),))

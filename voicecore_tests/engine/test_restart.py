@@ -36,7 +36,7 @@ SETTINGS: dict[str, Any] = {
 
 @attrs.frozen
 class Killed:
-    """What is left of a process that was killed while somebody was on the line."""
+    """What remains of a process that was killed in mid-call."""
 
     call_sid: str
     stream_path: str
@@ -88,7 +88,7 @@ async def live_calls(it: Rig) -> dict[str, float]:
 async def test_after_a_kill_in_mid_call_the_old_call_opens_nothing_and_a_new_one_works(
     autojump_clock: MockClock, placed: bool
 ) -> None:
-    """Its token is refused, its last status is taken, nothing is asked for unasked; the one place is free."""
+    """Its token is refused, its last status is accepted, no request is made; the one place is free."""
     old = await killed_in_mid_call(placed=placed)
     async with rig(HELLO, seed=1, files=old.disk, **SETTINGS) as it:
         started_with = {path: bytes(data) for path, data in it.simulated.files.files.items()}

@@ -61,5 +61,5 @@ def test_of_an_incoming_call_only_the_media_are_awaited() -> None:
 
 
 def test_every_terminal_status_has_an_outcome() -> None:
-    """Words that nobody knows, too."""
+    """Also for unknown statuses."""
     assert set(OUTCOMES) == {status for status in CarrierStatus if status.is_terminal}

@@ -140,7 +140,7 @@ async def engine_cancelled_at(step: int) -> tuple[list[CallReport], int, int]:
 async def test_cancellation_at_every_checkpoint_of_a_whole_call_leaves_nothing(
     autojump_clock: MockClock, offset: int
 ) -> None:
-    """I31: the process may be told to stop after any step; a call that had begun still has its one record."""
+    """I31: the process may be stopped after any step; a call that had begun still has its one record."""
     _, steps, _ = await engine_cancelled_at(10**9)
     for step in range(1 + offset, steps, 4):
         reports, _, left = await engine_cancelled_at(step)

@@ -48,7 +48,7 @@ SILENCE_S = 0.5  #: of the provider's turn detection, as configured
 
 
 def accounted_for(seen: Seen) -> None:
-    """Each turn is told once and recorded once, and the record follows from the facts alone."""
+    """Each turn is reported once and recorded once, and the record follows from the facts alone."""
     told = [fact.turn for fact in seen.it.told(TurnEnded)]
     assert Counter((turn.items, turn.response_id) for turn in told) == Counter(
         (turn.items, turn.response_id) for turn in seen.report.turns
@@ -116,7 +116,7 @@ async def test_e4_what_was_not_seen_is_nothing_and_never_negative(
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_e5_a_response_without_words_closes_its_turn(autojump_clock: MockClock, mode: dict[str, Any]) -> None:
-    """Asked for once more, then closed with its cause, and a line said in its place; the next turn is answered."""
+    """Requested once more, then closed with its cause, and a line is said instead; the next turn is answered."""
     heard = script("and then?", replies=(Reply(), Reply(), SHORT))
     seen = await talk(heard, HELLO, (4.0, 4.5), **mode)
     accounted_for(seen)

@@ -62,7 +62,7 @@ def answered_ends(seen: Seen) -> list[TurnEnd]:
 
 @pytest.mark.parametrize("hangs_up_at", [*around(OVER[0]), 3.5, 4.0, *around(OVER[1] + CONFIRM_S)])
 async def test_d1_nothing_of_a_decision_outlives_the_call(autojump_clock: MockClock, hangs_up_at: float) -> None:
-    """The call ends while it is undecided: no deadline strikes afterwards, and the decision stands in the record."""
+    """The call ends while it is pending: no deadline fires afterwards, and the decision is in the record."""
     seen = await talk(
         script(""), HELLO, OVER, hangs_up_at=hangs_up_at, behaviour=NEVER_WORDS, barge_in__stops_at="words"
     )
@@ -96,7 +96,7 @@ async def test_d2_d3_the_delay_of_a_barge_in_is_counted_from_its_onset(
 async def test_d5_words_across_the_end_of_a_protection_are_whole(
     autojump_clock: MockClock, spoken: At | WhileAgentSpeaks | AfterAgent
 ) -> None:
-    """Every frame is handed on, held and then handed on, or counted as dropped: here each word reaches the model."""
+    """Every frame is forwarded, buffered and forwarded, or counted as dropped: here each word reaches the model."""
     greeting = Script(replies=(Reply("Hello.", speech=Tone(1.0)), SHORT), hears=("hello?",))
     async with rig(greeting, agent__first_message="Hello.") as it:
         steps: list[Step] = [Say(spoken, ulaw("caller-hello-it")), HangUp(AfterAgent(1.0))]
@@ -226,7 +226,7 @@ ECHO: dict[str, Any] = {"barge_in__acoustic_echo": "present", **WORDS}
 
 @pytest.mark.parametrize("begins_s", [TICK, *around(0.8), 3.0])
 async def test_d12_the_agents_own_words_on_the_line_are_no_turn(autojump_clock: MockClock, begins_s: float) -> None:
-    """They come back as if the user had said them: the agent talks on, and nobody answers."""
+    """They return as user speech: the agent keeps talking, and there is no answer."""
     begin = round(ANSWERED_AT + begins_s, 3)
     seen = await talk(script("one two three four five"), HELLO, (begin, begin + 1.0), **ECHO)
     assert seen.carried("clear") == []
@@ -317,7 +317,7 @@ async def test_d17_a_response_that_was_superseded_unheard_leaves_nothing(
 async def test_d18_speech_that_never_ends_is_waited_for_within_a_bound(
     autojump_clock: MockClock, mode: dict[str, Any], begin: float, by: float
 ) -> None:
-    """A noise that is taken for the user: the turn before it is answered when patience, or the hold, is over."""
+    """A noise is taken for the user: the turn before it is answered when the wait is over."""
     seen = await talk(script(replies=(SHORT,)), HELLO, (begin, 999.0), hangs_up_at=by + 4.0, **mode)
     assert by - TICK <= seen.carried("media")[0] <= by + 0.3
     assert answered_ends(seen) == [TurnEnd.COMPLETED]
@@ -367,7 +367,7 @@ async def test_d20_a_turn_without_words_is_a_turn(
 async def test_d21_keys_and_speech_that_ask_for_answers_at_once_both_get_one(
     autojump_clock: MockClock, key_at: float, mode: dict[str, Any]
 ) -> None:
-    """The session replies to the words, the engine to the keys: one at a time, and a refusal is asked for again."""
+    """The session replies to the words, the engine to the keys: one at a time, and a refused request is repeated."""
     keys: list[Step] = [Press(At(key_at), "7"), Press(At(key_at), "#")]
     seen = await talk(script(replies=(SHORT,)), HELLO, steps=keys, **mode)
     assert set(answered_ends(seen)) <= {TurnEnd.COMPLETED, TurnEnd.INTERRUPTED}
@@ -411,7 +411,7 @@ async def test_d23_idle_prompts_come_in_silence_only(autojump_clock: MockClock, 
 async def test_d24_a_murmur_leaves_the_agent_alone_wherever_it_falls(
     autojump_clock: MockClock, begin: float, words: str
 ) -> None:
-    """Over the first word and over the last one: not one sample is missing at the ear."""
+    """Over the first word and over the last one: the user misses not one sample."""
     seen = await talk(script(words), HELLO, (begin, round(begin + 0.3, 3)), **WORDS)
     assert seen.responses[0].audio in seen.line.playout.heard_bytes() or begin <= ANSWERED_AT
     assert seen.it.told(BargeInConfirmed) == []

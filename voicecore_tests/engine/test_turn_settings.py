@@ -62,7 +62,7 @@ END = HangUp(AfterAgent(0.5))
 async def test_d24_words_that_are_too_few_leave_the_agent_untouched(
     autojump_clock: MockClock, words: str, stops: bool
 ) -> None:
-    """Playout goes on as if nothing had been said; nobody answers the backchannel, and the record says why."""
+    """Playout goes on as if nothing had been said; the backchannel is not answered, and the record says why."""
     async with rig(script(words), barge_in__stops_at="words") as it:
         line = await call(it, OVER, END)
     assert (updates(it)["create_response"], updates(it)["interrupt_response"]) == (False, False)
@@ -95,7 +95,7 @@ async def test_min_speech_says_how_long(autojump_clock: MockClock, needed_ms: in
 
 
 async def test_confirm_ms_bounds_a_decision_without_words(autojump_clock: MockClock) -> None:
-    """The transcription takes 0.4 s: a shorter bound declines before it, a longer one hears it."""
+    """The transcription takes 0.4 s: a shorter limit dismisses before it, a longer one uses it."""
     outcomes = []
     for confirm_ms in (300, 1500):
         async with rig(script("wait a moment"), barge_in__stops_at="words", barge_in__confirm_ms=confirm_ms) as it:
@@ -105,7 +105,7 @@ async def test_confirm_ms_bounds_a_decision_without_words(autojump_clock: MockCl
 
 
 async def test_murmurs_pass_and_other_speech_stops(autojump_clock: MockClock) -> None:
-    """A backchannel is told by its words, so long as the speech that stops the agent is longer than it."""
+    """A backchannel is recognised by its words, as long as the speech that stops the agent is longer."""
     async with rig(
         script("Mm-hm."), barge_in__stops_at="speech", barge_in__backchannels_pass=True, barge_in__min_speech_ms=2000
     ) as it:
@@ -145,7 +145,7 @@ async def test_d24_two_murmurs_in_a_row_do_not_stop_an_agent_that_one_word_stops
 async def test_the_gate_is_anchored_at_the_first_audible_audio(
     autojump_clock: MockClock, setting: dict[str, Any], after_s: float, stops: bool
 ) -> None:
-    """Speech that begins and ends inside the gate is most likely an echo; each kind of line has a gate of its own."""
+    """Speech that begins and ends within the guard time is most likely acoustic echo; each kind of line has its own."""
     async with rig(script("hello"), **setting) as it:
         await call(it, Say(WhileAgentSpeaks(after_s), HELLO), END)
     assert it.report.barge_ins == int(stops)
@@ -174,7 +174,7 @@ async def test_c10_one_policy_says_what_the_history_keeps_of_a_cut(autojump_cloc
 
 
 async def test_keys_stop_the_agent_and_are_a_turn_that_it_answers(autojump_clock: MockClock) -> None:
-    """Gathered up to the terminator, told to the model alone, answered once, written down nowhere."""
+    """Collected up to the terminator, sent to the model only, answered once, recorded nowhere."""
     async with rig(script(), agent__first_message=None) as it:
         keys = [Press(WhileAgentSpeaks(2.0), digit) for digit in "1"] + [Press(At(0.0), digit) for digit in "234#"]
         await call(it, *keys, END)
@@ -222,7 +222,7 @@ async def test_keys_are_gathered_as_the_keypad_is_set(
 
 
 async def test_keys_from_before_the_greeting_do_not_stop_it(autojump_clock: MockClock) -> None:
-    """An entry that began while the greeting was protected ends over it, is told once, and is answered behind it."""
+    """An entry that began while the greeting was protected ends over it, is sent once, and is answered after it."""
     greeting = Reply("Welcome to the clinic.", speech=Tone(3.0))
     async with rig(Script(replies=(greeting, SHORT)), agent__first_message="Welcome to the clinic.") as it:
         keys = [Press(At(0.1), "7"), Press(At(0.2), "3"), Press(WhileAgentSpeaks(0.5), "#")]
@@ -239,7 +239,7 @@ async def test_keys_from_before_the_greeting_do_not_stop_it(autojump_clock: Mock
 async def test_keys_of_a_silent_user_before_the_greeting_are_answered_behind_it(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A whole entry in the first 150 ms, and not a word: told to the model once, answered once, and in no log line."""
+    """A whole entry in the first 150 ms, and not a word: sent to the model once, answered once, and in no log line."""
     caplog.set_level(logging.DEBUG, "voicecore")
     said: list[list[str]] = []
     greeting = Reply("Welcome to the clinic.", speech=Tone(3.0))

@@ -87,7 +87,7 @@ async def test_speech_over_the_sound_is_no_barge_in(autojump_clock: MockClock, m
 
 
 async def test_replies_that_never_come_end_as_without_the_sound(autojump_clock: MockClock) -> None:
-    """Played once although the reply is asked for twice; and what plays of it does not put off the end."""
+    """Played once although the reply is requested twice; and it does not delay the end."""
     never = Behaviour(responses=dict.fromkeys(range(1, 9), ResponseFault.EMPTY))
     plain = await talk(script(replies=(slow(1.0),)), HELLO, behaviour=never)
     seen = await talk(script(replies=(slow(1.0),)), HELLO, behaviour=never, **WITH)

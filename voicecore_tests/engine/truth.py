@@ -42,13 +42,13 @@ def numbered(*seconds: float) -> Script:
 
 
 def scripted(*onsets: float, **how: Any) -> Behaviour:
-    """A provider that hears the user begin at these moments, whatever the audio is; each is answered."""
+    """A provider that detects the user's onset at these moments, whatever the audio is; each is answered."""
     pace = how.pop("pace", Pace(first_delta_s=FIRST_DELTA_S))
     return Behaviour(vad=ScriptedVad(tuple((at, at + SPEAKS_S) for at in onsets)), pace=pace, **how)
 
 
 async def hold(it: Rig, until_s: float, faults: LineFaults | None = None) -> Line:
-    """Hold one call for so long; the line is one that the carrier had nothing to complain about."""
+    """Run one call for this long; the carrier had no complaints about its line."""
     line = await it.carrier.call(it.engine.url, [HangUp(At(until_s))], faults=faults)
     await it.engine.drain()
     nothing_is_left(it)
@@ -166,7 +166,7 @@ def refused(it: Rig) -> int:
 
 
 def no_old_speech(wire: Sequence[OnWire]) -> None:
-    """Behind a clear there is nothing of what was sent before it, and no mark stands before its audio."""
+    """After a clear there is nothing of what was sent before it, and no mark precedes its audio."""
     newest, behind_clear, has_audio = 0, False, False
     names: set[str] = set()
     for each in wire:

@@ -55,7 +55,7 @@ def test_every_value_has_a_clean_form(value: Any) -> None:
 def test_a_record_is_json_whatever_the_peers_said(
     word: str, detail: str, problems: dict[str, Any], tokens: int, seconds: float
 ) -> None:
-    """Texts with half surrogate pairs, token counts beyond 64 bits, no numbers: whole, and one line where asked for."""
+    """Lone surrogates, token counts beyond 64 bits, NaN: a complete record, on one line if requested."""
     usage = TokenUsage(text_in=tokens, audio_in=tokens)
     report = attrs.evolve(
         REPORT,
@@ -89,7 +89,7 @@ def test_a_record_is_json_whatever_the_peers_said(
     ],
 )
 def test_the_nearest_clean_form(value: object, expected: object) -> None:
-    """What 64 bits and UTF-8 can hold stays as it is."""
+    """Values that fit 64 bits and UTF-8 are unchanged."""
     assert clean(value) == expected
 
 

@@ -1,4 +1,4 @@
-"""When things were said, from the facts: live, held back, keyed in."""
+"""When items began, from the facts: live speech, buffered speech, keys."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HEARD: list[Fact] = [SpokeOverMessage(0.2, True), SpokeOverMessage(2.0, True), P
 
 
 def speech(item: str, at_s: float, audio_at_s: float, *, lasts_s: float, told_within_s: float) -> list[Fact]:
-    """An utterance as the session tells of it."""
+    """An utterance as the session reports it."""
     stopped_at_s = at_s + told_within_s
     started = UserStarted(at_s, item, audio_at_s)
     return [started, UserStopped(stopped_at_s, item, audio_at_s + lasts_s), UserTurn(stopped_at_s, item)]
@@ -41,7 +41,7 @@ def test_what_is_said_live_began_when_the_session_told_of_it() -> None:
 
 
 def test_what_was_held_back_began_when_the_user_spoke() -> None:
-    """Two of them, told in one moment; then a live one."""
+    """Two of them, reported at the same moment; then a live one."""
     held = [
         *speech("u1", 5.7, 0.0, lasts_s=0.9, told_within_s=0.0),
         *speech("u2", 5.7, 1.8, lasts_s=0.9, told_within_s=0.1),
@@ -51,7 +51,7 @@ def test_what_was_held_back_began_when_the_user_spoke() -> None:
 
 
 def test_a_turn_that_was_committed_as_it_was_held_began_with_the_first_of_its_words() -> None:
-    """Its session detects nothing: there is the turn alone. What is held back after it has a beginning of its own."""
+    """Without turn detection there is only the turn. Speech buffered after it has its own start."""
     told: list[Fact] = [
         SpokeOverMessage(0.2, True),
         SpokeOverMessage(1.0, True),
@@ -63,7 +63,7 @@ def test_a_turn_that_was_committed_as_it_was_held_began_with_the_first_of_its_wo
 
 
 def test_keys_and_turns_without_any_beginning_stand_where_they_were_told() -> None:
-    """Words that were dropped are nobody's beginning."""
+    """Dropped speech does not start an item."""
     told: list[Fact] = [
         SpokeOverMessage(0.2, False),
         KeysPressed(1.0, "keys-1", 3),

@@ -103,7 +103,7 @@ def test_what_did_not_stop_the_agent_keys_and_prompts_are_there() -> None:
 
 
 def test_what_was_not_measured_is_not_drawn() -> None:
-    """No pause is shown for a greeting, which answers nobody, nor for words that came before the user's end."""
+    """No pause is shown for a greeting, or for a reply that began before the user stopped."""
     for stopped_at_s in (None, 0.6):
         turn = attrs.evolve(TURN, user_stopped_at_s=stopped_at_s, first_heard_at_s=None)
         assert " ms" not in texts(timeline_svg(attrs.evolve(REPORT, turns=(turn,)), [], QUIET))

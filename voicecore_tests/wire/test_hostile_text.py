@@ -55,7 +55,7 @@ def assert_no_more_than_the_declared_error(name: str, text: str) -> None:
 
 
 def places(message: str) -> Iterator[tuple[str, str]]:
-    """Every place of a message where a value stands, as the text before and behind it; and one more field."""
+    """Every position of a value in a message, as the text before and after it; and one more field."""
     yield message[:-1] + ',"x":', "}"
 
     def within(value: Any, before: str, behind: str) -> Iterator[tuple[str, str]]:
@@ -82,7 +82,7 @@ def test_no_depth_at_any_place_is_more_than_the_declared_error(name: str, depth:
 
 @pytest.mark.parametrize("depth", [100, 500, 900, 1_000])
 def test_speech_with_something_deep_beside_it_is_speech(depth: int) -> None:
-    """Depth in a field that nobody reads costs nothing, up to where the text is no JSON for anybody."""
+    """Depth in an unused field is harmless, up to the limit of the parser."""
     deep = "[" * depth + "]" * depth
     (event,) = oai.RealtimeCodec().receive(DELTA[:-1] + f',"x":{deep}}}')
     assert isinstance(event, oai.OutputAudioDelta)

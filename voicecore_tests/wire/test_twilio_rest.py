@@ -30,7 +30,7 @@ CALL = twilio_rest.NewCall(
 
 
 class Capture(HttpClient):  # type: ignore[misc]
-    """Stands where the official client's HTTP is, and keeps what it would send."""
+    """Replaces the official client's HTTP, and records what it would send."""
 
     def __init__(self) -> None:
         super().__init__(logging.getLogger("twilio"), is_async=False)

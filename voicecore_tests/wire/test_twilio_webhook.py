@@ -65,7 +65,7 @@ def form_of(fields: Mapping[str, str]) -> Form:
 
 
 def test_an_incoming_call_is_who_calls_whom() -> None:
-    """Fields that nobody knows are ignored."""
+    """Unknown fields are ignored."""
     call = read_incoming_call(form_of({**CALL, "FromCity": "X", "Future": "1"}))
     assert call == IncomingCall(carrier_call_id="CA1", caller="+1555", callee="+1666")
 

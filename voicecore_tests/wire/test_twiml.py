@@ -1,4 +1,4 @@
-"""TwiML: judged by the official package, and proof against what stands in it."""
+"""TwiML: checked with the official package, and with hostile text."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_an_apology_stands_behind_the_stream() -> None:
 
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_s28_hostile_text_changes_no_element(name: str, value: str) -> None:
-    """Whatever stands in a name or value: the same tree, and it parses."""
+    """Any text in a name or value gives the same tree, and parses."""
     elements = tree(connect_stream(URL, {name + "</Parameter><Dial>": value + "]]>&<Say>"}))
     assert [tag for tag, _ in elements] == ["Response", "Connect", "Stream", "Parameter"]
     assert elements[-1][1]["value"].endswith("]]>&<Say>")
@@ -55,7 +55,7 @@ def test_s28_hostile_text_changes_no_element(name: str, value: str) -> None:
 
 @pytest.mark.parametrize("url", ["ws://127.0.0.1:8000/m/t", "ws://localhost/m", "ws://[::1]:1/m", URL])
 def test_plain_ws_is_taken_for_loopback_only(url: str) -> None:
-    """Where nobody listens in."""
+    """On loopback only."""
     assert dict(tree(connect_stream(url)))["Stream"] == {"url": url}
 
 

@@ -39,7 +39,7 @@ def meant(event: wire.ServerEvent | RemoteProtocolError) -> list[ev.SessionEvent
 def test_how_a_response_ended_is_read_from_whatever_says_it(
     status: str | None, details: wire.StatusDetails | None, meaning: ev.ResponseStatus
 ) -> None:
-    """Status, the details' type, their reason, their error; a status that is none of ours is told."""
+    """Status, the details' type, their reason, their error; an unknown status is reported."""
     ended, *notices = meant(wire.ResponseDone(response=wire.Response(id="r", status=status, status_details=details)))
     assert isinstance(ended, ev.ResponseEnded)
     assert ended.status is meaning

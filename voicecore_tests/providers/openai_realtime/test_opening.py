@@ -1,4 +1,4 @@
-"""Opening a session under a lockout: what is known of it is what the provider echoed, and late echoes count too."""
+"""Opening a session with a lockout: the effective configuration decides, also if it arrives late."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def test_a_listening_lockout_hears_and_does_nothing_by_itself(
 
 
 async def test_unlocking_restores_the_whole_turn_detection_and_nothing_else(autojump_clock: MockClock) -> None:
-    """A nested update with the complete object; its echo is told."""
+    """A nested update with the complete object; its acknowledgement is reported."""
     async with opened(turn_detection=ServerVad(threshold=0.7, idle_timeout_ms=6000)) as (session, connection):
         await session.send(RestoreTurnDetection("unlock-1"))
         event = await first(session, SessionReconfigured)
@@ -145,7 +145,7 @@ async def test_b3_a_late_echo_proves_the_lockout_and_is_not_taken_for_its_end(au
 
 
 async def test_a_restore_that_is_ignored_is_told_by_its_keys(autojump_clock: MockClock) -> None:
-    """Acknowledged, and the echo still shows nothing."""
+    """Acknowledged, but the effective configuration does not show it."""
     async with opened(Updates(effects={2: None})) as (session, _):
         await session.send(RestoreTurnDetection("unlock-1"))
         event = await first(session, SessionReconfigured)
@@ -172,7 +172,7 @@ async def test_a_configuration_that_is_refused_without_its_lockout_too_opens_not
 
 
 async def test_formats_that_never_become_what_was_asked_for_are_obeyed(autojump_clock: MockClock) -> None:
-    """Asked again for its time; then what is echoed is the truth."""
+    """Requested again until the time limit; then the effective format is used."""
     async with opened(Updates(effect_s=None)) as (session, connection):
         assert (session.user_format, session.agent_format) == (PCM16_24K, PCM16_24K)
         assert len(connection.requests) > 1
@@ -185,7 +185,7 @@ SAYS_NOTHING = ["formats of null", "updated without audio", "updated without a s
 async def test_an_echo_that_names_no_other_format_is_asked_for_nothing_more(
     autojump_clock: MockClock, name: str
 ) -> None:
-    """One update; what was asked for holds, at the opening and after it."""
+    """One update; the requested format holds, at the opening and after it."""
     async with opened(rewrites=(READY_MADE[name],)) as (session, connection):
         assert (session.user_format, session.agent_format) == (PCMU_8K, PCMU_8K)
         await session.send(RestoreTurnDetection("unlock-1"))
@@ -216,7 +216,7 @@ async def test_turn_detection_that_is_not_shown_is_as_asked_for_but_for_a_lockou
 
 
 async def test_another_voice_than_asked_for_does_not_keep_the_lockout(autojump_clock: MockClock) -> None:
-    """What an echo says of other things says nothing of turn detection."""
+    """A configuration without turn detection does not confirm it."""
     rewrites = (replaced("session.updated", "session.audio.output.voice", "alloy"),)
     async with opened(rewrites=rewrites) as (session, _):
         assert session.lock is LockoutState.IN_FORCE
@@ -227,7 +227,7 @@ async def test_another_voice_than_asked_for_does_not_keep_the_lockout(autojump_c
 
 
 async def test_a_format_in_force_is_no_news_when_it_is_echoed_again(autojump_clock: MockClock) -> None:
-    """PCM where µ-law was asked for: told at the opening, and never again."""
+    """PCM instead of the requested µ-law: reported at the opening, and not again."""
     async with opened(Updates(formats_from={1: "audio/pcm"})) as (session, _):
         assert (session.user_format, session.agent_format) == (PCM16_24K, PCM16_24K)
         notices = [event.name for event in await session.receive() if isinstance(event, SessionNotice)]

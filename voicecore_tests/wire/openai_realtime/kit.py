@@ -144,5 +144,5 @@ def config(**changes: Any) -> oai.SessionConfig:
 
 
 def received(frame: dict[str, Any]) -> ServerEvent:
-    """The event that a frame says to a fresh codec, behind what is told about its reading."""
+    """The event of a frame for a new codec, after the notices about how it was read."""
     return oai.RealtimeCodec().receive(json.dumps(frame))[-1]

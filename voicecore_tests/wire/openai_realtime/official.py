@@ -1,4 +1,4 @@
-"""The provider's own types as judge: what they accept of ours, and everything that they say the server may send.
+"""The provider's official types: whether they accept what we send, and everything that the server may send.
 
 Rule 1: the official models let unknown keys pass, so every key is looked at here.
 Rule 2: a server event is built from its model's annotations, so that a new

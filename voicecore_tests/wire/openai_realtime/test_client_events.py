@@ -63,7 +63,7 @@ def test_every_frame_is_one_that_the_api_knows(event: oai.ClientEvent) -> None:
     ],
 )
 def test_an_event_says_this_and_nothing_else(event: oai.ClientEvent, frame: dict[str, Any]) -> None:
-    """What is None is not mentioned; an empty input is."""
+    """Fields that are None are left out; an empty input is sent."""
     assert accepted(oai.encode(event)) == frame
 
 
@@ -93,7 +93,7 @@ def test_an_event_says_this_and_nothing_else(event: oai.ClientEvent, frame: dict
     ],
 )
 def test_an_item_has_the_shape_of_its_kind(item: oai.NewItem, wire: dict[str, Any]) -> None:
-    """What the agent said is output text, what it is told or asked is input text."""
+    """The agent's words are output text, instructions and user messages are input text."""
     frame = accepted(oai.encode(oai.ItemCreate(item=item, previous_item_id="root")))
     assert frame == {"type": "conversation.item.create", "previous_item_id": "root", "item": wire}
 
@@ -125,7 +125,7 @@ def test_an_append_is_never_larger_than_the_api_takes() -> None:
 
 
 def test_user_audio_is_not_shown() -> None:
-    """A log line of an append holds no audio."""
+    """The repr of an append has no audio."""
     assert repr(oai.InputAudioAppend(audio=b"\xff" * 160)) == "InputAudioAppend(audio=<160 bytes>, event_id=None)"
 
 

@@ -109,7 +109,7 @@ def disagreements(ours: object, sent: Any, path: str) -> Iterator[str]:
 
 
 def test_speech_comes_decoded() -> None:
-    """Audio leaves the codec as bytes, once decoded; nobody downstream sees base64."""
+    """The codec decodes audio once and returns bytes, never base64."""
     event = received(AUDIO_DELTA)
     assert isinstance(event, oai.OutputAudioDelta)
     assert event.delta == b"\xff\x7f" * 80
@@ -169,7 +169,7 @@ def read(text: str) -> list[ServerEvent] | tuple[str, str]:
 
 
 def test_speech_is_not_shown() -> None:
-    """A log line of an event holds no audio."""
+    """The repr of an event has no audio."""
     assert "<160 bytes>" in repr(received(AUDIO_DELTA))
 
 

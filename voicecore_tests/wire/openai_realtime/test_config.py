@@ -224,7 +224,7 @@ def test_a_value_that_the_api_refuses_is_refused_when_it_is_made(
 
 
 def test_a_refused_value_is_not_repeated() -> None:
-    """What stands in the wrong place may be a key."""
+    """A misplaced value may be an API key."""
     with pytest.raises(ConfigError) as caught:
         config(speed="sk-secret")
     assert "secret" not in str(caught.value)
@@ -253,7 +253,7 @@ def test_the_same_configuration_has_the_same_fingerprint() -> None:
     ],
 )
 def test_any_other_configuration_has_another_fingerprint(changes: dict[str, Any]) -> None:
-    """A parked session once lacked its tools; a fingerprint would have told."""
+    """Tools are part of it: a parked session without them is not adopted."""
     assert config(**changes).fingerprint() != config().fingerprint()
 
 

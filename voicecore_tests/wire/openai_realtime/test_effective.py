@@ -1,4 +1,4 @@
-"""What the server echoes, held against what was asked for."""
+"""The effective configuration, compared with the requested one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def echoed(session: dict[str, Any]) -> oai.EffectiveConfig:
 
 
 def echo_with(wanted: oai.SessionConfig, path: str, value: Any) -> oai.EffectiveConfig:
-    """The echo of a faithful server, with one change; ... removes the field."""
+    """The configuration that a correct server reports, with one change; ... removes the field."""
     session = wanted.to_wire()
     place: Any = session
     *way, last = path.split(".")
@@ -152,7 +152,7 @@ VAD = "audio.input.turn_detection"
     ],
 )
 def test_a_difference_that_matters_is_named(wanted: oai.SessionConfig, path: str, value: Any, found: list[str]) -> None:
-    """By its dotted key; what the server may put in other words is none."""
+    """By its dotted key; what the server may rewrite is no difference."""
     assert oai.differences(wanted, echo_with(wanted, path, value)) == found
 
 
@@ -211,7 +211,7 @@ def test_a_fraction_of_a_second_is_cut_off() -> None:
 
 @pytest.mark.parametrize("session", [..., None, {}, [], {"audio": None}, {"audio": {"input": None, "output": None}}])
 def test_a_session_that_is_not_shown_says_nothing(session: Any) -> None:
-    """What was asked for holds; only turn detection wants proof."""
+    """It is taken to be as requested; only turn detection must be reported."""
     frame = {"type": "session.updated"} | ({} if session is ... else {"session": session})
     *_, event = oai.RealtimeCodec().receive(json.dumps(frame))
     assert isinstance(event, oai.SessionUpdated)
@@ -240,12 +240,12 @@ def test_a_session_that_is_not_shown_says_nothing(session: Any) -> None:
     ],
 )
 def test_a_format_is_what_is_meant(told: object, meant: object) -> None:
-    """G.711 is 8 kHz whatever stands beside it; a format that is none of ours keeps its name."""
+    """G.711 is 8 kHz whatever rate is given; an unsupported format keeps its name."""
     assert echoed({"audio": {"output": {"format": told}}}).output_format == meant
 
 
 def test_formats_are_also_found_where_the_retired_shape_had_them() -> None:
-    """Some gateways echo the old session object."""
+    """Some gateways report the session object of the beta API."""
     old = echoed({"input_audio_format": "g711_ulaw", "output_audio_format": "pcm16"})
     assert (old.input_format, old.output_format) == (PCMU_8K, PCM16_24K)
 

@@ -101,7 +101,7 @@ def test_trouble_on_the_way_is_worth_another_try(code: int | None) -> None:
 
 
 def test_a_normal_close_wants_no_other_try() -> None:
-    """1000 is somebody's wish."""
+    """1000 is a normal end."""
     assert classify_close(1000) is Outlook.OVER
 
 

@@ -162,7 +162,7 @@ def test_what_a_field_costs(name: str, path: Path) -> None:
 
 
 def assert_all_but_this_is_read(told: list[ServerEvent], good: ServerEvent, path: Path, change: str) -> None:
-    """Fail where another field is not as it was, or where more than this one is told of."""
+    """Fail if another field changed, or if any other field is reported."""
     *notices, event = told
     assert type(event) is type(good), change
     assert isinstance(event, WireEvent)
@@ -234,7 +234,7 @@ def test_no_usage_makes_a_sum_that_cannot_be_written(change: str) -> None:
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_whatever_is_read_can_be_translated(name: str) -> None:
-    """The table finds what it needs in every event that the codec lets through, and tells what was ignored."""
+    """Every event that the codec accepts has what the table needs, and ignored fields are reported."""
     for path in paths(WHOLE[name]):
         for value in CHANGES.values():
             told = read(oai.RealtimeCodec(), changed(WHOLE[name], path, value))
@@ -248,7 +248,7 @@ def test_whatever_is_read_can_be_translated(name: str) -> None:
 
 
 def test_names_that_the_server_makes_up_are_cut_and_bounded() -> None:
-    """A flood of unknown events is told by 64 names, and the rest under one."""
+    """A flood of unknown events is reported under 64 names, and the rest under one."""
     codec = oai.RealtimeCodec()
     for number in range(1_000):
         codec.receive(json.dumps({"type": f"response.new.{number}"}))
@@ -288,7 +288,7 @@ IN_ITEM = sorted(name for name, needed in NEEDED.items() if needed[:2] == _IDS)
 def test_an_id_that_is_missing_is_that_of_the_only_one_under_way(
     name: str, missing: tuple[str, ...], value: object
 ) -> None:
-    """Told, and filled in; a silent call for a forgotten id would be the wrong answer."""
+    """Filled in and reported: a missing id must not make a call silent."""
     event: JsonObject = WHOLE[name] | {"response_id": "r", "item_id": "item-of-r"}
     for each in missing:
         event = changed(event, (each,), value)

@@ -65,7 +65,7 @@ CONTENT_MODELS = [
 def test_what_is_not_read_of_an_object_was_left_out_on_purpose(
     models: Sequence[type[BaseModel]], ours: type[attrs.AttrsInstance], left_out: set[str]
 ) -> None:
-    """A field that a newer API adds to an object fails this until somebody decides about it."""
+    """A field that a newer API adds fails this test until it is listed."""
     official = {name for model in models for name in model.model_fields}
     assert official - {field.name for field in attrs.fields(ours)} == left_out
 
@@ -118,13 +118,13 @@ def test_usage_without_details_counts_nothing_by_kind() -> None:
 
 
 def test_an_interrupted_response_says_why() -> None:
-    """The reason tells a user who spoke from a cancel of ours."""
+    """The reason distinguishes an interruption from a cancel of ours."""
     details = response(status="cancelled", status_details={"type": "cancelled", "reason": "turn_detected"})
     assert details.status_details == items.StatusDetails(type="cancelled", reason="turn_detected")
 
 
 def test_a_failed_response_keeps_its_error() -> None:
-    """The code decides if it is asked for again."""
+    """The code decides whether it is requested again."""
     error = {"type": "invalid_request_error", "code": "rate_limit_exceeded", "message": "slow down"}
     details = response(status="failed", status_details={"type": "failed", "error": error}).status_details
     assert details is not None
@@ -139,7 +139,7 @@ def test_the_words_of_a_message_are_its_texts_and_transcripts() -> None:
 
 
 def test_arguments_and_outputs_of_tools_are_not_shown() -> None:
-    """They hold what users said about themselves."""
+    """They contain personal data."""
     call = item(type="function_call", name="lookup", call_id="call_1", arguments='{"name": "Ada"}')
     assert call.arguments == '{"name": "Ada"}'
     assert "Ada" not in repr(call)
@@ -161,7 +161,7 @@ def test_an_item_of_an_unknown_type_is_read_as_far_as_every_item_goes() -> None:
     ],
 )
 def test_of_an_item_only_the_odd_part_is_lost(content: object, words: str) -> None:
-    """Nobody needs it: the words come as events of their own."""
+    """It is not needed: the words arrive as separate events."""
     frame = {"type": "conversation.item.done", "item": {"type": "message", "id": "item_1", "content": content}}
     *_, event = oai.RealtimeCodec().receive(json.dumps(frame))
     assert isinstance(event, oai.ItemDone)
