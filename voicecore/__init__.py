@@ -65,6 +65,8 @@ from voicecore.turns.metrics.turn_times import turn_times
 from voicecore.turns.recovery import FallbackLines
 from voicecore.wire.openai_realtime import SemanticVad, ServerVad
 
+__version__ = "0.1.0"
+
 __all__ = [
     "PCM16_8K",
     "PCM16_16K",
@@ -130,6 +132,7 @@ __all__ = [
     "TurnTimes",
     "UserAudioRule",
     "VoicecoreError",
+    "__version__",
     "decide_again",
     "latencies",
     "load_settings",

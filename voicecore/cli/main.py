@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from voicecore import __version__
 from voicecore.cli import call, check, demo, serve
 from voicecore.cli.exits import FAILED, Failed, WrongUsage
 from voicecore.errors import VoicecoreError, printable
@@ -75,6 +76,7 @@ def _let_go_of_output() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="voicecore", description="Telephone calls that an AI answers and places.")
+    parser.add_argument("--version", action="version", version=f"voicecore {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     demo_parser = commands.add_parser("demo", help="run one whole call between simulated peers: no key, no network")
