@@ -5,7 +5,7 @@
 #   make lowest                the tests with the lowest version of everything that voicecore requires
 #   make coverage              which branches of the engine the tests take
 #   make package               wheel and source archive in dist/; the wheel tried where there is nothing else
-#   make changelog             build CHANGELOG.md from newsfragments/, for the version in voicecore/__init__.py
+#   make changelog             build CHANGELOG.md from newsfragments/, for the version in voicecore/version.py
 #   make demo ARGS="--out x"   arguments for the program
 #   make PYTHON=python3.13 …   another Python than the one found
 

@@ -63,9 +63,8 @@ from voicecore.turns.keypad import KeypadSettings
 from voicecore.turns.metrics.latencies import latencies
 from voicecore.turns.metrics.turn_times import turn_times
 from voicecore.turns.recovery import FallbackLines
+from voicecore.version import __version__
 from voicecore.wire.openai_realtime import SemanticVad, ServerVad
-
-__version__ = "0.1.0"
 
 __all__ = [
     "PCM16_8K",

@@ -16,11 +16,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from voicecore import __version__
 from voicecore.cli import call, check, demo, serve
 from voicecore.cli.exits import FAILED, Failed, WrongUsage
 from voicecore.errors import VoicecoreError, printable
 from voicecore.startup import INTERRUPTED, loaded
+from voicecore.version import __version__
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

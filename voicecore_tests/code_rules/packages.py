@@ -64,7 +64,7 @@ _PORTS = _FACTS | {"world", "ports", "nurseries"}
 _EDGE = _PORTS | {"wire", "net"}  # what stands between the engine and a peer
 _PARTS = _EDGE | {"disk", "turns", "engine", "carriers", "providers", "pipeline", "observe", "config"}
 _BUILT = _PARTS | {"assembly", "sessions", "gc_tuning"}
-_ALL = _BUILT | {"simulation", "embed", "dashboard", "startup"}
+_ALL = _BUILT | {"simulation", "embed", "dashboard", "startup", "version"}
 
 _VALUES = frozenset({"attrs"})
 _JSON = frozenset({"orjson", "msgspec"})
@@ -83,6 +83,7 @@ PACKAGES = (
     Package("world", 2, "the seam to clock, randomness, files and network", _FACTS, _TASKS),
     Package("nurseries", 2, "nurseries that stay invisible to the block they serve", frozenset(), frozenset({"trio"})),
     Package("logs", 2, "what every logger of the package does", frozenset({"secrets"}), frozenset({"logging"})),
+    Package("version", 0, "the version", frozenset(), frozenset()),
     Package("startup", 2, "Ctrl-C before the program has begun", frozenset(), frozenset({"signal", "threading"})),
     Package("ports", 2, "the engine's partners as capabilities", _FACTS | {"world"}, _TASKS),
     Package("disk", 2, "files on a real disk", _FACTS | {"world", "nurseries"}, _TASKS),
@@ -107,7 +108,7 @@ PACKAGES = (
         _ALL,
         _TASKS | _JSON | {"selectors", "socket", "ssl", "subprocess", "trio_websocket"},
     ),
-    Package("__init__", 7, "the public names", _BUILT | {"logs", "startup"}, _VALUES),
+    Package("__init__", 7, "the public names", _BUILT | {"logs", "startup", "version"}, _VALUES),
     Package("__main__", 7, "`python -m voicecore`", frozenset({"cli"})),
 )
 
