@@ -54,11 +54,12 @@ from voicecore.errors import ConfigError, LocalProtocolError
 from voicecore.facts import Observer
 from voicecore.net.http.client import open_http_client
 from voicecore.net.http.health import MetricsGuard, Routes, health_routes, metrics_routes
-from voicecore.net.http.messages import Request
+from voicecore.net.http.messages import Request, ServerLimits
 from voicecore.net.http.routes import Router
 from voicecore.net.http.self_check import SelfCheck
 from voicecore.net.http.server import serve
 from voicecore.net.transport.network import RealNetwork
+from voicecore.net.websocket.server import SocketLimits
 from voicecore.nurseries import open_service_nursery
 from voicecore.observe.store import FolderStore
 from voicecore.ports import MachineDetection, Provider
@@ -73,6 +74,9 @@ from voicecore.turns.playout.ledger import PlayoutSettings
 from voicecore.turns.recovery import FallbackLines
 from voicecore.wire.openai_realtime import NoiseReduction, SemanticVad, ServerVad, Transcription, TurnDetection
 from voicecore.world import World
+
+_MESSAGE_MS = 20  #: audio in one message of a carrier
+
 
 log = logging.getLogger("voicecore.net")
 
@@ -158,7 +162,7 @@ async def open_engine(
                 check.unrouted(request)
                 twilio.unrouted(request, status)
 
-            await nursery.start(serve, listening.listeners, Router(routes, unrouted))
+            await nursery.start(serve, listening.listeners, Router(routes, unrouted), _port_limits(settings))
             await _serve_metrics(world, settings.server, host, nursery)
             options = _dial_options(settings.outbound)
             yield Engine(url=local_url, public_url=account.public_url, host=host, options=options, check=check)
@@ -228,10 +232,14 @@ def _host_settings(settings: Settings) -> HostSettings:
     )
     call = CallSettings(
         playout=_playout(settings.playout),
-        coalesce_s=settings.server.coalesce_ms / 1000,
         outlives_stream=settings.carriers.twilio.apology is not None,
     )
     return HostSettings(max_calls=settings.server.max_calls, parking=parking, call=call)
+
+
+def _port_limits(settings: Settings) -> ServerLimits:
+    messages = max(1, round(settings.server.coalesce_ms / _MESSAGE_MS))
+    return ServerLimits(sockets=SocketLimits(coalesce_messages=messages))
 
 
 def _dial_options(settings: OutboundSettings) -> DialOptions:

@@ -101,9 +101,9 @@ class ByteStream(trio.abc.HalfCloseableStream):
         """Let the system keep about so much that it cannot send yet, where it can be told."""
 
     def coalesce(self, min_bytes: int) -> None:
-        """Let `wait_readable` return only once so much is there, or the end; 1: at once.
+        """Make `wait_readable` return only once this many bytes are there, or the end; 1: at once.
 
-        A wish: where the system cannot be told, nothing changes.
+        A hint: where the system has no such option, nothing changes.
         """
 
     # --- as a Trio stream ----------------------------------------------------------------

@@ -50,7 +50,8 @@ class Upgrade:
     """Accept the WebSocket; ``run`` owns it until it returns, then it is closed."""
 
     run: Callable[[WebSocket], Awaitable[None]]
-    limits: SocketLimits = attrs.field(factory=SocketLimits)
+    limits: SocketLimits | None = None
+    """None: those of the port, `ServerLimits.sockets`."""
 
 
 App = Callable[[Request], Awaitable[Response | Upgrade]]
@@ -73,6 +74,8 @@ class ServerLimits:
     """For the application to answer, and again for the peer to take the answer."""
     allowed_origins: frozenset[str] = frozenset()
     """Browsers that may open WebSockets; carriers send no Origin."""
+    sockets: SocketLimits = attrs.field(factory=SocketLimits)
+    """Bounds of each accepted WebSocket, where its `Upgrade` has none of its own."""
 
 
 class BadRequest(Exception):

@@ -15,18 +15,18 @@ import base64
 import contextlib
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 
 import trio
-from wsproto.utilities import generate_accept_token
 
 from voicecore.errors import ConnectionLost
 from voicecore.net.http.messages import App, BadRequest, Request, Response, ServerLimits, Upgrade, tokens
 from voicecore.net.http.server_connection import CLOSING, HttpConnection
 from voicecore.net.transport.failures import exhausted, is_exhausted
-from voicecore.net.websocket.protocol import GOING_AWAY, INTERNAL_ERROR, NORMAL_CLOSURE
-from voicecore.net.websocket.server import ServerWebSocket
+from voicecore.net.websocket.accept_token import accept_token
+from voicecore.net.websocket.protocol import GOING_AWAY, INTERNAL_ERROR, NORMAL_CLOSURE, WebSocket
+from voicecore.net.websocket.server import ServerWebSocket, SocketLimits
 from voicecore.nurseries import open_service_nursery
 from voicecore.world import ByteStream
 
@@ -116,7 +116,7 @@ class _Port:
                 return
             answer = await self._answer(request)
             if isinstance(answer, Upgrade):
-                await _serve_socket(connection, stream, request, answer)
+                await _serve_socket(connection, stream, request, answer.run, answer.limits or self._limits.sockets)
                 return
             await connection.write(answer)
             if not connection.is_reusable:
@@ -157,16 +157,22 @@ def _is_key(text: str) -> bool:
         return False
 
 
-async def _serve_socket(connection: HttpConnection, stream: ByteStream, request: Request, upgrade: Upgrade) -> None:
-    accept_token = generate_accept_token(request.headers["sec-websocket-key"].encode())
-    await connection.switch_to_websocket(accept_token, upgrade.limits.send_s)
-    socket = ServerWebSocket(stream, request.peer, upgrade.limits, connection.unread)
+async def _serve_socket(
+    connection: HttpConnection,
+    stream: ByteStream,
+    request: Request,
+    run: Callable[[WebSocket], Awaitable[None]],
+    limits: SocketLimits,
+) -> None:
+    proof = accept_token(request.headers["sec-websocket-key"].encode())
+    await connection.switch_to_websocket(proof, limits.send_s)
+    socket = ServerWebSocket(stream, request.peer, limits, connection.unread)
     async with open_service_nursery() as nursery:
         await nursery.start(socket.run)
         socket.outlive_cancellation()
         code = INTERNAL_ERROR
         try:
-            await upgrade.run(socket)
+            await run(socket)
             code = NORMAL_CLOSURE
         except* ConnectionLost:
             code = NORMAL_CLOSURE

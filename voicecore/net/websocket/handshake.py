@@ -15,11 +15,11 @@ from contextlib import suppress
 
 import h11
 import trio
-from wsproto.utilities import generate_accept_token
 
 from voicecore.errors import ConnectionLost, HandshakeRefused
 from voicecore.net.http.messages import tokens
 from voicecore.net.urls import WebSocketUrl
+from voicecore.net.websocket.accept_token import accept_token
 from voicecore.world import ByteStream
 
 _KEY_BYTES = 16
@@ -104,7 +104,7 @@ def _is_upgrade(answer: h11.Event, key: bytes) -> bool:
     return (
         headers.get("upgrade", "").lower() == "websocket"
         and "upgrade" in tokens(headers.get("connection", ""))
-        and headers.get("sec-websocket-accept", "").encode("latin-1") == generate_accept_token(key)
+        and headers.get("sec-websocket-accept", "").encode("latin-1") == accept_token(key)
         and not _NEVER_OFFERED & set(headers)
     )
 
