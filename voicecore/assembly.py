@@ -162,7 +162,7 @@ async def open_engine(
                 check.unrouted(request)
                 twilio.unrouted(request, status)
 
-            await nursery.start(serve, listening.listeners, Router(routes, unrouted), _port_limits(settings))
+            await nursery.start(serve, listening.listeners, Router(routes, unrouted), _port_limits(settings, world))
             await _serve_metrics(world, settings.server, host, nursery)
             options = _dial_options(settings.outbound)
             yield Engine(url=local_url, public_url=account.public_url, host=host, options=options, check=check)
@@ -237,9 +237,10 @@ def _host_settings(settings: Settings) -> HostSettings:
     return HostSettings(max_calls=settings.server.max_calls, parking=parking, call=call)
 
 
-def _port_limits(settings: Settings) -> ServerLimits:
+def _port_limits(settings: Settings, world: World) -> ServerLimits:
     messages = max(1, round(settings.server.coalesce_ms / _MESSAGE_MS))
-    return ServerLimits(sockets=SocketLimits(coalesce_messages=messages))
+    sockets = SocketLimits(coalesce_messages=messages)
+    return ServerLimits(sockets=sockets, websocket=world.network.websocket)
 
 
 def _dial_options(settings: OutboundSettings) -> DialOptions:

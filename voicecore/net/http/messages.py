@@ -13,6 +13,7 @@ import attrs
 
 from voicecore.net.websocket.protocol import WebSocket
 from voicecore.net.websocket.server import SocketLimits
+from voicecore.world import WebSocketTransport
 
 
 @attrs.frozen(kw_only=True)
@@ -76,6 +77,8 @@ class ServerLimits:
     """Browsers that may open WebSockets; carriers send no Origin."""
     sockets: SocketLimits = attrs.field(factory=SocketLimits)
     """Bounds of each accepted WebSocket, where its `Upgrade` has none of its own."""
+    websocket: WebSocketTransport = WebSocketTransport.OWN
+    """How accepted WebSockets are served."""
 
 
 class BadRequest(Exception):

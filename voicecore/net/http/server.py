@@ -15,7 +15,7 @@ import base64
 import contextlib
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 
 import trio
@@ -25,10 +25,11 @@ from voicecore.net.http.messages import App, BadRequest, Request, Response, Serv
 from voicecore.net.http.server_connection import CLOSING, HttpConnection
 from voicecore.net.transport.failures import exhausted, is_exhausted
 from voicecore.net.websocket.accept_token import accept_token
-from voicecore.net.websocket.protocol import GOING_AWAY, INTERNAL_ERROR, NORMAL_CLOSURE, WebSocket
+from voicecore.net.websocket.protocol import GOING_AWAY, INTERNAL_ERROR, NORMAL_CLOSURE
 from voicecore.net.websocket.server import ServerWebSocket, SocketLimits
+from voicecore.net.websocket.trio_ws import TrioServerWebSocket
 from voicecore.nurseries import open_service_nursery
-from voicecore.world import ByteStream
+from voicecore.world import ByteStream, WebSocketTransport
 
 log = logging.getLogger("voicecore.net")
 
@@ -116,7 +117,7 @@ class _Port:
                 return
             answer = await self._answer(request)
             if isinstance(answer, Upgrade):
-                await _serve_socket(connection, stream, request, answer.run, answer.limits or self._limits.sockets)
+                await _serve_socket(connection, stream, request, answer, self._limits)
                 return
             await connection.write(answer)
             if not connection.is_reusable:
@@ -161,18 +162,19 @@ async def _serve_socket(
     connection: HttpConnection,
     stream: ByteStream,
     request: Request,
-    run: Callable[[WebSocket], Awaitable[None]],
-    limits: SocketLimits,
+    upgrade: Upgrade,
+    port: ServerLimits,
 ) -> None:
-    proof = accept_token(request.headers["sec-websocket-key"].encode())
-    await connection.switch_to_websocket(proof, limits.send_s)
-    socket = ServerWebSocket(stream, request.peer, limits, connection.unread)
+    limits = upgrade.limits or port.sockets
     async with open_service_nursery() as nursery:
-        await nursery.start(socket.run)
+        if port.websocket is WebSocketTransport.TRIO_WEBSOCKET:
+            socket = await _accept_with_library(nursery, connection, stream, request, limits)
+        else:
+            socket = await _accept_own(nursery, connection, stream, request, limits)
         socket.outlive_cancellation()
         code = INTERNAL_ERROR
         try:
-            await run(socket)
+            await upgrade.run(socket)
             code = NORMAL_CLOSURE
         except* ConnectionLost:
             code = NORMAL_CLOSURE
@@ -181,6 +183,34 @@ async def _serve_socket(
             raise
         finally:
             await socket.close(code)
+
+
+async def _accept_own(
+    nursery: trio.Nursery, connection: HttpConnection, stream: ByteStream, request: Request, limits: SocketLimits
+) -> ServerWebSocket | TrioServerWebSocket:
+    proof = accept_token(request.headers["sec-websocket-key"].encode())
+    await connection.switch_to_websocket(proof, limits.send_s)
+    socket = ServerWebSocket(stream, request.peer, limits, connection.unread)
+    await nursery.start(socket.run)
+    return socket
+
+
+async def _accept_with_library(
+    nursery: trio.Nursery, connection: HttpConnection, stream: ByteStream, request: Request, limits: SocketLimits
+) -> ServerWebSocket | TrioServerWebSocket:
+    """Let the library read the request again, which this port has read and judged already, and answer it."""
+    socket = TrioServerWebSocket(stream, request.peer, limits, _head_of(request), connection.unread)
+    with trio.move_on_after(limits.send_s):
+        await nursery.start(socket.run)
+        socket.check_upgraded()
+        return socket
+    raise trio.BrokenResourceError("the answer to an upgrade was not read in time")
+
+
+def _head_of(request: Request) -> bytes:
+    target = f"{request.path}?{request.query}" if request.query else request.path
+    fields = [f"{name}: {value}" for name, value in request.headers.items()]
+    return "\r\n".join([f"GET {target} HTTP/1.1", *fields, "", ""]).encode("latin-1")
 
 
 async def _turn_away(connection: HttpConnection) -> None:

@@ -283,7 +283,7 @@ class WebSocketConnection(ABC):
         raise self._error()
 
     def _check_open(self) -> None:
-        """Raise where nothing more may be sent."""
+        """Raise ConnectionLost unless messages can be sent."""
         if not self._state.may_send:
             raise self._error()
 

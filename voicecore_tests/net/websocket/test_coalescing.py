@@ -17,6 +17,7 @@ from voicecore.net.websocket.connect import dial
 from voicecore.net.websocket.protocol import WebSocket
 from voicecore.net.websocket.server import SocketLimits
 from voicecore_tests.net.dialling import network_of
+from voicecore_tests.net.transports import on_transport
 
 FRAME = "x" * 300
 FRAME_BYTES = 308  # with its head and mask
@@ -43,7 +44,7 @@ async def connected(messages: int) -> AsyncIterator[tuple[WebSocket, WebSocket]]
     limits = ServerLimits(sockets=SocketLimits(coalesce_messages=messages))
     with trio.fail_after(600):
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve, listening.listeners, answer, limits)
+            await nursery.start(serve, listening.listeners, answer, on_transport(limits))
             async with dial(network, "ws://peer/") as dialled:
                 await there.wait()
                 yield accepted[0], dialled
@@ -65,6 +66,7 @@ async def reads(socket: WebSocket, count: int) -> list[int]:
     return sizes
 
 
+@pytest.mark.own_transport("reads are not coalesced")
 @pytest.mark.parametrize("messages", [1, 3])
 async def test_a_steady_stream_comes_several_messages_at_a_time(autojump_clock: MockClock, messages: int) -> None:
     """Three at a time once it is steady, one at a time before, and none is lost."""
@@ -83,6 +85,7 @@ async def test_what_comes_before_the_stream_is_steady_does_not_wait(autojump_clo
             assert trio.current_time() == sent_at
 
 
+@pytest.mark.own_transport("reads are not coalesced")
 async def test_less_comes_a_second_late_at_most(autojump_clock: MockClock) -> None:
     """Where the stream pauses; then it has to become steady again."""
     async with connected(3) as (accepted, dialled):
