@@ -69,7 +69,7 @@ _ALL = _BUILT | {"simulation", "embed", "dashboard", "startup", "version"}
 _VALUES = frozenset({"attrs"})
 _JSON = frozenset({"orjson", "msgspec"})
 _TASKS = _VALUES | {"trio", "logging"}
-_SOCKETS = frozenset({"trio_websocket", "httpx", "httpcore", "h11", "wsproto", "ssl", "socket", "http"})
+_SOCKETS = frozenset({"trio_websocket", "httpx", "httpcore", "h11", "ssl", "socket", "http"})
 
 PACKAGES = (
     Package("secrets", 0, "a type for secrets, and their removal from texts", frozenset()),
