@@ -60,7 +60,7 @@ async def run_call(
             media.start_soon(hear_user, call, leg)
             media.start_soon(speak, call, leg)
             media.start_soon(heartbeat, call)
-            await call.over.wait()
+            await call.until_ended()
             media.cancel_scope.cancel()
         if call.awaits_words() and not call.words_known.is_set():
             nursery.start_soon(let_go)

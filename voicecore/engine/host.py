@@ -26,16 +26,19 @@ from voicecore.audio.formats import PCMU_8K
 from voicecore.audio.recording import Recording
 from voicecore.engine.agent import Agent
 from voicecore.engine.boundary import contained
+from voicecore.engine.call_at_carrier import CallAtCarrier
+from voicecore.engine.call_origin import CARRIER_MOVES, Inbound, Outbound
 from voicecore.engine.call_registry import CallRegistry
+from voicecore.engine.call_state import CallMove, CallState
+from voicecore.engine.ending import Ending
 from voicecore.engine.host_parts import Admission, HostParts, HostStatistics
-from voicecore.engine.hosted_call import CallPhase, HostedCall
-from voicecore.engine.lifecycle import LifecycleParts, live, place, voicemail_message
+from voicecore.engine.hosted_call import HostedCall
+from voicecore.engine.lifecycle import LifecycleParts, place_call, run_hosted_call
 from voicecore.engine.live_call import LiveCall
 from voicecore.engine.live_transcript import LiveTranscript
 from voicecore.engine.outbound_call import OutboundCall
 from voicecore.engine.parking.parked_session import ParkedSessions
 from voicecore.engine.records import Records, open_records, trouble_of
-from voicecore.engine.ringing import OUTCOMES, Ringing, RingPhase
 from voicecore.engine.settings import DialOptions, HostSettings, OnVoicemail, checked_number
 from voicecore.engine.wrap_up import WrapUp, record_audio
 from voicecore.errors import ConfigError, EngineBusy, printable
@@ -48,9 +51,9 @@ from voicecore.facts import (
     EndCause,
     Fact,
     ProblemSeen,
+    Ringing,
     SessionReady,
 )
-from voicecore.facts import Ringing as RingingFact
 from voicecore.nurseries import open_service_nursery
 from voicecore.ports import (
     AmdResult,
@@ -98,6 +101,7 @@ class Host:
             parked=self._parked,
             settings=settings,
             notify=self._notify,
+            learn_id=self._registry.alias,
             record=self._start_recording if parts.records_audio and parts.store is not None else None,
             expected_format=lambda: self._leg_format,
             keep_lines=self._start_lines if parts.store is not None else None,
@@ -106,35 +110,33 @@ class Host:
         if parts.store is not None:
             nursery.start_soon(contained, "looking for half-written files", partial(_tidy, parts.store))
 
-    # --- Reception -----------------------------------------------------------
+    # --- for carriers --------------------------------------------------------
 
     def incoming(self, ringing: RingingCall) -> str | NotTaken:
-        """See `voicecore.ports.Reception`."""
+        """See `voicecore.ports.CallHost`."""
         now = self._world.now()
         if self._registry.is_over(ringing.carrier_call_id, now):
             return NotTaken.OVER
         if (known := self._registry.find(ringing.carrier_call_id)) is not None:
             return known.token
         hosted = self._new_call(
-            direction="inbound",
+            origin=Inbound(media_s=self._settings.token_s),
             caller=ringing.caller,
             callee=ringing.callee,
             agent=self._parts.agent,
-            ringing=Ringing.incoming(now, self._settings.token_s),
-            carrier_call_ids=[ringing.carrier_call_id],
+            at_carrier=CallAtCarrier(ids=[ringing.carrier_call_id]),
         )
         if self._admission is not Admission.OPEN or not self._registry.enter(hosted):
             return NotTaken.BUSY
-        hosted.placed.set()
-        self._nursery.start_soon(self._live, hosted)
+        self._nursery.start_soon(self._run, hosted)
         return hosted.token
 
     def token_valid(self, token: str) -> bool:
-        """See `voicecore.ports.Reception`."""
+        """See `voicecore.ports.CallHost`."""
         return self._registry.token_valid(token, self._world.now())
 
     def take_token(self, token: str) -> MediaPass | None:
-        """See `voicecore.ports.Reception`."""
+        """See `voicecore.ports.CallHost`."""
         hosted = self._registry.take_token(token, self._world.now())
         if hosted is None:
             return None
@@ -142,47 +144,43 @@ class Host:
         return _Pass(self, hosted)
 
     def status(self, report: StatusReport) -> None:
-        """See `voicecore.ports.Reception`."""
+        """See `voicecore.ports.CallHost`."""
         now = self._world.now()
         hosted = self._registry.status(report, now)
         if hosted is None:
             return
         if not report.status.is_terminal:
-            self._progress(hosted, hosted.ringing.status(report.status, now), now)
+            self._advance(hosted, CARRIER_MOVES[report.status], now)
         elif hosted.call is not None:
             hosted.call.end_soon(EndCause.REMOTE_HUNG_UP)
-        elif hosted.options is not None:
-            hosted.end(OUTCOMES[report.status], _before_media(report), now)
         else:
-            hosted.end(EndCause.REMOTE_HUNG_UP, _before_media(report), now)
+            hosted.end(hosted.origin.outcome(report.status), _before_media(report), now)
 
     def amd_result(self, report: AmdResult) -> None:
-        """See `voicecore.ports.Reception`."""
+        """See `voicecore.ports.CallHost`."""
         hosted = self._registry.find(report.carrier_call_id, report.call_id)
-        if hosted is None or hosted.options is None or hosted.answered_by is not None:
-            return  # the first verdict stands: a later one would change course twice
+        if hosted is None or not isinstance(outbound := hosted.origin, Outbound) or outbound.amd is not None:
+            return  # the first result stands: a later one would change course twice
         now = self._world.now()
         self._registry.alias(hosted, report.carrier_call_id)
-        hosted.answered_by, hosted.answered_by_word = report.answered_by, report.word
+        outbound.amd = report
         began_at = hosted.call.began_at if hosted.call is not None else hosted.announced_at
         self._notify(hosted, AmdDecided(now - began_at, report.word))
-        message = voicemail_message(hosted)
-        if not report.answered_by.is_machine or hosted.options.on_voicemail is OnVoicemail.GO_ON:
+        if not outbound.reached_machine:
             return
-        if message is None:
+        if (message := outbound.voicemail_message) is None:
             hosted.end(EndCause.MACHINE_ANSWERED, f"the carrier heard: {report.word}", now)
         elif hosted.call is not None:
             hosted.call.reached_voicemail(message)
 
     def answered(self, report: AmdResult) -> str | None:
-        """See `voicecore.ports.Reception`."""
+        """See `voicecore.ports.CallHost`."""
         self.amd_result(report)
         hosted = self._registry.find(report.carrier_call_id, report.call_id)
-        if hosted is None or hosted.options is None or hosted.ending is not None or hosted.phase is CallPhase.OVER:
+        if hosted is None or hosted.direction != "outbound" or hosted.has_ended:
             return None
         self._registry.alias(hosted, report.carrier_call_id)
-        now = self._world.now()
-        self._progress(hosted, hosted.ringing.reach(RingPhase.ANSWERED, now), now)
+        self._advance(hosted, CallMove.ANSWERED, self._world.now())
         return hosted.token
 
     # --- placing calls ----------------------------------------------------------
@@ -208,13 +206,12 @@ class Host:
         dialler, options = self._parts.dialler, options or DialOptions()
         if dialler is None:
             raise ConfigError("carriers.twilio.phone_number", "missing; calls are placed from it")
+        outbound = Outbound(options=options)
         hosted = self._new_call(
-            direction="outbound",
+            origin=outbound,
             caller=dialler.number,
             callee=checked_number(number),
             agent=agent or self._parts.agent,
-            ringing=Ringing.placed_by_us(self._world.now(), options),
-            options=options,
         )
         order = DialOrder(
             call_id=hosted.call_id,
@@ -229,27 +226,27 @@ class Host:
             raise EngineBusy("no more calls are taken: the engine is full, or it is closing")
         self._placed[hosted.call_id] = call
         self._notify(hosted, Dialling(0.0, hosted.call_id, hosted.callee))
-        placing = partial(place, hosted, dialler, order, self._life, self._registry.alias)
+        placing = partial(place_call, hosted, outbound, dialler, order, self._life)
         self._nursery.start_soon(
             contained, f"call {hosted.call_id}: placing it", placing, partial(self._failed, hosted)
         )
         async with open_service_nursery() as nursery:
-            nursery.start_soon(self._live, hosted)
+            nursery.start_soon(self._run, hosted)
             try:
                 yield call
             finally:
                 hosted.end(EndCause.HUNG_UP, "", self._world.now())
-            await hosted.filed.wait()
+            await hosted.until_filed()
 
     # --- what embedding programs ask ------------------------------------------
 
     def statistics(self) -> HostStatistics:
         """Return how many calls and sessions stand where."""
-        phases = self._registry.phases()
+        calls = self._registry.hosted_calls()
         return HostStatistics(
-            ringing=phases[CallPhase.RINGING],
-            live=phases[CallPhase.LIVE],
-            unfiled=phases[CallPhase.OVER],
+            ringing=sum(each.runs and not each.was_picked_up for each in calls),
+            live=sum(each.runs and each.was_picked_up for each in calls),
+            unfiled=sum(not each.runs for each in calls),
             filed=self._told if self._records is None else self._records.book.completed,
             parked=self._parked.pool.statistics(),
             unwritten=len(self._records.book.unwritten()) if self._records is not None else 0,
@@ -283,11 +280,11 @@ class Host:
             await self._wait_until_none(_awaits_media)
         for hosted in filter(_awaits_media, self._registry.hosted_calls()):
             hosted.end(EndCause.SHUT_DOWN, "its media had not come when the engine was stopped", self._world.now())
-        await self._wait_until_none(lambda hosted: hosted.phase is not CallPhase.OVER)
+        await self._wait_until_none(lambda hosted: hosted.runs)
         with trio.move_on_after(self._settings.drain_status_s):
             await self.wait_idle()
         for hosted in self._registry.hosted_calls():
-            hosted.final_status.set()
+            hosted.at_carrier.last_word.set()
         await self.wait_idle()
 
     async def _wait_until_none(self, fits: Callable[[HostedCall], bool]) -> None:
@@ -302,26 +299,23 @@ class Host:
 
     def accepts(self, hosted: HostedCall, carrier_call_id: str) -> bool:
         """Whether a stream under this carrier id may be the call's: a call that we placed may have changed its id."""
-        if hosted.options is None:
-            return carrier_call_id in hosted.carrier_call_ids
+        if hosted.direction == "inbound":
+            return carrier_call_id in hosted.at_carrier.ids
         return self._registry.alias(hosted, carrier_call_id)
 
     async def hold(self, hosted: HostedCall, leg: Leg) -> bool:
         """Give the call its media; return once nothing uses them any more: whether they kept their protocol."""
-        if hosted.options is not None and hosted.ringing.phase is not RingPhase.ANSWERED:  # the media tell it first
-            self._notify(hosted, Answered(self._world.now() - hosted.announced_at))
+        self._advance(hosted, CallMove.ANSWERED, self._world.now())  # where the media come before the status
         self._leg_format = leg.started.audio_format
-        hosted.bring(leg)
+        hosted.media_came(leg)
         self._tell_change()
         try:
-            await hosted.media_over.wait()
+            await hosted.until_media_released()
         finally:
-            hosted.end(EndCause.SHUT_DOWN, "", self._world.now())  # nothing, where the call has ended
+            hosted.end(EndCause.SHUT_DOWN, "", self._world.now())  # changes nothing where the call has ended
             with trio.move_on_after(self._settings.closing_s, shield=True):
-                await hosted.media_over.wait()
-        return (
-            hosted.call is None or hosted.call.ending is None or hosted.call.ending.cause is not EndCause.LEG_MISBEHAVED
-        )
+                await hosted.until_media_released()
+        return hosted.ending is None or hosted.ending.cause is not EndCause.LEG_MISBEHAVED
 
     def media_never_came(self, hosted: HostedCall, detail: str) -> None:
         """The stream ended before it began."""
@@ -336,9 +330,10 @@ class Host:
         self._parked.shut_down()
         now = self._world.now()
         for hosted in self._registry.hosted_calls():
-            hosted.final_status.set()
-            hosted.placing.deadline = now + self._settings.closing_s
-            if hosted.phase is CallPhase.RINGING:
+            hosted.at_carrier.last_word.set()
+            if isinstance(hosted.origin, Outbound):
+                hosted.origin.request.deadline = now + self._settings.closing_s
+            if not hosted.was_picked_up:
                 hosted.end(EndCause.SHUT_DOWN, "", now)
 
     # --- inside -----------------------------------------------------------------
@@ -352,23 +347,23 @@ class Host:
             **known,
         )
 
-    async def _live(self, hosted: HostedCall) -> None:
+    async def _run(self, hosted: HostedCall) -> None:
+        running = partial(run_hosted_call, hosted, self._life)
         try:
-            await contained(f"call {hosted.call_id}", partial(live, hosted, self._life), partial(self._failed, hosted))
+            await contained(f"call {hosted.call_id}", running, partial(self._failed, hosted))
         finally:
-            hosted.media_over.set()
-            self._registry.over(hosted)
+            ending = self._registry.stop(hosted, self._world.now())
             self._tell_change()
             if self._admission is Admission.CLOSING:  # the host's nursery may be gone: file here, nothing is waited for
-                await self._file(hosted)
+                await self._file(hosted, ending)
             else:
-                self._nursery.start_soon(self._file, hosted)
+                self._nursery.start_soon(self._file, hosted, ending)
 
-    async def _file(self, hosted: HostedCall) -> None:
-        filing = partial(self._filing.file, hosted, partial(self._over, hosted))
+    async def _file(self, hosted: HostedCall, ending: Ending) -> None:
+        filing = partial(self._filing.file, hosted, ending, partial(self._over, hosted))
         await contained(f"call {hosted.call_id}: filing it", filing)
         self._forget(hosted)
-        hosted.filed.set()
+        hosted.file()
 
     def _over(self, hosted: HostedCall, report: CallReport) -> None:
         """The last word on a call is said."""
@@ -391,29 +386,30 @@ class Host:
 
     def _start_lines(self, hosted: HostedCall, call: LiveCall) -> None:
         if self._parts.store is not None:
-            hosted.spoken = LiveTranscript()
-            writing = partial(hosted.spoken.write, self._parts.store, hosted.call_id, call)
+            hosted.transcript = LiveTranscript()
+            writing = partial(hosted.transcript.write, self._parts.store, hosted.call_id, call)
             self._nursery.start_soon(contained, f"call {hosted.call_id}: writing what is said", writing)
 
-    def _progress(self, hosted: HostedCall, is_news: bool, now: float) -> None:
-        """Tell what the carrier said about a call that we placed, and wait accordingly."""
-        if not is_news or hosted.phase is not CallPhase.RINGING:
+    def _advance(self, hosted: HostedCall, move: CallMove, now: float) -> None:
+        """The carrier says that a call has got this far: where that is news, wait accordingly and notify."""
+        if not hosted.advance(move, now):
             return
-        hosted.wake()
         if hosted.parked is not None:
-            hosted.parked.extend(hosted.ringing.deadline)
-        if hosted.ringing.phase is RingPhase.ANSWERED:
-            _expect_pickup(hosted)
+            hosted.parked.extend(hosted.limit_at)
         at_s = now - hosted.announced_at
-        self._notify(hosted, Answered(at_s) if hosted.ringing.phase is RingPhase.ANSWERED else RingingFact(at_s))
+        if hosted.state is CallState.ANSWERED:
+            _expect_pickup(hosted)
+            self._notify(hosted, Answered(at_s))
+        elif hosted.state is CallState.RINGING:
+            self._notify(hosted, Ringing(at_s))
 
     def _notify(self, hosted: HostedCall, fact: Fact) -> None:
         if isinstance(fact, SessionReady):
             log.info("call %s: session ready %.1f ms after pick-up (%s)", hosted.call_id, fact.at_s * 1000, fact.source)
         if isinstance(fact, ProblemSeen):
             log.warning("call %s: %s: %s", hosted.call_id, printable(fact.code), printable(fact.message))
-        if hosted.spoken is not None:
-            hosted.spoken.take(fact)
+        if hosted.transcript is not None:
+            hosted.transcript.take(fact)
         if (placed := self._placed.get(hosted.call_id)) is not None:
             placed.notify(fact)
         for observer in self._parts.observers:
@@ -424,8 +420,8 @@ class Host:
 
 
 def _awaits_media(hosted: HostedCall) -> bool:
-    """Whether an incoming call is announced, and no more."""
-    return hosted.options is None and hosted.phase is CallPhase.RINGING
+    """Whether an incoming call runs, and no stream of it has come."""
+    return hosted.direction == "inbound" and hosted.runs and not hosted.was_picked_up
 
 
 def _expect_pickup(hosted: HostedCall) -> None:
@@ -446,16 +442,16 @@ class _Pass:
 
     def __init__(self, host: Host, hosted: HostedCall) -> None:
         self._host = host
-        self._entry = hosted
+        self._hosted = hosted
 
     def accepts(self, carrier_call_id: str) -> bool:
-        return self._host.accepts(self._entry, carrier_call_id)
+        return self._host.accepts(self._hosted, carrier_call_id)
 
     async def run_call(self, leg: Leg) -> bool:
-        return await self._host.hold(self._entry, leg)
+        return await self._host.hold(self._hosted, leg)
 
     def media_never_came(self, detail: str) -> None:
-        self._host.media_never_came(self._entry, detail)
+        self._host.media_never_came(self._hosted, detail)
 
 
 @asynccontextmanager

@@ -27,9 +27,11 @@ from voicecore.audio.convert import Converter, converter
 from voicecore.audio.recording import Recording
 from voicecore.engine.agent import Agent, Direction
 from voicecore.engine.alarm import Alarm
+from voicecore.engine.call_state import HAS_ENDED, CallProgress
+from voicecore.engine.ending import Ending
 from voicecore.engine.outbox import Converted, Outbox
 from voicecore.engine.settings import CallSettings
-from voicecore.errors import SessionLost, printable
+from voicecore.errors import SessionLost
 from voicecore.events import (
     AgentAudio,
     AgentAudioEnded,
@@ -53,24 +55,7 @@ from voicecore.turns.orders import EndCall, Notify, Order
 from voicecore.world import World
 
 _TICK_S = 0.010  #: of the lead of 200 ms
-DETAIL_CHARS = 500  #: of the words that say why a call ended; a peer may have written them
 _CLEAR_S = 0.25  #: how long the session's history waits for a clear that the carrier does not read
-
-
-@attrs.frozen
-class Ending:
-    """Why and when a call ended."""
-
-    cause: EndCause
-    detail: str
-    at: float
-    by: EndCause | None = None
-    """What ended it before the end that was decided came due; None: the cause itself."""
-
-    @property
-    def last(self) -> EndCause:
-        """What ended it at this moment: the carrier's next step goes by it."""
-        return self.by or self.cause
 
 
 @attrs.frozen
@@ -97,6 +82,7 @@ class LiveCall:
         settings: CallSettings,
         *,
         direction: Direction,
+        progress: CallProgress,
         notify: Callable[[Fact], None],
         recording: Recording | None = None,
     ) -> None:
@@ -110,10 +96,8 @@ class LiveCall:
         self.outbox = Outbox(self.leg_format.bytes_in(settings.buffer_audio_s + held_s))
         self.speak_alarm = Alarm()
         self.heartbeat_alarm = Alarm()
-        self.over = trio.Event()
         self.words_known = trio.Event()
         """After the end: nothing that the session could still say of the user's words is missing."""
-        self.ending: Ending | None = None
         self.session: OpenedSession | None = None
         self.session_attempts = 0
         self.flood = FloodMeter(self.leg_format, self.began_at, settings.flood)
@@ -121,6 +105,7 @@ class LiveCall:
         self.user_received_bytes = 0
         self.user_forwarded_bytes = 0
         self._world = world
+        self._progress = progress  # shared with the hosted call: there is one ending
         self.notify = notify
         self._recording = recording
         self._to_session: Converter = converter(self.leg_format, self.leg_format)
@@ -299,11 +284,17 @@ class LiveCall:
             elif self._decided is not None:
                 by, cause, detail = cause, self._decided.cause, self._decided.detail
         now = self._world.now()
-        self.ending = Ending(cause, printable(detail, DETAIL_CHARS), now, by)
-        try:
-            self._carry(self.conversation.end(now))
-        finally:
-            self.over.set()
+        self._progress.end(Ending(cause, detail, now, by))
+        self._carry(self.conversation.end(now))
+
+    @property
+    def ending(self) -> Ending | None:
+        """Why it ended; None before that."""
+        return self._progress.ending
+
+    async def until_ended(self) -> None:
+        """Return once there is a cause of its end."""
+        await self._progress.reach(HAS_ENDED)
 
     @property
     def _decided(self) -> EndCall | None:

@@ -46,7 +46,7 @@ class LiveTranscript:
         try:
             async with store.growing_transcript(call_id) as writer, trio.open_nursery() as nursery:
                 nursery.start_soon(self._append, writer)
-                await call.over.wait()
+                await call.until_ended()
                 nursery.cancel_scope.cancel()
         except* OSError as trouble:
             if call.ending is None:

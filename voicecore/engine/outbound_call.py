@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Callable
 import trio
 
 from voicecore.engine.agent import Agent
-from voicecore.engine.hosted_call import CallPhase, HostedCall
+from voicecore.engine.hosted_call import HostedCall
 from voicecore.errors import LocalProtocolError
 from voicecore.facts import CallEnded, CallReport, EndCause, Fact
 
@@ -33,23 +33,23 @@ class OutboundCall:
     def __init__(self, hosted: HostedCall, now: Callable[[], float]) -> None:
         self.facts_lost = 0
         """Facts that were dropped because nobody read them in time."""
-        self._entry = hosted
+        self._hosted = hosted
         self._now = now
         self._facts: deque[Fact] = deque()  # bounded by FACTS_LIMIT
         self._news = trio.Event()
         self._report: CallReport | None = None
 
     def __repr__(self) -> str:
-        return f"<OutboundCall {self.call_id} {self._entry.phase.value}>"
+        return f"<OutboundCall {self.call_id} {self._hosted.state.value}>"
 
     @property
     def call_id(self) -> str:
         """Our own id of the call."""
-        return self._entry.call_id
+        return self._hosted.call_id
 
     @property
     def report(self) -> CallReport:
-        """What the call came to.
+        """The report of the call.
 
         Raises:
             LocalProtocolError: It is not over, or its record is not filed yet.
@@ -60,7 +60,7 @@ class OutboundCall:
 
     def hang_up(self) -> None:
         """End the call, ringing or live; nothing when it is over."""
-        self._entry.end(EndCause.HUNG_UP, "", self._now())
+        self._hosted.end(EndCause.HUNG_UP, "", self._now())
 
     def use_agent(self, agent: Agent) -> None:
         """Let another agent take this call.
@@ -70,9 +70,9 @@ class OutboundCall:
         Raises:
             LocalProtocolError: It has been picked up: the first agent speaks already.
         """
-        if self._entry.phase is not CallPhase.RINGING:
+        if self._hosted.was_picked_up:
             raise LocalProtocolError("the call has been picked up; its agent cannot be changed any more")
-        self._entry.agent = agent
+        self._hosted.agent = agent
 
     def facts(self) -> AsyncIterator[Fact]:
         """Iterate over what happens, from the first fact that waits to CallEnded. One reader at a time."""

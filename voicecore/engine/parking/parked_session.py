@@ -346,22 +346,22 @@ class ParkedSessions:
 def _say_if_wasted(parked: ParkedSession) -> None:
     """Log what a session that no call used has cost, and why it was not used."""
     entry = parked.entry
-    told = entry.told()
-    if told is None or not told.wasted:
+    report = entry.report()
+    if report is None or not report.wasted:
         return
-    level = logging.WARNING if told.outcome is ParkingOutcome.DIED else logging.INFO
+    level = logging.WARNING if report.outcome is ParkingOutcome.DIED else logging.INFO
     if parked.opened_after_s is None:
-        if told.outcome is ParkingOutcome.DIED:
-            log.log(level, "call %s: no session could be parked: %s", entry.call_id, told.detail)
+        if report.outcome is ParkingOutcome.DIED:
+            log.log(level, "call %s: no session could be parked: %s", entry.call_id, report.detail)
         return
     tokens = entry.usage
     log.log(
         level,
         "call %s: a parked session was not used: %s (%s); open for %.1f s, %.1f s of speech prepared, %d tokens billed",
         entry.call_id,
-        told.outcome.value,
-        told.detail,
-        told.parked_s - parked.opened_after_s,
-        told.prepared_s,
+        report.outcome.value,
+        report.detail,
+        report.parked_s - parked.opened_after_s,
+        report.prepared_s,
         tokens.text_in + tokens.audio_in + tokens.text_out + tokens.audio_out,
     )

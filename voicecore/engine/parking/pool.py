@@ -93,7 +93,7 @@ class PoolEntry:
         """Whether its fate is open."""
         return self.stage in {Stage.OPENING, Stage.READY, Stage.CLAIMED}
 
-    def told(self) -> ParkedReport | None:
+    def report(self) -> ParkedReport | None:
         """Return what became of it; None before its fate."""
         if self.outcome is None or self.settled_at is None:
             return None

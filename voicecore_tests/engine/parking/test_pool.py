@@ -129,7 +129,7 @@ def test_a12_unused_time_is_counted_once() -> None:
     entry = parked(it)
     for now in (7.0, 8.0, 9.0):
         it.settle(entry, ParkingOutcome.HUNG_UP, "", now)
-    told = entry.told()
+    told = entry.report()
     assert told is not None
     assert (it.wasted_s, it.outcomes, told.parked_s, told.wasted) == (7.0, {ParkingOutcome.HUNG_UP: 1}, 7.0, True)
 
