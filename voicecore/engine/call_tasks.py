@@ -27,7 +27,8 @@ import attrs
 import trio
 
 from voicecore.engine.live_call import LiveCall
-from voicecore.engine.parking.parked_session import NotAdopted, ParkedSession
+from voicecore.engine.parking.adopted_session import NotAdopted
+from voicecore.engine.parking.parked_session import ParkedSession
 from voicecore.errors import LegLost, ProviderRefused, ProviderUnavailable, RemoteProtocolError, SessionLost
 from voicecore.facts import EndCause
 from voicecore.ports import Brief, Leg, Provider, Session
