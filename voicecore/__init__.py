@@ -8,9 +8,10 @@ from __future__ import annotations
 from voicecore import startup  # noqa: F401 - before everything else: see there
 from voicecore.assembly import Engine, open_engine, real_world
 from voicecore.audio.formats import PCM16_8K, PCM16_16K, PCM16_24K, PCMA_8K, PCMU_8K, AudioFormat
+from voicecore.carriers.twilio import Twilio
 from voicecore.config import Settings, load_settings
 from voicecore.engine.agent import Agent, ReadySpeech
-from voicecore.engine.outbound_call import OutboundCall
+from voicecore.engine.call_handle import CallHandle
 from voicecore.engine.parking.pool import ParkingSettings
 from voicecore.engine.settings import CallSettings, DialOptions, HostSettings, OnVoicemail
 from voicecore.errors import (
@@ -44,7 +45,7 @@ from voicecore.facts import (
 )
 from voicecore.gc_tuning import tune_gc
 from voicecore.logs import hide_secrets
-from voicecore.ports import MachineDetection
+from voicecore.ports import CallStore, Carrier, MachineDetection, OpenCarrier, Provider, Session
 from voicecore.providers.openai_realtime import OpenAIRealtime
 from voicecore.sessions import StandaloneSession, open_session
 from voicecore.turns.barge_in.machine import AcousticEcho, AfterCut, BargeInPolicy, decide_again
@@ -83,8 +84,11 @@ __all__ = [
     "BargeInOutcome",
     "BargeInPolicy",
     "BargeInStrategy",
+    "CallHandle",
     "CallReport",
     "CallSettings",
+    "CallStore",
+    "Carrier",
     "CarrierError",
     "ConfigError",
     "DialOptions",
@@ -106,11 +110,12 @@ __all__ = [
     "Observer",
     "OnVoicemail",
     "OpenAIRealtime",
-    "OutboundCall",
+    "OpenCarrier",
     "ParkingOutcome",
     "ParkingSettings",
     "Percentiles",
     "ProtectionRule",
+    "Provider",
     "ProviderError",
     "ProviderRefused",
     "ProviderUnavailable",
@@ -119,6 +124,7 @@ __all__ = [
     "ResponseEnded",
     "SemanticVad",
     "ServerVad",
+    "Session",
     "SessionLost",
     "Settings",
     "Speaker",
@@ -128,6 +134,7 @@ __all__ = [
     "ThenIdle",
     "TurnEnd",
     "TurnTimes",
+    "Twilio",
     "UserAudioRule",
     "VoicecoreError",
     "decide_again",

@@ -13,12 +13,14 @@ Level 4.
 
 from __future__ import annotations
 
+import enum
 import logging
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import attrs
@@ -28,7 +30,7 @@ from voicecore.audio.convert import converter
 from voicecore.audio.formats import PCM16_24K, PCMU_8K
 from voicecore.audio.level import has_sound
 from voicecore.audio.wav import read_wav
-from voicecore.carriers.twilio import TwilioAccount, TwilioControl, TwilioDialler, TwilioInbound, TwilioRest
+from voicecore.carriers.twilio import Twilio
 from voicecore.config import (
     AgentSettings,
     BargeInSettings,
@@ -44,24 +46,24 @@ from voicecore.config import (
 from voicecore.config.kinds import is_loopback
 from voicecore.disk import RealFiles
 from voicecore.engine.agent import DIRECTIONS, Agent, ReadySpeech
+from voicecore.engine.call_handle import CallHandle
 from voicecore.engine.host import Host, open_host
-from voicecore.engine.host_parts import HostParts, HostStatistics
+from voicecore.engine.host_parts import ChooseAgent, HostParts, HostStatistics
 from voicecore.engine.metrics import CONTENT_TYPE, exposition
-from voicecore.engine.outbound_call import OutboundCall
 from voicecore.engine.parking.pool import ParkingSettings, WhenFull
 from voicecore.engine.settings import CallSettings, DialOptions, HostSettings, OnVoicemail
-from voicecore.errors import ConfigError, LocalProtocolError
+from voicecore.errors import ConfigError, LocalProtocolError, printable
 from voicecore.facts import Observer
 from voicecore.net.http.client import open_http_client
 from voicecore.net.http.health import MetricsGuard, Routes, health_routes, metrics_routes
-from voicecore.net.http.messages import Request
+from voicecore.net.http.messages import App, Request
 from voicecore.net.http.routes import Router
 from voicecore.net.http.self_check import SelfCheck
 from voicecore.net.http.server import serve
 from voicecore.net.transport.network import RealNetwork
 from voicecore.nurseries import open_service_nursery
 from voicecore.observe.store import FolderStore
-from voicecore.ports import MachineDetection, Provider
+from voicecore.ports import CallStore, Carrier, MachineDetection, OpenCarrier, Provider
 from voicecore.providers.openai_realtime import OpenAIRealtime
 from voicecore.turns.barge_in.machine import AcousticEcho, AfterCut, BargeInPolicy
 from voicecore.turns.barge_in.strategies import AgentEcho, Backchannels, BargeInStrategy, MinSpeech, MinWords
@@ -92,21 +94,37 @@ class Engine:
     """A running engine. Made by `open_engine`."""
 
     url: str
-    """Where it listens, on this machine."""
+    """Where it listens, on this machine; empty where it does not."""
     public_url: str
     """Where carriers are told to find it; `url` where the settings name no other."""
+    app: App
+    """Answers the carriers' requests: for a server that is not the engine's own, where it does not listen."""
     _host: Host
     _options: DialOptions
     _check: SelfCheck
 
     def dial(
-        self, number: str, *, agent: Agent | None = None, options: DialOptions | None = None
-    ) -> AbstractAsyncContextManager[OutboundCall]:
+        self,
+        number: str,
+        *,
+        agent: Agent | None = None,
+        options: DialOptions | None = None,
+        carrier: str | None = None,
+    ) -> AbstractAsyncContextManager[CallHandle]:
         """Place a call; see `voicecore.engine.host.Host.dial`.
 
-        ``agent`` and ``options`` are this call's own; None: those of the settings.
+        ``agent`` and ``options`` are this call's own; None: those of the settings. ``carrier``: the name of the
+        carrier that places it; None: the first one that can.
         """
-        return self._host.dial(number, agent=agent, options=options or self._options)
+        return self._host.dial(number, agent=agent, options=options or self._options, carrier=carrier)
+
+    def calls(self) -> list[CallHandle]:
+        """Return a handle for each call that rings or talks, inbound and outbound alike, oldest first."""
+        return self._host.calls()
+
+    def find(self, call_id: str) -> CallHandle | None:
+        """Return the handle of a call by our id of it or the carrier's; None where no such call rings or talks."""
+        return self._host.find(call_id)
 
     def statistics(self) -> HostStatistics:
         """Return how many calls stand where."""
@@ -124,44 +142,127 @@ class Engine:
         return await self._check.problem(self.public_url)
 
 
+class Unset(enum.Enum):
+    """The default of a parameter for which None means something."""
+
+    FROM_SETTINGS = "from the settings"
+
+
 @asynccontextmanager
 async def open_engine(
-    settings: Settings,
+    settings: Settings | None = None,
     *,
-    world: World | None = None,
+    providers: Sequence[Provider] | None = None,
+    carriers: Sequence[Carrier] | None = None,
+    store: CallStore | Literal[Unset.FROM_SETTINGS] | None = Unset.FROM_SETTINGS,
+    agent: Agent | None = None,
+    on_incoming: ChooseAgent | None = None,
     observers: Sequence[Observer] = (),
+    listen: bool = True,
+    public_url: str | None = None,
+    world: World | None = None,
     host_settings: HostSettings | None = None,
 ) -> AsyncIterator[Engine]:
     """Run an engine that answers and places calls; leaving the block ends them.
+
+    Every part can be given; what is left out comes from the settings.
+
+    Args:
+        settings: See `voicecore.load_settings`; None: ``providers`` and ``agent`` are given, ``carriers`` too where
+            there are any, and everything else has its default.
+        providers: Who opens sessions; an agent names one of them, or gets the first.
+        carriers: Who brings and places calls; empty: nobody does.
+        store: Keeps what is left of a call; None: nothing is kept.
+        agent: Who speaks in calls that name no other agent.
+        on_incoming: Asked about each incoming call that rings; returns who takes it (None: ``agent``). It may take
+            `HostSettings.choose_agent_s`; where it fails or is late, ``agent`` takes the call, and the log says so.
+        observers: Notified of every fact of every call; they must not block.
+        listen: False: no port is opened, and `Engine.app` answers requests on somebody else's server.
+        public_url: How carriers reach the server; None: that of the settings, or where the engine listens.
+        world: Clock, randomness, files and network; None: the operating system's.
+        host_settings: Bounds; None: those of the settings.
 
     Raises (on entering):
         OSError: The port is taken.
         ConfigError: The parts do not fit together.
     """
     world = world or real_world()
-    host_settings = host_settings or _host_settings(settings)
+    agent = agent or await _agent_of(world, settings)
+    server = ServerSettings() if settings is None else settings.server
+    chosen_carriers = _carriers(settings) if carriers is None else carriers
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(open_http_client(world.network))
+        listening = await world.network.listen(server.host, server.port) if listen else None
+        url = "" if listening is None else f"http://{_url_host(server.host)}:{listening.port}"
+        reachable = public_url or server.public_url or url
+        opened = [await stack.enter_async_context(each.open_carrier(world, reachable)) for each in chosen_carriers]
+        parts = HostParts(
+            providers=_by_name(_providers(settings) if providers is None else providers),
+            agent=agent,
+            carriers=opened,
+            choose_agent=on_incoming,
+            store=_store(world, server) if store is Unset.FROM_SETTINGS else store,
+            records_audio=server.record_audio,
+            observers=observers,
+        )
+        parts.provider_of(agent)
+        options = DialOptions() if settings is None else _dial_options(settings.outbound)
+        bounds = host_settings or _host_settings(settings)
+        async with open_host(world, parts, bounds) as host, open_service_nursery() as nursery:
+            check = SelfCheck(world, http)
+            app = _app(server, host, opened, check)
+            if listening is not None:
+                await nursery.start(serve, listening.listeners, app)
+            await _serve_metrics(world, server, host, nursery)
+            yield Engine(url=url, public_url=reachable, app=app, host=host, options=options, check=check)
+
+
+def _app(server: ServerSettings, host: Host, carriers: Sequence[OpenCarrier], check: SelfCheck) -> App:
+    """Return what answers on the server's port."""
+    routes = {**check.routes(), **health_routes(lambda: host.is_admitting)}
+    for carrier in carriers:
+        for route, handler in carrier.routes(host.for_carrier(carrier)).items():
+            if route in routes:
+                raise ConfigError("carriers", f"two of them answer {' '.join(route)}; one is {printable(carrier.name)}")
+            routes[route] = handler
+    if server.metrics_port is None:
+        routes |= _metrics_routes(host, _metrics_guard(server))
+
+    def unrouted(request: Request, status: int) -> None:
+        check.unrouted(request)
+        for carrier in carriers:
+            carrier.unrouted(request, status)
+
+    return Router(routes, unrouted)
+
+
+def _by_name(providers: Sequence[Provider]) -> Mapping[str, Provider]:
+    if not providers:
+        raise ConfigError("providers", "missing; a call needs one that opens its session")
+    named = {provider.name: provider for provider in providers}
+    if len(named) < len(providers):
+        raise ConfigError("providers", "two of them have the same name")
+    return named
+
+
+def _providers(settings: Settings | None) -> Sequence[Provider]:
+    return () if settings is None else (openai_realtime(settings.providers.openai_realtime),)
+
+
+def _carriers(settings: Settings | None) -> Sequence[Carrier]:
+    return () if settings is None else (twilio(settings.carriers.twilio),)
+
+
+def _store(world: World, server: ServerSettings) -> CallStore | None:
+    return None if server.data_dir is None else FolderStore(world.files, Path(server.data_dir))
+
+
+async def _agent_of(world: World, settings: Settings | None) -> Agent:
+    if settings is None:
+        raise ConfigError("agent", "missing; without settings, one has to be given to open_engine")
     ready = await _ready_speech(world, settings.agent.first_message_file, "agent.first_message_file")
     waiting = await _ready_speech(world, settings.agent.waiting_file, "agent.waiting_file")
-    async with open_http_client(world.network) as http:
-        listening = await world.network.listen(settings.server.host, settings.server.port)
-        local_url = f"http://{_url_host(settings.server.host)}:{listening.port}"
-        account = twilio_account(settings.carriers.twilio, settings.server.public_url or local_url)
-        agent = _agent(settings, ready, waiting)
-        parts = _parts(settings, world, observers, rest=TwilioRest(account, http), agent=agent)
-        async with open_host(world, parts, host_settings) as host, open_service_nursery() as nursery:
-            twilio, check = TwilioInbound(world, account, host), SelfCheck(world, http)
-            routes = {**twilio.routes(), **check.routes(), **health_routes(lambda: host.is_admitting)}
-            if settings.server.metrics_port is None:
-                routes |= _metrics_routes(host, _metrics_guard(settings.server))
-
-            def unrouted(request: Request, status: int) -> None:
-                check.unrouted(request)
-                twilio.unrouted(request, status)
-
-            await nursery.start(serve, listening.listeners, Router(routes, unrouted))
-            await _serve_metrics(world, settings.server, host, nursery)
-            options = _dial_options(settings.outbound)
-            yield Engine(url=local_url, public_url=account.public_url, host=host, options=options, check=check)
+    return _agent(settings, ready, waiting)
 
 
 def openai_realtime(settings: OpenAIRealtimeSettings) -> OpenAIRealtime:
@@ -187,40 +288,21 @@ def _turn_detection(settings: OpenAIRealtimeSettings) -> TurnDetection:
     return ServerVad(threshold=settings.vad_threshold, silence_duration_ms=settings.silence_duration_ms)
 
 
-def _parts(
-    settings: Settings,
-    world: World,
-    observers: Sequence[Observer],
-    *,
-    rest: TwilioRest,
-    agent: Agent,
-) -> HostParts:
-    provider: Provider = openai_realtime(settings.providers.openai_realtime)
-    data_dir, number = settings.server.data_dir, settings.carriers.twilio.phone_number
-    return HostParts(
-        provider=provider,
-        agent=agent,
-        control=TwilioControl(rest),
-        dialler=None if number is None else TwilioDialler(rest, number),
-        store=None if data_dir is None else FolderStore(world.files, Path(data_dir)),
-        records_audio=settings.server.record_audio,
-        observers=observers,
-    )
-
-
-def twilio_account(settings: TwilioSettings, public_url: str) -> TwilioAccount:
-    """Return the account that a configuration file describes."""
-    return TwilioAccount(
+def twilio(settings: TwilioSettings) -> Twilio:
+    """Return the carrier that a configuration file describes."""
+    return Twilio(
         account_sid=settings.account_sid,
         auth_token=settings.auth_token,
-        public_url=public_url,
+        phone_number=settings.phone_number,
         api_base_url=settings.api_base_url,
         verify_signatures=settings.verify_signatures,
         apology=settings.apology,
     )
 
 
-def _host_settings(settings: Settings) -> HostSettings:
+def _host_settings(settings: Settings | None) -> HostSettings:
+    if settings is None:
+        return HostSettings()
     parking = ParkingSettings(
         enabled=settings.parking.enabled,
         max_sessions=settings.parking.max_sessions,
@@ -229,7 +311,6 @@ def _host_settings(settings: Settings) -> HostSettings:
     call = CallSettings(
         playout=_playout(settings.playout),
         coalesce_s=settings.server.coalesce_ms / 1000,
-        outlives_stream=settings.carriers.twilio.apology is not None,
     )
     return HostSettings(max_calls=settings.server.max_calls, parking=parking, call=call)
 

@@ -1,8 +1,9 @@
 """The engine's two partners and its neighbours, as capabilities.
 
-A carrier gives a `Leg` for each call, a `CallControl` that ends them, and a
-`Dialler` for those that we place; a `Provider` opens a `Session`; the host is a `CallHost` for carriers; a
-`CallStore` keeps what is left of a call.  Twins provide all of them.
+A `Carrier` opens into an `OpenCarrier`: its webhooks, a `Leg` for each call, a
+`CallControl` that ends calls, a `Dialler` that places them.  A `Provider` opens a
+`Session`.  The host is a `CallHost` for carriers; a `CallStore` keeps what is left of
+a call.  Every one of them can be given to `voicecore.open_engine` from outside.
 
 Rule 1: an object exists complete or not at all; there is no connect() on it.
 Rule 2: one task receives, one task sends; a cancelled receive loses nothing.
@@ -32,6 +33,8 @@ from voicecore.events import (
     SessionOrder,
 )
 from voicecore.facts import CallReport, TranscriptLine
+from voicecore.net.http.messages import Request
+from voicecore.net.http.routes import Routes
 from voicecore.statuses import AnsweredBy, CarrierFailure, CarrierStatus
 from voicecore.world import World
 
@@ -260,6 +263,67 @@ class Dialler(Protocol):
             CarrierRefused: The carrier said no; nothing rings.
             CarrierUnavailable: It could not be asked; nothing rings.
             CarrierUncertain: It gave no clear answer; the phone may ring.
+        """
+        ...
+
+
+class OpenCarrier(Protocol):
+    """A carrier that can be used; made by `Carrier.open_carrier`."""
+
+    @property
+    def name(self) -> str:
+        """What records and messages call it."""
+        ...
+
+    @property
+    def media_format(self) -> AudioFormat:
+        """What its media streams carry as a rule: parked sessions are opened for it."""
+        ...
+
+    @property
+    def outlives_stream(self) -> bool:
+        """Whether the carrier goes on with a call whose stream was lost: it speaks an apology, and says later that the
+        call is over.
+
+        False: it ends the call with the stream, so its word comes as soon as after a hang-up, and a stream that ended
+        without a stop message counts as lost.
+        """
+        ...
+
+    @property
+    def control(self) -> CallControl | None:
+        """Ends its calls; None: they end when their media close, and no other way."""
+        ...
+
+    @property
+    def dialler(self) -> Dialler | None:
+        """Places calls; None: it only answers them."""
+        ...
+
+    def routes(self, host: CallHost) -> Routes:
+        """Return what it answers on the server's port: webhooks, and requests for media streams."""
+        ...
+
+    def unrouted(self, request: Request, status: int) -> None:
+        """Notice a request that no route answers, in case it was meant for one of these."""
+        ...
+
+
+class Carrier(Protocol):
+    """A carrier as settings, without a connection."""
+
+    @property
+    def name(self) -> str:
+        """What records and messages call it."""
+        ...
+
+    def open_carrier(self, world: World, public_url: str) -> AbstractAsyncContextManager[OpenCarrier]:
+        """Make the carrier ready; leaving the block ends its connections.
+
+        ``public_url``: how the carrier reaches the server, without a slash at its end.
+
+        Raises (on entering):
+            ConfigError: Its settings do not fit.
         """
         ...
 

@@ -24,7 +24,7 @@ from voicecore.cli.live import LivePrinter
 from voicecore.cli.signals import stop_signals
 from voicecore.config import Settings
 from voicecore.config.kinds import is_loopback
-from voicecore.engine.outbound_call import OutboundCall
+from voicecore.engine.call_handle import CallHandle
 from voicecore.engine.settings import checked_number
 from voicecore.errors import ConfigError
 from voicecore.facts import EndCause
@@ -54,10 +54,12 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 async def place(settings: Settings, options: argparse.Namespace) -> facts.CallReport:
     """Place the call; return its report."""
+    if settings.carriers.twilio.phone_number is None:
+        raise WrongUsage("carriers.twilio.phone_number: missing; calls are placed from it")
     with trio.open_signal_receiver(*stop_signals()) as signals:
         observers = [] if options.json else [LivePrinter(sys.stdout)]
         async with open_engine(settings, observers=observers) as engine:
-            if settings.carriers.twilio.phone_number is not None and not options.no_url_check:
+            if not options.no_url_check:
                 await _check_url(engine, settings)
             if not options.json:
                 print(f"the carrier is given {engine.public_url}", flush=True)
@@ -94,13 +96,13 @@ async def _hold(engine: Engine, number: str, signals: AsyncIterator[int], gone: 
     return call.report
 
 
-async def _hang_up_when(gone: trio.Event, call: OutboundCall, engine: Engine) -> None:
+async def _hang_up_when(gone: trio.Event, call: CallHandle, engine: Engine) -> None:
     await gone.wait()
     call.hang_up()
     await engine.drain()  # which does not wait long for the carrier's last word
 
 
-async def _hang_up_on(signals: AsyncIterator[int], call: OutboundCall, engine: Engine) -> None:
+async def _hang_up_on(signals: AsyncIterator[int], call: CallHandle, engine: Engine) -> None:
     async with trio.open_nursery() as nursery:
         async for _ in signals:  # more than one changes nothing, and must not break off the summary
             call.hang_up()

@@ -16,7 +16,7 @@ import attrs
 import orjson
 import trio
 
-from voicecore.assembly import openai_realtime, real_world, twilio_account
+from voicecore.assembly import openai_realtime, real_world, twilio
 from voicecore.audio.formats import PCMU_8K
 from voicecore.carriers.twilio import read_standing
 from voicecore.cli.configured import read, source
@@ -82,12 +82,12 @@ async def _disk(settings: Settings) -> AsyncIterator[Finding]:
 
 async def reach(world: World, settings: Settings) -> AsyncIterator[Finding]:
     """Try to connect to the provider, then to the carrier."""
-    twilio = urlsplit(settings.carriers.twilio.api_base_url)
+    api = urlsplit(settings.carriers.twilio.api_base_url)
     provider = parse_websocket_url(settings.providers.openai_realtime.base_url)
-    tls = twilio.scheme == "https"
-    port = twilio.port or (443 if tls else 80)
+    tls = api.scheme == "https"
+    port = api.port or (443 if tls else 80)
     yield await _try(world, "providers.openai_realtime.base_url", provider.host, provider.port, tls=provider.tls)
-    yield await _try(world, "carriers.twilio.api_base_url", twilio.hostname or "", port, tls=tls)
+    yield await _try(world, "carriers.twilio.api_base_url", api.hostname or "", port, tls=tls)
 
 
 async def _try(world: World, what: str, host: str, port: int, *, tls: bool) -> Finding:
@@ -110,7 +110,7 @@ async def ask_carrier(world: World, settings: Settings) -> Finding:
     with trio.move_on_after(_LIVE_S):
         try:
             async with open_http_client(world.network) as http:
-                standing = await read_standing(twilio_account(given, ""), http)
+                standing = await read_standing(twilio(given).account(""), http)
         except CarrierError as failure:
             return Finding(what, printable(str(failure), 500))
         return Finding(what, None, f"the account was read: {standing or 'no status given'}")

@@ -41,6 +41,8 @@ class Agent:
     """Who speaks: what the model is told, and what it says first."""
 
     instructions: str = attrs.field(validator=min_len(1))
+    provider: str | None = None
+    """The name of the provider that opens its sessions, where the engine has several; None: the first."""
     first_message: str | None = None
     """Said word for word when the call begins; None: the user begins."""
     first_message_audio: ReadySpeech | None = None

@@ -16,7 +16,7 @@ import trio
 from voicecore.engine.call_state import CallMove, CallState
 from voicecore.engine.settings import DialOptions, OnVoicemail
 from voicecore.facts import EndCause
-from voicecore.ports import AmdResult, MachineDetection
+from voicecore.ports import AmdResult, MachineDetection, StatusReport
 from voicecore.statuses import CarrierStatus
 from voicecore.turns.first_message.message import Message
 
@@ -121,3 +121,11 @@ class Outbound:
 
 
 CallOrigin = Inbound | Outbound
+
+
+def before_media(report: StatusReport) -> str:
+    """Return what a terminal status before any media says, with the carrier's reason."""
+    lasted = f" after {report.duration_s} s" if report.duration_s else ""
+    reason = f" ({report.failure})" if report.failure is not None else ""
+    nothing_came = ", before any media" if report.status is CarrierStatus.COMPLETED else ""
+    return f"the carrier reported {report.word}{lasted}{reason}{nothing_came}"

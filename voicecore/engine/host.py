@@ -22,26 +22,28 @@ from typing import Any
 
 import trio
 
-from voicecore.audio.formats import PCMU_8K
+from voicecore.audio.formats import PCMU_8K, AudioFormat
 from voicecore.audio.recording import Recording
 from voicecore.engine.agent import Agent
 from voicecore.engine.boundary import contained
 from voicecore.engine.call_at_carrier import CallAtCarrier
-from voicecore.engine.call_origin import CARRIER_MOVES, Inbound, Outbound
+from voicecore.engine.call_handle import CallHandle
+from voicecore.engine.call_origin import CARRIER_MOVES, Inbound, Outbound, before_media
 from voicecore.engine.call_registry import CallRegistry
 from voicecore.engine.call_state import CallMove, CallState
+from voicecore.engine.carrier_side import ForCarrier, HostedPass, dialler_of
+from voicecore.engine.choosing import agent_problem
 from voicecore.engine.ending import Ending
 from voicecore.engine.host_parts import Admission, HostParts, HostStatistics
 from voicecore.engine.hosted_call import HostedCall
 from voicecore.engine.lifecycle import LifecycleParts, place_call, run_hosted_call
 from voicecore.engine.live_call import LiveCall
 from voicecore.engine.live_transcript import LiveTranscript
-from voicecore.engine.outbound_call import OutboundCall
 from voicecore.engine.parking.parked_session import ParkedSessions
 from voicecore.engine.records import Records, open_records, trouble_of
 from voicecore.engine.settings import DialOptions, HostSettings, OnVoicemail, checked_number
 from voicecore.engine.wrap_up import WrapUp, record_audio
-from voicecore.errors import ConfigError, EngineBusy, printable
+from voicecore.errors import EngineBusy, printable
 from voicecore.facts import (
     AmdDecided,
     Answered,
@@ -57,15 +59,16 @@ from voicecore.facts import (
 from voicecore.nurseries import open_service_nursery
 from voicecore.ports import (
     AmdResult,
+    CallHost,
     CallStore,
     DialOrder,
     Leg,
     MediaPass,
     NotTaken,
+    OpenCarrier,
     RingingCall,
     StatusReport,
 )
-from voicecore.statuses import CarrierStatus
 from voicecore.world import World
 
 log = logging.getLogger("voicecore.engine")
@@ -88,31 +91,35 @@ class Host:
         self._settings = settings
         self._registry = CallRegistry(settings.max_calls)
         self._parked = ParkedSessions(nursery, world, settings.parking)
-        self._placed: dict[str, OutboundCall] = {}  # by our id; bounded by the book
+        self._handles: dict[str, CallHandle] = {}  # by our id; of dialled calls, and where a program has asked
         self._admission = Admission.OPEN
         self._changed = trio.Event()
-        self._leg_format = PCMU_8K  # of the last leg; the next one is likely to be alike
+        self._leg_formats: dict[str, AudioFormat] = {}  # of each carrier's last leg: the next one is likely to be alike
         self._told = 0  # calls whose report was told
         self._records = records
         self._life = LifecycleParts(
             world=world,
-            provider=parts.provider,
-            control=parts.control,
+            provider_of=parts.provider_of,
             parked=self._parked,
             settings=settings,
             notify=self._notify,
             learn_id=self._registry.alias,
             record=self._start_recording if parts.records_audio and parts.store is not None else None,
-            expected_format=lambda: self._leg_format,
+            expected_format=self._expected_format,
             keep_lines=self._start_lines if parts.store is not None else None,
+            choose_agent=self._choose_agent if parts.choose_agent is not None else None,
         )
         self._filing = WrapUp(self._life, records, lambda: self._admission is not Admission.CLOSING)
         if parts.store is not None:
             nursery.start_soon(contained, "looking for half-written files", partial(_tidy, parts.store))
 
-    # --- for carriers --------------------------------------------------------
+    # --- for carriers ----------------------------------------------------------
 
-    def incoming(self, ringing: RingingCall) -> str | NotTaken:
+    def for_carrier(self, carrier: OpenCarrier) -> CallHost:
+        """Return what a carrier reports to: this host, with whatever comes in known as the carrier's."""
+        return ForCarrier(self, carrier)
+
+    def incoming(self, ringing: RingingCall, carrier: OpenCarrier | None = None) -> str | NotTaken:
         """See `voicecore.ports.CallHost`."""
         now = self._world.now()
         if self._registry.is_over(ringing.carrier_call_id, now):
@@ -125,6 +132,7 @@ class Host:
             callee=ringing.callee,
             agent=self._parts.agent,
             at_carrier=CallAtCarrier(ids=[ringing.carrier_call_id]),
+            carrier=carrier,
         )
         if self._admission is not Admission.OPEN or not self._registry.enter(hosted):
             return NotTaken.BUSY
@@ -141,7 +149,7 @@ class Host:
         if hosted is None:
             return None
         _expect_pickup(hosted)
-        return _Pass(self, hosted)
+        return HostedPass(self, hosted)
 
     def status(self, report: StatusReport) -> None:
         """See `voicecore.ports.CallHost`."""
@@ -154,7 +162,7 @@ class Host:
         elif hosted.call is not None:
             hosted.call.end_soon(EndCause.REMOTE_HUNG_UP)
         else:
-            hosted.end(hosted.origin.outcome(report.status), _before_media(report), now)
+            hosted.end(hosted.origin.outcome(report.status), before_media(report), now)
 
     def amd_result(self, report: AmdResult) -> None:
         """See `voicecore.ports.CallHost`."""
@@ -187,8 +195,13 @@ class Host:
 
     @asynccontextmanager
     async def dial(
-        self, number: str, *, agent: Agent | None = None, options: DialOptions | None = None
-    ) -> AsyncIterator[OutboundCall]:
+        self,
+        number: str,
+        *,
+        agent: Agent | None = None,
+        options: DialOptions | None = None,
+        carrier: str | None = None,
+    ) -> AsyncIterator[CallHandle]:
         """Place a call; leaving the block ends it, and waits until its report is there.
 
         The block runs from the first moment on: before it rings.  Cancelled, it ends
@@ -198,20 +211,22 @@ class Host:
             number: Who is called, in E.164 form.
             agent: Who speaks on our side; None: the engine's own.
             options: How it is placed.
+            carrier: The name of the carrier that places it; None: the first one that can.
 
         Raises (on entering):
-            ConfigError: The number is none, or no carrier is there to place calls.
+            ConfigError: The number is not one, or there is no such carrier or provider.
             EngineBusy: The engine takes no more calls.
         """
-        dialler, options = self._parts.dialler, options or DialOptions()
-        if dialler is None:
-            raise ConfigError("carriers.twilio.phone_number", "missing; calls are placed from it")
+        by, dialler = dialler_of(self._parts.carriers, carrier)
+        options, agent = options or DialOptions(), agent or self._parts.agent
+        self._parts.provider_of(agent)
         outbound = Outbound(options=options)
         hosted = self._new_call(
             origin=outbound,
             caller=dialler.number,
             callee=checked_number(number),
-            agent=agent or self._parts.agent,
+            agent=agent,
+            carrier=by,
         )
         order = DialOrder(
             call_id=hosted.call_id,
@@ -221,10 +236,10 @@ class Host:
             detection=options.detection,
             waits_for_beep=options.on_voicemail is OnVoicemail.LEAVE_MESSAGE,
         )
-        call = OutboundCall(hosted, self._world.now)
+        call = CallHandle(hosted, self._world.now, keeps_facts=True)
         if self._admission is not Admission.OPEN or not self._registry.enter(hosted):
             raise EngineBusy("no more calls are taken: the engine is full, or it is closing")
-        self._placed[hosted.call_id] = call
+        self._handles[hosted.call_id] = call
         self._notify(hosted, Dialling(0.0, hosted.call_id, hosted.callee))
         placing = partial(place_call, hosted, outbound, dialler, order, self._life)
         self._nursery.start_soon(
@@ -239,6 +254,20 @@ class Host:
             await hosted.until_filed()
 
     # --- what embedding programs ask ------------------------------------------
+
+    def calls(self) -> list[CallHandle]:
+        """Return a handle for each call that rings or talks, inbound and outbound alike, oldest first."""
+        return [self._handle(each) for each in self._registry.hosted_calls() if each.runs]
+
+    def find(self, call_id: str) -> CallHandle | None:
+        """Return the handle of a call by our id of it or the carrier's; None where no such call rings or talks."""
+        hosted = self._registry.find("", call_id) or self._registry.find(call_id)
+        return None if hosted is None or not hosted.runs else self._handle(hosted)
+
+    def _handle(self, hosted: HostedCall) -> CallHandle:
+        if (known := self._handles.get(hosted.call_id)) is not None:
+            return known
+        return self._handles.setdefault(hosted.call_id, CallHandle(hosted, self._world.now))
 
     def statistics(self) -> HostStatistics:
         """Return how many calls and sessions stand where."""
@@ -303,10 +332,11 @@ class Host:
             return carrier_call_id in hosted.at_carrier.ids
         return self._registry.alias(hosted, carrier_call_id)
 
-    async def hold(self, hosted: HostedCall, leg: Leg) -> bool:
+    async def run_media(self, hosted: HostedCall, leg: Leg) -> bool:
         """Give the call its media; return once nothing uses them any more: whether they kept their protocol."""
         self._advance(hosted, CallMove.ANSWERED, self._world.now())  # where the media come before the status
-        self._leg_format = leg.started.audio_format
+        if hosted.carrier is not None:
+            self._leg_formats[hosted.carrier.name] = leg.started.audio_format
         hosted.media_came(leg)
         self._tell_change()
         try:
@@ -373,11 +403,21 @@ class Host:
 
     def _forget(self, hosted: HostedCall) -> None:
         self._registry.remove(hosted, self._world.now())
-        self._placed.pop(hosted.call_id, None)
+        self._handles.pop(hosted.call_id, None)
         self._tell_change()
 
     def _failed(self, hosted: HostedCall, failure: BaseException) -> None:
         hosted.end(EndCause.FAILED, type(failure).__name__, self._world.now())
+
+    def _expected_format(self, hosted: HostedCall) -> AudioFormat:
+        if hosted.carrier is None:
+            return PCMU_8K
+        return self._leg_formats.get(hosted.carrier.name, hosted.carrier.media_format)
+
+    async def _choose_agent(self, hosted: HostedCall) -> None:
+        problem = await agent_problem(self._handle(hosted), hosted, self._parts, self._settings.choose_agent_s)
+        if problem:
+            self._notify(hosted, ProblemSeen(self._world.now() - hosted.announced_at, "agent_not_chosen", problem))
 
     def _start_recording(self, hosted: HostedCall, call: LiveCall, recording: Recording) -> None:
         if self._parts.store is not None:
@@ -410,8 +450,8 @@ class Host:
             log.warning("call %s: %s: %s", hosted.call_id, printable(fact.code), printable(fact.message))
         if hosted.transcript is not None:
             hosted.transcript.take(fact)
-        if (placed := self._placed.get(hosted.call_id)) is not None:
-            placed.notify(fact)
+        if (handle := self._handles.get(hosted.call_id)) is not None:
+            handle.notify(fact)
         for observer in self._parts.observers:
             try:
                 observer(hosted.call_id, fact)
@@ -427,31 +467,6 @@ def _awaits_media(hosted: HostedCall) -> bool:
 def _expect_pickup(hosted: HostedCall) -> None:
     if hosted.parked is not None:
         hosted.parked.expect_pickup()
-
-
-def _before_media(report: StatusReport) -> str:
-    """Return what a terminal status before any media says, with the carrier's reason."""
-    lasted = f" after {report.duration_s} s" if report.duration_s else ""
-    reason = f" ({report.failure})" if report.failure is not None else ""
-    nothing_came = ", before any media" if report.status is CarrierStatus.COMPLETED else ""
-    return f"the carrier reported {report.word}{lasted}{reason}{nothing_came}"
-
-
-class _Pass:
-    """A claimed media token."""
-
-    def __init__(self, host: Host, hosted: HostedCall) -> None:
-        self._host = host
-        self._hosted = hosted
-
-    def accepts(self, carrier_call_id: str) -> bool:
-        return self._host.accepts(self._hosted, carrier_call_id)
-
-    async def run_call(self, leg: Leg) -> bool:
-        return await self._host.hold(self._hosted, leg)
-
-    def media_never_came(self, detail: str) -> None:
-        self._host.media_never_came(self._hosted, detail)
 
 
 @asynccontextmanager

@@ -34,7 +34,7 @@ from voicecore.engine.live_transcript import LiveTranscript
 from voicecore.engine.parking.parked_session import ParkedSession
 from voicecore.events import TokenUsage
 from voicecore.facts import EndCause, ParkedReport, ParkingOutcome
-from voicecore.ports import Leg
+from voicecore.ports import Leg, OpenCarrier
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -45,6 +45,8 @@ class HostedCall:
     caller: str
     callee: str
     agent: Agent
+    carrier: OpenCarrier | None = None
+    """Who brings it, or places it; None in tests of parts."""
     started_at: str
     announced_at: float
     token: str = attrs.field(repr=False)

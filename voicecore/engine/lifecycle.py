@@ -6,7 +6,7 @@
     └── run_live_call           the media are here: engine/call_tasks.py
 
     place_call              asks the carrier to place the call
-    hang_up_placed          asks it to end one that it may still be ringing for
+    hang_up_unwanted        asks it to end one that may still be ringing
 
 Rule 1: whatever happens, a call ends with one cause, its media are released and
 nothing that was opened for it stays.
@@ -19,7 +19,7 @@ ringing is known or hung up, even when nobody wants the call any more.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import attrs
@@ -27,6 +27,7 @@ import trio
 
 from voicecore.audio.formats import PCMU_8K, AudioFormat
 from voicecore.audio.recording import Recording
+from voicecore.engine.agent import Agent
 from voicecore.engine.boundary import contained
 from voicecore.engine.call_origin import Outbound
 from voicecore.engine.call_state import CallMove, CallState
@@ -54,9 +55,7 @@ class LifecycleParts:
     """What a call needs of its host."""
 
     world: World
-    provider: Provider
-    control: CallControl | None
-    """None: calls end when their media close, and no other way."""
+    provider_of: Callable[[Agent], Provider]
     parked: ParkedSessions
     settings: HostSettings
     notify: Callable[[HostedCall, Fact], None]
@@ -64,10 +63,12 @@ class LifecycleParts:
     """Take note of a carrier's id of a call."""
     record: Callable[[HostedCall, LiveCall, Recording], None] | None
     """Start writing a call's recording; None: it is not recorded."""
-    expected_format: Callable[[], AudioFormat] = lambda: PCMU_8K
+    expected_format: Callable[[HostedCall], AudioFormat] = lambda _: PCMU_8K
     """Of a leg that has not begun; one that announces another gets a cold session."""
     keep_lines: Callable[[HostedCall, LiveCall], None] | None = None
     """Start writing what is said in a call; None: it is kept nowhere."""
+    choose_agent: Callable[[HostedCall], Awaitable[None]] | None = None
+    """Settle who takes an incoming call, bounded; None: the agent that it came with."""
 
 
 async def run_hosted_call(hosted: HostedCall, parts: LifecycleParts) -> None:
@@ -87,6 +88,8 @@ async def run_hosted_call(hosted: HostedCall, parts: LifecycleParts) -> None:
 
 
 async def _run(hosted: HostedCall, parts: LifecycleParts) -> None:
+    if parts.choose_agent is not None and hosted.direction == "inbound":
+        await parts.choose_agent(hosted)
     await _await_media(hosted, parts)
     if hosted.state is CallState.LIVE and hosted.leg is not None:
         await _run_live_call(hosted, hosted.leg, parts)
@@ -152,8 +155,8 @@ async def _keep_session_parked(hosted: HostedCall, parts: LifecycleParts) -> Non
 
 def _park(hosted: HostedCall, parts: LifecycleParts) -> ParkedSession | None:
     until = hosted.limit_at + _PARKED_AFTER_S
-    brief = _brief(hosted, parts.expected_format())
-    return parts.parked.park(hosted.call_id, parts.provider, brief, until=until, first=_prepared(hosted))
+    brief, provider = _brief(hosted, parts.expected_format(hosted)), parts.provider_of(hosted.agent)
+    return parts.parked.park(hosted.call_id, provider, brief, until=until, first=_prepared(hosted))
 
 
 def _prepared(hosted: HostedCall) -> RequestResponse | None:
@@ -200,7 +203,7 @@ async def _run_live_call(hosted: HostedCall, leg: Leg, parts: LifecycleParts) ->
         parts.keep_lines(hosted, call)
     call.begin(hosted.origin.voicemail_message)
     brief = _brief(hosted, leg.started.audio_format)
-    source = SessionSource(provider=parts.provider, brief=brief, parked=hosted.parked)
+    source = SessionSource(provider=parts.provider_of(hosted.agent), brief=brief, parked=hosted.parked)
     await run_call(call, leg, source, world, partial(_release_media, hosted, parts))
 
 
@@ -220,22 +223,27 @@ async def _release_media(hosted: HostedCall, parts: LifecycleParts) -> None:
     ending = hosted.ending
     if hosted.was_picked_up and ending is not None and NEXT_STEPS[ending.last] is NextStep.HANG_UP:
         with trio.move_on_after(parts.settings.hang_up_s, shield=True) as bound:
-            await _end_at_carrier(hosted, parts)
+            await _end_at_carrier(hosted)
         if bound.cancelled_caught:
             log.warning("call %s could not be hung up: the carrier did not answer in time", hosted.call_id)
     hosted.release_media()
 
 
-async def hang_up_placed(hosted: HostedCall, parts: LifecycleParts) -> None:
-    """Have the carrier end a call that we placed, unless it is over there. Never raises what the carrier does."""
-    if isinstance(hosted.origin, Outbound):
-        await _end_at_carrier(hosted, parts)
+async def hang_up_unwanted(hosted: HostedCall) -> None:
+    """Have the carrier end a call that we placed, or that the program did not want, unless it is over there.
+
+    Never raises what the carrier does.
+    """
+    ending = hosted.ending
+    if hosted.direction == "outbound" or (ending is not None and ending.last is EndCause.HUNG_UP):
+        await _end_at_carrier(hosted)
 
 
-async def _end_at_carrier(hosted: HostedCall, parts: LifecycleParts) -> None:
-    if parts.control is None or hosted.carrier_call_id is None or hosted.at_carrier.is_over:
+async def _end_at_carrier(hosted: HostedCall) -> None:
+    control = hosted.carrier.control if hosted.carrier is not None else None
+    if control is None or hosted.carrier_call_id is None or hosted.at_carrier.is_over:
         return
-    hanging_up = partial(_hang_up_by, parts.control, hosted, hosted.carrier_call_id)
+    hanging_up = partial(_hang_up_by, control, hosted, hosted.carrier_call_id)
     await contained(f"call {hosted.call_id}: its hang-up", hanging_up)
 
 

@@ -84,7 +84,7 @@ def _with_last_status(hosted: HostedCall, ending: Ending) -> Ending:
     call, at_carrier = hosted.call, hosted.at_carrier
     if call is None or ending.cause is not EndCause.LEG_LOST or at_carrier.final is None:
         return ending
-    if not call.settings.outlives_stream:
+    if hosted.carrier is not None and not hosted.carrier.outlives_stream:
         return ending
     is_hang_up = at_carrier.status_at is not None and at_carrier.status_at <= ending.at + call.settings.stop_wait_s
     return Ending(EndCause.REMOTE_HUNG_UP, "", ending.at) if is_hang_up else ending

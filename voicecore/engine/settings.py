@@ -90,10 +90,6 @@ class CallSettings:
     flood: FloodSettings = attrs.field(factory=FloodSettings)
     words_wait_s: float = attrs.field(default=1.5, validator=ge(0))
     """After the end: how long the session is still read for the words of a turn that has none yet. Media go at once."""
-    outlives_stream: bool = True
-    """Whether the carrier goes on with a call whose stream was lost: it speaks an apology, and says later that the
-    call is over.  False: it ends the call with the stream, so its word comes as soon as after a hang-up, and a stream
-    that ended without a stop message counts as lost."""
     turns: UserTurnSettings = attrs.field(factory=UserTurnSettings)
     playout: PlayoutSettings = attrs.field(factory=PlayoutSettings)
     responses: ResponseSettings = attrs.field(factory=ResponseSettings)
@@ -142,6 +138,8 @@ class HostSettings:
     """When the engine is stopped: how long incoming calls whose stream has not come are waited for."""
     drain_status_s: float = attrs.field(default=0.5, validator=ge(0))
     """When the engine is stopped and no call runs: how long records wait for the carrier's terminal status."""
+    choose_agent_s: float = attrs.field(default=2.0, validator=gt(0))
+    """How long the handler of incoming calls may take; then the engine's own agent takes the call."""
     hang_up_s: float = attrs.field(default=3.0, validator=gt(0))
     """How long the end of a live call waits for the carrier to be told: time for a new connection, and for another
     try. Then its media are closed, and the user hears the carrier's apology."""

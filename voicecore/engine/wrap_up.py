@@ -19,7 +19,7 @@ from voicecore.engine.boundary import guarded
 from voicecore.engine.call_origin import Outbound
 from voicecore.engine.ending import DETAIL_CHARS, Ending
 from voicecore.engine.hosted_call import HostedCall
-from voicecore.engine.lifecycle import LifecycleParts, hang_up_placed
+from voicecore.engine.lifecycle import LifecycleParts, hang_up_unwanted
 from voicecore.engine.live_call import LiveCall
 from voicecore.engine.records import Records, trouble_of
 from voicecore.engine.report import bare_report, call_report
@@ -74,7 +74,7 @@ class WrapUp:
 
     async def _hang_up(self, hosted: HostedCall) -> None:
         with trio.move_on_after(self._settings.closing_s):
-            await hang_up_placed(hosted, self._parts)
+            await hang_up_unwanted(hosted)
 
 
 async def record_audio(

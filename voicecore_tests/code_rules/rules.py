@@ -31,6 +31,7 @@ PRINT_PLACES = ("cli/", "bench/", "simulation/openai_realtime/__main__.py")
 WIDE_CATCH_PLACES = (
     "net/http/server.py",
     "engine/boundary.py",
+    "engine/choosing.py",
     "engine/host.py",
     "engine/parking/parked_session.py",
     "turns/barge_in/machine.py",

@@ -23,7 +23,20 @@ from voicecore.engine.host import Host, open_host
 from voicecore.engine.host_parts import HostParts
 from voicecore.engine.settings import HostSettings
 from voicecore.facts import CallEnded, CallReport, Fact, TranscriptLine
-from voicecore.ports import Brief, DialOrder, LineWriter, Recorder, RingingCall, Session, StatusReport
+from voicecore.net.http.messages import Request
+from voicecore.net.http.routes import Routes
+from voicecore.ports import (
+    Brief,
+    CallControl,
+    CallHost,
+    Dialler,
+    DialOrder,
+    LineWriter,
+    Recorder,
+    RingingCall,
+    Session,
+    StatusReport,
+)
 from voicecore.simulation.world import simulated_world
 from voicecore.statuses import CarrierStatus
 from voicecore.world import World
@@ -252,6 +265,23 @@ class _TrappedWriter:
         await trio.lowlevel.checkpoint()
 
 
+@attrs.frozen(kw_only=True)
+class OpenParts:
+    """An open carrier made of parts; implements `voicecore.ports.OpenCarrier`."""
+
+    name: str = "parts"
+    media_format: AudioFormat = PCMU_8K
+    outlives_stream: bool = True
+    control: CallControl | None = None
+    dialler: Dialler | None = None
+
+    def routes(self, _host: CallHost) -> Routes:
+        return {}
+
+    def unrouted(self, _request: Request, _status: int) -> None:
+        """Notice nothing."""
+
+
 class TrappedDialler:
     """Implements `voicecore.ports.Dialler` and `CallControl`; the phone is picked up after a moment."""
 
@@ -287,7 +317,7 @@ class TrappedChance(Random):
 
 
 @attrs.define(eq=False)
-class BargeInOutcome:
+class Result:
     """What became of the two calls."""
 
     trap: Trap
@@ -303,10 +333,10 @@ class BargeInOutcome:
         return [report for report in self.reports if report.direction == direction]
 
 
-async def run(trap: Trap) -> BargeInOutcome:
+async def run(trap: Trap) -> Result:
     """Run both calls to their ends, and one more at the end: the host still works."""
     names: dict[str, str] = {}
-    outcome = BargeInOutcome(trap, TrappedStore(trap, lambda call_id: names.get(call_id, WITNESS)))
+    outcome = Result(trap, TrappedStore(trap, lambda call_id: names.get(call_id, WITNESS)))
     world, provider, dialler = _world(trap), TrappedProvider(trap), TrappedDialler(trap)
 
     def observe(call_id: str, fact: Fact) -> None:
@@ -315,10 +345,9 @@ async def run(trap: Trap) -> BargeInOutcome:
         trap.step(names.get(call_id, VICTIM if not names else WITNESS), f"observer of {type(fact).__name__}")
 
     parts = HostParts(
-        provider=provider,
+        providers={provider.name: provider},
         agent=Agent(instructions=WITNESS),
-        control=dialler,
-        dialler=dialler,
+        carriers=[OpenParts(control=dialler, dialler=dialler)],
         store=outcome.store,
         records_audio=True,
         observers=[observe],
@@ -351,7 +380,7 @@ def _world(trap: Trap) -> World:
     return attrs.evolve(simulated.world, random=chance, wall_clock=wall_clock)
 
 
-async def _dial(host: Host, dialler: TrappedDialler, names: dict[str, str], outcome: BargeInOutcome) -> None:
+async def _dial(host: Host, dialler: TrappedDialler, names: dict[str, str], outcome: Result) -> None:
     """The program that places the victim, and the carrier's side of it."""
     trap = outcome.trap
     try:
@@ -382,7 +411,7 @@ async def _take_call(host: Host, trap: Trap, carrier_call_id: str) -> list[tuple
     """A call that comes in, is picked up, talks and ends."""
     ringing = RingingCall(carrier_call_id=carrier_call_id, caller="+15550100003", callee=TrappedDialler.number)
     began_at = trio.current_time()
-    token = host.incoming(ringing)
+    token = host.incoming(ringing, host._parts.carriers[0])
     media = host.take_token(token) if isinstance(token, str) else None
     assert media is not None, "no more calls are taken"
     leg = TrappedLeg(WITNESS, carrier_call_id, trap)

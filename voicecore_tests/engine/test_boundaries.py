@@ -31,7 +31,7 @@ from voicecore.errors import (
 from voicecore.facts import EndCause
 from voicecore.simulation.openai_realtime import Recorded, Reply, Script
 from voicecore.simulation.twilio import At, HangUp, Say
-from voicecore_tests.engine.failing import BargeInOutcome, Trap, run
+from voicecore_tests.engine.failing import Result, Trap, run
 from voicecore_tests.kit import nothing_is_left, rig, ulaw
 
 FAILURES: dict[str, Callable[[], BaseException]] = {
@@ -119,23 +119,23 @@ OBSERVERS = (
 OF_OBSERVERS = tuple(f"observer of {name}" for name in OBSERVERS)
 
 
-def run_with(trap: Trap) -> BargeInOutcome:
+def run_with(trap: Trap) -> Result:
     return trio.run(partial(run, trap), clock=MockClock(autojump_threshold=0))
 
 
 @pytest.fixture(scope="module")
-def healthy() -> BargeInOutcome:
+def healthy() -> Result:
     return run_with(Trap())
 
 
-def test_every_place_where_the_host_waits_or_asks_is_tried(healthy: BargeInOutcome) -> None:
+def test_every_place_where_the_host_waits_or_asks_is_tried(healthy: Result) -> None:
     """The lists above name all of them: a neighbour's new method, or a new fact, has to be added."""
     assert set(healthy.trap.uses) == {*HARMLESS, *DEADLY, *OF_OBSERVERS}
     assert {report.outcome for report in healthy.reports} == {EndCause.REMOTE_HUNG_UP}
     assert len(healthy.reports) == 3
 
 
-def check_the_host_lives(trap: Trap, healthy: BargeInOutcome) -> BargeInOutcome:
+def check_the_host_lives(trap: Trap, healthy: Result) -> Result:
     """The other call is the same to the byte and the moment, the next one is taken, and nothing is left."""
     outcome = run_with(trap)
     assert trap.sprung
@@ -148,9 +148,7 @@ def check_the_host_lives(trap: Trap, healthy: BargeInOutcome) -> BargeInOutcome:
 
 
 @pytest.mark.parametrize("place", [*HARMLESS, *OF_OBSERVERS])
-def test_no_exception_of_store_observer_or_hang_up_takes_anything_from_a_call(
-    place: str, healthy: BargeInOutcome
-) -> None:
+def test_no_exception_of_store_observer_or_hang_up_takes_anything_from_a_call(place: str, healthy: Result) -> None:
     """Every class of exception at every one of these steps: the call is whole, its record is written."""
     (whole,) = healthy.report_of("outbound")
     for name, failure in FAILURES.items():
@@ -162,7 +160,7 @@ def test_no_exception_of_store_observer_or_hang_up_takes_anything_from_a_call(
 
 @pytest.mark.parametrize("place", DEADLY)
 def test_no_exception_at_any_step_of_a_call_reaches_the_host_or_another_call(
-    place: str, healthy: BargeInOutcome, caplog: pytest.LogCaptureFixture
+    place: str, healthy: Result, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Every class of exception at every other step, at its first and a later use.
 

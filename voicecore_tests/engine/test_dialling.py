@@ -342,7 +342,7 @@ async def test_a_number_that_is_none_is_refused_before_anything_happens(autojump
 async def test_without_a_number_of_our_own_no_call_is_placed(autojump_clock: MockClock) -> None:
     """The setting is named."""
     async with rig(TALK, carriers__twilio__phone_number=None) as it:
-        with pytest.raises(ConfigError, match="phone_number"):
+        with pytest.raises(ConfigError, match="phone number"):
             async with it.engine.dial(CALLEE):
                 pass
 

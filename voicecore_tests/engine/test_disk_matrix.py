@@ -27,7 +27,7 @@ from voicecore.ports import RingingCall, StatusReport
 from voicecore.simulation.memory_files import HEALTHY, DiskTrouble, MemoryFiles
 from voicecore.simulation.world import simulated_world
 from voicecore.statuses import CarrierStatus
-from voicecore_tests.engine.failing import Trap, TrappedDialler, TrappedProvider
+from voicecore_tests.engine.failing import OpenParts, Trap, TrappedDialler, TrappedProvider
 
 CALLS = 200
 FULL = DiskTrouble(fails_with=errno.ENOSPC)
@@ -76,9 +76,9 @@ async def ends(trouble: DiskTrouble = HEALTHY, **settings: Any) -> AsyncIterator
             ended.append(call_id)
 
     parts = HostParts(
-        provider=TrappedProvider(Trap()),
+        providers={"trapped": TrappedProvider(Trap())},
         agent=Agent(instructions="Be brief."),
-        dialler=TrappedDialler(Trap()),
+        carriers=[OpenParts(dialler=TrappedDialler(Trap()))],
         store=FolderStore(simulated.files, Path("calls")),
         observers=[observe],
     )
@@ -233,7 +233,7 @@ async def test_on_a_real_disk_that_comes_back(tmp_path: Path, caplog: pytest.Log
     simulated, (taken, data_dir) = simulated_world(), (tmp_path / "data", tmp_path / "data" / "calls")
     taken.write_bytes(b"")
     parts = HostParts(
-        provider=TrappedProvider(Trap()),
+        providers={"trapped": TrappedProvider(Trap())},
         agent=Agent(instructions="Be brief."),
         store=FolderStore(RealFiles(), data_dir),
     )

@@ -14,15 +14,15 @@ from pathlib import Path
 import trio
 from trio.lowlevel import Task
 
+from voicecore.engine.call_handle import CallHandle
 from voicecore.engine.host_parts import HostStatistics
 from voicecore.engine.hosted_call import HostedCall
 from voicecore.engine.live_call import LiveCall
-from voicecore.engine.outbound_call import OutboundCall
 from voicecore.engine.parking.parked_session import ParkedSession
 from voicecore.turns.conversation import Conversation
 
 _FILES, _THREADS = Path("/proc/self/fd"), Path("/proc/self/task")
-_OF_A_CALL = (LiveCall, HostedCall, Conversation, ParkedSession, OutboundCall)
+_OF_A_CALL = (LiveCall, HostedCall, Conversation, ParkedSession, CallHandle)
 
 
 def living_tasks(root: Task | None = None) -> Iterator[Task]:

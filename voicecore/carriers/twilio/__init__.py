@@ -7,6 +7,7 @@ dialler.py (what we tell Twilio) and media.py (the stream as a `Leg`).
 from __future__ import annotations
 
 from voicecore.carriers.twilio.account import TwilioAccount
+from voicecore.carriers.twilio.carrier import OpenTwilio, Twilio
 from voicecore.carriers.twilio.dialler import DialLimits, TwilioDialler
 from voicecore.carriers.twilio.media import TwilioLeg, run_stream
 from voicecore.carriers.twilio.rest import HangUpLimits, TwilioControl, TwilioRest
@@ -16,6 +17,8 @@ from voicecore.carriers.twilio.webhooks import TwilioInbound
 __all__ = [
     "DialLimits",
     "HangUpLimits",
+    "OpenTwilio",
+    "Twilio",
     "TwilioAccount",
     "TwilioControl",
     "TwilioDialler",
