@@ -5,7 +5,6 @@ Made in assembly.py; used by engine/host.py and engine/metrics.py.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import attrs
@@ -20,14 +19,6 @@ from voicecore.ports import CallStore, OpenCarrier, Provider
 
 ChooseAgent = Callable[[CallHandle], Awaitable[Agent | None]]
 """Given an incoming call that rings, returns who takes it; None: the engine's own agent. May hang the call up."""
-
-
-class Admission(enum.Enum):
-    """Whether new calls are taken."""
-
-    OPEN = "open"
-    CLOSED = "closed"  #: running calls go on
-    CLOSING = "closing"  #: and nobody waits for a carrier's last word any more
 
 
 @attrs.frozen(kw_only=True)

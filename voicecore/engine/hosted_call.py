@@ -122,8 +122,15 @@ class HostedCall:
         if not self.progress.move(move):
             return False
         self._set_limit(now)
+        if self.parked is not None:
+            self.parked.extend(self.limit_at)
         self.wake()
         return True
+
+    def expect_pickup(self) -> None:
+        """Its media are about to come: have the parked session checked now, so that pick-up need not wait for that."""
+        if self.parked is not None:
+            self.parked.expect_pickup()
 
     def media_came(self, leg: Leg) -> None:
         """Take the media; a call that has ended meanwhile does not use them."""
