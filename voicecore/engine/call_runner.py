@@ -21,7 +21,7 @@ from voicecore.engine.call_origin import Outbound
 from voicecore.engine.call_registry import CallRegistry
 from voicecore.engine.choosing import agent_problem
 from voicecore.engine.ending import Ending
-from voicecore.engine.host_parts import HostParts
+from voicecore.engine.host_ports import HostPorts
 from voicecore.engine.hosted_call import HostedCall
 from voicecore.engine.lifecycle import LifecycleParts, place_call, run_hosted_call
 from voicecore.engine.live_call import LiveCall
@@ -41,7 +41,7 @@ class RunnerParts:
     """What a runner shares with its host."""
 
     world: World
-    parts: HostParts
+    ports: HostPorts
     settings: HostSettings
     registry: CallRegistry
     admission: Admission
@@ -59,19 +59,19 @@ class CallRunner:
         self._nursery = nursery
         self._shared = shared
         self._world = shared.world
-        self._store = shared.parts.store
+        self._store = shared.ports.store
         self._leg_formats: dict[str, AudioFormat] = {}  # of each carrier's last leg: the next one is likely to be alike
         self._lifecycle = LifecycleParts(
             world=shared.world,
-            provider_of=shared.parts.provider_of,
+            provider_of=shared.ports.provider_of,
             parked=shared.parked,
             settings=shared.settings,
             notify=shared.notifier.notify,
             learn_id=shared.registry.alias,
-            record=self._start_recording if shared.parts.records_audio and self._store is not None else None,
+            record=self._start_recording if shared.ports.records_audio and self._store is not None else None,
             expected_format=self._expected_format,
             keep_lines=self._start_transcript if self._store is not None else None,
-            choose_agent=self._choose_agent if shared.parts.choose_agent is not None else None,
+            choose_agent=self._choose_agent if shared.ports.choose_agent is not None else None,
         )
         self._wrap_up = WrapUp(self._lifecycle, shared.records, lambda: not shared.admission.is_closing)
 
@@ -144,7 +144,7 @@ class CallRunner:
     async def _choose_agent(self, hosted: HostedCall) -> None:
         shared = self._shared
         handle = shared.notifier.handle(hosted)
-        problem = await agent_problem(handle, hosted, shared.parts, shared.settings.choose_agent_s)
+        problem = await agent_problem(handle, hosted, shared.ports, shared.settings.choose_agent_s)
         if problem:
             at_s = self._world.now() - hosted.announced_at
             shared.notifier.notify(hosted, ProblemSeen(at_s, "agent_not_chosen", problem))

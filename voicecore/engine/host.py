@@ -29,7 +29,8 @@ from voicecore.engine.call_runner import CallRunner, RunnerParts
 from voicecore.engine.call_state import CallMove
 from voicecore.engine.carrier_reports import CarrierReports
 from voicecore.engine.carrier_side import ForCarrier, HostedPass, dialler_of
-from voicecore.engine.host_parts import HostParts, HostStatistics
+from voicecore.engine.host_ports import HostPorts
+from voicecore.engine.host_statistics import HostStatistics
 from voicecore.engine.hosted_call import HostedCall
 from voicecore.engine.notifier import Notifier
 from voicecore.engine.parking.parked_session import ParkedSessions
@@ -65,22 +66,22 @@ class Host:
         self,
         nursery: trio.Nursery,
         world: World,
-        parts: HostParts,
+        ports: HostPorts,
         settings: HostSettings,
         records: Records | None = None,
     ) -> None:
         self._world = world
-        self._parts = parts
+        self._ports = ports
         self._settings = settings
         self._records = records
         self._registry = CallRegistry(settings.max_calls)
         self._parked = ParkedSessions(nursery, world, settings.parking)
-        self._notifier = Notifier(parts.observers, world.now)
+        self._notifier = Notifier(ports.observers, world.now)
         self._admission = Admission(self._registry, records, world, settings)
         self._reports = CarrierReports(self._registry, self._notifier, world.now)
         shared = RunnerParts(
             world=world,
-            parts=parts,
+            ports=ports,
             settings=settings,
             registry=self._registry,
             admission=self._admission,
@@ -89,8 +90,8 @@ class Host:
             records=records,
         )
         self._runner = CallRunner(nursery, shared)
-        if parts.store is not None:
-            nursery.start_soon(contained, "looking for half-written files", partial(_tidy, parts.store))
+        if ports.store is not None:
+            nursery.start_soon(contained, "looking for half-written files", partial(_tidy, ports.store))
 
     # --- for carriers ----------------------------------------------------------
 
@@ -109,7 +110,7 @@ class Host:
             origin=Inbound(media_s=self._settings.token_s),
             caller=ringing.caller,
             callee=ringing.callee,
-            agent=self._parts.agent,
+            agent=self._ports.agent,
             at_carrier=CallAtCarrier(ids=[ringing.carrier_call_id]),
             carrier=carrier,
         )
@@ -168,9 +169,9 @@ class Host:
             ConfigError: The number is not one, or there is no such carrier or provider.
             EngineBusy: The engine takes no more calls.
         """
-        by, dialler = dialler_of(self._parts.carriers, carrier)
-        options, agent = options or DialOptions(), agent or self._parts.agent
-        self._parts.provider_of(agent)
+        by, dialler = dialler_of(self._ports.carriers, carrier)
+        options, agent = options or DialOptions(), agent or self._ports.agent
+        self._ports.provider_of(agent)
         outbound = Outbound(options=options)
         hosted = self._new_call(
             origin=outbound,
@@ -218,9 +219,9 @@ class Host:
             ringing=sum(each.runs and not each.was_picked_up for each in calls),
             live=sum(each.runs and each.was_picked_up for each in calls),
             unfiled=sum(not each.runs for each in calls),
-            filed=self._runner.reported if self._records is None else self._records.book.completed,
+            filed=self._runner.reported if self._records is None else self._records.queue.completed,
             parked=self._parked.pool.statistics(),
-            unwritten=len(self._records.book.unwritten()) if self._records is not None else 0,
+            unwritten=len(self._records.queue.unwritten()) if self._records is not None else 0,
         )
 
     @property
@@ -276,7 +277,7 @@ class Host:
 
 
 @asynccontextmanager
-async def open_host(world: World, parts: HostParts, settings: HostSettings | None = None) -> AsyncIterator[Host]:
+async def open_host(world: World, ports: HostPorts, settings: HostSettings | None = None) -> AsyncIterator[Host]:
     """Run a host. On leaving, ringing calls are ended and all records filed, within ``closing_s``.
 
     Live calls hold on to the media that `MediaPass.run_call` brought; end those first.
@@ -284,11 +285,11 @@ async def open_host(world: World, parts: HostParts, settings: HostSettings | Non
     settings = settings or HostSettings()
     async with AsyncExitStack() as stack:
         records = None
-        if parts.store is not None:
-            opening = open_records(parts.store, world, settings.records, settings.closing_s)
+        if ports.store is not None:
+            opening = open_records(ports.store, world, settings.records, settings.closing_s)
             records = await stack.enter_async_context(opening)  # outlives the calls
         nursery = await stack.enter_async_context(open_service_nursery())
-        host = Host(nursery, world, parts, settings, records)
+        host = Host(nursery, world, ports, settings, records)
         try:
             yield host
         finally:

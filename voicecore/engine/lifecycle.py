@@ -3,7 +3,7 @@
     run_hosted_call
     ├── await_media             waits for the media, an end, or the limit of the call's state
     │   └── keep_session_parked     opens a session meanwhile
-    └── run_live_call           the media are here: engine/call_tasks.py
+    └── start_live_call         the media are here: engine/call_tasks.py
 
     place_call              asks the carrier to place the call
     hang_up_unwanted        asks it to end one that may still be ringing
@@ -31,11 +31,12 @@ from voicecore.engine.agent import Agent
 from voicecore.engine.boundary import contained
 from voicecore.engine.call_origin import Outbound
 from voicecore.engine.call_state import CallMove, CallState
-from voicecore.engine.call_tasks import SessionSource, run_call
+from voicecore.engine.call_tasks import run_live_call
 from voicecore.engine.hosted_call import HostedCall
 from voicecore.engine.live_call import LiveCall
 from voicecore.engine.next_step import NEXT_STEPS, NextStep
 from voicecore.engine.parking.parked_session import ParkedSession, ParkedSessions
+from voicecore.engine.session_source import SessionSource
 from voicecore.engine.settings import HostSettings
 from voicecore.errors import CarrierError, CarrierRefused, CarrierUnavailable, LocalProtocolError, printable
 from voicecore.events import RequestResponse
@@ -92,7 +93,7 @@ async def _run(hosted: HostedCall, parts: LifecycleParts) -> None:
         await parts.choose_agent(hosted)
     await _await_media(hosted, parts)
     if hosted.state is CallState.LIVE and hosted.leg is not None:
-        await _run_live_call(hosted, hosted.leg, parts)
+        await _start_live_call(hosted, hosted.leg, parts)
 
 
 # --- before the media -----------------------------------------------------------------
@@ -181,7 +182,7 @@ def _brief(hosted: HostedCall, leg_format: AudioFormat) -> Brief:
 # --- the media ------------------------------------------------------------------------
 
 
-async def _run_live_call(hosted: HostedCall, leg: Leg, parts: LifecycleParts) -> None:
+async def _start_live_call(hosted: HostedCall, leg: Leg, parts: LifecycleParts) -> None:
     world = parts.world
     recording = Recording(leg.started.audio_format, world.now()) if parts.record is not None else None
     call = LiveCall(
@@ -204,7 +205,7 @@ async def _run_live_call(hosted: HostedCall, leg: Leg, parts: LifecycleParts) ->
     call.begin(hosted.origin.voicemail_message)
     brief = _brief(hosted, leg.started.audio_format)
     source = SessionSource(provider=parts.provider_of(hosted.agent), brief=brief, parked=hosted.parked)
-    await run_call(call, leg, source, world, partial(_release_media, hosted, parts))
+    await run_live_call(call, leg, source, world, partial(_release_media, hosted, parts))
 
 
 async def _release_parked(hosted: HostedCall, parts: LifecycleParts) -> None:

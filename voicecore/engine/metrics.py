@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-from voicecore.engine.host_parts import HostStatistics
+from voicecore.engine.host_statistics import HostStatistics
 from voicecore.facts import ParkingOutcome
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -21,7 +21,7 @@ import trio
 
 from voicecore.engine.alarm import Alarm
 from voicecore.engine.boundary import contained, guarded
-from voicecore.engine.record_book import Record, RecordBook, Writing, WritingSettings
+from voicecore.engine.record_queue import Record, RecordQueue, Writing, WritingSettings
 from voicecore.errors import pieces, printable
 from voicecore.facts import CallReport
 from voicecore.nurseries import open_service_nursery
@@ -38,7 +38,7 @@ class Records:
     """The records of one host. Made by `open_records`."""
 
     def __init__(self, store: CallStore, world: World, settings: WritingSettings) -> None:
-        self.book = RecordBook(settings)
+        self.queue = RecordQueue(settings)
         self._store = store
         self._world = world
         self._slow_s = settings.slow_s
@@ -49,13 +49,13 @@ class Records:
 
     def keep(self, report: CallReport) -> Record:
         """Have a call's record written as soon as that can be; more may be learned of the call."""
-        record, lost = self.book.put(report)
+        record, lost = self.queue.put(report)
         self._wake(lost)
         return record
 
     def complete(self, record: Record, report: CallReport) -> None:
         """Take the last report of a call; where it says more than the first, the record is written anew."""
-        self._wake(self.book.complete(record, report))
+        self._wake(self.queue.complete(record, report))
 
     async def tried(self, record: Record) -> None:
         """Return once the record as it stands was written, or writing it has failed."""
@@ -64,7 +64,7 @@ class Records:
 
     async def idle(self) -> None:
         """Return once every record is written; where writing fails, at once: those that wait may wait long."""
-        while self.book.unwritten() and self.book.state is Writing.WORKS:
+        while self.queue.unwritten() and self.queue.state is Writing.WORKS:
             await self._changed.wait()
 
     # --- the writer's side ------------------------------------------------------------
@@ -74,19 +74,19 @@ class Records:
         with self._scope:
             async with trio.open_nursery() as nursery:
                 while True:
-                    for record in self.book.take(self._world.now()):
+                    for record in self.queue.take(self._world.now()):
                         nursery.start_soon(self._write_one, record)
-                    await self._alarm.wait_until(self.book.next_due())
+                    await self._alarm.wait_until(self.queue.next_due())
 
     async def close(self, bound_s: float) -> None:
         """Try everything once more, within ``bound_s``; say what is not known to be written, and end the writer."""
-        self.book.hurry()
+        self.queue.hurry()
         self._wake()
         with trio.move_on_after(bound_s):
-            while not all(record.is_tried for record in self.book.unwritten()):
+            while not all(record.is_tried for record in self.queue.unwritten()):
                 await self._changed.wait()
-        for record in self.book.unwritten():
-            self.book.give_up(record)
+        for record in self.queue.unwritten():
+            self.queue.give_up(record)
             self._say_whole(record, "could not be written before the engine closed; here it is")
         self._scope.cancel()
 
@@ -106,14 +106,14 @@ class Records:
         except* OSError as trouble:
             self._failed(record, trouble_of(trouble))
         else:
-            if self.book.wrote(record):
-                log.warning("records are being written again; %d still wait", len(self.book.unwritten()))
+            if self.queue.wrote(record):
+                log.warning("records are being written again; %d still wait", len(self.queue.unwritten()))
 
     def _failed(self, record: Record, why: str) -> None:
         now = self._world.now()
-        if self.book.failed(record, now) or now >= self._says_again_at:
+        if self.queue.failed(record, now) or now >= self._says_again_at:
             self._says_again_at = now + _SAY_EVERY_S
-            waiting = len(self.book.unwritten())
+            waiting = len(self.queue.unwritten())
             told = "call %s: its record could not be written: %s; it is kept and will be retried; records waiting: %d"
             log.error(told, record.report.call_id, printable(why, 500), waiting)
 
@@ -121,7 +121,7 @@ class Records:
         await trio.sleep(self._slow_s)
         if self._world.now() >= self._says_again_at:
             self._says_again_at = self._world.now() + _SAY_EVERY_S
-            waiting = len(self.book.unwritten())
+            waiting = len(self.queue.unwritten())
             log.warning(
                 "call %s: writing its record has taken %.0f s so far; records waiting: %d",
                 call_id,
@@ -134,13 +134,13 @@ class Records:
     def _wake(self, lost: Record | None = None) -> None:
         if lost is not None:
             self._say_whole(lost, "was dropped to make room for newer ones; here it is")
-        self._alarm.bring_forward(self.book.next_due())
+        self._alarm.bring_forward(self.queue.next_due())
         self._change()
 
     def _change(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
-        self._alarm.bring_forward(self.book.next_due())
+        self._alarm.bring_forward(self.queue.next_due())
 
     def _say_whole(self, record: Record, why: str) -> None:
         call_id, report = record.report.call_id, record.report

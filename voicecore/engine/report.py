@@ -113,7 +113,7 @@ def _turn(turn: TurnTimes) -> TurnTimes:
 
 def _media_counts(call: LiveCall) -> MediaCounts:
     conversation, played = call.conversation, call.conversation.speech.playout.counts
-    user_dropped = Counter(session_slow=call.outbox.dropped_bytes, flood=call.flood.dropped_bytes)
+    user_dropped = Counter(session_slow=call.session_queue.dropped_bytes, flood=call.flood.dropped_bytes)
     for opening in conversation.openings:
         user_dropped += opening.gate.dropped_bytes
     user_dropped["call_over"] = call.user_received_bytes - call.user_forwarded_bytes - user_dropped.total()
