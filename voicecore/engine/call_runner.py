@@ -21,12 +21,12 @@ from voicecore.engine.call_origin import Outbound
 from voicecore.engine.call_registry import CallRegistry
 from voicecore.engine.choosing import agent_problem
 from voicecore.engine.ending import Ending
+from voicecore.engine.fact_dispatcher import FactDispatcher
 from voicecore.engine.host_ports import HostPorts
 from voicecore.engine.hosted_call import HostedCall
 from voicecore.engine.lifecycle import LifecycleParts, place_call, run_hosted_call
 from voicecore.engine.live_call import LiveCall
 from voicecore.engine.live_transcript import LiveTranscript
-from voicecore.engine.notifier import Notifier
 from voicecore.engine.parking.parked_session import ParkedSessions
 from voicecore.engine.records import Records
 from voicecore.engine.settings import HostSettings
@@ -45,7 +45,7 @@ class RunnerParts:
     settings: HostSettings
     registry: CallRegistry
     admission: Admission
-    notifier: Notifier
+    dispatcher: FactDispatcher
     parked: ParkedSessions
     records: Records | None
 
@@ -66,7 +66,7 @@ class CallRunner:
             provider_of=shared.ports.provider_of,
             parked=shared.parked,
             settings=shared.settings,
-            notify=shared.notifier.notify,
+            notify=shared.dispatcher.notify,
             learn_id=shared.registry.alias,
             record=self._start_recording if shared.ports.records_audio and self._store is not None else None,
             expected_format=self._expected_format,
@@ -123,12 +123,12 @@ class CallRunner:
     def _report(self, hosted: HostedCall, report: CallReport) -> None:
         """Pass on the report of a call, which is complete; nothing more is expected of the call."""
         self.reported += 1
-        self._shared.notifier.notify(hosted, CallEnded(report.duration_s, report))
+        self._shared.dispatcher.notify(hosted, CallEnded(report.duration_s, report))
         self._forget(hosted)
 
     def _forget(self, hosted: HostedCall) -> None:
         self._shared.registry.remove(hosted, self._world.now())
-        self._shared.notifier.forget(hosted)
+        self._shared.dispatcher.forget(hosted)
         self._shared.admission.notice_change()
 
     def _failed(self, hosted: HostedCall, failure: BaseException) -> None:
@@ -143,11 +143,11 @@ class CallRunner:
 
     async def _choose_agent(self, hosted: HostedCall) -> None:
         shared = self._shared
-        handle = shared.notifier.handle(hosted)
+        handle = shared.dispatcher.handle(hosted)
         problem = await agent_problem(handle, hosted, shared.ports, shared.settings.choose_agent_s)
         if problem:
             at_s = self._world.now() - hosted.announced_at
-            shared.notifier.notify(hosted, ProblemSeen(at_s, "agent_not_chosen", problem))
+            shared.dispatcher.notify(hosted, ProblemSeen(at_s, "agent_not_chosen", problem))
 
     def _start_recording(self, hosted: HostedCall, call: LiveCall, recording: Recording) -> None:
         if self._store is not None:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from voicecore.engine.call_origin import CARRIER_MOVES, Outbound, before_media
 from voicecore.engine.call_registry import CallRegistry
 from voicecore.engine.call_state import CallMove, CallState
+from voicecore.engine.fact_dispatcher import FactDispatcher
 from voicecore.engine.hosted_call import HostedCall
-from voicecore.engine.notifier import Notifier
 from voicecore.facts import AmdDecided, Answered, EndCause, Ringing
 from voicecore.ports import AmdResult, StatusReport
 
@@ -22,9 +22,9 @@ from voicecore.ports import AmdResult, StatusReport
 class CarrierReports:
     """Takes the reports about one host's calls; see the methods of `voicecore.ports.CallHost`."""
 
-    def __init__(self, registry: CallRegistry, notifier: Notifier, now: Callable[[], float]) -> None:
+    def __init__(self, registry: CallRegistry, dispatcher: FactDispatcher, now: Callable[[], float]) -> None:
         self._registry = registry
-        self._notifier = notifier
+        self._dispatcher = dispatcher
         self._now = now
 
     def status(self, report: StatusReport) -> None:
@@ -49,7 +49,7 @@ class CarrierReports:
         self._registry.alias(hosted, report.carrier_call_id)
         outbound.amd = report
         began_at = hosted.call.began_at if hosted.call is not None else hosted.announced_at
-        self._notifier.notify(hosted, AmdDecided(now - began_at, report.word))
+        self._dispatcher.notify(hosted, AmdDecided(now - began_at, report.word))
         if not outbound.reached_machine:
             return
         if (message := outbound.voicemail_message) is None:
@@ -75,6 +75,6 @@ class CarrierReports:
         at_s = now - hosted.announced_at
         if hosted.state is CallState.ANSWERED:
             hosted.expect_pickup()
-            self._notifier.notify(hosted, Answered(at_s))
+            self._dispatcher.notify(hosted, Answered(at_s))
         elif hosted.state is CallState.RINGING:
-            self._notifier.notify(hosted, Ringing(at_s))
+            self._dispatcher.notify(hosted, Ringing(at_s))

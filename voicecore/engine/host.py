@@ -29,10 +29,10 @@ from voicecore.engine.call_runner import CallRunner, RunnerParts
 from voicecore.engine.call_state import CallMove
 from voicecore.engine.carrier_reports import CarrierReports
 from voicecore.engine.carrier_side import ForCarrier, HostedPass, dialler_of
+from voicecore.engine.fact_dispatcher import FactDispatcher
 from voicecore.engine.host_ports import HostPorts
 from voicecore.engine.host_statistics import HostStatistics
 from voicecore.engine.hosted_call import HostedCall
-from voicecore.engine.notifier import Notifier
 from voicecore.engine.parking.parked_session import ParkedSessions
 from voicecore.engine.records import Records, open_records, trouble_of
 from voicecore.engine.settings import DialOptions, HostSettings, OnVoicemail, checked_number
@@ -76,16 +76,16 @@ class Host:
         self._records = records
         self._registry = CallRegistry(settings.max_calls)
         self._parked = ParkedSessions(nursery, world, settings.parking)
-        self._notifier = Notifier(ports.observers, world.now)
+        self._dispatcher = FactDispatcher(ports.observers, world.now)
         self._admission = Admission(self._registry, records, world, settings)
-        self._reports = CarrierReports(self._registry, self._notifier, world.now)
+        self._reports = CarrierReports(self._registry, self._dispatcher, world.now)
         shared = RunnerParts(
             world=world,
             ports=ports,
             settings=settings,
             registry=self._registry,
             admission=self._admission,
-            notifier=self._notifier,
+            dispatcher=self._dispatcher,
             parked=self._parked,
             records=records,
         )
@@ -190,8 +190,8 @@ class Host:
         )
         if not self._admission.admit(hosted):
             raise EngineBusy("no more calls are taken: the engine is full, or it is closing")
-        call = self._notifier.handle(hosted, keeps_facts=True)
-        self._notifier.notify(hosted, Dialling(0.0, hosted.call_id, hosted.callee))
+        call = self._dispatcher.handle(hosted, keeps_facts=True)
+        self._dispatcher.notify(hosted, Dialling(0.0, hosted.call_id, hosted.callee))
         self._runner.start_placing(hosted, outbound, dialler, order)
         async with open_service_nursery() as nursery:
             nursery.start_soon(self._runner.run, hosted)
@@ -205,12 +205,12 @@ class Host:
 
     def calls(self) -> list[CallHandle]:
         """Return a handle for each call that rings or talks, inbound and outbound alike, oldest first."""
-        return [self._notifier.handle(each) for each in self._registry.hosted_calls() if each.runs]
+        return [self._dispatcher.handle(each) for each in self._registry.hosted_calls() if each.runs]
 
     def find(self, call_id: str) -> CallHandle | None:
         """Return the handle of a call by our id of it or the carrier's; None where no such call rings or talks."""
         hosted = self._registry.find("", call_id) or self._registry.find(call_id)
-        return None if hosted is None or not hosted.runs else self._notifier.handle(hosted)
+        return None if hosted is None or not hosted.runs else self._dispatcher.handle(hosted)
 
     def statistics(self) -> HostStatistics:
         """Return how many calls and sessions stand where."""

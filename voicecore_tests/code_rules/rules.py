@@ -32,7 +32,7 @@ WIDE_CATCH_PLACES = (
     "net/http/server.py",
     "engine/boundary.py",
     "engine/choosing.py",
-    "engine/notifier.py",
+    "engine/fact_dispatcher.py",
     "engine/parking/parked_session.py",
     "turns/barge_in/machine.py",
 )

@@ -16,8 +16,8 @@ from voicecore.facts import Fact, Observer, ProblemSeen, SessionReady
 log = logging.getLogger("voicecore.engine")
 
 
-class Notifier:
-    """The facts of one host's calls, on their way to whoever wants them."""
+class FactDispatcher:
+    """Passes on the facts of one host's calls."""
 
     def __init__(self, observers: Sequence[Observer], now: Callable[[], float]) -> None:
         self._observers = observers
