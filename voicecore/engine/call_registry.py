@@ -94,7 +94,7 @@ class CallRegistry:
 
     @property
     def active(self) -> int:
-        """How many calls run: ring, talk, or are ending."""
+        """How many calls run, those that are ending included."""
         return sum(hosted.runs for hosted in self._hosted_calls.values())
 
     def hosted_calls(self) -> list[HostedCall]:

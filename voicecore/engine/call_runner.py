@@ -68,9 +68,9 @@ class CallRunner:
             settings=shared.settings,
             notify=shared.dispatcher.notify,
             learn_id=shared.registry.alias,
-            record=self._start_recording if shared.ports.records_audio and self._store is not None else None,
+            start_recording=self._start_recording if shared.ports.records_audio and self._store is not None else None,
             expected_format=self._expected_format,
-            keep_lines=self._start_transcript if self._store is not None else None,
+            start_transcript=self._start_transcript if self._store is not None else None,
             choose_agent=self._choose_agent if shared.ports.choose_agent is not None else None,
         )
         self._wrap_up = WrapUp(self._lifecycle, shared.records, lambda: not shared.admission.is_closing)

@@ -204,11 +204,11 @@ class Host:
     # --- what embedding programs ask ------------------------------------------
 
     def calls(self) -> list[CallHandle]:
-        """Return a handle for each call that rings or talks, inbound and outbound alike, oldest first."""
+        """Return a handle for each call that runs, inbound and outbound alike, oldest first."""
         return [self._dispatcher.handle(each) for each in self._registry.hosted_calls() if each.runs]
 
     def find(self, call_id: str) -> CallHandle | None:
-        """Return the handle of a call by our id of it or the carrier's; None where no such call rings or talks."""
+        """Return the handle of a call by our id of it or the carrier's; None where no such call runs."""
         hosted = self._registry.find("", call_id) or self._registry.find(call_id)
         return None if hosted is None or not hosted.runs else self._dispatcher.handle(hosted)
 
@@ -280,7 +280,7 @@ class Host:
 async def open_host(world: World, ports: HostPorts, settings: HostSettings | None = None) -> AsyncIterator[Host]:
     """Run a host. On leaving, ringing calls are ended and all records filed, within ``closing_s``.
 
-    Live calls hold on to the media that `MediaPass.run_call` brought; end those first.
+    A live call keeps the media that `MediaPass.run_call` brought; end those first.
     """
     settings = settings or HostSettings()
     async with AsyncExitStack() as stack:

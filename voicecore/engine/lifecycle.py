@@ -3,7 +3,7 @@
     run_hosted_call
     ├── await_media             waits for the media, an end, or the limit of the call's state
     │   └── keep_session_parked     opens a session meanwhile
-    └── start_live_call         the media are here: engine/call_tasks.py
+    └── go_live                 the media are here: engine/call_tasks.py
 
     place_call              asks the carrier to place the call
     hang_up_unwanted        asks it to end one that may still be ringing
@@ -62,12 +62,12 @@ class LifecycleParts:
     notify: Callable[[HostedCall, Fact], None]
     learn_id: Callable[[HostedCall, str], object]
     """Take note of a carrier's id of a call."""
-    record: Callable[[HostedCall, LiveCall, Recording], None] | None
+    start_recording: Callable[[HostedCall, LiveCall, Recording], None] | None
     """Start writing a call's recording; None: it is not recorded."""
     expected_format: Callable[[HostedCall], AudioFormat] = lambda _: PCMU_8K
     """Of a leg that has not begun; one that announces another gets a cold session."""
-    keep_lines: Callable[[HostedCall, LiveCall], None] | None = None
-    """Start writing what is said in a call; None: it is kept nowhere."""
+    start_transcript: Callable[[HostedCall, LiveCall], None] | None = None
+    """Start writing a call's transcript lines to disk; None: they are not kept."""
     choose_agent: Callable[[HostedCall], Awaitable[None]] | None = None
     """Settle who takes an incoming call, bounded; None: the agent that it came with."""
 
@@ -93,7 +93,7 @@ async def _run(hosted: HostedCall, parts: LifecycleParts) -> None:
         await parts.choose_agent(hosted)
     await _await_media(hosted, parts)
     if hosted.state is CallState.LIVE and hosted.leg is not None:
-        await _start_live_call(hosted, hosted.leg, parts)
+        await _go_live(hosted, hosted.leg, parts)
 
 
 # --- before the media -----------------------------------------------------------------
@@ -137,7 +137,7 @@ async def _await_media(hosted: HostedCall, parts: LifecycleParts) -> None:
 
 
 async def _keep_session_parked(hosted: HostedCall, parts: LifecycleParts) -> None:
-    """Have a session opened; replace it, a few times, if it was ready and dies while the phone rings."""
+    """Have a session opened; replace it, a few times, if it was ready and is lost while the phone rings."""
     settings = parts.settings.parking
     for _ in range(1 + settings.retries):
         parked = _park(hosted, parts)
@@ -161,7 +161,7 @@ def _park(hosted: HostedCall, parts: LifecycleParts) -> ParkedSession | None:
 
 
 def _prepared(hosted: HostedCall) -> RequestResponse | None:
-    """Return the request for a first message that is to be generated while the phone rings."""
+    """Return the request for a first message that is generated while the phone rings; None: it is not."""
     agent, policy = hosted.agent, hosted.agent.policy_for(hosted.direction)
     spoken = agent.first_message is not None and agent.first_message_audio is None
     if not spoken or not policy.prepared or policy.speaks_first is SpeaksFirst.USER:
@@ -170,7 +170,7 @@ def _prepared(hosted: HostedCall) -> RequestResponse | None:
 
 
 def _brief(hosted: HostedCall, leg_format: AudioFormat) -> Brief:
-    """Return what a session of this call is opened with: the one place, for parked and cold ones."""
+    """Return what a session of this call is opened with, parked or cold."""
     return Brief(
         instructions=hosted.agent.instructions,
         audio_format=leg_format,
@@ -182,9 +182,9 @@ def _brief(hosted: HostedCall, leg_format: AudioFormat) -> Brief:
 # --- the media ------------------------------------------------------------------------
 
 
-async def _start_live_call(hosted: HostedCall, leg: Leg, parts: LifecycleParts) -> None:
+async def _go_live(hosted: HostedCall, leg: Leg, parts: LifecycleParts) -> None:
     world = parts.world
-    recording = Recording(leg.started.audio_format, world.now()) if parts.record is not None else None
+    recording = Recording(leg.started.audio_format, world.now()) if parts.start_recording is not None else None
     call = LiveCall(
         world,
         leg,
@@ -198,10 +198,10 @@ async def _start_live_call(hosted: HostedCall, leg: Leg, parts: LifecycleParts) 
     hosted.call = call
     ringing_s = world.now() - hosted.announced_at
     call.notify(CallBegan(0.0, hosted.call_id, hosted.caller, hosted.callee, ringing_s))
-    if recording is not None and parts.record is not None:
-        parts.record(hosted, call, recording)
-    if parts.keep_lines is not None:
-        parts.keep_lines(hosted, call)
+    if recording is not None and parts.start_recording is not None:
+        parts.start_recording(hosted, call, recording)
+    if parts.start_transcript is not None:
+        parts.start_transcript(hosted, call)
     call.begin(hosted.origin.voicemail_message)
     brief = _brief(hosted, leg.started.audio_format)
     source = SessionSource(provider=parts.provider_of(hosted.agent), brief=brief, parked=hosted.parked)

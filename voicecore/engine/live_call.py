@@ -73,14 +73,14 @@ class LiveCall:
         self.leg_format = leg.started.audio_format
         self.began_at = world.now()
         self.lockout = agent.lockout(direction)
-        talk = settings.conversation(agent, direction, leg.started)
-        self.conversation = Conversation(self.leg_format, self.began_at, talk)
+        conversation = settings.conversation(agent, direction, leg.started)
+        self.conversation = Conversation(self.leg_format, self.began_at, conversation)
         buffered_s = agent.policy_for(direction).yield_s  # the gate may release this much at once
         self.session_queue = SessionQueue(self.leg_format.bytes_in(settings.buffer_audio_s + buffered_s))
         self.write_alarm = Alarm()
         self.deadline_alarm = Alarm()
         self.words_known = trio.Event()
-        """After the end: nothing that the session could still say of the user's words is missing."""
+        """After the end: the session has sent all of the user's words, or will send no more."""
         self.session: OpenedSession | None = None
         self.session_attempts = 0
         self.flood = FloodMeter(self.leg_format, self.began_at, settings.flood)

@@ -1,14 +1,14 @@
 """Which records are written when: each is kept in memory until it is, however long the disk fails.
 
-    OPEN         a call's first report, not tried yet; more may be learned of the call
+    OPEN         a call's first report, not tried yet; a more complete one may follow
     OPEN_FAILED  writing it has failed; it is tried again
-    OPEN_KEPT    the store has it
-    LAST         nothing more will be learned; the last report is not tried yet
+    OPEN_KEPT    the store has the first report
+    LAST         the last report, not tried yet
     LAST_FAILED  writing it has failed; it is tried again
     DONE         the store has the last report
     LOST         given up
 
-Rule 1: a call has one record at most; a newer report of it takes the older one's place.
+Rule 1: a call has one record at most; a newer report replaces the older one.
 Rule 2: while writing fails, one record at a time is tried, after a pause that
 doubles; one that fails goes behind the others, so that it cannot keep them waiting.
 Rule 3: bounded: beyond ``limit`` the oldest is given up, and returned to whoever put in the newest.
@@ -27,7 +27,7 @@ from voicecore.facts import CallReport
 
 
 class Writing(enum.Enum):
-    """Whether records can be written, as far as the last try tells."""
+    """Whether records can be written, as far as the last try shows."""
 
     WORKS = "works"
     FAILS = "fails"
@@ -46,13 +46,13 @@ class RecordStage(enum.Enum):
 
 
 class RecordMove(enum.Enum):
-    """What can happen to a record; what becomes of a report that a newer one has replaced moves nothing."""
+    """What can happen to a record. The result of writing a report that was replaced meanwhile is no move."""
 
-    COMPLETED = "completed"  #: the last report is there, and says something new
-    CONFIRMED = "confirmed"  #: the last report is there, and says what the record says
+    COMPLETED = "completed"  #: the last report has come, and differs from the first
+    CONFIRMED = "confirmed"  #: the last report has come, and is the same
     WRITTEN = "written"
     FAILED = "failed"
-    HURRIED = "hurried"  #: it has one more try, which counts anew
+    HURRIED = "hurried"  #: it is tried once more, and that try counts
     GIVEN_UP = "given up"
 
 
@@ -152,18 +152,18 @@ class RecordQueue:
         """Records that were given up."""
         self._settings = settings
         self._records: dict[Record, None] = {}  # oldest first; bounded by settings.limit and what is in hand
-        self._failures = 0  # one after another
+        self._failures = 0  # in a row
         self._resumes_at = float("-inf")
 
     def put(self, report: CallReport) -> tuple[Record, Record | None]:
-        """Take a call's first report; return its record, and the one that had to be given up for it."""
+        """Take a call's first report; return its record, and the one that was given up to make room."""
         record = Record(report=report)
         return record, self._enter(record)
 
     def complete(self, record: Record, report: CallReport) -> Record | None:
-        """Take a call's last report; one that says nothing new is not written again.
+        """Take a call's last report; one that is the same is not written again.
 
-        Returns the record that had to be given up for it.
+        Returns the record that was given up to make room.
         """
         if record.stage is RecordStage.LOST:
             return None  # it is in the log
@@ -216,14 +216,14 @@ class RecordQueue:
         return is_news
 
     def hurry(self) -> None:
-        """Let everything be tried now, at full width: there is no later."""
+        """Have everything tried now, by all writers: the host is closing."""
         self._works()
         for record in self._records:
             record.due = float("-inf")
             record.move(RecordMove.HURRIED)
 
     def give_up(self, record: Record) -> None:
-        """Forget a record; whoever does this says so."""
+        """Forget a record; the caller logs it."""
         del self._records[record]
         self.lost += 1
         record.move(RecordMove.GIVEN_UP)

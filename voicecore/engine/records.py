@@ -1,13 +1,12 @@
-"""Writing the records of one host: each is written, or kept in memory, retried and logged.
+"""Writes the records of one host: each is written, or kept in memory, retried and logged.
 
-    open_records     one writer task, that outlives every call of the host
+    open_records     one writer task, which outlives every call of the host
     └── write_one    one record at a time, a few of them side by side
 
-Rule 1: only this task waits for the disk, and whoever asks it to, for a bounded time.
+Rule 1: only this task waits for the disk; others may wait for it, for a bounded time.
 Rule 2: a failure is logged once, and so is its end; in between once a minute at most.
-Rule 3: when the host closes each record has one more try, within a bound; what is
-then not known to be written is put into the log, whole: in as many lines as it takes,
-none longer than a collector of logs takes.
+Rule 3: when the host closes, each record is tried once more, within a bound; one that is
+then not known to be written goes into the log, whole, in lines that log collectors accept.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from voicecore.world import World
 
 log = logging.getLogger("voicecore.engine")
 
-_SAY_EVERY_S = 60.0
+_LOG_EVERY_S = 60.0
 _PIECE_BYTES = 6000  #: of a record, in one line of the log
 
 
@@ -45,16 +44,16 @@ class Records:
         self._alarm = Alarm()
         self._changed = trio.Event()
         self._scope = trio.CancelScope(shield=True)
-        self._says_again_at = float("-inf")
+        self._logs_again_at = float("-inf")
 
     def keep(self, report: CallReport) -> Record:
-        """Have a call's record written as soon as that can be; more may be learned of the call."""
+        """Have a call's first report written as soon as possible; a more complete one may follow."""
         record, lost = self.queue.put(report)
         self._wake(lost)
         return record
 
     def complete(self, record: Record, report: CallReport) -> None:
-        """Take the last report of a call; where it says more than the first, the record is written anew."""
+        """Take the last report of a call; where it differs from the first, the record is written again."""
         self._wake(self.queue.complete(record, report))
 
     async def tried(self, record: Record) -> None:
@@ -79,7 +78,7 @@ class Records:
                     await self._alarm.wait_until(self.queue.next_due())
 
     async def close(self, bound_s: float) -> None:
-        """Try everything once more, within ``bound_s``; say what is not known to be written, and end the writer."""
+        """Try everything once more, within ``bound_s``; log what is not known to be written, and end the writer."""
         self.queue.hurry()
         self._wake()
         with trio.move_on_after(bound_s):
@@ -87,20 +86,20 @@ class Records:
                 await self._changed.wait()
         for record in self.queue.unwritten():
             self.queue.give_up(record)
-            self._say_whole(record, "could not be written before the engine closed; here it is")
+            self._log_whole(record, "could not be written before the engine closed; here it is")
         self._scope.cancel()
 
     async def _write_one(self, record: Record) -> None:
         call_id = record.report.call_id
         await contained(f"call {call_id}: the writing of its record", partial(self._try, record, record.report))
-        if record.in_hand is not None:  # it raised what no disk raises; the traceback is in the log
+        if record.in_hand is not None:  # an exception that no disk raises; the traceback is in the log
             self._failed(record, "an unexpected error, see above")
         self._change()
 
     async def _try(self, record: Record, report: CallReport) -> None:
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._say_when_slow, report.call_id)
+                nursery.start_soon(self._log_when_slow, report.call_id)
                 await self._store.save(report)
                 nursery.cancel_scope.cancel()
         except* OSError as trouble:
@@ -111,16 +110,18 @@ class Records:
 
     def _failed(self, record: Record, why: str) -> None:
         now = self._world.now()
-        if self.queue.failed(record, now) or now >= self._says_again_at:
-            self._says_again_at = now + _SAY_EVERY_S
+        if self.queue.failed(record, now) or now >= self._logs_again_at:
+            self._logs_again_at = now + _LOG_EVERY_S
             waiting = len(self.queue.unwritten())
-            told = "call %s: its record could not be written: %s; it is kept and will be retried; records waiting: %d"
-            log.error(told, record.report.call_id, printable(why, 500), waiting)
+            message = (
+                "call %s: its record could not be written: %s; it is kept and will be retried; records waiting: %d"
+            )
+            log.error(message, record.report.call_id, printable(why, 500), waiting)
 
-    async def _say_when_slow(self, call_id: str) -> None:
+    async def _log_when_slow(self, call_id: str) -> None:
         await trio.sleep(self._slow_s)
-        if self._world.now() >= self._says_again_at:
-            self._says_again_at = self._world.now() + _SAY_EVERY_S
+        if self._world.now() >= self._logs_again_at:
+            self._logs_again_at = self._world.now() + _LOG_EVERY_S
             waiting = len(self.queue.unwritten())
             log.warning(
                 "call %s: writing its record has taken %.0f s so far; records waiting: %d",
@@ -133,7 +134,7 @@ class Records:
 
     def _wake(self, lost: Record | None = None) -> None:
         if lost is not None:
-            self._say_whole(lost, "was dropped to make room for newer ones; here it is")
+            self._log_whole(lost, "was dropped to make room for newer ones; here it is")
         self._alarm.bring_forward(self.queue.next_due())
         self._change()
 
@@ -142,7 +143,7 @@ class Records:
         self._changed = trio.Event()
         self._alarm.bring_forward(self.queue.next_due())
 
-    def _say_whole(self, record: Record, why: str) -> None:
+    def _log_whole(self, record: Record, why: str) -> None:
         call_id, report = record.report.call_id, record.report
         whole: Callable[[], str] = partial(self._store.one_line, report)
         text = guarded(f"call {call_id}: putting its record into one line", whole, "")
@@ -153,7 +154,7 @@ class Records:
 
 
 def trouble_of(trouble: BaseException) -> str:
-    """Return what a disk's error says, for one line: what was wrong, and with which file."""
+    """Return a disk's error as one line: what was wrong, and with which file."""
     while isinstance(trouble, BaseExceptionGroup):
         trouble = trouble.exceptions[0]
     if isinstance(trouble, OSError) and trouble.strerror:
@@ -165,7 +166,7 @@ def trouble_of(trouble: BaseException) -> str:
 async def open_records(
     store: CallStore, world: World, settings: WritingSettings, closing_s: float
 ) -> AsyncIterator[Records]:
-    """Write records until the block is left; then each that waits has one more try, within ``closing_s``."""
+    """Write records until the block is left; then each that waits is tried once more, within ``closing_s``."""
     records = Records(store, world, settings)
     async with open_service_nursery() as nursery:
         nursery.start_soon(contained, "the writer of records", records.write)

@@ -1,10 +1,10 @@
-"""The report of a call, made once, when nothing of it runs any more.
+"""Makes the report of a call, once nothing of it runs any more.
 
-Rule 1: it is a pure function of the entry and the call; the order in which stream,
-status and socket ended leaves no trace in it but the cause.
-Rule 2: what a peer may have worded is printable, bounded, and without any secret;
-what the user and the agent said is as they said it.
-Rule 3: a call whose state cannot be read any more has a report too: of what its entry says.
+Rule 1: the report is a pure function of the call; the order in which stream, status and
+socket ended shows in nothing but the cause.
+Rule 2: what a peer may have written is printable, bounded, and without any secret;
+what the user and the agent said is kept as they said it.
+Rule 3: a call whose live call cannot be read any more has a report too, without that part.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _WORDS_CHARS = 500
 
 
 def bare_report(hosted: HostedCall, ending: Ending) -> CallReport:
-    """Return the report of a call whose own state cannot be read."""
+    """Return the report of a call whose live call cannot be read."""
     return attrs.evolve(call_report(hosted, ending, None), problems={"report_failed": 1})
 
 
 def call_report(hosted: HostedCall, ending: Ending, call: LiveCall | None) -> CallReport:
-    """Return what the call came to; ``ending`` is the call's own, or the entry's where no call ran."""
+    """Return the report of a call, with its ending; ``call``: None where it never had media."""
     ending = _with_last_status(hosted, ending)
     status, final = hosted.at_carrier.status, hosted.at_carrier.final
     amd = hosted.origin.amd if isinstance(hosted.origin, Outbound) else None

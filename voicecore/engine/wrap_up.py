@@ -1,4 +1,4 @@
-"""What is done once a call has ended: its record, its recording, and what the carrier still has to say.
+"""What is done once a call has ended: its record, its recording, and the carrier's final status.
 
 Rule 1: a record is written as soon as nothing of the call runs any more; where the
 carrier's final status comes later, it completes the record.

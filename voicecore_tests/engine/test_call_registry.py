@@ -13,7 +13,7 @@ from voicecore.engine.call_at_carrier import CallAtCarrier
 from voicecore.engine.call_origin import Inbound
 from voicecore.engine.call_registry import CallRegistry
 from voicecore.engine.hosted_call import HostedCall
-from voicecore.engine.past_calls import KEPT_S, NAMES_LIMIT, PastCalls
+from voicecore.engine.past_calls import IDS_LIMIT, KEPT_S, PastCalls
 from voicecore.facts import EndCause
 from voicecore.ports import StatusReport
 from voicecore.statuses import CarrierStatus
@@ -134,10 +134,10 @@ def test_a_filed_call_is_forgotten() -> None:
 def test_a13_the_names_of_past_calls_are_bounded() -> None:
     """The newest ten thousand, however many calls end within the hour; those that are too old go first."""
     past = PastCalls()
-    for number in range(NAMES_LIMIT + 500):
+    for number in range(IDS_LIMIT + 500):
         past.add([f"CA{number}"], number * 0.01)
-    now = (NAMES_LIMIT + 500) * 0.01
-    assert len(past) == NAMES_LIMIT
+    now = (IDS_LIMIT + 500) * 0.01
+    assert len(past) == IDS_LIMIT
     assert not past.knows("CA499", now)
     assert past.knows("CA500", now)
     past.add(["CA500", "CA0"], now + KEPT_S)
