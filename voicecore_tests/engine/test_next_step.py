@@ -154,7 +154,7 @@ async def test_a_bug_in_a_call_ends_it_with_the_apology(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, place: Placing
 ) -> None:
     """Whatever went wrong, the user hears something."""
-    monkeypatch.setattr(LiveCall, "listen", lambda *_: 1 / 0)
+    monkeypatch.setattr(LiveCall, "handle_session", lambda *_: 1 / 0)
     async with rig(HELLO, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
         await place(it)
         assert heard_of_the_end(it) == (EndCause.FAILED, SORRY, "application", [])
