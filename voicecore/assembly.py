@@ -48,7 +48,8 @@ from voicecore.disk import RealFiles
 from voicecore.engine.agent import DIRECTIONS, Agent, ReadySpeech
 from voicecore.engine.call_handle import CallHandle
 from voicecore.engine.host import Host, open_host
-from voicecore.engine.host_parts import ChooseAgent, HostParts, HostStatistics
+from voicecore.engine.host_ports import ChooseAgent, HostPorts
+from voicecore.engine.host_statistics import HostStatistics
 from voicecore.engine.metrics import CONTENT_TYPE, exposition
 from voicecore.engine.parking.pool import ParkingSettings, WhenFull
 from voicecore.engine.settings import CallSettings, DialOptions, HostSettings, OnVoicemail
@@ -200,7 +201,7 @@ async def open_engine(
         url = "" if listening is None else f"http://{_url_host(server.host)}:{listening.port}"
         reachable = public_url or server.public_url or url
         opened = [await stack.enter_async_context(each.open_carrier(world, reachable)) for each in chosen_carriers]
-        parts = HostParts(
+        parts = HostPorts(
             providers=_by_name(_providers(settings) if providers is None else providers),
             agent=agent,
             carriers=opened,

@@ -1,12 +1,12 @@
-"""Waiting for a moment that others may bring forward.
+"""Sleeping until a deadline that others may bring forward.
 
-A loop that acts on deadlines sleeps here; whoever learns of an earlier one
-moves the wake-up.  No event object and no wake-up for news that changes nothing.
+A loop that acts on deadlines sleeps here; whoever learns of an earlier one moves the
+wake-up.  That costs no event object, and a later deadline wakes nobody.
 
 Rule 1: the sleeper computes its deadline and calls `wait_until` without a
 checkpoint between, so that nothing brought forward meanwhile can be missed.
-Rule 2: the sleeper is woken as by any event.  Ending its sleep by an exception, as
-a cancelled sleep does, takes a third longer, and leaves rubbish to collect.
+Rule 2: the sleeper is rescheduled, as by an event.  Ending its sleep by an exception, as
+cancelling it does, takes a third longer and leaves garbage to collect.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Alarm:
         with trio.CancelScope(deadline=float("inf") if deadline is None else deadline) as self._scope:
             await trio.lowlevel.wait_task_rescheduled(self._wake)
         self._scope = None
-        await trio.lowlevel.checkpoint_if_cancelled()  # from outside; a moment that has passed must not hide it
+        await trio.lowlevel.checkpoint_if_cancelled()  # from outside; a deadline that has passed must not hide it
 
     def bring_forward(self, deadline: float | None) -> None:
         """Make the sleeper wake no later than this; nothing when it is awake, or for None."""
@@ -35,7 +35,7 @@ class Alarm:
             self._scope.deadline = deadline
 
     def _wake(self, _raise_cancel: object) -> trio.lowlevel.Abort:
-        """Let the sleeper go on; Trio calls this when the deadline, or a scope around the sleeper, says so."""
+        """Wake the sleeper; Trio calls this when the deadline, or a scope around the sleeper, cancels it."""
         if self._sleeper is not None:
             trio.lowlevel.reschedule(self._sleeper)
         return trio.lowlevel.Abort.FAILED

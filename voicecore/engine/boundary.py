@@ -1,9 +1,9 @@
 """The boundary around every task in a host's nursery: it may fail its call, never the host.
 
 Rule 1: no task is started in the host's nursery without `contained`.
-Rule 2: a failure is logged once, as one ERROR with its traceback, and then acted
-on; acting on it cannot fail the host either.
-Rule 3: cancellation passes, also where it comes together with a failure.
+Rule 2: a failure is logged once, as one ERROR with its traceback, and then handled;
+a handler that fails cannot fail the host either.
+Rule 3: cancellation passes through, also together with a failure.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import trio
 
 from voicecore.engine.agent import Agent, Direction
-from voicecore.engine.hosted_call import CallPhase, HostedCall
+from voicecore.engine.hosted_call import HostedCall
 from voicecore.errors import LocalProtocolError
 from voicecore.facts import CallEnded, CallReport, EndCause, Fact
 
@@ -41,7 +41,7 @@ class CallHandle:
             self._kept = self.facts()
 
     def __repr__(self) -> str:
-        return f"<CallHandle {self.call_id} {self._hosted.direction} {self._hosted.phase.value}>"
+        return f"<CallHandle {self.call_id} {self._hosted.direction} {self._hosted.state.value}>"
 
     @property
     def call_id(self) -> str:
@@ -96,7 +96,7 @@ class CallHandle:
         Raises:
             LocalProtocolError: It has been picked up: the first agent speaks already.
         """
-        if self._hosted.phase is not CallPhase.RINGING:
+        if self._hosted.was_picked_up:
             raise LocalProtocolError("the call has been picked up; its agent cannot be changed any more")
         self._hosted.agent = agent
 

@@ -1,95 +1,85 @@
-"""Holding a call: two nurseries, and the short loops that wait in it.
+"""The tasks of a live call: two nurseries, and the short loops that wait in them.
 
-    run_call
-    ├── converse      adopts or opens the session, then reads it; never waits for playback
-    │   └── tell_agent    writes to the session what could not be written at once
+    run_live_call
+    ├── run_session       adopts or opens the session, then reads it; never waits for playback
+    │   └── write_session     writes what could not be sent at once
     └── the media
-        ├── hear_user   reads the leg; never waits for anything else
-        ├── speak         the only writer to the leg: paced audio, marks, clear
-        └── heartbeat     watchdog deadlines and the call's limit
+        ├── read_leg          never waits for anything but the leg
+        ├── write_leg         the only writer to the leg: paced audio, marks, clear
+        └── watch_deadlines   the call's deadlines and its time limit
 
-Liveness of the two sockets is watched by the sockets themselves (net/).
+The sockets watch the liveness of their connections themselves (net/).
 
-Rule 1: a loop waits in one place and decides nothing; decisions are in engine/live_call.py.
-Rule 2: peers' failures are named and end the call; any other exception is a bug
-and ends it through the host's one boundary.
-Rule 3: what the session is told goes through one outbox, in order; whoever puts it
-there sends it while nothing waits, see outbox.py.
+Rule 1: a loop waits in one place and decides nothing; decisions are in live_call.py.
+Rule 2: a peer's failure is named and ends the call; any other exception is a bug
+and ends it at the host's boundary.
+Rule 3: orders for the session go through one queue, in sequence (session_queue.py).
 Rule 4: the session closes in the shielded, bounded exit of its own scope; when the
-call is over it outlives the media by a moment, for the user's last words.
+call is over it stays open a moment longer than the media, for the user's last words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import attrs
 import trio
 
 from voicecore.engine.live_call import LiveCall
-from voicecore.engine.parking.parked_session import NotAdopted, ParkedSession
+from voicecore.engine.parking.adopted_session import NotAdopted
+from voicecore.engine.parking.parked_session import ParkedSession
+from voicecore.engine.session_source import SessionSource
 from voicecore.errors import LegLost, ProviderRefused, ProviderUnavailable, RemoteProtocolError, SessionLost
 from voicecore.facts import EndCause
-from voicecore.ports import Brief, Leg, Provider, Session
+from voicecore.ports import Leg, Session
 from voicecore.world import World
 
 
-@attrs.frozen(kw_only=True)
-class SessionSource:
-    """Where a call's session comes from."""
-
-    provider: Provider
-    brief: Brief
-    parked: ParkedSession | None = None
-    """One that was opened before pick-up."""
-
-
-async def run_call(
-    call: LiveCall, leg: Leg, source: SessionSource, world: World, let_go: Callable[[], Awaitable[object]]
+async def run_live_call(
+    call: LiveCall, leg: Leg, source: SessionSource, world: World, release_media: Callable[[], Awaitable[object]]
 ) -> None:
-    """Hold one call until it is over; every task of it ends before this returns.
+    """Run a live call until it is over; all of its tasks end before this returns.
 
-    Where the session still has the user's last words to tell, ``let_go`` is called
-    for the media at once, and the session is read on for a moment.
+    Where the words of the user's last turn are still missing, the media are released by
+    ``release_media`` at once, and the session is read for a moment longer.
 
-    Cancelled, or broken by a bug, it leaves naming the cause to its owner.
+    Cancelled, or broken by a bug, it leaves ending the call to its owner.
     """
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_converse_to_the_end, call, source, world)
+        nursery.start_soon(_run_session_to_its_end, call, source, world)
         async with trio.open_nursery() as media:
-            media.start_soon(hear_user, call, leg)
-            media.start_soon(speak, call, leg)
-            media.start_soon(heartbeat, call)
-            await call.over.wait()
+            media.start_soon(read_leg, call, leg)
+            media.start_soon(write_leg, call, leg)
+            media.start_soon(watch_deadlines, call)
+            await call.until_ended()
             media.cancel_scope.cancel()
         if call.awaits_words() and not call.words_known.is_set():
-            nursery.start_soon(let_go)
-            call.hush()
+            nursery.start_soon(release_media)
+            call.cancel_response()
             with trio.move_on_after(call.settings.words_wait_s):
                 await call.words_known.wait()
         nursery.cancel_scope.cancel()
 
 
-async def _converse_to_the_end(call: LiveCall, source: SessionSource, world: World) -> None:
+async def _run_session_to_its_end(call: LiveCall, source: SessionSource, world: World) -> None:
     try:
-        await converse(call, source, world)
+        await run_session(call, source, world)
     finally:
         call.words_known.set()
 
 
-async def hear_user(call: LiveCall, leg: Leg) -> None:
+async def read_leg(call: LiveCall, leg: Leg) -> None:
     """Read the leg until it ends."""
     try:
         while call.ending is None:
-            call.hear(await leg.receive())
+            call.handle_leg(await leg.receive())
     except LegLost as lost:
         call.end(EndCause.LEG_LOST, str(lost))
     except RemoteProtocolError as broken:
         call.end(EndCause.LEG_MISBEHAVED, str(broken))
 
 
-async def speak(call: LiveCall, leg: Leg) -> None:
-    """Write to the leg what is due, in order; what a clear has overtaken is not written."""
+async def write_leg(call: LiveCall, leg: Leg) -> None:
+    """Write to the leg what is due, in sequence; what a clear has overtaken is not written."""
     try:
         while True:
             for order in call.due():
@@ -99,15 +89,15 @@ async def speak(call: LiveCall, leg: Leg) -> None:
                     call.sent(order)
                 else:
                     call.conversation.speech.skipped(order)
-            await call.speak_alarm.wait_until(call.next_due())
+            await call.write_alarm.wait_until(call.next_due())
     except LegLost as lost:
         call.end(EndCause.LEG_LOST, str(lost))
 
 
-async def converse(call: LiveCall, source: SessionSource, world: World) -> None:
-    """Hold a session until it or the call ends: the parked one, where it can be adopted; otherwise a fresh one."""
+async def run_session(call: LiveCall, source: SessionSource, world: World) -> None:
+    """Use a session until it or the call ends: the parked one where it can be adopted, otherwise a cold one."""
     provider, brief, parked = source.provider, source.brief, source.parked
-    if parked is not None and await _talk_adopted(call, parked, provider.fingerprint(brief)):
+    if parked is not None and await _run_adopted(call, parked, provider.fingerprint(brief)):
         return
     while True:
         call.session_attempts += 1
@@ -115,7 +105,7 @@ async def converse(call: LiveCall, source: SessionSource, world: World) -> None:
         try:
             async with provider.open_session(world, brief) as session:
                 call.session_opened(session, world.now() - began_at)
-                await _talk(call, session)
+                await _read_session(call, session)
                 return
         except (ProviderUnavailable, ProviderRefused) as failure:
             if not _may_try_again(call, failure):
@@ -123,13 +113,13 @@ async def converse(call: LiveCall, source: SessionSource, world: World) -> None:
         await trio.sleep(call.settings.retry_pause_s)
 
 
-async def _talk_adopted(call: LiveCall, parked: ParkedSession, fingerprint: str) -> bool:
-    """Adopt the parked session and talk; False where it could not be adopted."""
+async def _run_adopted(call: LiveCall, parked: ParkedSession, fingerprint: str) -> bool:
+    """Adopt the parked session and use it; False where it could not be adopted."""
     try:
         async with parked.adopt(fingerprint) as adopted:
             open_s = parked.opened_after_s or 0.0
             call.session_opened(adopted, open_s, "adopted", asked=adopted.asked, unasked=adopted.unasked)
-            await _talk(call, adopted)
+            await _read_session(call, adopted)
     except NotAdopted as reason:
         call.report_problem("not_adopted", str(reason))
         return False
@@ -146,32 +136,32 @@ def _may_try_again(call: LiveCall, failure: ProviderUnavailable | ProviderRefuse
     return True
 
 
-async def _talk(call: LiveCall, session: Session) -> None:
+async def _read_session(call: LiveCall, session: Session) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(tell_agent, call, session)
-        call.talk_to(session)
+        nursery.start_soon(write_session, call, session)
+        call.send_to(session)
         try:
             while True:
-                call.listen(await session.receive())
+                call.handle_session(await session.receive())
         except SessionLost as lost:
             call.end(EndCause.SESSION_LOST, str(lost))
         nursery.cancel_scope.cancel()
 
 
-async def tell_agent(call: LiveCall, session: Session) -> None:
-    """Write to the session what could not be written at once: see engine/outbox.py."""
+async def write_session(call: LiveCall, session: Session) -> None:
+    """Write to the session what could not be sent at once."""
     try:
         while True:
-            order = call.for_session(await call.outbox.take())
+            order = call.for_session(await call.session_queue.take())
             if order is not None:
                 await session.send(order.order)
-                call.told(order)
+                call.sent_to_session(order)
     except SessionLost as lost:
         call.end(EndCause.SESSION_LOST, str(lost))
 
 
-async def heartbeat(call: LiveCall) -> None:
+async def watch_deadlines(call: LiveCall) -> None:
     """Let the call act on its deadlines."""
     while True:
-        await call.heartbeat_alarm.wait_until(call.deadline())
+        await call.deadline_alarm.wait_until(call.deadline())
         call.expire()

@@ -12,7 +12,7 @@ import trio
 
 from voicecore.engine.agent import Agent
 from voicecore.engine.call_handle import CallHandle
-from voicecore.engine.host_parts import ChooseAgent, HostParts
+from voicecore.engine.host_ports import ChooseAgent, HostPorts
 from voicecore.engine.hosted_call import HostedCall
 
 log = logging.getLogger("voicecore.engine")
@@ -20,13 +20,13 @@ log = logging.getLogger("voicecore.engine")
 _OWN = "the engine's own agent takes the call"
 
 
-async def agent_problem(handle: CallHandle, hosted: HostedCall, parts: HostParts, within_s: float) -> str:
+async def agent_problem(handle: CallHandle, hosted: HostedCall, ports: HostPorts, within_s: float) -> str:
     """Let the program choose who takes a call that rings; return what went wrong, empty where nothing did."""
-    if parts.choose_agent is None:
+    if ports.choose_agent is None:
         return ""
     with trio.move_on_after(within_s):
         try:
-            agent = await _chosen(parts.choose_agent, handle, parts)
+            agent = await _chosen(ports.choose_agent, handle, ports)
         except Exception as failure:
             log.exception("call %s: the handler of incoming calls failed", hosted.call_id)
             return f"the handler of incoming calls failed: {type(failure).__name__}: {failure}; {_OWN}"
@@ -35,11 +35,11 @@ async def agent_problem(handle: CallHandle, hosted: HostedCall, parts: HostParts
     return f"the handler of incoming calls took longer than {within_s:g} s; {_OWN}"
 
 
-async def _chosen(choose: ChooseAgent, handle: CallHandle, parts: HostParts) -> Agent | None:
+async def _chosen(choose: ChooseAgent, handle: CallHandle, ports: HostPorts) -> Agent | None:
     agent = await choose(handle)
     if agent is None:
         return None
     if not isinstance(agent, Agent):
         raise TypeError(f"it returned {type(agent).__name__}, neither an Agent nor None")
-    parts.provider_of(agent)
+    ports.provider_of(agent)
     return agent

@@ -1,18 +1,19 @@
-"""The life of one call: it rings, it talks, it is over.
+"""The tasks of one call from its beginning to its end, and the requests to the carrier that it needs.
 
-    live
-    ├── ring            waits for the media, the carrier's last word or a deadline
-    │   └── keep_parked     sees to it that a session waits
-    └── talk            the media are here: engine/call_tasks.py
+    run_hosted_call
+    ├── await_media             waits for the media, an end, or the limit of the call's state
+    │   └── keep_session_parked     opens a session meanwhile
+    └── go_live                 the media are here: engine/call_tasks.py
 
-    place               asks the carrier to ring (of calls that we place)
+    place_call              asks the carrier to place the call
+    hang_up_unwanted        asks it to end one that may still be ringing
 
 Rule 1: whatever happens, a call ends with one cause, its media are released and
 nothing that was opened for it stays.
-Rule 2: one call's failure never reaches another, nor the host: whatever is raised
+Rule 2: one call's failure never reaches another call or the host: whatever is raised
 here ends this call, and each step of its clean-up is taken all the same (boundary.py).
-Rule 3: a request to the carrier is not broken off half-way: a phone that may
-ring is known, or is hung up, even when nobody wants the call any more.
+Rule 3: a request to the carrier is never broken off half-way: a phone that may be
+ringing is known or hung up, even when nobody wants the call any more.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ from voicecore.audio.formats import PCMU_8K, AudioFormat
 from voicecore.audio.recording import Recording
 from voicecore.engine.agent import Agent
 from voicecore.engine.boundary import contained
-from voicecore.engine.call_tasks import SessionSource, run_call
-from voicecore.engine.hosted_call import CallPhase, HostedCall
+from voicecore.engine.call_origin import Outbound
+from voicecore.engine.call_state import CallMove, CallState
+from voicecore.engine.call_tasks import run_live_call
+from voicecore.engine.hosted_call import HostedCall
 from voicecore.engine.live_call import LiveCall
 from voicecore.engine.next_step import NEXT_STEPS, NextStep
 from voicecore.engine.parking.parked_session import ParkedSession, ParkedSessions
-from voicecore.engine.ringing import RingPhase
-from voicecore.engine.settings import HostSettings, OnVoicemail
+from voicecore.engine.session_source import SessionSource
+from voicecore.engine.settings import HostSettings
 from voicecore.errors import CarrierError, CarrierRefused, CarrierUnavailable, LocalProtocolError, printable
 from voicecore.events import RequestResponse
 from voicecore.facts import CallBegan, EndCause, Fact, ParkingOutcome, ProblemSeen, SessionParked
@@ -45,10 +48,7 @@ from voicecore.world import World
 
 log = logging.getLogger("voicecore.engine")
 
-_PARKED_AFTER_S = 1.0  #: a parked session outlives the last moment of ringing by this
-
-Alias = Callable[[HostedCall, str], object]
-"""Learn a carrier's id of a call."""
+_PARKED_AFTER_S = 1.0  #: a parked session waits this much longer than its call may
 
 
 @attrs.frozen(kw_only=True)
@@ -60,50 +60,58 @@ class LifecycleParts:
     parked: ParkedSessions
     settings: HostSettings
     notify: Callable[[HostedCall, Fact], None]
-    record: Callable[[HostedCall, LiveCall, Recording], None] | None
+    learn_id: Callable[[HostedCall, str], object]
+    """Take note of a carrier's id of a call."""
+    start_recording: Callable[[HostedCall, LiveCall, Recording], None] | None
     """Start writing a call's recording; None: it is not recorded."""
     expected_format: Callable[[HostedCall], AudioFormat] = lambda _: PCMU_8K
     """Of a leg that has not begun; one that announces another gets a cold session."""
-    keep_lines: Callable[[HostedCall, LiveCall], None] | None = None
-    """Start writing what is said in a call; None: it is kept nowhere."""
+    start_transcript: Callable[[HostedCall, LiveCall], None] | None = None
+    """Start writing a call's transcript lines to disk; None: they are not kept."""
     choose_agent: Callable[[HostedCall], Awaitable[None]] | None = None
     """Settle who takes an incoming call, bounded; None: the agent that it came with."""
 
 
-async def live(hosted: HostedCall, parts: LifecycleParts) -> None:
-    """Hold one call from its first word until nothing of it runs."""
+async def run_hosted_call(hosted: HostedCall, parts: LifecycleParts) -> None:
+    """Run one call, from its announcement or dialling until nothing of it runs."""
 
     def failed(failure: BaseException) -> None:
         hosted.end(EndCause.FAILED, type(failure).__name__, parts.world.now())
 
     name = f"call {hosted.call_id}"
     try:
-        await contained(name, partial(_ring_and_talk, hosted, parts), failed)
+        await contained(name, partial(_run, hosted, parts), failed)
     finally:
-        hosted.end(EndCause.SHUT_DOWN, "", parts.world.now())  # nothing, where the call has ended by itself
-        await contained(f"{name}: giving up its parked session", partial(_release_parked, hosted, parts))
-        await contained(f"{name}: letting go of its media", partial(_release_media, hosted, parts))
-        hosted.media_over.set()
+        hosted.end(EndCause.SHUT_DOWN, "", parts.world.now())  # changes nothing where the call has ended
+        await contained(f"{name}: closing its parked session", partial(_release_parked, hosted, parts))
+        await contained(f"{name}: releasing its media", partial(_release_media, hosted, parts))
+        hosted.release_media()
 
 
-async def _ring_and_talk(hosted: HostedCall, parts: LifecycleParts) -> None:
-    if parts.choose_agent is not None and hosted.options is None:
+async def _run(hosted: HostedCall, parts: LifecycleParts) -> None:
+    if parts.choose_agent is not None and hosted.direction == "inbound":
         await parts.choose_agent(hosted)
-    await _ring(hosted, parts)
-    if hosted.leg is not None and hosted.ending is None:
-        await _talk(hosted, hosted.leg, parts)
+    await _await_media(hosted, parts)
+    if hosted.state is CallState.LIVE and hosted.leg is not None:
+        await _go_live(hosted, hosted.leg, parts)
 
 
 # --- before the media -----------------------------------------------------------------
 
 
-async def place(hosted: HostedCall, dialler: Dialler, order: DialOrder, parts: LifecycleParts, alias: Alias) -> None:
-    """Ask the carrier to ring, and take note of what it says."""
+async def place_call(
+    hosted: HostedCall,
+    outbound: Outbound,
+    dialler: Dialler,
+    order: DialOrder,
+    parts: LifecycleParts,
+) -> None:
+    """Ask the carrier to place the call, and take note of its answer."""
     try:
-        with hosted.placing:
+        with outbound.request:
             carrier_call_id = await dialler.dial(order)
-            alias(hosted, carrier_call_id)
-            hosted.ringing.reach(RingPhase.PLACED, parts.world.now())
+            parts.learn_id(hosted, carrier_call_id)
+            hosted.advance(CallMove.QUEUED, parts.world.now())
     except CarrierRefused as refused:
         hosted.end(EndCause.DIAL_REFUSED, str(refused), parts.world.now())
     except CarrierUnavailable as unavailable:
@@ -111,38 +119,30 @@ async def place(hosted: HostedCall, dialler: Dialler, order: DialOrder, parts: L
     except LocalProtocolError as impossible:
         hosted.end(EndCause.DIAL_FAILED, str(impossible), parts.world.now())
     except CarrierError as uncertain:
-        hosted.placing_doubt = str(uncertain)  # made printable where the call ends
-        hosted.ringing.reach(RingPhase.UNCERTAIN, parts.world.now())
+        outbound.doubt = str(uncertain)  # made printable where the call ends
+        hosted.advance(CallMove.UNCLEAR, parts.world.now())
         parts.notify(hosted, ProblemSeen(parts.world.now() - hosted.announced_at, "dial_uncertain", str(uncertain)))
     finally:
-        hosted.placed.set()
-        hosted.wake()
+        outbound.request_done.set()
 
 
-async def _ring(hosted: HostedCall, parts: LifecycleParts) -> None:
-    """Wait for the media; what does not come in time ends the call."""
+async def _await_media(hosted: HostedCall, parts: LifecycleParts) -> None:
+    """Wait for the media, or for the end of a call that gets none."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_keep_parked, hosted, parts)
-        while hosted.leg is None and hosted.ending is None:
-            await hosted.alarm.wait_until(hosted.ringing.deadline)
-            _expire(hosted, parts.world.now())
+        nursery.start_soon(_keep_session_parked, hosted, parts)
+        while hosted.awaits_media:
+            await hosted.alarm.wait_until(hosted.limit_at)
+            hosted.expire(parts.world.now())
         nursery.cancel_scope.cancel()
 
 
-def _expire(hosted: HostedCall, now: float) -> None:
-    if hosted.leg is None and hosted.ringing.deadline <= now:
-        cause = hosted.ringing.cause
-        hosted.end(cause, hosted.placing_doubt if cause is EndCause.DIAL_UNCERTAIN else "", now)
-
-
-async def _keep_parked(hosted: HostedCall, parts: LifecycleParts) -> None:
-    """Have a session opened; replace it, a few times, if it was ready and dies while the phone rings."""
+async def _keep_session_parked(hosted: HostedCall, parts: LifecycleParts) -> None:
+    """Have a session opened; replace it, a few times, if it was ready and is lost while the phone rings."""
     settings = parts.settings.parking
     for _ in range(1 + settings.retries):
         parked = _park(hosted, parts)
         if parked is None:
             return
-        hosted.parked = parked
         hosted.all_parked.append(parked)
         await parked.opened_or_closed.wait()
         if parked.opened_after_s is None:
@@ -155,13 +155,13 @@ async def _keep_parked(hosted: HostedCall, parts: LifecycleParts) -> None:
 
 
 def _park(hosted: HostedCall, parts: LifecycleParts) -> ParkedSession | None:
-    until = hosted.ringing.deadline + _PARKED_AFTER_S
+    until = hosted.limit_at + _PARKED_AFTER_S
     brief, provider = _brief(hosted, parts.expected_format(hosted)), parts.provider_of(hosted.agent)
     return parts.parked.park(hosted.call_id, provider, brief, until=until, first=_prepared(hosted))
 
 
 def _prepared(hosted: HostedCall) -> RequestResponse | None:
-    """Return the request for a first message that is to be generated while the phone rings."""
+    """Return the request for a first message that is generated while the phone rings; None: it is not."""
     agent, policy = hosted.agent, hosted.agent.policy_for(hosted.direction)
     spoken = agent.first_message is not None and agent.first_message_audio is None
     if not spoken or not policy.prepared or policy.speaks_first is SpeaksFirst.USER:
@@ -170,7 +170,7 @@ def _prepared(hosted: HostedCall) -> RequestResponse | None:
 
 
 def _brief(hosted: HostedCall, leg_format: AudioFormat) -> Brief:
-    """Return what a session of this call is opened with: the one place, for parked and cold ones."""
+    """Return what a session of this call is opened with, parked or cold."""
     return Brief(
         instructions=hosted.agent.instructions,
         audio_format=leg_format,
@@ -182,43 +182,34 @@ def _brief(hosted: HostedCall, leg_format: AudioFormat) -> Brief:
 # --- the media ------------------------------------------------------------------------
 
 
-async def _talk(hosted: HostedCall, leg: Leg, parts: LifecycleParts) -> None:
+async def _go_live(hosted: HostedCall, leg: Leg, parts: LifecycleParts) -> None:
     world = parts.world
-    recording = Recording(leg.started.audio_format, world.now()) if parts.record is not None else None
+    recording = Recording(leg.started.audio_format, world.now()) if parts.start_recording is not None else None
     call = LiveCall(
         world,
         leg,
         hosted.agent,
         parts.settings.call,
         direction=hosted.direction,
+        progress=hosted.progress,
         notify=lambda fact: parts.notify(hosted, fact),
         recording=recording,
     )
     hosted.call = call
     ringing_s = world.now() - hosted.announced_at
     call.notify(CallBegan(0.0, hosted.call_id, hosted.caller, hosted.callee, ringing_s))
-    if recording is not None and parts.record is not None:
-        parts.record(hosted, call, recording)
-    if parts.keep_lines is not None:
-        parts.keep_lines(hosted, call)
-    call.begin(voicemail_message(hosted))
+    if recording is not None and parts.start_recording is not None:
+        parts.start_recording(hosted, call, recording)
+    if parts.start_transcript is not None:
+        parts.start_transcript(hosted, call)
+    call.begin(hosted.origin.voicemail_message)
     brief = _brief(hosted, leg.started.audio_format)
     source = SessionSource(provider=parts.provider_of(hosted.agent), brief=brief, parked=hosted.parked)
-    await run_call(call, leg, source, world, partial(_release_media, hosted, parts))
-
-
-def voicemail_message(hosted: HostedCall) -> Message | None:
-    """Return what is to be said to the machine that has answered; None for people, and for machines to be greeted."""
-    options = hosted.options
-    if options is None or hosted.answered_by is None or not hosted.answered_by.is_machine:
-        return None
-    if options.on_voicemail is not OnVoicemail.LEAVE_MESSAGE or options.voicemail_message is None:
-        return None
-    return Message(options.voicemail_message, name="message for the machine")
+    await run_live_call(call, leg, source, world, partial(_release_media, hosted, parts))
 
 
 async def _release_parked(hosted: HostedCall, parts: LifecycleParts) -> None:
-    """Give up what still waits for this call, and see it closed, bounded."""
+    """Give up the session that still waits for this call; return when all of them are closed, bounded."""
     if hosted.parked is not None:
         hosted.parked.settle(ParkingOutcome.HUNG_UP, "its call ended first")
     with trio.move_on_after(parts.settings.parking.close_s, shield=True):
@@ -227,31 +218,31 @@ async def _release_parked(hosted: HostedCall, parts: LifecycleParts) -> None:
 
 
 async def _release_media(hosted: HostedCall, parts: LifecycleParts) -> None:
-    """Let go of the media stream; where the carrier is to end the call, it is told first."""
-    if hosted.media_over.is_set():
+    """Release the media stream of a call that has ended; where the carrier is to end the call, it is asked first."""
+    if hosted.state is not CallState.ENDING:
         return
-    ending = hosted.call.ending if hosted.call is not None else hosted.ending
-    if hosted.phase is CallPhase.LIVE and ending is not None and NEXT_STEPS[ending.last] is NextStep.HANG_UP:
+    ending = hosted.ending
+    if hosted.was_picked_up and ending is not None and NEXT_STEPS[ending.last] is NextStep.HANG_UP:
         with trio.move_on_after(parts.settings.hang_up_s, shield=True) as bound:
             await _end_at_carrier(hosted)
         if bound.cancelled_caught:
             log.warning("call %s could not be hung up: the carrier did not answer in time", hosted.call_id)
-    hosted.media_over.set()
+    hosted.release_media()
 
 
-async def hang_up(hosted: HostedCall) -> None:
-    """Have the carrier end a call that we placed, or that the program did not want, where it is not over there.
+async def hang_up_unwanted(hosted: HostedCall) -> None:
+    """Have the carrier end a call that we placed, or that the program did not want, unless it is over there.
 
     Never raises what the carrier does.
     """
-    ending = hosted.call.ending if hosted.call is not None else hosted.ending
-    if hosted.options is not None or (ending is not None and ending.last is EndCause.HUNG_UP):
+    ending = hosted.ending
+    if hosted.direction == "outbound" or (ending is not None and ending.last is EndCause.HUNG_UP):
         await _end_at_carrier(hosted)
 
 
 async def _end_at_carrier(hosted: HostedCall) -> None:
     control = hosted.carrier.control if hosted.carrier is not None else None
-    if control is None or hosted.carrier_call_id is None or hosted.is_over_at_carrier:
+    if control is None or hosted.carrier_call_id is None or hosted.at_carrier.is_over:
         return
     hanging_up = partial(_hang_up_by, control, hosted, hosted.carrier_call_id)
     await contained(f"call {hosted.call_id}: its hang-up", hanging_up)
@@ -260,6 +251,6 @@ async def _end_at_carrier(hosted: HostedCall) -> None:
 async def _hang_up_by(control: CallControl, hosted: HostedCall, carrier_call_id: str) -> None:
     try:
         await control.hang_up(carrier_call_id)
-        hosted.was_hung_up = True
+        hosted.at_carrier.was_hung_up = True
     except CarrierError as failure:
         log.warning("call %s could not be hung up: %s", hosted.call_id, printable(str(failure)))

@@ -1,16 +1,14 @@
-"""One call: what its tasks share, and everything about it that is decided without waiting.
+"""A call whose media are here: what its tasks share, and everything about it that is decided without waiting.
 
-The tasks in engine/call_tasks.py hand in what they read and carry out what comes back;
-between them stands this object.  Its methods are synchronous: between two
-checkpoints a call is always in one piece.
+The tasks in engine/call_tasks.py pass in what they read, and carry out what is returned.
+All methods but one are synchronous: between two checkpoints a call is always consistent.
 
 Rule 1: the first cause of the end wins; what comes later changes nothing.  An end
 that is decided, and due once what plays was played, is such a cause: a user who
 hangs up meanwhile does not hide that no reply could be had.
 Rule 2: every byte of user audio is forwarded, or counted under a reason.
-Rule 3: audio is converted here and only here, and not at all where formats agree.
-Rule 4: while a clear waits to be written, what the session is told waits behind
-it, for a moment at most: silence first, then the history.
+Rule 3: while a clear waits to be written, orders for the session wait behind it
+(clear_barrier.py).
 """
 
 from __future__ import annotations
@@ -20,19 +18,20 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Literal
 
-import attrs
 import trio
 
-from voicecore.audio.convert import Converter, converter
 from voicecore.audio.recording import Recording
 from voicecore.engine.agent import Agent, Direction
 from voicecore.engine.alarm import Alarm
-from voicecore.engine.outbox import Converted, Outbox
+from voicecore.engine.audio_conversion import AudioConversion
+from voicecore.engine.call_state import HAS_ENDED, CallProgress
+from voicecore.engine.clear_barrier import ClearBarrier
+from voicecore.engine.ending import Ending
+from voicecore.engine.session_queue import Converted, SessionQueue
+from voicecore.engine.session_source import OpenedSession
 from voicecore.engine.settings import CallSettings
-from voicecore.errors import SessionLost, printable
+from voicecore.errors import SessionLost
 from voicecore.events import (
-    AgentAudio,
-    AgentAudioEnded,
     AppendUserAudio,
     CancelResponse,
     ClearPlayout,
@@ -44,7 +43,7 @@ from voicecore.events import (
     SessionOrder,
     UserAudio,
 )
-from voicecore.facts import AudioPath, EndCause, Fact, SessionReady
+from voicecore.facts import EndCause, Fact, SessionReady
 from voicecore.ports import Leg, Session
 from voicecore.turns.conversation import Conversation
 from voicecore.turns.first_message.message import Message
@@ -53,37 +52,6 @@ from voicecore.turns.orders import EndCall, Notify, Order
 from voicecore.world import World
 
 _TICK_S = 0.010  #: of the lead of 200 ms
-DETAIL_CHARS = 500  #: of the words that say why a call ended; a peer may have written them
-_CLEAR_S = 0.25  #: how long the session's history waits for a clear that the carrier does not read
-
-
-@attrs.frozen
-class Ending:
-    """Why and when a call ended."""
-
-    cause: EndCause
-    detail: str
-    at: float
-    by: EndCause | None = None
-    """What ended it before the end that was decided came due; None: the cause itself."""
-
-    @property
-    def last(self) -> EndCause:
-        """What ended it at this moment: the carrier's next step goes by it."""
-        return self.by or self.cause
-
-
-@attrs.frozen
-class OpenedSession:
-    """What the report needs to know of the session."""
-
-    session_id: str
-    open_s: float
-    """How long its opening took, before or after pick-up."""
-    waited_s: float
-    """From pick-up to here."""
-    source: Literal["adopted", "cold"]
-    audio_path: AudioPath
 
 
 class LiveCall:
@@ -97,6 +65,7 @@ class LiveCall:
         settings: CallSettings,
         *,
         direction: Direction,
+        progress: CallProgress,
         notify: Callable[[Fact], None],
         recording: Recording | None = None,
     ) -> None:
@@ -104,31 +73,26 @@ class LiveCall:
         self.leg_format = leg.started.audio_format
         self.began_at = world.now()
         self.lockout = agent.lockout(direction)
-        talk = settings.conversation(agent, direction, leg.started)
-        self.conversation = Conversation(self.leg_format, self.began_at, talk)
-        held_s = agent.policy_for(direction).yield_s  # what the gate lets go at once must find room
-        self.outbox = Outbox(self.leg_format.bytes_in(settings.buffer_audio_s + held_s))
-        self.speak_alarm = Alarm()
-        self.heartbeat_alarm = Alarm()
-        self.over = trio.Event()
+        conversation = settings.conversation(agent, direction, leg.started)
+        self.conversation = Conversation(self.leg_format, self.began_at, conversation)
+        buffered_s = agent.policy_for(direction).yield_s  # the gate may release this much at once
+        self.session_queue = SessionQueue(self.leg_format.bytes_in(settings.buffer_audio_s + buffered_s))
+        self.write_alarm = Alarm()
+        self.deadline_alarm = Alarm()
         self.words_known = trio.Event()
-        """After the end: nothing that the session could still say of the user's words is missing."""
-        self.ending: Ending | None = None
+        """After the end: the session has sent all of the user's words, or will send no more."""
         self.session: OpenedSession | None = None
         self.session_attempts = 0
         self.flood = FloodMeter(self.leg_format, self.began_at, settings.flood)
-        self._floods_told = 0
+        self._floods_reported = 0
         self.user_received_bytes = 0
         self.user_forwarded_bytes = 0
         self._world = world
+        self._progress = progress  # shared with the hosted call: there is one ending
         self.notify = notify
         self._recording = recording
-        self._to_session: Converter = converter(self.leg_format, self.leg_format)
-        self._from_session: Converter = converter(self.leg_format, self.leg_format)
-        self._agent_item: str | None = None
-        self._behind_clear: list[SessionOrder] = []  # bounded by what one clear leads to, and _CLEAR_S
-        self._clear_by: float | None = None
-        self._generation = 0  # the newest whose clear is on the wire
+        self._audio = AudioConversion(self.leg_format)
+        self._barrier = ClearBarrier()
         self._end_due: tuple[float, EndCause] = (self.began_at + settings.max_call_s, EndCause.TIME_LIMIT)
         self._called_over: EndCause | None = None
 
@@ -136,31 +100,31 @@ class LiveCall:
         """The media are here: the first message is due, or one for the machine that answered."""
         now = self._world.now()
         if voicemail_message is not None:
-            self._carry(self.conversation.leave_message(voicemail_message, now))
+            self._carry_out(self.conversation.leave_message(voicemail_message, now))
         else:
-            self._carry(self.conversation.begin(now))
+            self._carry_out(self.conversation.begin(now))
 
     def reached_voicemail(self, message: Message) -> None:
-        """A machine answered, as is known only now: leave this message, and end the call."""
+        """It has turned out that a machine answered: leave this message, and end the call."""
         if self.ending is None:
-            self._carry(self.conversation.leave_message(message, self._world.now()))
+            self._carry_out(self.conversation.leave_message(message, self._world.now()))
             self._wake()
 
     # --- the carrier ------------------------------------------------------
 
-    def hear(self, events: Sequence[LegEvent]) -> None:
-        """Take what the leg said: audio goes to the session, what came together as one; the rest is decided."""
+    def handle_leg(self, events: Sequence[LegEvent]) -> None:
+        """Take the leg's events: audio goes to the session, joined where it came together; the rest is decided."""
         now = self._world.now()
         audio = b""
         for event in events:
             if isinstance(event, UserAudio):
                 audio = audio + event.audio if audio else event.audio
                 continue
-            self._hear_audio(audio, now)
+            self._take_user_audio(audio, now)
             audio = b""
-            self._carry(self.conversation.handle_leg(event, now))
+            self._carry_out(self.conversation.handle_leg(event, now))
             self._wake()
-        self._hear_audio(audio, now)
+        self._take_user_audio(audio, now)
 
     def due(self) -> list[LegOrder]:
         """Return what may be written to the leg now."""
@@ -181,11 +145,10 @@ class LiveCall:
                 self._recording.agent(order.audio, now)
             elif isinstance(order, ClearPlayout):
                 self._recording.clear(now)
-        self._carry(self.conversation.sent(order, now))
+        self._carry_out(self.conversation.sent(order, now))
         if isinstance(order, ClearPlayout):
-            self._generation = order.generation
-            self._go_on_behind_clear()
-        self.heartbeat_alarm.bring_forward(self.deadline())
+            self._send(self._barrier.written(order.generation))
+        self.deadline_alarm.bring_forward(self.deadline())
 
     # --- the session ------------------------------------------------------
 
@@ -198,79 +161,71 @@ class LiveCall:
         asked: bool = False,
         unasked: Collection[str] = (),
     ) -> None:
-        """The session is ready: choose the audio path, greet.
+        """The session is ready: choose the audio path, and say the first message.
 
-        ``asked``: the greeting was asked for before pick-up; ``unasked``: responses that were not.
+        ``asked``: the first message was requested before pick-up; ``unasked``: responses that the session began itself.
         """
         now = self._world.now()
-        self._to_session = converter(self.leg_format, session.user_format)
-        self._from_session = converter(session.agent_format, self.leg_format)
-        path = AudioPath(
-            leg=str(self.leg_format),
-            session_user=str(session.user_format),
-            session_agent=str(session.agent_format),
-            passthrough=self.leg_format == session.user_format == session.agent_format,
-        )
+        path = self._audio.use_session(session)
         self.session = OpenedSession(session.session_id, open_s, now - self.began_at, source, path)
         self.notify(SessionReady(now - self.began_at, session.session_id, open_s, path, source))
         lockout = (self.lockout, session.lock)
         self.conversation.speech.responses.disown(unasked)
-        self._carry(self.conversation.session_ready(session.capabilities, now, lockout=lockout, asked=asked))
+        self._carry_out(self.conversation.session_ready(session.capabilities, now, lockout=lockout, asked=asked))
         self._wake()
 
-    def listen(self, events: Sequence[SessionEvent]) -> None:
-        """Take what the session said."""
+    def handle_session(self, events: Sequence[SessionEvent]) -> None:
+        """Take the session's events."""
         now = self._world.now()
         for event in events:
             if self.ending is not None and isinstance(event, ResponseStarted):
-                self.outbox.put(CancelResponse(event.response_id))  # nobody will hear it
-            for converted in self._to_leg_format(event):
-                self._carry(self.conversation.handle_session(converted, now))
+                self.session_queue.put(CancelResponse(event.response_id))  # nobody will hear it
+            for converted in self._audio.for_leg(event):
+                self._carry_out(self.conversation.handle_session(converted, now))
         if self.ending is not None and not self.awaits_words():
             self.words_known.set()
         self._wake()
 
     def for_session(self, order: SessionOrder | Converted) -> Converted | None:
-        """Return an order as the session wants it: user audio in its format; None where nothing is left of it."""
+        """Return an order with user audio in the session's format; None where the filter keeps all of it."""
         if isinstance(order, Converted):
             return order
         if not isinstance(order, AppendUserAudio):
             return Converted(order, 0)
-        audio = self._to_session.convert(order.audio)
+        audio = self._audio.for_session(order.audio)
         if not audio:
             self.user_forwarded_bytes += len(order.audio)  # the filter keeps it for what comes next
             return None
         return Converted(AppendUserAudio(audio), len(order.audio))
 
-    def told(self, order: Converted) -> None:
+    def sent_to_session(self, order: Converted) -> None:
         """An order is on the session's wire."""
         self.user_forwarded_bytes += order.leg_bytes
 
-    def talk_to(self, session: Session) -> None:
-        """From here on what the session is to be told goes to it at once, while nothing waits."""
-        self.outbox.send_by(partial(self._append_now, session), partial(_is_told, session))
+    def send_to(self, session: Session) -> None:
+        """From here on orders go to this session at once, while none waits."""
+        self.session_queue.send_by(partial(self._append_now, session), partial(_sent_now, session))
 
     def _append_now(self, session: Session, audio: bytes) -> None:
-        """Let the session hear user audio at once, or behind what it cannot take yet."""
-        fitting = self._to_session.convert(audio)
-        if not fitting or _is_told(session, order := AppendUserAudio(fitting)):
+        """Send user audio to the session at once, or behind what it cannot take yet."""
+        fitting = self._audio.for_session(audio)
+        if not fitting or _sent_now(session, order := AppendUserAudio(fitting)):
             self.user_forwarded_bytes += len(audio)
         else:
-            self.outbox.put_converted(Converted(order, len(audio)))
+            self.session_queue.put_converted(Converted(order, len(audio)))
 
     # --- time and the end ----------------------------------------------------
 
     def deadline(self) -> float:
         """Return when to call `expire`."""
-        moments = (self.conversation.deadline(), self._clear_by, self._end_due[0])
+        moments = (self.conversation.deadline(), self._barrier.deadline, self._end_due[0])
         return min(moment for moment in moments if moment is not None)
 
     def expire(self) -> None:
         """Act on the deadlines that have passed."""
         now = self._world.now()
-        if self._clear_by is not None and self._clear_by <= now:
-            self._go_on_behind_clear()
-        self._carry(self.conversation.expire(now))
+        self._send(self._barrier.expire(now))
+        self._carry_out(self.conversation.expire(now))
         moment, cause = self._end_due
         if moment <= now:
             self.end(cause)
@@ -286,7 +241,7 @@ class LiveCall:
         moment = self._world.now() + self.settings.stop_wait_s
         if moment < self._end_due[0]:
             self._end_due = (moment, cause)
-        self.heartbeat_alarm.bring_forward(self._end_due[0])
+        self.deadline_alarm.bring_forward(self._end_due[0])
 
     def end(self, cause: EndCause, detail: str = "") -> None:
         """End the call; the first cause stands."""
@@ -299,11 +254,17 @@ class LiveCall:
             elif self._decided is not None:
                 by, cause, detail = cause, self._decided.cause, self._decided.detail
         now = self._world.now()
-        self.ending = Ending(cause, printable(detail, DETAIL_CHARS), now, by)
-        try:
-            self._carry(self.conversation.end(now))
-        finally:
-            self.over.set()
+        self._progress.end(Ending(cause, detail, now, by))
+        self._carry_out(self.conversation.end(now))
+
+    @property
+    def ending(self) -> Ending | None:
+        """Why it ended; None before that."""
+        return self._progress.ending
+
+    async def until_ended(self) -> None:
+        """Return once there is a cause of its end."""
+        await self._progress.reach(HAS_ENDED)
 
     @property
     def _decided(self) -> EndCall | None:
@@ -311,23 +272,23 @@ class LiveCall:
         return self.conversation.taking.recovery.end
 
     def awaits_words(self) -> bool:
-        """Whether the session has words of the user still to tell."""
+        """Whether the session has not sent all of the user's words yet."""
         capabilities = self.conversation.taking.capabilities
         transcribes = capabilities is not None and capabilities.transcribes_user
         return transcribes and self.conversation.last_words.are_missing
 
-    def hush(self) -> None:
-        """The call is over, and its session stays for a moment: let it generate nothing meanwhile."""
+    def cancel_response(self) -> None:
+        """The call is over, and its session stays open for a moment: let it generate nothing meanwhile."""
         if (active := self.conversation.speech.responses.active_id) is not None:
-            self.outbox.put(CancelResponse(active))
+            self.session_queue.put(CancelResponse(active))
 
     def report_problem(self, code: str, message: str) -> None:
-        """Tell the observers of something that went wrong outside the conversation."""
-        self._carry(self.conversation.problem(code, message, self._world.now()))
+        """Report a problem from outside the conversation."""
+        self._carry_out(self.conversation.problem(code, message, self._world.now()))
 
     # --- inside -----------------------------------------------------------------
 
-    def _hear_audio(self, audio: bytes, now: float) -> None:
+    def _take_user_audio(self, audio: bytes, now: float) -> None:
         if not audio:
             return
         self.user_received_bytes += len(audio)
@@ -337,63 +298,44 @@ class LiveCall:
             if not audio:
                 return
         if self.conversation.is_opening:
-            self._carry(self.conversation.user_audio(audio, now))
+            self._carry_out(self.conversation.user_audio(audio, now))
             self._wake()
         else:
-            self.outbox.put_audio(audio)
+            self.session_queue.put_audio(audio)
         if self._recording is not None:
             self._recording.user(audio, now)
 
     def _note_flood(self) -> None:
-        """User audio had to be dropped: say so when that begins, and end the call when it lasts."""
-        if self.flood.floods > self._floods_told:
-            self._floods_told = self.flood.floods
+        """User audio had to be dropped: report it when that begins, and end the call when it lasts."""
+        if self.flood.floods > self._floods_reported:
+            self._floods_reported = self.flood.floods
             self.report_problem("user_flood", "the user's audio comes faster than it can have been spoken")
         if self.flood.is_too_long:
             self.end(EndCause.LEG_MISBEHAVED, f"more audio than time for {self.flood.settings.limit_s:.0f} s")
 
-    def _carry(self, orders: Sequence[Order]) -> None:
-        if self._clear_by is None and self.conversation.generation != self._generation:
-            self._clear_by = self._world.now() + _CLEAR_S
+    def _carry_out(self, orders: Sequence[Order]) -> None:
+        self._barrier.watch(self.conversation.generation, self._world.now())
         for order in orders:
             if isinstance(order, Notify):
                 self.notify(order.fact)
             elif isinstance(order, EndCall):
                 self.end(order.cause, order.detail)
             elif isinstance(order, AppendUserAudio):
-                self.outbox.put_audio(order.audio)
-            elif self._clear_by is not None:
-                self._behind_clear.append(order)
-            else:
-                self.outbox.put(order)
+                self.session_queue.put_audio(order.audio)
+            elif not self._barrier.stop(order):
+                self.session_queue.put(order)
 
-    def _go_on_behind_clear(self) -> None:
-        waiting, self._behind_clear, self._clear_by = self._behind_clear, [], None
-        for order in waiting:
-            self.outbox.put(order)
+    def _send(self, orders: Sequence[SessionOrder]) -> None:
+        for order in orders:
+            self.session_queue.put(order)
 
     def _wake(self) -> None:
-        self.speak_alarm.bring_forward(self.next_due())
-        self.heartbeat_alarm.bring_forward(self.deadline())
-
-    def _to_leg_format(self, event: SessionEvent) -> list[SessionEvent]:
-        if isinstance(event, AgentAudio):
-            if event.item_id != self._agent_item:  # the filter's memory ends with the utterance
-                self._from_session.reset()
-                self._agent_item = event.item_id
-            audio = self._from_session.convert(event.audio)
-            if audio is event.audio:
-                return [event]
-            return [attrs.evolve(event, audio=audio)] if audio else []
-        if isinstance(event, AgentAudioEnded) and event.item_id == self._agent_item:
-            self._agent_item = None
-            tail = self._from_session.flush()
-            return [AgentAudio(event.response_id, event.item_id, tail), event] if tail else [event]
-        return [event]
+        self.write_alarm.bring_forward(self.next_due())
+        self.deadline_alarm.bring_forward(self.deadline())
 
 
-def _is_told(session: Session, order: SessionOrder) -> bool:
-    """Tell the session at once; False where that cannot be."""
+def _sent_now(session: Session, order: SessionOrder) -> bool:
+    """Send an order at once; False where nothing was sent."""
     try:
         return session.send_nowait(order)
     except SessionLost:  # the task that reads it ends the call, and knows why

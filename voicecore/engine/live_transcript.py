@@ -1,10 +1,10 @@
-"""A call's transcript lines, written to disk as they become final, so that a crash costs one turn at most.
+"""Writes a call's transcript lines to disk as they become final, so that a crash loses one turn at most.
 
-Rule 1: a line is final when the agent's words were heard or cut, or when the
+Rule 1: a line is final when the agent's words were heard or truncated, or when the
 user's are complete.  They are written in the order in which that happens; the
 record's transcript has them in the order of the conversation.
 Rule 2: at most one write a second, and one at the end of each turn.
-Rule 3: a disk that fails is logged once; the record, made at the end, has every line.
+Rule 3: a disk that fails is logged once; the record, which is made at the end, has every line.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class LiveTranscript:
         self._turn_over = trio.Event()
 
     def take(self, fact: Fact) -> None:
-        """Take note of what was said, and of the end of a turn."""
+        """Take a fact: what was said, or the end of a turn."""
         if isinstance(fact, AgentSaid) and fact.text:
             self._add(TranscriptLine(Speaker.AGENT, fact.item_id, fact.text, fact.interrupted, fact.heard))
         elif isinstance(fact, UserSaid) and fact.text:
@@ -46,7 +46,7 @@ class LiveTranscript:
         try:
             async with store.growing_transcript(call_id) as writer, trio.open_nursery() as nursery:
                 nursery.start_soon(self._append, writer)
-                await call.over.wait()
+                await call.until_ended()
                 nursery.cancel_scope.cancel()
         except* OSError as trouble:
             if call.ending is None:

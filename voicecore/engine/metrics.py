@@ -1,7 +1,7 @@
-"""What a host counts, in Prometheus's text format (version 0.0.4).
+"""The counters of a host, in Prometheus's text format (version 0.0.4).
 
-Rule: every metric has its HELP and TYPE, its unit in its name, and a closed set of
-label values; one that has not happened yet is there as 0.
+Rule: every metric has its HELP and TYPE, its unit in its name, and a fixed set of
+label values; what has not happened yet is there as 0.
 
 Pure.  Served by net/http/health.py; made in assembly.py.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-from voicecore.engine.host_parts import HostStatistics
+from voicecore.engine.host_statistics import HostStatistics
 from voicecore.facts import ParkingOutcome
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -50,7 +50,7 @@ def _metrics(statistics: HostStatistics) -> Iterator[_Metric]:
             "calls_unfiled",
             "gauge",
             statistics.unfiled,
-            "Calls that are over; the carrier may still have a last word.",
+            "Calls that are over; the carrier's final status may still come.",
         ),
         ("calls_filed", "counter", statistics.filed, "Calls whose record was written, since the start."),
         ("calls_unwritten", "gauge", statistics.unwritten, "Records that wait in memory to be written."),
@@ -60,7 +60,7 @@ def _metrics(statistics: HostStatistics) -> Iterator[_Metric]:
     yield _Metric(
         "voicecore_parked_sessions_total",
         "counter",
-        "Sessions that were opened before pick-up, by what became of them.",
+        "Sessions that were opened before pick-up, by their outcome.",
         {f'{{outcome="{_word(outcome)}"}}': parked.outcomes.get(outcome, 0) for outcome in ParkingOutcome},
     )
     yield _Metric(

@@ -1,8 +1,8 @@
-"""What the carrier does next when a call ends, by what ended it (`Ending.last`).
+"""What the carrier does next when a live call ends, by what ended it (`Ending.last`).
 
 When the media stream of a live call is closed, the carrier goes on with what
 follows it in its instructions: the apology, which is meant for calls that
-cannot go on.  A call that we end on purpose is therefore ended at the carrier
+cannot go on.  A call that we end on purpose is therefore hung up at the carrier
 before its stream is closed.
 
 Pure.

@@ -1,10 +1,10 @@
-"""The report of a call, made once, when nothing of it runs any more.
+"""Makes the report of a call, once nothing of it runs any more.
 
-Rule 1: it is a pure function of the entry and the call; the order in which stream,
-status and socket ended leaves no trace in it but the cause.
-Rule 2: what a peer may have worded is printable, bounded, and without any secret;
-what the user and the agent said is as they said it.
-Rule 3: a call whose state cannot be read any more has a report too: of what its entry says.
+Rule 1: the report is a pure function of the call; the order in which stream, status and
+socket ended shows in nothing but the cause.
+Rule 2: what a peer may have written is printable, bounded, and without any secret;
+what the user and the agent said is kept as they said it.
+Rule 3: a call whose live call cannot be read any more has a report too, without that part.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections import Counter
 
 import attrs
 
+from voicecore.engine.call_origin import Outbound
+from voicecore.engine.ending import Ending
 from voicecore.engine.hosted_call import HostedCall
-from voicecore.engine.live_call import Ending, LiveCall
+from voicecore.engine.live_call import LiveCall
 from voicecore.errors import printable
 from voicecore.events import TokenUsage
 from voicecore.facts import CallReport, EndCause, MediaCounts, MessageReport, Pickup, TurnTimes
@@ -26,13 +28,15 @@ _WORDS_CHARS = 500
 
 
 def bare_report(hosted: HostedCall, ending: Ending) -> CallReport:
-    """Return the report of a call whose own state cannot be read."""
+    """Return the report of a call whose live call cannot be read."""
     return attrs.evolve(call_report(hosted, ending, None), problems={"report_failed": 1})
 
 
 def call_report(hosted: HostedCall, ending: Ending, call: LiveCall | None) -> CallReport:
-    """Return what the call came to; ``ending`` is the call's own, or the entry's where no call ran."""
-    ending = _settled(hosted, ending)
+    """Return the report of a call, with its ending; ``call``: None where it never had media."""
+    ending = _with_last_status(hosted, ending)
+    status, final = hosted.at_carrier.status, hosted.at_carrier.final
+    amd = hosted.origin.amd if isinstance(hosted.origin, Outbound) else None
     conversation = call.conversation if call else None
     turns = tuple(_turn(turn) for turn in conversation.log.turns()) if conversation else ()
     return CallReport(
@@ -46,15 +50,15 @@ def call_report(hosted: HostedCall, ending: Ending, call: LiveCall | None) -> Ca
         duration_s=round(ending.at - (call.began_at if call else hosted.announced_at), 6),
         outcome=ending.cause,
         outcome_detail=ending.detail,
-        carrier_status=printable(hosted.status.word) if hosted.status and hosted.status.status.is_terminal else None,
-        carrier_duration_s=hosted.status.duration_s if hosted.status else None,
-        carrier_failure=hosted.status.failure if hosted.status else None,
+        carrier_status=printable(final.word) if final else None,
+        carrier_duration_s=status.duration_s if status else None,
+        carrier_failure=status.failure if status else None,
         session_id=printable(call.session.session_id, _ID_CHARS) if call and call.session else None,
         session_open_s=call.session.open_s if call and call.session else None,
         session_attempts=call.session_attempts if call else 0,
         pickup=_pickup(call),
-        parked=hosted.parked_once(),
-        answered_by=hosted.answered_by_word,
+        parked=hosted.parked_reports(),
+        answered_by=amd.word if amd else None,
         first_message=_message(call, Purpose.FIRST),
         left_message=_message(call, Purpose.MACHINE),
         audio_path=call.session.audio_path if call and call.session else None,
@@ -70,18 +74,19 @@ def call_report(hosted: HostedCall, ending: Ending, call: LiveCall | None) -> Ca
     )
 
 
-def _settled(hosted: HostedCall, ending: Ending) -> Ending:
-    """Return the end as the carrier's last word has it: a stream that broke off as the remote hung up was not lost.
+def _with_last_status(hosted: HostedCall, ending: Ending) -> Ending:
+    """Return the end as the carrier's final status shows it: a stream that broke off with a hang-up was not lost.
 
-    Where a stream is lost and the call is not, the carrier first says its apology: its last word comes later.
-    Where it has none, its word behind the stream tells nothing; one from before has decided already.
+    Where a stream is lost and the call is not, the carrier speaks its apology first: its
+    final status comes later.  A carrier without one ends the call with the stream: a status
+    after it shows nothing, and one before it has decided already.
     """
-    call, status = hosted.call, hosted.status
-    if call is None or ending.cause is not EndCause.LEG_LOST or status is None or not status.status.is_terminal:
+    call, at_carrier = hosted.call, hosted.at_carrier
+    if call is None or ending.cause is not EndCause.LEG_LOST or at_carrier.final is None:
         return ending
     if hosted.carrier is not None and not hosted.carrier.outlives_stream:
         return ending
-    is_hang_up = hosted.status_at is not None and hosted.status_at <= ending.at + call.settings.stop_wait_s
+    is_hang_up = at_carrier.status_at is not None and at_carrier.status_at <= ending.at + call.settings.stop_wait_s
     return Ending(EndCause.REMOTE_HUNG_UP, "", ending.at) if is_hang_up else ending
 
 
@@ -108,7 +113,7 @@ def _turn(turn: TurnTimes) -> TurnTimes:
 
 def _media_counts(call: LiveCall) -> MediaCounts:
     conversation, played = call.conversation, call.conversation.speech.playout.counts
-    user_dropped = Counter(session_slow=call.outbox.dropped_bytes, flood=call.flood.dropped_bytes)
+    user_dropped = Counter(session_slow=call.session_queue.dropped_bytes, flood=call.flood.dropped_bytes)
     for opening in conversation.openings:
         user_dropped += opening.gate.dropped_bytes
     user_dropped["call_over"] = call.user_received_bytes - call.user_forwarded_bytes - user_dropped.total()

@@ -10,7 +10,7 @@ from attrs.validators import ge, gt
 
 from voicecore.engine.agent import Agent, Direction
 from voicecore.engine.parking.pool import ParkingSettings
-from voicecore.engine.record_book import WritingSettings
+from voicecore.engine.record_queue import WritingSettings
 from voicecore.errors import ConfigError
 from voicecore.events import LegStarted
 from voicecore.ports import MachineDetection

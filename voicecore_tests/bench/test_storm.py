@@ -12,7 +12,7 @@ from voicecore.bench.load import sockets_storm, storm
 from voicecore.bench.load.storm import By, Moment, drawn, find_spans, run_storm
 from voicecore.bench.processes.controlled import Usage
 from voicecore.bench.report.result import SMALL, BenchmarkFailed
-from voicecore.engine import host, lifecycle
+from voicecore.engine import call_runner, lifecycle
 from voicecore.engine.hosted_call import HostedCall
 from voicecore.engine.lifecycle import LifecycleParts
 from voicecore.facts import EndCause
@@ -41,11 +41,11 @@ def test_calls_that_somebody_holds_on_to_make_the_storm_fail(monkeypatch: pytest
     """What they have left is in the message."""
     kept: list[HostedCall] = []
 
-    async def keeps(entry: HostedCall, parts: LifecycleParts) -> None:
-        kept.append(entry)
-        await lifecycle.live(entry, parts)
+    async def keeps(hosted: HostedCall, parts: LifecycleParts) -> None:
+        kept.append(hosted)
+        await lifecycle.run_hosted_call(hosted, parts)
 
-    monkeypatch.setattr(host, "live", keeps)
+    monkeypatch.setattr(call_runner, "run_hosted_call", keeps)
     with pytest.raises(BenchmarkFailed, match=r"20 hang-ups left .*'objects': \d\d"):
         run_storm(SMALL, lambda _: None)
 

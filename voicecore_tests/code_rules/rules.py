@@ -33,7 +33,7 @@ WIDE_CATCH_PLACES = (
     "net/http/server.py",
     "engine/boundary.py",
     "engine/choosing.py",
-    "engine/host.py",
+    "engine/fact_dispatcher.py",
     "engine/parking/parked_session.py",
     "turns/barge_in/machine.py",
 )

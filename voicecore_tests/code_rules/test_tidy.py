@@ -213,7 +213,7 @@ def test_the_rule_leaves_good_code_alone(rule: Rule, fine: str) -> None:
         (rules.chance_only_in_its_places, "simulation/world.py", "import random"),
         (rules.files_only_in_their_places, "disk.py", "import os"),
         (rules.print_only_in_its_places, "cli/main.py", "print(1)"),
-        (rules.no_wide_catch, "engine/host.py", "try: f()\nexcept Exception: log()"),
+        (rules.no_wide_catch, "engine/fact_dispatcher.py", "try: f()\nexcept Exception: log()"),
     ],
 )
 def test_a_named_place_is_excepted_and_nothing_beside_it(rule: Rule, path: str, text: str) -> None:
@@ -225,7 +225,7 @@ def test_a_named_place_is_excepted_and_nothing_beside_it(rule: Rule, path: str, 
 
 def test_not_even_a_boundary_catches_cancellation() -> None:
     """A swallowed cancellation is a call that cannot be ended."""
-    assert findings(rules.no_wide_catch, [Source("engine/host.py", "try: f()\nexcept BaseException: log()")])
+    assert findings(rules.no_wide_catch, [Source("engine/fact_dispatcher.py", "try: f()\nexcept BaseException: log()")])
 
 
 def test_every_rule_has_an_offence_above() -> None:

@@ -20,7 +20,7 @@ from voicecore import events as ev
 from voicecore.audio.formats import PCMU_8K, AudioFormat
 from voicecore.engine.agent import Agent
 from voicecore.engine.host import Host, open_host
-from voicecore.engine.host_parts import HostParts
+from voicecore.engine.host_ports import HostPorts
 from voicecore.engine.settings import HostSettings
 from voicecore.facts import CallEnded, CallReport, Fact, TranscriptLine
 from voicecore.net.http.messages import Request
@@ -340,7 +340,7 @@ async def run(trap: Trap) -> Result:
             outcome.reports.append(fact.report)
         trap.step(names.get(call_id, VICTIM if not names else WITNESS), f"observer of {type(fact).__name__}")
 
-    parts = HostParts(
+    parts = HostPorts(
         providers={provider.name: provider},
         agent=Agent(instructions=WITNESS),
         carriers=[OpenParts(control=dialler, dialler=dialler)],
@@ -407,7 +407,7 @@ async def _take_call(host: Host, trap: Trap, carrier_call_id: str) -> list[tuple
     """A call that comes in, is picked up, talks and ends."""
     ringing = RingingCall(carrier_call_id=carrier_call_id, caller="+15550100003", callee=TrappedDialler.number)
     began_at = trio.current_time()
-    token = host.incoming(ringing, host._parts.carriers[0])
+    token = host.incoming(ringing, host._ports.carriers[0])
     media = host.take_token(token) if isinstance(token, str) else None
     assert media is not None, "no more calls are taken"
     leg = TrappedLeg(WITNESS, carrier_call_id, trap)

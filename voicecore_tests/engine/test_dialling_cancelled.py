@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from voicecore.simulation.openai_realtime import Behaviour, Handshake, Pace, Recorded, Reply, Script, Updates
-from voicecore.simulation.twilio import At, DialPlan, HangUp, MachineVerdict, Say
+from voicecore.simulation.twilio import AmdCallback, At, DialPlan, HangUp, Say
 from voicecore_tests.kit import CancelAtStep, Rig, living_tasks, rig, ulaw
 
 TALK = Script(
@@ -22,7 +22,7 @@ DISTANT = Behaviour(
 BRIEF_CALL = DialPlan(
     ring_s=0.2,
     script=(Say(At(0.05), ulaw("caller-hello-it")[:1600]), HangUp(At(1.2))),
-    machine=MachineVerdict(word="human", after_s=0.3),
+    machine=AmdCallback(word="human", after_s=0.3),
 )
 
 

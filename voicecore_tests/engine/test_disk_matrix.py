@@ -18,8 +18,8 @@ from trio.testing import MockClock
 from voicecore.disk import RealFiles
 from voicecore.engine.agent import Agent
 from voicecore.engine.host import Host, open_host
-from voicecore.engine.host_parts import HostParts
-from voicecore.engine.record_book import WritingSettings
+from voicecore.engine.host_ports import HostPorts
+from voicecore.engine.record_queue import WritingSettings
 from voicecore.engine.settings import HostSettings
 from voicecore.facts import CallEnded, Fact
 from voicecore.observe.store import FolderStore
@@ -75,7 +75,7 @@ async def ends(trouble: DiskTrouble = HEALTHY, **settings: Any) -> AsyncIterator
         if isinstance(fact, CallEnded):
             ended.append(call_id)
 
-    parts = HostParts(
+    parts = HostPorts(
         providers={"trapped": TrappedProvider(Trap())},
         agent=Agent(instructions="Be brief."),
         carriers=[OpenParts(dialler=TrappedDialler(Trap()))],
@@ -232,7 +232,7 @@ async def test_on_a_real_disk_that_comes_back(tmp_path: Path, caplog: pytest.Log
     """The folder's place is taken by a file, then it is free; no virtual time, no simulated file."""
     simulated, (taken, data_dir) = simulated_world(), (tmp_path / "data", tmp_path / "data" / "calls")
     taken.write_bytes(b"")
-    parts = HostParts(
+    parts = HostPorts(
         providers={"trapped": TrappedProvider(Trap())},
         agent=Agent(instructions="Be brief."),
         store=FolderStore(RealFiles(), data_dir),

@@ -206,12 +206,12 @@ async def test_f18_a_bug_in_one_call_is_reported_once_and_ends_that_call_only(
     """The boundary: its cause is FAILED, its record is there, the next call is fine."""
     from voicecore.engine.live_call import LiveCall  # noqa: PLC0415
 
-    healthy = LiveCall.listen
+    healthy = LiveCall.handle_session
 
     async with rig(HELLO, agent__first_message="Hello.") as it:
-        monkeypatch.setattr(LiveCall, "listen", lambda *_: 1 / 0)
+        monkeypatch.setattr(LiveCall, "handle_session", lambda *_: 1 / 0)
         await it.carrier.call(it.engine.url, STEPS)
-        monkeypatch.setattr(LiveCall, "listen", healthy)
+        monkeypatch.setattr(LiveCall, "handle_session", healthy)
         await it.carrier.call(it.engine.url, STEPS)
         await it.engine.drain()
     assert [report.outcome for report in it.reports] == [EndCause.FAILED, EndCause.REMOTE_HUNG_UP]

@@ -12,7 +12,7 @@ from voicecore.engine.settings import DialOptions, OnVoicemail
 from voicecore.facts import EndCause, MessageOutcome
 from voicecore.ports import MachineDetection
 from voicecore.simulation.openai_realtime import Recorded, Reply, Script
-from voicecore.simulation.twilio import AfterAgent, At, DialPlan, HangUp, MachineVerdict, Say
+from voicecore.simulation.twilio import AfterAgent, AmdCallback, At, DialPlan, HangUp, Say
 from voicecore_tests.kit import CALLEE, Rig, asked, nothing_is_left, rig, ulaw
 
 TALK = Script(
@@ -34,7 +34,7 @@ LEAVES: dict[str, Any] = {
 
 async def test_f7_detection_runs_beside_the_greeting_and_a_human_notices_nothing(autojump_clock: MockClock) -> None:
     """Asynchronous: the call begins at once; the verdict comes and changes nothing."""
-    plan = DialPlan(ring_s=1.0, machine=MachineVerdict(word="human", after_s=0.5), script=HUMAN)
+    plan = DialPlan(ring_s=1.0, machine=AmdCallback(word="human", after_s=0.5), script=HUMAN)
     async with rig(TALK, agent__first_message=GREETING, **ASYNC) as it:
         report = await it.dial(plan)
     assert (report.outcome, report.answered_by) == (EndCause.REMOTE_HUNG_UP, "human")
@@ -45,7 +45,7 @@ async def test_f7_detection_runs_beside_the_greeting_and_a_human_notices_nothing
 @pytest.mark.parametrize("word", ["machine_start", "fax"])
 async def test_f7_a_machine_is_hung_up_on(autojump_clock: MockClock, word: str) -> None:
     """By policy, as soon as the verdict comes."""
-    plan = DialPlan(ring_s=1.0, machine=MachineVerdict(word=word, after_s=2.0), script=(HangUp(At(60.0)),))
+    plan = DialPlan(ring_s=1.0, machine=AmdCallback(word=word, after_s=2.0), script=(HangUp(At(60.0)),))
     async with rig(TALK, agent__first_message=GREETING, **ASYNC) as it:
         report = await it.dial(plan)
         nothing_is_left(it)
@@ -60,7 +60,7 @@ async def test_f6_a_message_is_left_once_when_the_machines_greeting_has_ended(
     """Detection waits for the beep; repeats of the verdict have no effect; then the call is over."""
     plan = DialPlan(
         ring_s=1.0,
-        machine=MachineVerdict(word="machine_end_beep", after_s=4.0, times=repeats),
+        machine=AmdCallback(word="machine_end_beep", after_s=4.0, times=repeats),
         script=(Say(At(0.0), ulaw("caller-one-moment-it") * 4), HangUp(At(60.0))),
     )
     async with rig(TALK, agent__first_message=GREETING, **ASYNC, **LEAVES) as it:
@@ -74,9 +74,7 @@ async def test_f6_a_message_is_left_once_when_the_machines_greeting_has_ended(
 
 async def test_f5_two_calls_at_once_leave_each_its_own_message(autojump_clock: MockClock) -> None:
     """The text belongs to the call and goes with it."""
-    plan = DialPlan(
-        ring_s=1.0, machine=MachineVerdict(word="machine_end_other", after_s=1.0), script=(HangUp(At(60.0)),)
-    )
+    plan = DialPlan(ring_s=1.0, machine=AmdCallback(word="machine_end_other", after_s=1.0), script=(HangUp(At(60.0)),))
 
     async def leave(it: Rig, message: str) -> None:
         options = leaving(message)
@@ -102,7 +100,7 @@ def leaving(message: str) -> DialOptions:
 
 async def test_f7_a_second_verdict_does_not_change_course_again(autojump_clock: MockClock) -> None:
     """The first one counts."""
-    plan = DialPlan(ring_s=1.0, machine=MachineVerdict(word="machine_end_beep", after_s=1.0, times=2), script=SHORT)
+    plan = DialPlan(ring_s=1.0, machine=AmdCallback(word="machine_end_beep", after_s=1.0, times=2), script=SHORT)
     async with rig(TALK, agent__first_message=GREETING, **ASYNC, **LEAVES) as it:
         report = await it.dial(plan)
     assert report.left_message is not None
@@ -116,7 +114,7 @@ async def test_detection_before_the_media_decides_what_is_connected(
     autojump_clock: MockClock, word: str, outcome: EndCause
 ) -> None:
     """Synchronous: the carrier asks what to do once it knows; a machine is never connected."""
-    plan = DialPlan(ring_s=1.0, machine=MachineVerdict(word=word, after_s=3.0), script=SHORT)
+    plan = DialPlan(ring_s=1.0, machine=AmdCallback(word=word, after_s=3.0), script=SHORT)
     async with rig(TALK, agent__first_message=GREETING, outbound__machine_detection="sync") as it:
         report = await it.dial(plan)
         nothing_is_left(it)
@@ -127,9 +125,7 @@ async def test_detection_before_the_media_decides_what_is_connected(
 
 async def test_detection_before_the_media_leaves_its_message_at_once(autojump_clock: MockClock) -> None:
     """The beep is over when the stream arrives: no greeting is played first."""
-    plan = DialPlan(
-        ring_s=1.0, machine=MachineVerdict(word="machine_end_beep", after_s=5.0), script=(HangUp(At(60.0)),)
-    )
+    plan = DialPlan(ring_s=1.0, machine=AmdCallback(word="machine_end_beep", after_s=5.0), script=(HangUp(At(60.0)),))
     async with rig(TALK, agent__first_message=GREETING, outbound__machine_detection="sync", **LEAVES) as it:
         report = await it.dial(plan)
     assert (report.outcome, report.first_message) == (EndCause.MESSAGE_LEFT, None)

@@ -8,7 +8,7 @@ import attrs
 import pytest
 from trio.testing import MockClock
 
-from voicecore.engine.host_parts import HostStatistics
+from voicecore.engine.host_statistics import HostStatistics
 from voicecore.engine.metrics import CONTENT_TYPE, exposition
 from voicecore.engine.parking.pool import ParkingStatistics
 from voicecore.facts import ParkingOutcome

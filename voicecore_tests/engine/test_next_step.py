@@ -18,11 +18,11 @@ from voicecore.facts import CallBegan, EndCause
 from voicecore.ports import MachineDetection
 from voicecore.simulation.openai_realtime import Behaviour, End, Ending, Handshake, Recorded, Reply, Script
 from voicecore.simulation.twilio import (
+    AmdCallback,
     At,
     DialPlan,
     HangUp,
     LineFaults,
-    MachineVerdict,
     Refusal,
     StatusFaults,
     UpdateFaults,
@@ -94,7 +94,7 @@ async def test_a_machine_is_hung_up_on(autojump_clock: MockClock, on_voicemail: 
     )
     async with rig(HELLO, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
         word = "machine_start" if on_voicemail is OnVoicemail.HANG_UP else "machine_end_beep"
-        await it.dial(DialPlan(ring_s=1.0, script=NEVER, machine=MachineVerdict(word=word)), options=options)
+        await it.dial(DialPlan(ring_s=1.0, script=NEVER, machine=AmdCallback(word=word)), options=options)
         await it.dialled.over.wait()
         cause = EndCause.MACHINE_ANSWERED if on_voicemail is OnVoicemail.HANG_UP else EndCause.MESSAGE_LEFT
         assert heard_of_the_end(it) == (cause, "", "rest", [200])
@@ -154,7 +154,7 @@ async def test_a_bug_in_a_call_ends_it_with_the_apology(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, place: Placing
 ) -> None:
     """Whatever went wrong, the user hears something."""
-    monkeypatch.setattr(LiveCall, "listen", lambda *_: 1 / 0)
+    monkeypatch.setattr(LiveCall, "handle_session", lambda *_: 1 / 0)
     async with rig(HELLO, agent__first_message="Hello.", carriers__twilio__apology=SORRY) as it:
         await place(it)
         assert heard_of_the_end(it) == (EndCause.FAILED, SORRY, "application", [])

@@ -13,7 +13,7 @@ from voicecore.facts import EndCause, ResponsePlayed
 from voicecore.ports import MachineDetection
 from voicecore.simulation.memory_network import LinkSettings
 from voicecore.simulation.openai_realtime import Pace, Reply, ResponseFault, Samples, Script
-from voicecore.simulation.twilio import At, DialPlan, Goodbye, HangUp, LineFaults, MachineVerdict, Say
+from voicecore.simulation.twilio import AmdCallback, At, DialPlan, Goodbye, HangUp, LineFaults, Say
 from voicecore_tests.engine.truth import (
     BYTES_PER_S,
     FIRST_DELTA_S,
@@ -79,7 +79,7 @@ async def test_c14_words_that_may_not_be_interrupted_are_flushed_all_the_same(
     plan = DialPlan(
         ring_s=1.0,
         script=(Say(At(0.3), HELLO), HangUp(At(20.0))),
-        machine=MachineVerdict(word="machine_end_beep", after_s=verdict_s),
+        machine=AmdCallback(word="machine_end_beep", after_s=verdict_s),
     )
     async with rig(numbered(8.0, 2.0), agent__first_message="Hello.") as it:
         report = await it.dial(plan, options=options)

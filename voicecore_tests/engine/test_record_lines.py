@@ -12,7 +12,7 @@ import orjson
 import pytest
 from trio.testing import MockClock
 
-from voicecore.engine.record_book import WritingSettings
+from voicecore.engine.record_queue import WritingSettings
 from voicecore.engine.records import open_records
 from voicecore.facts import CallReport, Speaker, TranscriptLine
 from voicecore.observe.store import FolderStore, record_json

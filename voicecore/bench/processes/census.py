@@ -15,7 +15,7 @@ import trio
 from trio.lowlevel import Task
 
 from voicecore.engine.call_handle import CallHandle
-from voicecore.engine.host_parts import HostStatistics
+from voicecore.engine.host_statistics import HostStatistics
 from voicecore.engine.hosted_call import HostedCall
 from voicecore.engine.live_call import LiveCall
 from voicecore.engine.parking.parked_session import ParkedSession

@@ -1,1 +1,1 @@
-"""Sessions that are opened while the phone rings, and adopted at pickup."""
+"""Sessions that are opened while the phone rings, and adopted at pick-up."""

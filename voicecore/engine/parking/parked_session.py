@@ -1,15 +1,15 @@
-"""Keeping sessions that were opened before pick-up, and lending them to their calls.
+"""Sessions that are opened before pick-up, kept open while the phone rings, and adopted by their calls.
 
-    keep      the one task that opens a session, reads it while it is parked, and closes it
-    adopt     the call's side: claim, wait until the keeper has let go, prove it alive, use it
+    run       the task that owns a session: opens it, reads it while it is parked, closes it
+    adopt     the call's side: claim it, wait until its owner has stopped reading, check it, use it
 
-Rule 1: the task that opened a connection also closes it; a call borrows it.
-Rule 2: there is one reader at any time: the keeper has stopped before the call begins.
-Rule 3: a session that is not surely alive is not adopted.  It is proved alive
-when the carrier says that somebody answers, so that pick-up does not wait for it.
-Rule 4: whatever becomes of an adoption, nothing of the session is left to the
-call: a cold connect starts on a fresh object.  A bug in the keeper or in the
-proof counts as a dead session, with its traceback in the log.
+Rule 1: the task that opened a connection also closes it; a call only uses it.
+Rule 2: there is one reader at any time: the owner has stopped before the call begins.
+Rule 3: a session that is not known to be alive is not adopted.  It is checked when the
+carrier says that somebody answers, so that pick-up need not wait for that.
+Rule 4: a failed adoption leaves the call nothing to close: a cold session is opened
+on its own.  A bug in the owner or in the check counts as a dead session, with its
+traceback in the log.
 """
 
 from __future__ import annotations
@@ -21,15 +21,13 @@ from functools import partial
 
 import trio
 
-from voicecore.audio.formats import AudioFormat
 from voicecore.engine.boundary import contained
-from voicecore.engine.parking.early_events import EarlyEvents
-from voicecore.engine.parking.pool import ParkingSettings, PoolEntry, SessionPool, Stage
+from voicecore.engine.parking.adopted_session import AdoptedSession, NotAdopted
+from voicecore.engine.parking.events_before_pickup import EventsBeforePickup
+from voicecore.engine.parking.pool import ParkingSettings, ParkingStage, PoolEntry, SessionPool
 from voicecore.errors import ProviderError, SessionLost, printable
 from voicecore.events import (
     AgentAudio,
-    Capabilities,
-    LockoutState,
     RequestResponse,
     ResponseEnded,
     SessionEvent,
@@ -44,63 +42,6 @@ from voicecore.world import World
 log = logging.getLogger("voicecore.engine")
 
 _EVENTS_LIMIT = 20_000  #: events of one session before pick-up; a minute of speech has some two thousand
-
-
-class NotAdopted(Exception):
-    """A parked session could not be used; the message says why. Nothing of it is left to the call."""
-
-
-class AdoptedSession:
-    """A parked session in the hands of its call; implements `voicecore.ports.Session`."""
-
-    def __init__(self, session: Session, early: EarlyEvents, *, asked: bool) -> None:
-        self.asked = asked
-        """Whether the first message was asked for while the phone rang."""
-        self.unasked = early.unasked
-        """Responses that it began by itself before pick-up, and was told to stop."""
-        self._session = session
-        self._early = early.events()  # what came before pick-up; bounded by the keeper
-
-    @property
-    def session_id(self) -> str:
-        return self._session.session_id
-
-    @property
-    def user_format(self) -> AudioFormat:
-        return self._session.user_format
-
-    @property
-    def agent_format(self) -> AudioFormat:
-        return self._session.agent_format
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self._session.capabilities
-
-    @property
-    def lock(self) -> LockoutState:
-        """See `voicecore.ports.Session`."""
-        return self._session.lock
-
-    async def prove_alive(self, fresh_s: float) -> None:
-        """See `voicecore.ports.Session`."""
-        await self._session.prove_alive(fresh_s)
-
-    async def receive(self) -> Sequence[SessionEvent]:
-        """See `voicecore.ports.Session`; what came before pick-up comes first."""
-        if not self._early:
-            return await self._session.receive()
-        await trio.lowlevel.checkpoint()
-        early, self._early = self._early, []
-        return early
-
-    async def send(self, order: SessionOrder) -> None:
-        """See `voicecore.ports.Session`."""
-        await self._session.send(order)
-
-    def send_nowait(self, order: SessionOrder) -> bool:
-        """See `voicecore.ports.Session`."""
-        return self._session.send_nowait(order)
 
 
 class ParkedSession:
@@ -118,7 +59,7 @@ class ParkedSession:
     ) -> None:
         self.entry = entry
         self.closed = trio.Event()
-        """Its connection is closed and its keeper has ended."""
+        """Its connection is closed, and the task that owned it has ended."""
         self.opened_or_closed = trio.Event()
         self.opened_after_s: float | None = None
         self._pool = pool
@@ -127,17 +68,17 @@ class ParkedSession:
         self._brief = brief
         self._first = first
         self._session: Session | None = None
-        self._early = EarlyEvents(first.request_id if first is not None else None)
-        self._scope = trio.CancelScope(deadline=entry.deadline)  # around everything that the keeper does
-        self._resting = trio.CancelScope()  # around its waiting for something to read; ends when a probe is due
-        self._reading = trio.CancelScope()  # around its reading: cancelled to make it let go
-        self._let_go = trio.Event()
-        self._returned = trio.Event()
+        self._early = EventsBeforePickup(first.request_id if first is not None else None)
+        self._scope = trio.CancelScope(deadline=entry.deadline)  # around everything that the owner does
+        self._until_probe = trio.CancelScope()  # around waiting for something to read; ends when a probe is due
+        self._reading = trio.CancelScope()  # around reading: cancelled when the call is to read
+        self._reading_stopped = trio.Event()
+        self._given_back = trio.Event()
 
-    # --- the keeper's side ------------------------------------------------------------
+    # --- the owner's side -------------------------------------------------------------
 
-    async def keep(self) -> None:
-        """Open the session, read it while it is parked, hold it while it is lent, close it."""
+    async def run(self) -> None:
+        """Open the session, read it while it is parked, keep it open while its call uses it, close it."""
         try:
             with self._scope:
                 async with self._provider.open_session(self._world, self._brief) as session:
@@ -151,7 +92,7 @@ class ParkedSession:
             expired = self._world.now() >= self.entry.deadline
             self._settle(*_TIME_OVER if expired else _ENGINE_CLOSES)
             self._pool.gone(self.entry)
-            for event in (self.opened_or_closed, self._let_go, self.closed):
+            for event in (self.opened_or_closed, self._reading_stopped, self.closed):
                 event.set()
 
     async def _keep_open(self, session: Session) -> None:
@@ -169,26 +110,28 @@ class ParkedSession:
             self._settle(ParkingOutcome.DIED, printable(str(lost)))
             raise
         finally:
-            self._let_go.set()
-        await self._returned.wait()
+            self._reading_stopped.set()
+        await self._given_back.wait()
 
     async def _read(self, session: Session) -> None:
         every_s = self._settings.probe_every_s
-        self._resting.deadline = self._world.now() + every_s
+        self._until_probe.deadline = self._world.now() + every_s
         while True:
-            with self._resting:
+            with self._until_probe:
                 for order in self._take(await session.receive()):
                     if not session.send_nowait(order):
                         await session.send(order)
-            if self._world.now() >= self._resting.deadline:
-                with trio.CancelScope(shield=True):  # bounded in itself; an adoption waits for it: it wants the same
+            if self._world.now() >= self._until_probe.deadline:
+                with trio.CancelScope(
+                    shield=True
+                ):  # bounded in itself; an adoption waits for it: it needs the same check
                     await self.prove_alive(session, self._settings.fresh_s)
-                self._resting = trio.CancelScope(deadline=self._world.now() + every_s)
+                self._until_probe = trio.CancelScope(deadline=self._world.now() + every_s)
             else:
-                self._resting = trio.CancelScope(deadline=self._resting.deadline)
+                self._until_probe = trio.CancelScope(deadline=self._until_probe.deadline)
 
     def _take(self, events: Sequence[SessionEvent]) -> list[SessionOrder]:
-        """Keep what a session was asked to say before pick-up; it belongs to the call. Return what stops the rest."""
+        """Keep the events that belong to the call; return the orders that stop the rest."""
         orders: list[SessionOrder] = []
         for event in events:
             if isinstance(event, SessionProblem) and event.severity is Severity.FATAL:
@@ -200,11 +143,11 @@ class ParkedSession:
             if isinstance(event, ResponseEnded) and event.usage is not None:
                 self.entry.usage += event.usage
         if self.entry.prepared_s > self._settings.prepared_limit_s or self._early.taken > _EVENTS_LIMIT:
-            raise SessionLost("it said more before pick-up than there is room for")
+            raise SessionLost("it sent more before pick-up than may be kept")
         return orders
 
     async def prove_alive(self, session: Session, fresh_s: float) -> None:
-        """Return once the session is known to live; raises SessionLost where that takes longer than ``proof_s``."""
+        """Return once the session is known to be alive; raises SessionLost where that takes longer than ``proof_s``."""
         with trio.move_on_after(self._settings.proof_s) as scope:
             await session.prove_alive(fresh_s)
         if scope.cancelled_caught:
@@ -219,10 +162,10 @@ class ParkedSession:
         Waits, bounded, for one that is still opening; never opens another.
 
         Raises (on entering):
-            NotAdopted: It is not to be had.
+            NotAdopted: It cannot be used.
         """
         if not self._pool.claim(self.entry, fingerprint, self._world.now()):
-            if self.entry.stage is Stage.CLOSING:
+            if self.entry.stage is ParkingStage.CLOSING:
                 self._scope.cancel()
             raise NotAdopted(self._why())
         try:
@@ -233,21 +176,21 @@ class ParkedSession:
             await self._give_back()
 
     def settle(self, outcome: ParkingOutcome, detail: str) -> None:
-        """Give the session up, unless its fate is known already; its keeper closes it."""
+        """Give the session up, unless its outcome is settled already; its owner closes it."""
         if self._settle(outcome, detail):
             self._scope.cancel()
 
-    def evict(self) -> None:
-        """Close it: the lot has settled its fate already."""
+    def close(self) -> None:
+        """Have its owner close it; its outcome is settled already."""
         self._scope.cancel()
 
     def expect_pickup(self) -> None:
         """The call is about to be picked up: prove the session alive now, so that adopting need not wait for it."""
-        self._resting.deadline = self._world.now()
+        self._until_probe.deadline = self._world.now()
 
     def extend(self, deadline: float) -> None:
         """Let it wait until ``deadline`` at least."""
-        if self.entry.stage in {Stage.OPENING, Stage.READY}:
+        if self.entry.stage in {ParkingStage.OPENING, ParkingStage.READY}:
             self._pool.extend(self.entry, deadline)
             self._scope.deadline = self.entry.deadline
 
@@ -258,13 +201,13 @@ class ParkedSession:
             self._settle(ParkingOutcome.EXPIRED, "it was not open in time")
             raise NotAdopted(self._why())
         self._reading.cancel()
-        await self._let_go.wait()
+        await self._reading_stopped.wait()
         try:
             if self.entry.waits:
                 await self.prove_alive(self._session, self._settings.fresh_s)
         except SessionLost as lost:
             self._settle(ParkingOutcome.DIED, printable(str(lost)))
-        except Exception:  # unknown counts as dead; there is a cold session to be had
+        except Exception:  # unknown counts as dead; a cold session can be opened
             log.exception("call %s: its parked session could not be proved alive", self.entry.call_id)
             self._settle(ParkingOutcome.DIED, "a bug; see the log")
         if not self._pool.adopted(self.entry, self._world.now()):
@@ -273,10 +216,10 @@ class ParkedSession:
 
     async def _give_back(self) -> None:
         self._settle(ParkingOutcome.HUNG_UP, "its call ended first")
-        if self.entry.stage is not Stage.ADOPTED:
+        if self.entry.stage is not ParkingStage.ADOPTED:
             self._scope.cancel()
             return
-        self._returned.set()
+        self._given_back.set()
         with trio.move_on_after(self._settings.close_s, shield=True) as scope:
             await self.closed.wait()
         if scope.cancelled_caught:
@@ -300,18 +243,18 @@ _ENGINE_CLOSES = (ParkingOutcome.SHUT_DOWN, "the engine closes")
 
 
 class ParkedSessions:
-    """All parked sessions of one host: the registry and its keepers' nursery."""
+    """All parked sessions of one host, and the tasks that own them."""
 
     def __init__(self, nursery: trio.Nursery, world: World, settings: ParkingSettings) -> None:
         self.pool = SessionPool(settings)
         self._nursery = nursery
         self._world = world
-        self._kept: dict[PoolEntry, ParkedSession] = {}  # bounded by the lot and the calls that hold a lease
+        self._sessions: dict[PoolEntry, ParkedSession] = {}  # bounded by the pool, and the calls that use theirs
 
     def park(
         self, call_id: str, provider: Provider, brief: Brief, *, until: float, first: RequestResponse | None = None
     ) -> ParkedSession | None:
-        """Open a session for a call that rings; None where none is parked, and the call goes cold.
+        """Open a session for a call that rings; None where none is parked: the call opens its own.
 
         Args:
             until: When it is given up at the latest.
@@ -322,46 +265,46 @@ class ParkedSessions:
         fingerprint = provider.fingerprint(brief)
         entry, gives_way = self.pool.park(call_id, fingerprint, until, self._world.now())
         if gives_way is not None:
-            self._kept[gives_way].evict()
+            self._sessions[gives_way].close()
         if entry is None:
             return None
         parked = ParkedSession(self.pool, entry, self._world, provider, brief, first=first)
-        self._kept[entry] = parked
-        self._nursery.start_soon(contained, f"call {call_id}: keeping its session", partial(self._keep, parked))
+        self._sessions[entry] = parked
+        self._nursery.start_soon(contained, f"call {call_id}: its parked session", partial(self._run, parked))
         return parked
 
     def shut_down(self) -> None:
-        """Give up what still waits; what is lent ends with its call."""
-        for parked in list(self._kept.values()):
+        """Give up what still waits; an adopted session ends with its call."""
+        for parked in list(self._sessions.values()):
             parked.settle(*_ENGINE_CLOSES)
 
-    async def _keep(self, parked: ParkedSession) -> None:
+    async def _run(self, parked: ParkedSession) -> None:
         try:
-            await parked.keep()
+            await parked.run()
         finally:
-            del self._kept[parked.entry]
-            _say_if_wasted(parked)
+            del self._sessions[parked.entry]
+            _log_if_wasted(parked)
 
 
-def _say_if_wasted(parked: ParkedSession) -> None:
-    """Log what a session that no call used has cost, and why it was not used."""
+def _log_if_wasted(parked: ParkedSession) -> None:
+    """Log what a session that no call used has cost, and why."""
     entry = parked.entry
-    told = entry.told()
-    if told is None or not told.wasted:
+    report = entry.report()
+    if report is None or not report.wasted:
         return
-    level = logging.WARNING if told.outcome is ParkingOutcome.DIED else logging.INFO
+    level = logging.WARNING if report.outcome is ParkingOutcome.DIED else logging.INFO
     if parked.opened_after_s is None:
-        if told.outcome is ParkingOutcome.DIED:
-            log.log(level, "call %s: no session could be parked: %s", entry.call_id, told.detail)
+        if report.outcome is ParkingOutcome.DIED:
+            log.log(level, "call %s: no session could be parked: %s", entry.call_id, report.detail)
         return
     tokens = entry.usage
     log.log(
         level,
         "call %s: a parked session was not used: %s (%s); open for %.1f s, %.1f s of speech prepared, %d tokens billed",
         entry.call_id,
-        told.outcome.value,
-        told.detail,
-        told.parked_s - parked.opened_after_s,
-        told.prepared_s,
+        report.outcome.value,
+        report.detail,
+        report.parked_s - parked.opened_after_s,
+        report.prepared_s,
         tokens.text_in + tokens.audio_in + tokens.text_out + tokens.audio_out,
     )

@@ -1,18 +1,21 @@
-"""The parking lot's book: which session waits for which call, and what becomes of it.
+"""Which session is parked for which call, and what becomes of it.
 
-    OPENING ──opened──► READY ──claim──► CLAIMED ──lend──► LENT ──gone──► GONE
-       └──claim──► CLAIMED (its call waits for it)
-    OPENING, READY, CLAIMED ──settle(fate)──► CLOSING ──gone──► GONE
+    OPENING  it is being opened
+    READY    it is open and waits for its call
+    CLAIMED  its call was picked up: it is checked, or waited for while it is still opening
+    ADOPTED  its call uses it
+    CLOSING  no call will use it; its connection is being closed
+    GONE     its connection is closed
 
-Rule 1: a parked session has exactly one fate.  Every change is one synchronous
+Rule 1: a parked session has exactly one outcome.  Every change is one synchronous
 step; of adopting, expiring, hanging up and shutting down in the same instant the
-first wins and the others find it settled.
+first wins, and the others find that it is settled.
 Rule 2: a session is adopted only if it is the one that the call wants: the
 fingerprint of its configuration decides.
-Rule 3: at most ``max_sessions`` wait; `WhenFull` says who gives way.
-Rule 4: unused time is counted once, when the fate is known.
+Rule 3: at most ``max_sessions`` wait; `WhenFull` says which one gives way.
+Rule 4: unused time is counted once, when the outcome is known.
 
-Synchronous; time is an argument.  The tasks that keep the sessions are in parked_session.py.
+Pure; time is an argument.  The tasks that own the sessions are in parked_session.py.
 """
 
 from __future__ import annotations
@@ -24,12 +27,13 @@ from collections.abc import Mapping
 import attrs
 from attrs.validators import ge, gt
 
+from voicecore.errors import LocalProtocolError
 from voicecore.events import TokenUsage
 from voicecore.facts import ParkedReport, ParkingOutcome
 
 
 class WhenFull(enum.Enum):
-    """What happens when one session more is to be parked than there is room for."""
+    """What happens when ``max_sessions`` are parked and another call rings."""
 
     OLDEST_GIVES_WAY = "oldest_gives_way"  #: the one that has waited longest is closed; its call goes cold
     NEWEST_GOES_COLD = "newest_goes_cold"  #: the new call parks nothing
@@ -37,14 +41,14 @@ class WhenFull(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class ParkingSettings:
-    """Bounds of the parking lot; seconds."""
+    """Bounds of parked sessions; seconds."""
 
     enabled: bool = True
     """Off: every session is opened when the media begins."""
     max_sessions: int = attrs.field(default=200, validator=ge(1))
     when_full: WhenFull = WhenFull.OLDEST_GIVES_WAY
     probe_every_s: float = attrs.field(default=5.0, validator=gt(0))
-    """A parked peer that said nothing for so long is pinged: it may drop idle connections."""
+    """How often a parked session that is silent is pinged: peers drop idle connections."""
     fresh_s: float = attrs.field(default=1.0, validator=ge(0))
     """At adoption, a sign of life younger than this is proof; otherwise the peer is pinged."""
     proof_s: float = attrs.field(default=0.5, validator=gt(0))
@@ -60,15 +64,52 @@ class ParkingSettings:
     """How long the end of a call waits for its session to be closed."""
 
 
-class Stage(enum.Enum):
+class ParkingStage(enum.Enum):
     """The stages; see the head of this file."""
 
     OPENING = "opening"
     READY = "ready"
     CLAIMED = "claimed"
-    ADOPTED = "lent"
+    ADOPTED = "adopted"
     CLOSING = "closing"
     GONE = "gone"
+
+
+class ParkingMove(enum.Enum):
+    """What can happen to a parked session."""
+
+    OPENED = "opened"
+    CLAIM = "claim"  #: its call wants it
+    ADOPT = "adopt"  #: it was checked, and its call has it
+    GIVE_UP = "give up"  #: no call will use it
+    CLOSED = "closed"
+
+
+_S, _M = ParkingStage, ParkingMove
+NEXT_PARKING_STAGE: Mapping[ParkingStage, Mapping[ParkingMove, ParkingStage]] = {
+    _S.OPENING: {
+        _M.OPENED: _S.READY,
+        _M.CLAIM: _S.CLAIMED,
+        _M.ADOPT: _S.OPENING,
+        _M.GIVE_UP: _S.CLOSING,
+    },
+    _S.READY: {
+        _M.OPENED: _S.READY,
+        _M.CLAIM: _S.CLAIMED,
+        _M.ADOPT: _S.READY,
+        _M.GIVE_UP: _S.CLOSING,
+    },
+    _S.CLAIMED: {
+        _M.OPENED: _S.CLAIMED,
+        _M.CLAIM: _S.CLAIMED,
+        _M.ADOPT: _S.ADOPTED,
+        _M.GIVE_UP: _S.CLOSING,
+    },
+    _S.ADOPTED: {**dict.fromkeys(ParkingMove, _S.ADOPTED), _M.CLOSED: _S.GONE},
+    _S.CLOSING: {**dict.fromkeys(ParkingMove, _S.CLOSING), _M.CLOSED: _S.GONE},
+    _S.GONE: dict.fromkeys(ParkingMove, _S.GONE),
+}
+"""A session is closed only once it was adopted or given up; what comes too late, or too early, changes nothing."""
 
 
 @attrs.define(eq=False)
@@ -79,7 +120,7 @@ class PoolEntry:
     fingerprint: str
     deadline: float
     began_at: float
-    stage: Stage = Stage.OPENING
+    stage: ParkingStage = ParkingStage.OPENING
     outcome: ParkingOutcome | None = None
     detail: str = ""
     settled_at: float | None = None
@@ -90,11 +131,23 @@ class PoolEntry:
 
     @property
     def waits(self) -> bool:
-        """Whether its fate is open."""
-        return self.stage in {Stage.OPENING, Stage.READY, Stage.CLAIMED}
+        """Whether its outcome is open."""
+        return self.stage in {ParkingStage.OPENING, ParkingStage.READY, ParkingStage.CLAIMED}
 
-    def told(self) -> ParkedReport | None:
-        """Return what became of it; None before its fate."""
+    def move(self, move: ParkingMove) -> bool:
+        """Make one move; return whether the stage has changed.
+
+        Raises:
+            LocalProtocolError: The move is not possible in this stage.
+        """
+        before, after = self.stage, NEXT_PARKING_STAGE[self.stage].get(move)
+        if after is None:
+            raise LocalProtocolError(f'"{move.value}" cannot happen to a parked session that is {before.value}')
+        self.stage = after
+        return after is not before
+
+    def report(self) -> ParkedReport | None:
+        """Return what became of it; None while that is open."""
         if self.outcome is None or self.settled_at is None:
             return None
         return ParkedReport(
@@ -141,12 +194,12 @@ class SessionPool:
     ) -> tuple[PoolEntry | None, PoolEntry | None]:
         """Enter a session that is about to be opened.
 
-        Returns its ticket (None: no room, the call goes cold), and the ticket that gave way for it.
+        Returns its entry (None: the pool is full, and the call opens a session cold), and the entry that gave way.
         """
         waiting = [entry for entry in self._entries if entry.waits]
         gives_way = None
         if len(waiting) >= self.settings.max_sessions:
-            gives_way = next((entry for entry in waiting if entry.stage is not Stage.CLAIMED), None)
+            gives_way = next((entry for entry in waiting if entry.stage is not ParkingStage.CLAIMED), None)
             if gives_way is None or self.settings.when_full is WhenFull.NEWEST_GOES_COLD:
                 return None, None
             self.settle(gives_way, ParkingOutcome.EXPIRED, "gave way to a newer call", now)
@@ -156,8 +209,7 @@ class SessionPool:
 
     def opened(self, entry: PoolEntry) -> bool:
         """Its session is open; return whether it is still wanted."""
-        if entry.stage is Stage.OPENING:
-            entry.stage = Stage.READY
+        entry.move(ParkingMove.OPENED)
         return entry.waits
 
     def extend(self, entry: PoolEntry, deadline: float) -> None:
@@ -165,37 +217,28 @@ class SessionPool:
         entry.deadline = max(entry.deadline, deadline)
 
     def claim(self, entry: PoolEntry, fingerprint: str, now: float) -> bool:
-        """Take it for its call; from here on only the call, a death or the shutdown decide its fate."""
-        if entry.stage not in {Stage.OPENING, Stage.READY}:
+        """Take it for its call; from here on only the call, a lost connection or the shutdown decide its outcome."""
+        if entry.stage not in {ParkingStage.OPENING, ParkingStage.READY}:
             return False
         if now >= entry.deadline:
             self.settle(entry, ParkingOutcome.EXPIRED, "its time was over", now)
         elif fingerprint != entry.fingerprint:
             self.settle(entry, ParkingOutcome.REFUSED, "the call wants another configuration", now)
         else:
-            entry.stage = Stage.CLAIMED
-        return entry.stage is Stage.CLAIMED
+            return entry.move(ParkingMove.CLAIM)
+        return False
 
     def adopted(self, entry: PoolEntry, now: float) -> bool:
-        """The call has it, alive: adopted. False where its fate was settled first."""
-        if entry.stage is not Stage.CLAIMED:
-            return False
-        self._decide(entry, ParkingOutcome.ADOPTED, "", now)
-        entry.stage = Stage.ADOPTED
-        return True
+        """The call has it, alive: adopted. False where its outcome was settled first."""
+        return entry.move(ParkingMove.ADOPT) and self._decide(entry, ParkingOutcome.ADOPTED, "", now)
 
     def settle(self, entry: PoolEntry, outcome: ParkingOutcome, detail: str, now: float) -> bool:
         """Give it up for a reason; return whether this was the first."""
-        if not entry.waits:
-            return False
-        self._decide(entry, outcome, detail, now)
-        entry.stage = Stage.CLOSING
-        return True
+        return entry.move(ParkingMove.GIVE_UP) and self._decide(entry, outcome, detail, now)
 
     def gone(self, entry: PoolEntry) -> None:
         """Its connection is closed."""
-        entry.stage = Stage.GONE
-        if entry in self._entries:
+        if entry.move(ParkingMove.CLOSED):
             self._entries.remove(entry)
 
     def statistics(self) -> ParkingStatistics:
@@ -208,7 +251,7 @@ class SessionPool:
             wasted_s=round(self.wasted_s, 3),
         )
 
-    def _decide(self, entry: PoolEntry, outcome: ParkingOutcome, detail: str, now: float) -> None:
+    def _decide(self, entry: PoolEntry, outcome: ParkingOutcome, detail: str, now: float) -> bool:
         entry.outcome, entry.detail, entry.settled_at = outcome, detail, now
         self.outcomes[outcome] += 1
         parked_s = now - entry.began_at
@@ -216,3 +259,4 @@ class SessionPool:
             self.used_s += parked_s
         else:
             self.wasted_s += parked_s
+        return True

@@ -23,7 +23,7 @@ from voicecore.simulation.twilio.faults import (
 )
 from voicecore.simulation.twilio.inbound import InboundCall
 from voicecore.simulation.twilio.line import LedgerLine, Line
-from voicecore.simulation.twilio.plan import DialPlan, DialPlans, MachineVerdict, Pickup, Refusal, UpdateFaults
+from voicecore.simulation.twilio.plan import AmdCallback, DialPlan, DialPlans, Pickup, Refusal, UpdateFaults
 from voicecore.simulation.twilio.playout import Heard, LinePlayout, MarkReturn
 from voicecore.simulation.twilio.rest import RestRequest
 from voicecore.simulation.twilio.tunnel import Passed, RequestForm, Tunnel, TunnelSettings, open_tunnel
@@ -41,6 +41,7 @@ from voicecore.simulation.twilio.user import (
 __all__ = [
     "Account",
     "AfterAgent",
+    "AmdCallback",
     "At",
     "Detection",
     "DialPlan",
@@ -55,7 +56,6 @@ __all__ = [
     "Line",
     "LineFaults",
     "LinePlayout",
-    "MachineVerdict",
     "MarkOrder",
     "MarkReturn",
     "MediaFormat",

@@ -36,7 +36,7 @@ class Pickup(enum.Enum):
 
 
 @attrs.frozen(kw_only=True)
-class MachineVerdict:
+class AmdCallback:
     """What answering-machine detection says, where the application asked for it."""
 
     word: str = attrs.field(default="human", validator=attrs.validators.in_(VERDICTS))
@@ -95,7 +95,7 @@ class DialPlan:
     statuses: StatusFaults = attrs.field(factory=StatusFaults)
 
     # --- once answered
-    machine: MachineVerdict = attrs.field(factory=MachineVerdict)
+    machine: AmdCallback = attrs.field(factory=AmdCallback)
     stream_after_s: float = 0.0
     """From the TwiML until the stream is opened; ``math.inf``: never."""
     script: Sequence[Step] = ()

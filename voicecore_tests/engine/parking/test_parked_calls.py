@@ -142,7 +142,7 @@ async def test_a7_a_session_stays_parked_for_a_minute_of_ringing(autojump_clock:
 
 
 async def test_a7_a_session_that_dies_while_it_rings_is_parked_again(autojump_clock: MockClock) -> None:
-    """A provider that drops what it thinks idle: each has one fate, and the last one is adopted."""
+    """A provider that drops what it thinks idle: each has one outcome, and the last one is adopted."""
     drops = Behaviour(endings=(Ending(how=End.GOING_AWAY, at_s=8.0),))
     async with rig(TALK, (drops, drops, Behaviour()), agent__first_message=GREETING) as it:
         report = await it.dial(DialPlan(ring_s=25.0, script=USER))
@@ -328,7 +328,7 @@ async def test_a5_an_adopted_call_is_heard(autojump_clock: MockClock) -> None:
 async def test_a8_pick_up_and_hang_up_in_the_same_instant_have_one_winner(
     autojump_clock: MockClock, offset_s: float
 ) -> None:
-    """A tick before, at, and after: one fate, one close, one record."""
+    """A tick before, at, and after: one outcome, one close, one record."""
     async with rig(TALK, SLOW, agent__first_message=GREETING) as it:
         it.carrier.expect(DialPlan(ring_s=2.0, script=USER))
         async with it.engine.dial(CALLEE):
@@ -341,9 +341,9 @@ async def test_a8_pick_up_and_hang_up_in_the_same_instant_have_one_winner(
 
 async def test_a9_a_machine_verdict_before_any_media_closes_the_parked_session(autojump_clock: MockClock) -> None:
     """Synchronous detection: no stream ever comes."""
-    from voicecore.simulation.twilio import MachineVerdict  # noqa: PLC0415
+    from voicecore.simulation.twilio import AmdCallback  # noqa: PLC0415
 
-    plan = DialPlan(ring_s=1.0, machine=MachineVerdict(word="fax", after_s=3.0))
+    plan = DialPlan(ring_s=1.0, machine=AmdCallback(word="fax", after_s=3.0))
     async with rig(TALK, agent__first_message=GREETING, outbound__machine_detection="sync") as it:
         report = await it.dial(plan)
         nothing_is_left(it)

@@ -1,4 +1,4 @@
-"""Keepers and leases: one reader, one close, one fate; whatever happens in the same instant."""
+"""Parked and adopted sessions: one reader, one close, one outcome; whatever happens in the same instant."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from voicecore.audio.formats import PCMU_8K
-from voicecore.engine.parking.parked_session import NotAdopted, ParkedSession, ParkedSessions
-from voicecore.engine.parking.pool import ParkingSettings, Stage
+from voicecore.engine.parking.adopted_session import NotAdopted
+from voicecore.engine.parking.parked_session import ParkedSession, ParkedSessions
+from voicecore.engine.parking.pool import ParkingSettings, ParkingStage
 from voicecore.events import AgentAudio, RequestResponse, ResponseStarted, SessionProblem, Severity
 from voicecore.facts import ParkingOutcome
 from voicecore.ports import Brief
@@ -71,7 +72,7 @@ async def settled() -> None:
     await trio.testing.wait_all_tasks_blocked()
 
 
-async def test_a5_the_keeper_has_let_go_before_the_call_reads(autojump_clock: MockClock) -> None:
+async def test_a5_the_owner_has_stopped_reading_before_the_call_reads(autojump_clock: MockClock) -> None:
     """One reader at each step; what was said before pick-up comes first, in order."""
     async with pool() as it:
         parked = it.park()
@@ -88,7 +89,7 @@ async def test_a5_the_keeper_has_let_go_before_the_call_reads(autojump_clock: Mo
         assert (it.provider.closed, it.outcomes) == (1, {ParkingOutcome.ADOPTED: 1})
 
 
-async def test_a5_a_keeper_that_is_slow_to_let_go_is_waited_for(autojump_clock: MockClock) -> None:
+async def test_a5_an_owner_that_is_slow_to_stop_is_waited_for(autojump_clock: MockClock) -> None:
     """The hand-over is joined, not hoped for."""
     async with pool() as it:
         parked = it.park()
@@ -192,13 +193,13 @@ async def test_a7_a_session_is_kept_for_the_whole_ringing_and_not_longer(autojum
 
 
 async def test_a4_an_adoption_that_fails_leaves_nothing_to_its_call(autojump_clock: MockClock) -> None:
-    """Cancelled while it waits: closed, with its fate, and nothing runs."""
+    """Cancelled while it waits: closed, with its outcome, and nothing runs."""
     async with pool(PuppetProvider(opens_at_once=False)) as it:
         parked = it.park()
         with trio.move_on_after(1):
             await adopt_and_leave(parked)
         await settled()
-        assert (it.outcomes, parked.entry.stage) == ({ParkingOutcome.HUNG_UP: 1}, Stage.GONE)
+        assert (it.outcomes, parked.entry.stage) == ({ParkingOutcome.HUNG_UP: 1}, ParkingStage.GONE)
 
 
 async def test_a16_a_session_is_adopted_once(autojump_clock: MockClock) -> None:
@@ -214,7 +215,7 @@ async def test_a16_a_session_is_adopted_once(autojump_clock: MockClock) -> None:
 
 
 async def test_a15_what_was_sent_before_pick_up_travels_with_the_session(autojump_clock: MockClock) -> None:
-    """The request for a prepared message is sent once; the lease says that it was."""
+    """The request for a prepared message is sent once; the adopted session says that it was."""
     async with pool() as it:
         first = RequestResponse(request_id="first-message-1")
         parked = it.park(first=first)
@@ -331,7 +332,7 @@ async def pause(seconds: float) -> None:
 
 
 async def play(order: tuple[str, ...], between_s: float) -> ParkingOutcome | None:
-    """Let things happen in this order, with ``between_s`` between them; return the one fate that came of it."""
+    """Let things happen in this order, with ``between_s`` between them; return the one outcome."""
     async with pool(PuppetProvider(opens_at_once=False), open_wait_s=3.0) as it, trio.open_nursery() as nursery:
         scene = Scene(it, nursery)
         for name in order:
@@ -343,7 +344,7 @@ async def play(order: tuple[str, ...], between_s: float) -> ParkingOutcome | Non
         await trio.sleep(LIMIT_S + 10)
         entry = scene.parked.entry
         assert sum(it.outcomes.values()) == 1
-        assert entry.stage is Stage.GONE
+        assert entry.stage is ParkingStage.GONE
         assert it.provider.handshakes == 1
         assert any(scene.adopted) == (entry.outcome is ParkingOutcome.ADOPTED)
     return entry.outcome
@@ -367,7 +368,7 @@ def test_a8_every_order_of_everything_that_can_happen_to_one_session() -> None:
 )
 @examples(150)
 def test_a8_two_calls_and_every_interleaving(steps: list[tuple[int, str]], between_s: float, seed: int) -> None:
-    """One fate each; nothing left; never two handshakes for one call."""
+    """One outcome each; nothing left; never two handshakes for one call."""
 
     async def run() -> None:
         async with pool(PuppetProvider(opens_at_once=False), open_wait_s=3.0) as it, trio.open_nursery() as nursery:
@@ -385,6 +386,6 @@ def test_a8_two_calls_and_every_interleaving(steps: list[tuple[int, str]], betwe
             await trio.sleep(LIMIT_S + 10)
             assert sum(it.outcomes.values()) == 2
             assert it.provider.handshakes <= 2
-            assert all(scene.parked.entry.stage is Stage.GONE for scene in scenes)
+            assert all(scene.parked.entry.stage is ParkingStage.GONE for scene in scenes)
 
     run_seeded(run, seed)

@@ -1,4 +1,4 @@
-"""The parking lot's book: one fate a session, whatever happens in whatever order."""
+"""The pool of parked sessions: one outcome each, whatever happens in whatever order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from voicecore.engine.parking.pool import ParkingSettings, PoolEntry, SessionPool, Stage, WhenFull
+from voicecore.engine.parking.pool import ParkingSettings, ParkingStage, PoolEntry, SessionPool, WhenFull
+from voicecore.errors import LocalProtocolError
 from voicecore.facts import ParkingOutcome
 
 LIMIT_S = 40.0
@@ -34,11 +35,16 @@ def test_a_session_that_is_ready_is_claimed_and_lent() -> None:
     assert it.claim(entry, "print", 10.0)
     assert it.adopted(entry, 10.0)
     it.gone(entry)
-    assert (entry.outcome, entry.stage, it.used_s, it.wasted_s) == (ParkingOutcome.ADOPTED, Stage.GONE, 10.0, 0.0)
+    assert (entry.outcome, entry.stage, it.used_s, it.wasted_s) == (
+        ParkingOutcome.ADOPTED,
+        ParkingStage.GONE,
+        10.0,
+        0.0,
+    )
 
 
 def test_what_is_gone_is_forgotten() -> None:
-    """A lot that kept it would grow for as long as the process runs."""
+    """A pool that kept it would grow for as long as the process runs."""
     it = pool()
     entry = parked(it)
     kept = weakref.ref(entry)
@@ -63,7 +69,7 @@ def test_a3_another_configuration_is_refused() -> None:
     entry = parked(it)
     it.opened(entry)
     assert not it.claim(entry, "another", 3.0)
-    assert (entry.outcome, entry.stage, it.wasted_s) == (ParkingOutcome.REFUSED, Stage.CLOSING, 3.0)
+    assert (entry.outcome, entry.stage, it.wasted_s) == (ParkingOutcome.REFUSED, ParkingStage.CLOSING, 3.0)
 
 
 @pytest.mark.parametrize(("at_s", "claimed"), [(LIMIT_S - 0.001, True), (LIMIT_S, False), (LIMIT_S + 0.001, False)])
@@ -89,8 +95,8 @@ def test_a8_the_first_of_two_in_the_same_instant_wins() -> None:
     assert (entry.outcome, other.outcome) == (ParkingOutcome.HUNG_UP, ParkingOutcome.ADOPTED)
 
 
-def test_rg_the_oldest_gives_way_when_the_lot_is_full() -> None:
-    """Its fate is told; those that are claimed keep their place."""
+def test_rg_the_oldest_gives_way_when_the_pool_is_full() -> None:
+    """Its outcome says so; those that are claimed keep their place."""
     it = pool(max_sessions=2)
     claimed, oldest = parked(it, "a"), parked(it, "b", 1.0)
     assert it.claim(claimed, "print", 2.0)
@@ -106,7 +112,7 @@ def test_rg_or_the_newest_goes_cold() -> None:
     assert kept.outcome is None
 
 
-def test_a_lot_of_claimed_sessions_takes_no_more() -> None:
+def test_a_pool_of_claimed_sessions_takes_no_more() -> None:
     """Nobody gives way who is wanted."""
     it = pool(max_sessions=1)
     it.claim(parked(it), "print", 0.0)
@@ -129,9 +135,20 @@ def test_a12_unused_time_is_counted_once() -> None:
     entry = parked(it)
     for now in (7.0, 8.0, 9.0):
         it.settle(entry, ParkingOutcome.HUNG_UP, "", now)
-    told = entry.told()
+    told = entry.report()
     assert told is not None
     assert (it.wasted_s, it.outcomes, told.parked_s, told.wasted) == (7.0, {ParkingOutcome.HUNG_UP: 1}, 7.0, True)
+
+
+@pytest.mark.parametrize("stage", [ParkingStage.OPENING, ParkingStage.READY, ParkingStage.CLAIMED])
+def test_no_session_is_closed_before_it_is_known_why(stage: ParkingStage) -> None:
+    """That would be a session without an outcome: a bug, which is not passed over."""
+    it = pool()
+    entry = parked(it)
+    entry.stage = stage
+    with pytest.raises(LocalProtocolError, match=f'"closed" cannot happen to a parked session that is {stage.value}'):
+        it.gone(entry)
+    assert entry.stage is stage
 
 
 Step = Callable[[SessionPool, PoolEntry, float], object]
@@ -140,7 +157,7 @@ STEPS: dict[str, Step] = {
     "opened": lambda it, entry, _now: it.opened(entry),
     "claim": lambda it, entry, now: it.claim(entry, "print", now),
     "claim for another": lambda it, entry, now: it.claim(entry, "another", now),
-    "lend": lambda it, entry, now: it.adopted(entry, now),
+    "adopt": lambda it, entry, now: it.adopted(entry, now),
     "died": lambda it, entry, now: it.settle(entry, ParkingOutcome.DIED, "", now),
     "hung up": lambda it, entry, now: it.settle(entry, ParkingOutcome.HUNG_UP, "", now),
     "shut down": lambda it, entry, now: it.settle(entry, ParkingOutcome.SHUT_DOWN, "", now),
@@ -149,7 +166,7 @@ STEPS: dict[str, Step] = {
 
 
 def test_every_order_of_everything_that_can_happen_to_one_session() -> None:
-    """Exhaustive: 40,320 orders; one fate each, decided once, and adopted only if it was claimed before."""
+    """Exhaustive: 40,320 orders; one outcome each, decided once, and adopted only if it was claimed before."""
     for order in itertools.permutations(STEPS):
         it = pool()
         entry = parked(it)
@@ -161,9 +178,9 @@ def test_every_order_of_everything_that_can_happen_to_one_session() -> None:
         assert len(outcomes) == 1
         assert it.outcomes == {outcomes[0]: 1}
         if outcomes[0] is ParkingOutcome.ADOPTED:
-            assert order.index("claim") < order.index("lend")
+            assert order.index("claim") < order.index("adopt")
         it.gone(entry)
-        assert (entry.stage, it.statistics().waiting) == (Stage.GONE, 0)
+        assert (entry.stage, it.statistics().waiting) == (ParkingStage.GONE, 0)
 
 
 class PoolMachine(RuleBasedStateMachine):
@@ -194,18 +211,18 @@ class PoolMachine(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 5))
     def closed(self, which: int) -> None:
-        """Only what has a fate closes; its keeper sees to that."""
+        """Only what has an outcome is closed; the task that owns it sees to that."""
         if self.entries and (entry := self.entries[which % len(self.entries)]).outcome is not None:
             self.it.gone(entry)
 
     @invariant()
-    def a_fate_never_changes(self) -> None:
+    def an_outcome_never_changes(self) -> None:
         for number, entry in enumerate(self.entries):
             if entry.outcome is not None:
                 assert self.outcomes.setdefault(number, entry.outcome) is entry.outcome
 
     @invariant()
-    def no_more_wait_than_there_is_room_for(self) -> None:
+    def no_more_wait_than_max_sessions(self) -> None:
         assert self.it.statistics().waiting == sum(entry.waits for entry in self.entries) <= 2
         assert self.it.outcomes.total() == sum(entry.outcome is not None for entry in self.entries)
 

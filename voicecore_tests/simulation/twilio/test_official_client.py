@@ -19,7 +19,7 @@ from twilio.http import HttpClient  # type: ignore[import-untyped]
 from twilio.http.response import Response  # type: ignore[import-untyped]
 from twilio.rest import Client  # type: ignore[import-untyped]
 
-from voicecore.simulation.twilio import At, DialPlan, HangUp, MachineVerdict, Refusal
+from voicecore.simulation.twilio import AmdCallback, At, DialPlan, HangUp, Refusal
 from voicecore_tests.simulation.twilio.kit import AUTH, CALLEE, NUMBER, Office, http, office
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ async def test_it_places_a_call_follows_it_and_ends_it(mock_clock: MockClock) ->
 async def test_all_that_it_says_of_machine_detection_is_understood(mock_clock: MockClock) -> None:
     """Its spelling of switches and numbers is Twilio's."""
     async with office() as it:
-        it.carrier.expect(DialPlan(ring_s=1.0, machine=MachineVerdict(word="machine_end_beep", after_s=1.0)))
+        it.carrier.expect(DialPlan(ring_s=1.0, machine=AmdCallback(word="machine_end_beep", after_s=1.0)))
         wanted: dict[str, object] = {
             "machine_detection": "DetectMessageEnd",
             "machine_detection_timeout": 20,

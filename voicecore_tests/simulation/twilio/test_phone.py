@@ -10,12 +10,12 @@ from trio.testing import MockClock
 
 from voicecore.net.http.messages import Response
 from voicecore.simulation.twilio import (
+    AmdCallback,
     At,
     DialPlan,
     Goodbye,
     HangUp,
     LineFaults,
-    MachineVerdict,
     Pickup,
     Say,
     StatusFaults,
@@ -283,7 +283,7 @@ async def test_a_call_ends_at_its_time_limit(autojump_clock: MockClock) -> None:
 
 async def test_an_asynchronous_verdict_comes_beside_the_talk(autojump_clock: MockClock) -> None:
     """By a signed callback of four fields, as often as planned; the stream does not wait for it."""
-    verdict = MachineVerdict(word="machine_start", after_s=2.5, times=2)
+    verdict = AmdCallback(word="machine_start", after_s=2.5, times=2)
     async with office() as it:
         it.carrier.expect(DialPlan(ring_s=1.0, script=TALK, machine=verdict))
         began_at = trio.current_time()
@@ -305,7 +305,7 @@ async def test_an_asynchronous_verdict_comes_beside_the_talk(autojump_clock: Moc
 async def test_a_synchronous_verdict_comes_with_the_request_for_twiml(autojump_clock: MockClock) -> None:
     """Dead air until then."""
     async with office() as it:
-        it.carrier.expect(DialPlan(ring_s=1.0, machine=MachineVerdict(word="fax", after_s=4.0), script=TALK))
+        it.carrier.expect(DialPlan(ring_s=1.0, machine=AmdCallback(word="fax", after_s=4.0), script=TALK))
         began_at = trio.current_time()
         form = [("Url", f"{it.app.url}/voice"), ("MachineDetection", "Enable")]
         await it.dial_through(*form, without=["Twiml"])
@@ -319,7 +319,7 @@ async def test_a_synchronous_verdict_comes_with_the_request_for_twiml(autojump_c
 async def test_a_verdict_beyond_its_bound_is_unknown(autojump_clock: MockClock) -> None:
     """At the moment of the bound."""
     async with office() as it:
-        it.carrier.expect(DialPlan(machine=MachineVerdict(after_s=20.0)))
+        it.carrier.expect(DialPlan(machine=AmdCallback(after_s=20.0)))
         call_sid = await it.dial(*amd(it), ("MachineDetectionTimeout", "5"))
         await until(lambda: bool(it.app.came("/amd")))
         assert (await it.fetch(call_sid))[1]["answered_by"] == "unknown"
@@ -332,8 +332,8 @@ async def test_a_verdict_beyond_its_bound_is_unknown(autojump_clock: MockClock) 
     [
         ((), DialPlan(script=TALK)),
         ((*ASYNC_AMD, ("SendDigits", "ww1")), DialPlan(script=TALK)),
-        (ASYNC_AMD, DialPlan(script=TALK, machine=MachineVerdict(times=0))),
-        (ASYNC_AMD, DialPlan(script=TALK, machine=MachineVerdict(after_s=10.0))),
+        (ASYNC_AMD, DialPlan(script=TALK, machine=AmdCallback(times=0))),
+        (ASYNC_AMD, DialPlan(script=TALK, machine=AmdCallback(after_s=10.0))),
     ],
     ids=["not asked for", "switched off by keys", "never told", "call over before"],
 )

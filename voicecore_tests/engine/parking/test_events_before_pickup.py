@@ -6,7 +6,7 @@ import pytest
 from trio.testing import MockClock
 
 from voicecore import events as ev
-from voicecore.engine.parking.early_events import EarlyEvents
+from voicecore.engine.parking.events_before_pickup import EventsBeforePickup
 from voicecore.facts import MessageOutcome
 from voicecore.simulation.openai_realtime import Behaviour, Handshake, Pace, Recorded, Reply, Script, Tone, Updates
 from voicecore.simulation.twilio import At, DialPlan, HangUp, Say
@@ -26,7 +26,7 @@ USER = (Say(At(3.0), ulaw("caller-hello-it")), HangUp(At(10.0)))
 
 def test_a_response_that_nobody_asked_for_is_stopped_and_its_items_deleted() -> None:
     """Nothing of it is kept; should it still run at pick-up, the call knows that it does."""
-    early = EarlyEvents(None)
+    early = EventsBeforePickup(None)
     assert early.take(ev.ResponseStarted("r1")) == (False, [ev.CancelResponse("r1")])
     assert early.take(ev.AgentItemAdded("r1", "a1")) == (False, [ev.DeleteItem("a1")])
     assert early.take(ev.AgentAudio("r1", "a1", b"x")) == (False, [])
@@ -38,7 +38,7 @@ def test_a_response_that_nobody_asked_for_is_stopped_and_its_items_deleted() -> 
 @pytest.mark.parametrize("named", ["first", None])
 def test_the_answer_to_our_request_is_kept_also_where_it_gives_no_id_back(named: str | None) -> None:
     """And only that one."""
-    early = EarlyEvents("first")
+    early = EventsBeforePickup("first")
     ours = ev.ResponseStarted("r1", named)
     assert early.take(ours) == (True, [])
     assert early.take(ev.AgentAudio("r1", "a1", b"x"))[0]
@@ -48,7 +48,7 @@ def test_the_answer_to_our_request_is_kept_also_where_it_gives_no_id_back(named:
 
 def test_an_answer_to_a_turn_is_not_ours_though_ours_is_out() -> None:
     """The session heard somebody who is not there; the turn is deleted, and so is what it brings."""
-    early = EarlyEvents("first")
+    early = EventsBeforePickup("first")
     early.take(ev.UserSpeechStarted("u1", 0))
     assert early.take(ev.UserTurnCommitted("u1")) == (False, [ev.DeleteItem("u1")])
     assert early.take(ev.ResponseStarted("auto")) == (False, [ev.CancelResponse("auto")])
@@ -58,7 +58,7 @@ def test_an_answer_to_a_turn_is_not_ours_though_ours_is_out() -> None:
 
 def test_what_is_about_neither_is_kept() -> None:
     """A notice is for the operator, whenever it comes."""
-    early = EarlyEvents(None)
+    early = EventsBeforePickup(None)
     assert early.take(notice := ev.SessionNotice("lockout", "was refused")) == (True, [])
     assert early.events() == [notice]
 

@@ -1,14 +1,14 @@
-"""What a session says before pick-up: kept where we asked for it, otherwise stopped and deleted.
+"""The events of a session before pick-up: kept where we asked for them, otherwise stopped and deleted.
 
-Nobody is on the line yet.  What the session begins by itself (an answer to a noise,
-or to nothing) belongs to no conversation: it is stopped, deleted at the provider, and
+Nobody is on the line yet.  A response that the session starts by itself (to a noise,
+or to nothing) belongs to no conversation: it is cancelled, deleted at the provider, and
 neither played nor counted as said.  The same goes for turns of a user who is
 not there.
 
-Rule 1: of the responses, only the one that answers our request is kept; while
-that is out, one that names no request is taken for it, unless the session has a
-turn to answer by itself.
-Rule 2: what is not about a response or a user (a configuration, a problem) is kept.
+Rule 1: of the responses, only the one that answers our request is kept.  While our
+request is pending, a response that names no request counts as its answer, unless the
+session has a turn to answer by itself.
+Rule 2: events that are about neither a response nor a user (a configuration, a problem) are kept.
 
 Pure.
 """
@@ -59,16 +59,16 @@ _OF_A_USER = (
 )
 
 
-class EarlyEvents:
-    """What one session has said before pick-up."""
+class EventsBeforePickup:
+    """The events of one session before pick-up."""
 
     def __init__(self, request_id: str | None) -> None:
-        """Keep nothing yet; ``request_id``: of the response that was asked for, None: none was."""
+        """``request_id``: of the response that was asked for; None: no response was."""
         self.taken = 0
         """Events that came in, kept or not."""
         self._request_id = request_id
         self._asked: str | None = None  # the response that answers it
-        self._kept: list[SessionEvent] = []  # bounded by the keeper
+        self._kept: list[SessionEvent] = []  # bounded by _EVENTS_LIMIT in parked_session.py
         self._unasked: dict[str, None] = {}  # response ids, in order; bounded by what comes in
         self._running: set[str] = set()  # those of them that have not ended
         self._turn_is_open = False
@@ -79,11 +79,11 @@ class EarlyEvents:
         return tuple(self._unasked)
 
     def events(self) -> list[SessionEvent]:
-        """Return what the call is to hear of, in order; also of what was stopped and has not ended yet."""
+        """Return the events for the call, in order, with the start of each stopped response that has not ended yet."""
         return [*self._kept, *(ResponseStarted(each) for each in self._unasked if each in self._running)]
 
     def take(self, event: SessionEvent) -> tuple[bool, list[SessionOrder]]:
-        """Take one event; return whether it is kept, and what the session is to be told."""
+        """Take one event; return whether it is kept, and the orders for the session."""
         self.taken += 1
         if isinstance(event, UserTurnCommitted):
             self._turn_is_open = True
@@ -104,7 +104,7 @@ class EarlyEvents:
         return response_id == self._asked
 
     def _stopped(self, event: SessionEvent) -> list[SessionOrder]:
-        """Take note of a response that nobody asked for; return what stops it."""
+        """Take note of a response that nobody asked for; return the orders that stop it."""
         response_id: str = event.response_id  # type: ignore[union-attr]
         orders: list[SessionOrder] = []
         if response_id not in self._unasked:

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicecore.engine.record_book import NEXT_STAGE, Move, Record, RecordBook, Stage, Writing, WritingSettings
+from voicecore.engine.record_queue import (
+    NEXT_RECORD_STAGE,
+    Record,
+    RecordMove,
+    RecordQueue,
+    RecordStage,
+    Writing,
+    WritingSettings,
+)
 from voicecore.facts import CallReport
 from voicecore_tests.observe.test_store import REPORT
 
@@ -18,23 +26,27 @@ def report_of(number: int) -> CallReport:
     return attrs.evolve(REPORT, call_id=f"call_{number}", carrier_status=None)
 
 
-def book(**settings: int) -> RecordBook:
-    return RecordBook(WritingSettings(**settings))
+def queue(**settings: int) -> RecordQueue:
+    return RecordQueue(WritingSettings(**settings))
 
 
-OPEN = frozenset({Stage.OPEN, Stage.OPEN_FAILED, Stage.OPEN_KEPT})
+OPEN = frozenset({RecordStage.OPEN, RecordStage.OPEN_FAILED, RecordStage.OPEN_KEPT})
 
 
 def test_every_pair_of_stage_and_move_is_listed() -> None:
     """The table is whole; what is lost stays lost, and nothing goes back to a call that is open."""
-    assert {(stage, move) for stage, row in NEXT_STAGE.items() for move in row} == set(itertools.product(Stage, Move))
-    assert set(NEXT_STAGE[Stage.LOST].values()) == {Stage.LOST}
-    assert not any(after in OPEN for stage, row in NEXT_STAGE.items() if stage not in OPEN for after in row.values())
+    assert {(stage, move) for stage, row in NEXT_RECORD_STAGE.items() for move in row} == set(
+        itertools.product(RecordStage, RecordMove)
+    )
+    assert set(NEXT_RECORD_STAGE[RecordStage.LOST].values()) == {RecordStage.LOST}
+    assert not any(
+        after in OPEN for stage, row in NEXT_RECORD_STAGE.items() if stage not in OPEN for after in row.values()
+    )
 
 
 def test_a_few_are_written_at_a_time_oldest_first() -> None:
     """200 ends at once need no 200 threads."""
-    records = book(writers=3)
+    records = queue(writers=3)
     put = [records.put(report_of(number))[0] for number in range(8)]
     assert records.take(0.0) == put[:3]
     assert records.take(0.0) == []
@@ -46,7 +58,7 @@ def test_a_few_are_written_at_a_time_oldest_first() -> None:
 
 def test_a_failing_disk_is_tried_with_one_record_at_a_time_and_longer_pauses() -> None:
     """1, 2, 4 … 60 s; then everything at full width."""
-    records = book(writers=3)
+    records = queue(writers=3)
     put = [records.put(report_of(number))[0] for number in range(5)]
     for index, record in enumerate(records.take(0.0)):
         assert records.failed(record, 0.0) is (index == 0)
@@ -74,7 +86,7 @@ def test_a_failing_disk_is_tried_with_one_record_at_a_time_and_longer_pauses() -
 
 def test_one_record_that_cannot_be_written_keeps_nobody_waiting() -> None:
     """It goes behind the others, with a pause of its own."""
-    records = book()
+    records = queue()
     bad, good = (records.put(report_of(number))[0] for number in range(2))
     now, written_at = 0.0, None
     for _ in range(6):
@@ -92,7 +104,7 @@ def test_one_record_that_cannot_be_written_keeps_nobody_waiting() -> None:
 
 def test_a_record_that_was_just_tried_goes_behind_one_that_was_not() -> None:
     """While writing fails one is tried at a time: the same one again would keep the others from it for ever."""
-    records = book(writers=1)
+    records = queue(writers=1)
     tried, fresh = (records.put(report_of(number))[0] for number in range(2))
     assert records.take(0.0) == [tried]
     records.failed(tried, 0.0)
@@ -103,7 +115,7 @@ def test_a_record_that_was_just_tried_goes_behind_one_that_was_not() -> None:
 
 def test_in_a_hurry_what_was_put_off_is_tried_at_once() -> None:
     """However long its pause would be, and all of it at full width."""
-    records = book(writers=3)
+    records = queue(writers=3)
     put = [records.put(report_of(number))[0] for number in range(3)]
     for record in records.take(0.0):
         records.failed(record, 0.0)
@@ -114,7 +126,7 @@ def test_in_a_hurry_what_was_put_off_is_tried_at_once() -> None:
 
 def test_beyond_the_bound_the_oldest_is_given_up() -> None:
     """Never one that is being written."""
-    records = book(limit=3, writers=1)
+    records = queue(limit=3, writers=1)
     put = [records.put(report_of(number))[0] for number in range(3)]
     assert records.take(0.0) == [put[0]]
     _, lost = records.put(report_of(3))
@@ -126,7 +138,7 @@ def test_beyond_the_bound_the_oldest_is_given_up() -> None:
 
 def test_a_last_report_that_says_nothing_new_is_not_written_again() -> None:
     """And one that does is; completed counts each call once."""
-    records = book()
+    records = queue()
     same, other = (records.put(report_of(number))[0] for number in range(2))
     for record in records.take(0.0):
         records.wrote(record)
@@ -142,7 +154,7 @@ def test_a_last_report_that_says_nothing_new_is_not_written_again() -> None:
 
 def test_what_is_learned_while_the_first_report_is_being_written_is_written_after_it() -> None:
     """The newest report is the one that counts."""
-    records = book()
+    records = queue()
     record, _ = records.put(report_of(0))
     assert records.take(0.0) == [record]
     newest = attrs.evolve(record.report, carrier_status="completed")
@@ -159,14 +171,14 @@ class Disk:
     """A book, what was put into it, and what is being written."""
 
     def __init__(self, limit: int) -> None:
-        self.book = book(limit=limit, writers=2)
+        self.queue = queue(limit=limit, writers=2)
         self.now = 0.0
         self.in_hand: list[Record] = []
         self.made: list[Record] = []
         self.lost: set[int] = set()
 
     def put(self, _: st.DataObject) -> None:
-        record, lost = self.book.put(report_of(len(self.made)))
+        record, lost = self.queue.put(report_of(len(self.made)))
         self.made.append(record)
         self._lose(lost)
 
@@ -174,32 +186,32 @@ class Disk:
         if open_ones := [record for record in self.made if record.stage in OPEN]:
             record = data.draw(st.sampled_from(open_ones))
             word = data.draw(st.sampled_from([None, "completed"]))
-            self._lose(self.book.complete(record, attrs.evolve(record.report, carrier_status=word)))
+            self._lose(self.queue.complete(record, attrs.evolve(record.report, carrier_status=word)))
 
     def take(self, _: st.DataObject) -> None:
-        self.in_hand += self.book.take(self.now)
+        self.in_hand += self.queue.take(self.now)
 
     def wrote(self, data: st.DataObject) -> None:
         if self.in_hand:
-            self.book.wrote(self._pick(data))
+            self.queue.wrote(self._pick(data))
 
     def failed(self, data: st.DataObject) -> None:
         if self.in_hand:
-            self.book.failed(self._pick(data), self.now)
+            self.queue.failed(self._pick(data), self.now)
 
     def wait(self, data: st.DataObject) -> None:
         self.now += data.draw(st.sampled_from([0.5, 1.0, 60.0]))
 
     def write_all(self) -> None:
         for record in self.in_hand:
-            self.book.wrote(record)
+            self.queue.wrote(record)
         for record in self.made:
             if record.stage in OPEN:
-                self._lose(self.book.complete(record, record.report))
-        while (due := self.book.next_due()) is not None:
+                self._lose(self.queue.complete(record, record.report))
+        while (due := self.queue.next_due()) is not None:
             self.now = max(self.now, due)
-            for record in self.book.take(self.now):
-                self.book.wrote(record)
+            for record in self.queue.take(self.now):
+                self.queue.wrote(record)
 
     def _pick(self, data: st.DataObject) -> Record:
         return self.in_hand.pop(data.draw(st.integers(0, len(self.in_hand) - 1)))
@@ -220,9 +232,9 @@ def test_whatever_happens_each_record_is_written_or_lost_and_nothing_else(limit:
     for step in data.draw(st.lists(st.sampled_from(STEPS), max_size=25)):
         step(disk, data)
         assert len(disk.in_hand) <= 2
-        assert len(disk.book.unwritten()) <= limit + 2
-        assert disk.book.lost == len(disk.lost)
+        assert len(disk.queue.unwritten()) <= limit + 2
+        assert disk.queue.lost == len(disk.lost)
     disk.write_all()
-    assert disk.book.unwritten() == []
+    assert disk.queue.unwritten() == []
     assert all(record.is_tried and (record.is_kept or id(record) in disk.lost) for record in disk.made)
-    assert disk.book.completed == sum(1 for record in disk.made if id(record) not in disk.lost)
+    assert disk.queue.completed == sum(1 for record in disk.made if id(record) not in disk.lost)

@@ -1,14 +1,14 @@
-"""What waits to be told to the session: orders in their sequence, user audio joined.
+"""The queue of orders and user audio on their way to the session.
 
-The carrier's reader never waits for the provider, so there must be room between
-them.  While nothing waits, what is put is sent at once, by whoever put it: waking
-the writer for each of 50 frames a second would cost more than sending them.  What
-the session does not take at once, and what comes before it is open, gathers here,
-and the writer takes it, user audio joined.
+The task that reads the leg never waits for the provider, so there is a queue between
+them.  While it is empty, an order is sent at once by whoever puts it: waking the
+writer for each of 50 frames a second would cost more than sending them.  What the
+session does not take at once, and what comes before it is open, waits here for the
+writer, user audio joined.
 
-Rule 1: order is kept between audio and orders: nothing is sent past what waits.
-Rule 2: at most ``audio_limit_bytes`` of audio waits; beyond it the oldest is
-dropped and counted.  At most ORDER_LIMIT orders wait; beyond it is a bug.
+Rule 1: audio and orders keep their sequence: nothing is sent past what waits.
+Rule 2: at most ``audio_limit_bytes`` of audio wait; beyond that the oldest is
+dropped and counted.  At most ORDER_LIMIT orders wait; more is a bug.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ ORDER_LIMIT = 256  #: orders; a call has a handful under way at most
 
 @attrs.frozen
 class Converted:
-    """An order in the session's format already; ``leg_bytes`` of user audio are in it."""
+    """An order that is in the session's format already; it carries ``leg_bytes`` of user audio."""
 
     order: SessionOrder
     leg_bytes: int
 
 
-class Outbox:
-    """One writer takes; anybody puts."""
+class SessionQueue:
+    """One writer takes from it; anybody puts."""
 
     def __init__(self, audio_limit_bytes: int) -> None:
         self.dropped_bytes = 0
@@ -43,19 +43,19 @@ class Outbox:
         self._items: deque[bytearray | SessionOrder | Converted] = deque()  # bounded by the two limits
         self._filled = trio.Event()
         self._append: Callable[[bytes], None] | None = None
-        self._notify: Callable[[SessionOrder], bool] | None = None
-        self._is_taken = False  # the writer holds an item that is not sent yet
+        self._send: Callable[[SessionOrder], bool] | None = None
+        self._is_taken = False  # the writer has an item that is not sent yet
 
-    def send_by(self, append: Callable[[bytes], None], notify: Callable[[SessionOrder], bool]) -> None:
-        """Send by these what is put while nothing waits.
+    def send_by(self, append: Callable[[bytes], None], send: Callable[[SessionOrder], bool]) -> None:
+        """While nothing waits, send user audio by ``append`` and orders by ``send``.
 
-        What ``append`` cannot send it gives back by `put_converted`; ``tell``
-        returns False where it has done nothing.
+        What ``append`` cannot send, it gives back by `put_converted`; ``send`` returns False
+        where nothing was sent.
         """
-        self._append, self._notify = append, notify
+        self._append, self._send = append, send
 
     def put_audio(self, audio: bytes) -> None:
-        """Append user audio in the leg's format, or send it."""
+        """Send user audio in the leg's format, or append it."""
         if self._append is not None and self._is_free():
             self._append(audio)
             return
@@ -69,12 +69,12 @@ class Outbox:
         self._filled.set()
 
     def put(self, order: SessionOrder) -> None:
-        """Append an order, or send it.
+        """Send an order, or append it.
 
         Raises:
             LocalProtocolError: ORDER_LIMIT orders wait already.
         """
-        if self._notify is not None and self._is_free() and self._notify(order):
+        if self._send is not None and self._is_free() and self._send(order):
             return
         if sum(not isinstance(item, bytearray) for item in self._items) >= ORDER_LIMIT:
             raise LocalProtocolError(f"{ORDER_LIMIT} orders wait for the session already")
@@ -82,14 +82,14 @@ class Outbox:
         self._filled.set()
 
     def put_converted(self, order: Converted) -> None:
-        """Keep an order that the session did not take; nothing waits before it."""
+        """Take back an order that the session did not take; nothing waits before it."""
         self._items.append(order)
         self._filled.set()
 
     async def take(self) -> SessionOrder | Converted:
         """Return what goes next, audio as one AppendUserAudio in the leg's format. Cancelled, it takes nothing.
 
-        What was taken before counts as sent now.
+        What was taken before counts as sent from here on.
         """
         self._is_taken = False
         while not self._items:

@@ -1,11 +1,7 @@
-"""What a host is made of, and what it tells about itself.
-
-Made in assembly.py; used by engine/host.py and engine/metrics.py.
-"""
+"""What a host works with: the ports that it was given, and the agent that takes calls."""
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import attrs
@@ -13,7 +9,6 @@ from attrs.validators import min_len
 
 from voicecore.engine.agent import Agent
 from voicecore.engine.call_handle import CallHandle
-from voicecore.engine.parking.pool import ParkingStatistics
 from voicecore.errors import ConfigError, printable
 from voicecore.facts import Observer
 from voicecore.ports import CallStore, OpenCarrier, Provider
@@ -22,17 +17,9 @@ ChooseAgent = Callable[[CallHandle], Awaitable[Agent | None]]
 """Given an incoming call that rings, returns who takes it; None: the engine's own agent. May hang the call up."""
 
 
-class Admission(enum.Enum):
-    """Whether new calls are taken."""
-
-    OPEN = "open"
-    CLOSED = "closed"  #: running calls go on
-    CLOSING = "closing"  #: and nobody waits for a carrier's last word any more
-
-
 @attrs.frozen(kw_only=True)
-class HostParts:
-    """What a host puts together for each call."""
+class HostPorts:
+    """What a host works with."""
 
     providers: Mapping[str, Provider] = attrs.field(validator=min_len(1))
     """By name; an agent that names none gets the first."""
@@ -41,7 +28,7 @@ class HostParts:
     choose_agent: ChooseAgent | None = None
     """Asked about each incoming call; None: the engine's own agent takes all of them."""
     store: CallStore | None = None
-    """None: reports are told, and kept nowhere."""
+    """None: observers get the reports, and nothing is kept."""
     records_audio: bool = False
     observers: Sequence[Observer] = ()
 
@@ -52,18 +39,3 @@ class HostParts:
             known = ", ".join(self.providers)
             raise ConfigError("Agent.provider", f"no such provider: {printable(name)} (there is: {known})")
         return provider
-
-
-@attrs.frozen(kw_only=True)
-class HostStatistics:
-    """How many calls and sessions stand where."""
-
-    ringing: int
-    live: int
-    unfiled: int
-    """Over, and the carrier may still have a last word to say."""
-    filed: int
-    """Over, with the record written; where no records are kept, told."""
-    parked: ParkingStatistics
-    unwritten: int = 0
-    """Records that wait in memory to be written."""

@@ -1,14 +1,14 @@
-"""Which records are to be written, and when: kept until they are, however long the disk is away.
+"""Which records are written when: each is kept in memory until it is, however long the disk fails.
 
-    OPEN         a call's first report, not tried yet; more may be learned of the call
+    OPEN         a call's first report, not tried yet; a more complete one may follow
     OPEN_FAILED  writing it has failed; it is tried again
-    OPEN_KEPT    the store has it
-    LAST         nothing more will be learned; the last report is not tried yet
+    OPEN_KEPT    the store has the first report
+    LAST         the last report, not tried yet
     LAST_FAILED  writing it has failed; it is tried again
     DONE         the store has the last report
     LOST         given up
 
-Rule 1: a call has one record at most; a newer report of it takes the older one's place.
+Rule 1: a call has one record at most; a newer report replaces the older one.
 Rule 2: while writing fails, one record at a time is tried, after a pause that
 doubles; one that fails goes behind the others, so that it cannot keep them waiting.
 Rule 3: bounded: beyond ``limit`` the oldest is given up, and returned to whoever put in the newest.
@@ -27,14 +27,14 @@ from voicecore.facts import CallReport
 
 
 class Writing(enum.Enum):
-    """Whether records can be written, as far as the last try tells."""
+    """Whether records can be written, as far as the last try shows."""
 
     WORKS = "works"
     FAILS = "fails"
 
 
-class Stage(enum.Enum):
-    """Where a record is on its way; see the head of this file."""
+class RecordStage(enum.Enum):
+    """The stages; see the head of this file."""
 
     OPEN = "open"
     OPEN_FAILED = "open, failed"
@@ -45,19 +45,19 @@ class Stage(enum.Enum):
     LOST = "lost"
 
 
-class Move(enum.Enum):
-    """What can happen to a record; what becomes of a report that a newer one has replaced moves nothing."""
+class RecordMove(enum.Enum):
+    """What can happen to a record. The result of writing a report that was replaced meanwhile is no move."""
 
-    COMPLETED = "completed"  #: the last report is there, and says something new
-    CONFIRMED = "confirmed"  #: the last report is there, and says what the record says
+    COMPLETED = "completed"  #: the last report has come, and differs from the first
+    CONFIRMED = "confirmed"  #: the last report has come, and is the same
     WRITTEN = "written"
     FAILED = "failed"
-    HURRIED = "hurried"  #: it has one more try, which counts anew
+    HURRIED = "hurried"  #: it is tried once more, and that try counts
     GIVEN_UP = "given up"
 
 
-_S, _M = Stage, Move
-NEXT_STAGE: Mapping[Stage, Mapping[Move, Stage]] = {
+_S, _M = RecordStage, RecordMove
+NEXT_RECORD_STAGE: Mapping[RecordStage, Mapping[RecordMove, RecordStage]] = {
     _S.OPEN: {
         _M.COMPLETED: _S.LAST,
         _M.CONFIRMED: _S.LAST,
@@ -74,7 +74,7 @@ NEXT_STAGE: Mapping[Stage, Mapping[Move, Stage]] = {
         _M.HURRIED: _S.OPEN,
         _M.GIVEN_UP: _S.LOST,
     },
-    _S.OPEN_KEPT: {**dict.fromkeys(Move, _S.OPEN_KEPT), _M.COMPLETED: _S.LAST, _M.CONFIRMED: _S.DONE},
+    _S.OPEN_KEPT: {**dict.fromkeys(RecordMove, _S.OPEN_KEPT), _M.COMPLETED: _S.LAST, _M.CONFIRMED: _S.DONE},
     _S.LAST: {
         _M.COMPLETED: _S.LAST,
         _M.CONFIRMED: _S.LAST,
@@ -91,11 +91,11 @@ NEXT_STAGE: Mapping[Stage, Mapping[Move, Stage]] = {
         _M.HURRIED: _S.LAST,
         _M.GIVEN_UP: _S.LOST,
     },
-    _S.DONE: {**dict.fromkeys(Move, _S.DONE), _M.COMPLETED: _S.LAST},
-    _S.LOST: dict.fromkeys(Move, _S.LOST),
+    _S.DONE: {**dict.fromkeys(RecordMove, _S.DONE), _M.COMPLETED: _S.LAST},
+    _S.LOST: dict.fromkeys(RecordMove, _S.LOST),
 }
-_UNTRIED = frozenset({Stage.OPEN, Stage.LAST})
-_KEPT = frozenset({Stage.OPEN_KEPT, Stage.DONE})
+_UNTRIED = frozenset({RecordStage.OPEN, RecordStage.LAST})
+_KEPT = frozenset({RecordStage.OPEN_KEPT, RecordStage.DONE})
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -103,7 +103,7 @@ class Record:
     """One call's record on its way to the store."""
 
     report: CallReport
-    stage: Stage = Stage.OPEN
+    stage: RecordStage = RecordStage.OPEN
     in_hand: CallReport | None = None
     """What is being written now."""
     due: float = float("-inf")
@@ -111,9 +111,9 @@ class Record:
     tries: int = 0
     """How often writing it has failed."""
 
-    def move(self, move: Move) -> None:
+    def move(self, move: RecordMove) -> None:
         """Make one move. Every pair is legal; see the table."""
-        self.stage = NEXT_STAGE[self.stage][move]
+        self.stage = NEXT_RECORD_STAGE[self.stage][move]
 
     @property
     def is_tried(self) -> bool:
@@ -141,7 +141,7 @@ class WritingSettings:
     """A write that takes longer is logged."""
 
 
-class RecordBook:
+class RecordQueue:
     """All records that are not written."""
 
     def __init__(self, settings: WritingSettings) -> None:
@@ -152,26 +152,26 @@ class RecordBook:
         """Records that were given up."""
         self._settings = settings
         self._records: dict[Record, None] = {}  # oldest first; bounded by settings.limit and what is in hand
-        self._failures = 0  # one after another
+        self._failures = 0  # in a row
         self._resumes_at = float("-inf")
 
     def put(self, report: CallReport) -> tuple[Record, Record | None]:
-        """Take a call's first report; return its record, and the one that had to be given up for it."""
+        """Take a call's first report; return its record, and the one that was given up to make room."""
         record = Record(report=report)
         return record, self._enter(record)
 
     def complete(self, record: Record, report: CallReport) -> Record | None:
-        """Take a call's last report; one that says nothing new is not written again.
+        """Take a call's last report; one that is the same is not written again.
 
-        Returns the record that had to be given up for it.
+        Returns the record that was given up to make room.
         """
-        if record.stage is Stage.LOST:
+        if record.stage is RecordStage.LOST:
             return None  # it is in the log
         is_news = record.report != report
         if is_news:
             record.report = report
-        record.move(Move.COMPLETED if is_news else Move.CONFIRMED)
-        if record.stage is Stage.DONE:
+        record.move(RecordMove.COMPLETED if is_news else RecordMove.CONFIRMED)
+        if record.stage is RecordStage.DONE:
             self.completed += 1
             return None
         return self._enter(record)
@@ -191,12 +191,12 @@ class RecordBook:
         recovered = self.state is Writing.FAILS
         self._works()
         if record.in_hand is record.report:
-            record.move(Move.WRITTEN)
+            record.move(RecordMove.WRITTEN)
         record.in_hand = None
         record.tries, record.due = 0, float("-inf")
         if record.is_kept:
             self._records.pop(record, None)
-            self.completed += record.stage is Stage.DONE
+            self.completed += record.stage is RecordStage.DONE
         return recovered
 
     def failed(self, record: Record, now: float) -> bool:
@@ -208,7 +208,7 @@ class RecordBook:
         record.tries += 1
         record.due = now + self._pause_s(record.tries)
         if record.in_hand is record.report:
-            record.move(Move.FAILED)
+            record.move(RecordMove.FAILED)
         record.in_hand = None
         if record in self._records:  # it goes behind the others
             del self._records[record]
@@ -216,17 +216,17 @@ class RecordBook:
         return is_news
 
     def hurry(self) -> None:
-        """Let everything be tried now, at full width: there is no later."""
+        """Have everything tried now, by all writers: the host is closing."""
         self._works()
         for record in self._records:
             record.due = float("-inf")
-            record.move(Move.HURRIED)
+            record.move(RecordMove.HURRIED)
 
     def give_up(self, record: Record) -> None:
-        """Forget a record; whoever does this says so."""
+        """Forget a record; the caller logs it."""
         del self._records[record]
         self.lost += 1
-        record.move(Move.GIVEN_UP)
+        record.move(RecordMove.GIVEN_UP)
 
     def next_due(self) -> float | None:
         """Return when to call `take`; None: not before something happens."""
