@@ -26,10 +26,9 @@ from typing import Any, ClassVar
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.audio.formats import AudioFormat
-from voicecore.turns.agent_speech import BARGED_IN, AgentSpeech, Done, Generated, Said, TextEvent, Unheard
+from voicecore.turns.agent_speech import BARGED_IN, AgentSpeech, TextEvent
 from voicecore.turns.first_message.audio_gate import UserAudioRule
-from voicecore.turns.first_message.message import CutMessage, FirstMessagePolicy, Message, MessageOver
-from voicecore.turns.first_message.message import Phase as MessagePhase
+from voicecore.turns.first_message.message import CutMessage, FirstMessagePolicy, Message, MessageOver, MessagePhase
 from voicecore.turns.first_message.opening import Opening, OpeningStep, Purpose, SpokeOver
 from voicecore.turns.first_message.protection import Lifted, RestoreFailed
 from voicecore.turns.floor import Floor, Move
@@ -41,6 +40,7 @@ from voicecore.turns.playout.ledger import FirstHeard, MarkKind, Played
 from voicecore.turns.recovery import Replies
 from voicecore.turns.responses import RequestLost
 from voicecore.turns.settings import ConversationSettings
+from voicecore.turns.speech_steps import Done, Generated, Said, Unheard
 from voicecore.turns.turn_taking import PROMPT, Step, TurnTaking
 
 _NO_LOCKOUT = (ev.Lockout.NONE, ev.LockState.NOT_ASKED)
@@ -62,7 +62,8 @@ class Conversation:
         self.usage = ev.TokenUsage()
         self.leg_messages_ignored = 0
         self._notifier = Notifier(began_at)
-        self.last_words = LastWords(self.speech.transcript, self._notifier)
+        self.transcript = self.speech.transcript
+        self.last_words = LastWords(self.transcript, self._notifier)
         self.taking = TurnTaking(self.speech, self._notifier, given, began_at)
         self.problems, self.problem = self._notifier.problems, self._notifier.problem
         self._leg_format = leg_format
@@ -207,27 +208,27 @@ class Conversation:
         return not opening.answers_turns and (capabilities is None or not capabilities.replies)
 
     def _user_text(self, event: ev.UserTranscriptPart, now: float) -> list[Order]:
-        if not self.speech.transcript.extend(facts.Speaker.USER, event.item_id, event.text):
+        if not self.transcript.extend(facts.Speaker.USER, event.item_id, event.text):
             return []
         return self._carry(self.taking.user_words(event.item_id, now, complete=False), now)
 
     def _user_text_done(self, event: ev.UserTranscriptDone, now: float) -> list[Order]:
-        self.speech.transcript.complete(facts.Speaker.USER, event.item_id, event.text)
+        self.transcript.complete(facts.Speaker.USER, event.item_id, event.text)
         self.last_words.known(event.item_id)
         told = Notify(facts.UserSaid(self._notifier.at(now), event.item_id, event.text))
         return [told, *self._carry(self.taking.user_words(event.item_id, now, complete=True), now)]
 
     def _user_text_failed(self, event: ev.UserTranscriptFailed, now: float) -> list[Order]:
-        self.speech.transcript.add(facts.Speaker.USER, event.item_id)
+        self.transcript.add(facts.Speaker.USER, event.item_id)
         self.last_words.known(event.item_id)
         told = [Notify(facts.UserSaid(self._notifier.at(now), event.item_id, None))]
         told += self._notifier.problem(event.code, event.message or "a turn could not be transcribed", now)
         return [*told, *self._carry(self.taking.user_words(event.item_id, now, complete=True), now)]
 
     def _response_started(self, event: ev.ResponseStarted, now: float) -> list[Order]:
-        event = self.speech.responses.named(event, may_be_own=self.taking.turns.session_owes_reply)
-        orders = self._carry([*self.speech.responses.started(event, now)], now)
-        if self.speech.responses.admits(event.response_id):
+        event = self.speech.named(event, may_be_own=self.taking.turns.session_owes_reply)
+        orders = self._carry(self.speech.started(event, now), now)
+        if self.speech.may_be_heard(event.response_id):
             orders += self._carry(self.taking.response_began(event, now), now)
         return orders + self._opened(self._opening.started(event, now), now) if self._opening else orders
 
@@ -244,13 +245,13 @@ class Conversation:
         return orders + self._opened(self._opening.audio(event, now), now) if self._opening is not None else orders
 
     def _agent_audio_ended(self, event: ev.AgentAudioEnded, now: float) -> list[Order]:
-        return self._carry(self.speech.settled(self.speech.playout.finish(event.item_id)), now)
+        return self._carry(self.speech.item_ended(event.item_id), now)
 
     def _tool_call(self, event: ev.ToolCallRequested, now: float) -> list[Order]:
         return self._carry(self.taking.tool_called(event), now)
 
     def _response_ended(self, event: ev.ResponseEnded, now: float) -> list[Order]:
-        if self.speech.responses.has_ended(event.response_id):
+        if self.speech.has_ended(event.response_id):
             return []
         if event.usage is not None:
             self.usage += event.usage
@@ -285,7 +286,7 @@ class Conversation:
         busy = event.severity is ev.Severity.BUSY
         if self._opening is not None:
             orders += self._opened(self._opening.refused(event.request_id, code, now, busy=busy), now)
-        orders += self._carry([*self.speech.responses.refused(event.request_id, now, busy=busy)], now)
+        orders += self._carry(self.speech.refused(event.request_id, now, busy=busy), now)
         if busy or event.request_id is not None:
             orders += self._carry(self.taking.reply_refused(now), now)
         if busy and event.request_id is None and self._opening is None:
@@ -303,7 +304,7 @@ class Conversation:
         return self._after(handler(self, event, now), now) if handler and not self._is_over else []
 
     def _echoed(self, event: ev.MarkReturned, now: float) -> list[Order]:
-        kind, steps = self.speech.echoed(event.name, now)
+        kind, steps = self.speech.mark_returned(event.name, now)
         if kind is MarkKind.UNMATCHED:
             return []
         told: list[Order] = [Notify(facts.MarkReturned(self._notifier.at(now), event.name, kind is MarkKind.HEARD))]
@@ -325,11 +326,11 @@ class Conversation:
 
     def due(self, now: float) -> list[ev.LegOrder]:
         """Return what may go to the carrier now."""
-        return self.speech.playout.due(now, speech_from=self._plays_at())
+        return self.speech.due(now, speech_from=self._plays_at())
 
     def next_due(self) -> float | None:
         """Return when `due` will next have something, as far as known; None is "not before something happens"."""
-        return self.speech.playout.next_due(speech_from=self._plays_at())
+        return self.speech.next_due(speech_from=self._plays_at())
 
     def _plays_at(self) -> float:
         return self._opening.plays_at() if self._opening is not None else self.taking.plays_at()
@@ -337,7 +338,7 @@ class Conversation:
     @property
     def generation(self) -> int:
         """The newest generation; one that rose has a clear as the next order of `due`."""
-        return self.speech.playout.generation
+        return self.speech.generation
 
     def is_current(self, order: ev.LegOrder) -> bool:
         """Whether an order taken from `due` may still be written: no clear has come since."""
@@ -382,7 +383,7 @@ class Conversation:
         orders = self._after(self._opened(dropped, now), now)
         self.speech.end(now)
         self.taking.end(now)
-        if self.speech.transcript.dropped_chars or self.speech.transcript.dropped_lines:
+        if self.transcript.dropped_chars or self.transcript.dropped_lines:
             self.problems["transcript_too_long"] += 1
         at = self._notifier.at(now)
         orders += [*(Notify(facts.TurnEnded(at, turn)) for turn in self.log.end(at)), *self._notifier.untold(now)]

@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.errors import printable
-from voicecore.turns.agent_speech import BARGED_IN, AgentSpeech, Audible, Done, SpeechStep, word_for_word
+from voicecore.turns.agent_speech import BARGED_IN, AgentSpeech, word_for_word
 from voicecore.turns.barge_in.last_clear import LastClear
 from voicecore.turns.barge_in.machine import BargeIn
 from voicecore.turns.floor import Floor, FloorMachine, Move
@@ -41,8 +41,8 @@ from voicecore.turns.notifier import Notifier
 from voicecore.turns.orders import EndCall, Notify
 from voicecore.turns.playout.ledger import Interrupted
 from voicecore.turns.recovery import Recovery, Replies
-from voicecore.turns.responses import Phase
 from voicecore.turns.settings import ConversationSettings
+from voicecore.turns.speech_steps import Audible, Done, SpeechStep
 from voicecore.turns.tool_calls import Calling, ToolCalls
 from voicecore.turns.user_turns import UserTurns
 from voicecore.turns.waiting_sound import Waiting
@@ -76,6 +76,7 @@ class TurnTaking:
         self._idle = Idle(settings.idle)
         self._settings = settings
         self._speech = speech
+        self._transcript = speech.transcript
         self._notifier = notifier
         self._declined: str | None = None  # the turn that this speech will become, which nobody is to answer
         self._line: str | None = None  # the newest request for a line in place of a reply
@@ -121,7 +122,7 @@ class TurnTaking:
 
     def user_words(self, item_id: str, now: float, *, complete: bool) -> list[Step]:
         """Take note that more words of the user are known; the transcript has them."""
-        words, agents = self._speech.transcript.text(item_id), self._speech.audible_words()
+        words, agents = self._transcript.text(item_id), self._speech.audible_words()
         if complete and not words:
             self._wordless.append(item_id)
         heard = self.barge_in.heard_words(item_id, words, now, complete=complete, agent_words=agents)
@@ -133,14 +134,14 @@ class TurnTaking:
         if not self.turns.committed(item_id, now, later=later, session_replies=session_replies):
             self._notifier.problems["repeated_turn"] += 1
             return []
-        self._speech.transcript.add(facts.Speaker.USER, item_id)
+        self._transcript.add(facts.Speaker.USER, item_id)
         self.floor.handle(Move.USER_DONE)
         self._idle.user_acted()
         self._tools.user_acted()
         steps: list[Step] = [Notify(facts.UserTurn(self._notifier.at(now), item_id))]
         for request_id in (self._idle.request_id, self._line):  # the user is there, and has gone on
             if request_id is not None:
-                steps += self._speech.responses.abandon(request_id, now)
+                steps += self._speech.abandon(request_id, now)
         if item_id == self._declined:
             self._declined = None
             return steps + self._settle(facts.TurnEnd.DROPPED, _DECLINED, now, item_id)
@@ -196,7 +197,7 @@ class TurnTaking:
 
     def generated(self, response_id: str, now: float) -> list[Step]:
         """The first audio of a response came in."""
-        request = self._speech.responses.request_of(response_id) or ""
+        request = self._speech.request_of(response_id) or ""
         answers = () if request.startswith(PROMPT) else self.turns.began(response_id)
         if request.startswith(LINE):  # it is heard in place of an answer
             self._line_response, answers = response_id, ()
@@ -247,11 +248,11 @@ class TurnTaking:
     def response_ended(self, event: ev.ResponseEnded, now: float) -> list[Step]:
         """A response that says no message is over; what the user still waits for is asked for."""
         speech, response_id = self._speech, event.response_id
-        admitted, cancelled = speech.responses.admits(response_id), event.status is ev.ResponseStatus.CANCELLED
+        admitted, cancelled = speech.may_be_heard(response_id), event.status is ev.ResponseStatus.CANCELLED
         called = self._tools.ended(response_id, wanted=admitted and not cancelled)
         if speech.has_begun(response_id):
             return [*self._fell_short(event, now), *self._answer_tools(now)]
-        if speech.responses.phase is not Phase.IDLE or not (admitted or self.turns.open):
+        if speech.is_response_due or not (admitted or self.turns.open):
             return []  # something else answers; or it was not wanted, and nobody waits
         if cancelled and event.reason == "turn_detected":
             return []  # the user went on; the turn that follows gets its own reply
@@ -284,7 +285,7 @@ class TurnTaking:
         self.turns.waited_s = 0.0
         why, detail = "no_reply", "the user has spoken up again and again, and nothing of a reply was heard"
         steps: list[Step] = [*self._notifier.problem(why, detail, now)]
-        if (active := self._speech.responses.active_id) is not None:
+        if (active := self._speech.running) is not None:
             self.turns.not_answered(active, now)
         return [*steps, *self._speech.want_nothing(now), *self._say_in_place(why, now)]
 
@@ -302,7 +303,7 @@ class TurnTaking:
     def _answer_tools(self, now: float) -> list[Step]:
         """Ask for the response to tools' results, where one is due and nothing else answers first."""
         speech = self._speech
-        answers = speech.responses.phase is not Phase.IDLE or speech.is_reply_requested
+        answers = speech.is_response_due or speech.is_reply_requested
         user = self.turns.speaking_since is not None or self.barge_in.is_open
         message = self.floor.state is Floor.GREETING
         if self._tools.state is not Calling.DUE or answers or user or message:
@@ -411,10 +412,9 @@ class TurnTaking:
 
     @property
     def _is_quiet(self) -> bool:
-        speech, turns = self._speech, self.turns
-        agent = speech.speaking or speech.responses.phase is not Phase.IDLE or speech.responses.waiting
+        turns = self.turns
         user = turns.speaking_since is not None or turns.unsettled or self.keypad.is_collecting
-        return self.floor.state is Floor.USER and not agent and not user
+        return self.floor.state is Floor.USER and self._speech.is_idle and not user
 
     def _give_way(self, now: float) -> list[Step]:
         """The user speaks, and nothing of a reply was sent: where the session stops it by itself, so do we."""
@@ -427,8 +427,7 @@ class TurnTaking:
         if self._speech.audible_since is not None:
             return []
         _, steps = self._cut(now, "the user went on before it could be heard", session_cancels=False)
-        active = self._speech.responses.active_id
-        return [*steps, *(self._speech.silence(active, now) if active is not None else [])]
+        return [*steps, *self._speech.silence_running(now)]
 
     def _cut(self, now: float, why: str, *, session_cancels: bool) -> tuple[Sequence[Interrupted], list[Step]]:
         """Drop all speech in hand; what it would have answered is open again."""
@@ -458,7 +457,7 @@ class TurnTaking:
         self._entries += 1
         item_id, count = f"{KEYS}{self._entries}", len(entry.keys)
         pressed = f"(pressed {count} {'key' if count == 1 else 'keys'})"
-        self._speech.transcript.complete(facts.Speaker.USER, item_id, pressed)
+        self._transcript.complete(facts.Speaker.USER, item_id, pressed)
         told = Notify(facts.KeysPressed(self._notifier.at(now), item_id, count))
         text = ev.AddUserText(f"(The user pressed these keys on the telephone: {entry.keys})")
         return [told, text, *self.committed(item_id, now, later=later)]
@@ -477,8 +476,7 @@ class TurnTaking:
         self.turns.extend(now)
         if not self.turns.unsettled:
             return []  # a noise that was taken for speech
-        asked = self._speech.responses.phase is not Phase.IDLE
-        under_way = later or asked or self._speech.speaking or self.barge_in.is_open
+        under_way = later or self._speech.is_response_due or self._speech.speaking or self.barge_in.is_open
         return [] if under_way else self.reply_lost("no_reply", now)
 
 

@@ -20,7 +20,7 @@ from voicecore.turns.first_message.message import FirstMessagePolicy, Message, P
 from voicecore.turns.floor import Floor
 from voicecore.turns.orders import EndCall, Notify, Order
 from voicecore.turns.recovery import SORRY
-from voicecore.turns.responses import Phase
+from voicecore.turns.responses import ResponsePhase
 from voicecore.turns.settings import ConversationSettings
 from voicecore_tests.chance import examples
 
@@ -490,7 +490,7 @@ class ConversationMachine(RuleBasedStateMachine):
         self.running = None
         self.talk.passes(80.0, step_s=0.2)
         assert self.talk.machine.taking.floor.state is Floor.USER
-        assert self.talk.machine.speech.responses.phase is Phase.IDLE
+        assert self.talk.machine.speech.responses.phase is ResponsePhase.IDLE
         self.talk.machine.end(self.talk.now)
         assert self.talk.machine.deadline() is None
         assert not self.talk.machine.speech.playout.speaking

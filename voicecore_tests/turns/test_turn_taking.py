@@ -19,7 +19,7 @@ from voicecore.turns.idle import IdlePolicy, ThenIdle
 from voicecore.turns.keypad import KeypadSettings
 from voicecore.turns.metrics.turn_times import turn_times
 from voicecore.turns.orders import Notify
-from voicecore.turns.responses import Phase
+from voicecore.turns.responses import ResponsePhase
 from voicecore.turns.settings import ConversationSettings
 from voicecore.turns.user_turns import UserTurnSettings
 from voicecore.turns.waiting_sound import WaitingSound
@@ -314,7 +314,7 @@ class TurnTakingMachine(RuleBasedStateMachine):
         if self.talk.over is None:
             assert machine.taking.floor.state is Floor.USER
             assert (machine.speech.playout.speaking, machine.speech.responses.waiting) == (False, 0)
-            assert machine.speech.responses.phase is Phase.IDLE
+            assert machine.speech.responses.phase is ResponsePhase.IDLE
 
     def what_is_left_of_a_call_that_is_over(self) -> None:
         talk, machine = self.talk, self.talk.machine

@@ -29,7 +29,7 @@ from voicecore.turns.barge_in.strategies import Backchannels, MinWords
 from voicecore.turns.floor import Floor, FloorMachine, Move
 from voicecore.turns.metrics.turn_times import TurnLog
 from voicecore.turns.playout.ledger import PlayoutLedger
-from voicecore.turns.responses import Phase, ResponseOwner
+from voicecore.turns.responses import ResponseOwner, ResponsePhase
 from voicecore.turns.transcript import Transcript
 from voicecore.turns.user_turns import UserTurns
 
@@ -175,7 +175,7 @@ def _playout() -> _Course:
 def _responses() -> _Course:
     owner, numbers = ResponseOwner(), itertools.count()
 
-    def run() -> Phase:
+    def run() -> ResponsePhase:
         number = next(numbers)
         request, response, now = f"request-{number}", f"response-{number}", float(number)
         owner.request(RequestResponse(request_id=request), now)
@@ -184,7 +184,7 @@ def _responses() -> _Course:
         owner.ended(ResponseEnded(response_id=response, status=ResponseStatus.CANCELLED), now)
         return owner.phase
 
-    return _Course("responses", "request, start, cancel, end", 4, run, Phase.IDLE)
+    return _Course("responses", "request, start, cancel, end", 4, run, ResponsePhase.IDLE)
 
 
 def _transcript() -> _Course:

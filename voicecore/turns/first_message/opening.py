@@ -36,7 +36,7 @@ from voicecore.events import (
     UserAudioDiscarded,
 )
 from voicecore.facts import MessageReport
-from voicecore.turns.agent_speech import AgentSpeech, SpeechStep, word_for_word
+from voicecore.turns.agent_speech import AgentSpeech, word_for_word
 from voicecore.turns.first_message.audio_gate import UserAudioGate, UserAudioRule
 from voicecore.turns.first_message.message import (
     SILENT,
@@ -46,8 +46,8 @@ from voicecore.turns.first_message.message import (
     FirstMessagePolicy,
     Message,
     MessageOver,
+    MessagePhase,
     MessageStep,
-    Phase,
     PlayOwn,
     ProtectionRule,
     SpeaksFirst,
@@ -62,6 +62,7 @@ from voicecore.turns.first_message.protection import (
 )
 from voicecore.turns.first_message.trace import Trace
 from voicecore.turns.first_message.verdict import Dangers, verdict
+from voicecore.turns.speech_steps import SpeechStep
 
 
 class Purpose(enum.Enum):
@@ -164,9 +165,9 @@ class Opening:
         steps = self._protected(self.protection.session_ready(lockout, lock, now))
         if self.protection.is_on:
             self._protected_by = self.protection.words()
-        if asked and self.message.phase is Phase.WAITING:
+        if asked and self.message.phase is MessagePhase.WAITING:
             self.message.already_asked(now)
-            self._speech.responses.assume_sent(self._request(self.message.request_id), now)
+            self._speech.assume_requested(self._request(self.message.request_id), now)
             self.trace.note("engine", "the message was asked for while the phone rang", now)
         elif not self._awaits_user(now):
             steps += self._say(now)
@@ -201,7 +202,7 @@ class Opening:
     def answers_turns(self) -> bool:
         """Whether the message is the answer to a user turn that ends now: the user's own greeting, turn 0."""
         invited = self.policy.speaks_first is not SpeaksFirst.AGENT
-        return self.message.phase is Phase.WAITING or (invited and self._reach is _Reach.UNSENT)
+        return self.message.phase is MessagePhase.WAITING or (invited and self._reach is _Reach.UNSENT)
 
     @property
     def protects(self) -> bool:
@@ -221,7 +222,7 @@ class Opening:
         if self.message.owns(event.response_id):
             self.trace.note("provider", "began to speak the message", now)
             return []
-        due = self.protection.is_on or self.message.phase is Phase.WAITING
+        due = self.protection.is_on or self.message.phase is MessagePhase.WAITING
         if due and event.request_id is None and self.message.over is None:
             self.trace.note("provider", "began a response that nobody asked for; it is silenced", now)
             return [*self._speech.silence(event.response_id, now)]
@@ -306,10 +307,10 @@ class Opening:
         """Act on the deadlines that have passed."""
         steps = self._protected(self.protection.expire(now))
         deadline = self.message.deadline()
-        if self.message.phase is Phase.WAITING and deadline is not None and deadline <= now:
+        if self.message.phase is MessagePhase.WAITING and deadline is not None and deadline <= now:
             return steps + self._say(now)
-        asked = self.message.phase is Phase.ASKED
-        waits = self._speech.responses.is_waiting(self.message.request_id)
+        asked = self.message.phase is MessagePhase.ASKED
+        waits = self._speech.is_waiting(self.message.request_id)
         under_way = waits if asked else self._speech.plays(now)
         return steps + self._messaged(self.message.expire(now, under_way=under_way), now)
 
@@ -370,7 +371,7 @@ class Opening:
         return waits and self.policy.speaks_first is SpeaksFirst.USER
 
     def _say(self, now: float) -> list[OpeningStep]:
-        if self.message.phase is not Phase.WAITING:
+        if self.message.phase is not MessagePhase.WAITING:
             return []
         if self.message.message.audio is None and self.protection.lock is None:
             return []
@@ -381,10 +382,10 @@ class Opening:
     def _user_began(self, now: float) -> None:
         self.trace.note("user", "began to speak", now)
         self._user_since = now
-        invited = self.policy.speaks_first is SpeaksFirst.USER and self.message.phase is Phase.WAITING
+        invited = self.policy.speaks_first is SpeaksFirst.USER and self.message.phase is MessagePhase.WAITING
         if not invited and self._dangers.user_spoke_s is None and self.message.over is None:
             self._dangers = attrs.evolve(self._dangers, user_spoke_s=now - self._began_at)
-        if self.message.phase is Phase.WAITING:
+        if self.message.phase is MessagePhase.WAITING:
             self.message.await_user(now + self.policy.user_turn_s)
 
     def _messaged(self, found: list[MessageStep], now: float) -> list[OpeningStep]:
@@ -396,7 +397,7 @@ class Opening:
             elif isinstance(step, PlayOwn):
                 self.trace.note("engine", "plays the message's own audio", now)
                 message = self.message.message
-                steps += self._speech.play_own(message.audio or b"", message.text, now)
+                steps += self._speech.play_own(step.item_id, message.audio or b"", message.text, now)
             elif isinstance(step, CutMessage):
                 self.trace.note("engine", f"gave up a try: {step.why}", now)
                 steps += [step, *self._cut(step, now)]
@@ -414,7 +415,7 @@ class Opening:
             self.protection.unheard_again(now)
         steps: list[OpeningStep] = []
         if step.request_id is not None:
-            steps += self._speech.responses.abandon(step.request_id, now)
+            steps += self._speech.abandon(step.request_id, now)
         if step.response_id is not None:
             steps += self._speech.silence(step.response_id, now)
             steps += self._speech.cut(now, step.why, provider_cancels=False)[1]
