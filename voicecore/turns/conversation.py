@@ -28,10 +28,10 @@ from voicecore import facts
 from voicecore.audio.formats import AudioFormat
 from voicecore.turns.agent_speech import BARGED_IN, AgentSpeech, TextEvent
 from voicecore.turns.first_message.audio_gate import UserAudioRule
-from voicecore.turns.first_message.message import CutMessage, FirstMessagePolicy, Message, MessageOver, MessagePhase
+from voicecore.turns.first_message.message import CutMessage, FirstMessagePolicy, Message, MessageOver
 from voicecore.turns.first_message.opening import Opening, OpeningStep, Purpose, SpokeOver
+from voicecore.turns.first_message.openings import Openings
 from voicecore.turns.first_message.protection import Lifted, RestoreFailed
-from voicecore.turns.floor import Floor, Move
 from voicecore.turns.last_words import LastWords
 from voicecore.turns.metrics.turn_times import TurnLog
 from voicecore.turns.notifier import Notifier
@@ -44,7 +44,6 @@ from voicecore.turns.speech_steps import Done, Generated, Said, Unheard
 from voicecore.turns.turn_taking import PROMPT, Step, TurnTaking
 
 _NO_LOCKOUT = (ev.Lockout.NONE, ev.LockState.NOT_ASKED)
-_AWAITED = frozenset({MessagePhase.ASKED, MessagePhase.RECOVERING})
 NOT_AS_ASKED = "is not as asked for"
 Handler = Callable[[Any, Any, float], list[Order]]
 """A method of Conversation for one kind of event."""
@@ -57,18 +56,18 @@ class Conversation:
         self.settings = given = settings or ConversationSettings()
         self.speech = AgentSpeech(leg_format, given.playout, given.response_limits, given.barge_in.after_cut)
         self.log = TurnLog()
-        self.openings: list[Opening] = []
-        """The first message, then one for an answering machine: two at most."""
         self.usage = ev.TokenUsage()
         self.leg_messages_ignored = 0
         self._notifier = Notifier(began_at)
         self.transcript = self.speech.transcript
         self.last_words = LastWords(self.transcript, self._notifier)
-        self.taking = TurnTaking(self.speech, self._notifier, given, began_at)
+        self._openings = Openings()
+        self.taking = TurnTaking(self.speech, self._openings, self._notifier, given, began_at)
         self.problems, self.problem = self._notifier.problems, self._notifier.problem
         self._leg_format = leg_format
         self._began_at = began_at
-        self._opening: Opening | None = None  # the one that is not over
+        self.is_over = False
+        """Whether the call has ended: nothing is decided any more."""
         self._lockout = _NO_LOCKOUT
 
     # --- messages that must be heard ------------------------------------------
@@ -89,12 +88,16 @@ class Conversation:
     ) -> list[Order]:
         """The session can be spoken to; ``asked``: the message was asked for while the phone rang."""
         self.taking.capabilities, self._lockout = capabilities, lockout
+        if self.is_over:
+            return []
         if self._opening is None:
             return self._after([], now)
         return self._after(self._opened(self._opening.session_ready(*lockout, now, asked=asked), now), now)
 
     def leave_message(self, message: Message, now: float) -> list[Order]:
         """A machine answered: stop talking, say this to it whatever it says, and end the call."""
+        if self.is_over:
+            return []
         why = "a machine answered"
         orders = self._opened(self._opening.drop(why, now), now) if self._opening is not None else []
         cut = self.speech.cut(now, why, provider_cancels=False)[1]
@@ -107,11 +110,18 @@ class Conversation:
 
     def user_audio(self, audio: bytes, now: float) -> list[Order]:
         """Take user audio while `is_opening`; return what goes to the session, among other orders."""
+        if self.is_over:
+            return []
         if self._opening is None:
             return [ev.AppendUserAudio(audio)]
         passed, steps = self._opening.hear(audio, now)
         orders = self._opened(steps, now)
         return self._after([ev.AppendUserAudio(passed), *orders] if passed else orders, now)
+
+    @property
+    def openings(self) -> list[Opening]:
+        """The first message, then one for an answering machine: two at most."""
+        return self._openings.all
 
     @property
     def is_opening(self) -> bool:
@@ -128,10 +138,8 @@ class Conversation:
             purpose=purpose,
             protection=self.settings.protection,
         )
-        self._opening = opening
-        self.openings.append(self._opening)
-        self.taking.floor.handle(Move.MESSAGE_DUE)
-        return self._opened(self._opening.begin(now), now)
+        self._openings.add(opening)
+        return self._opened(opening.begin(now), now)
 
     def _opened(self, steps: Sequence[OpeningStep], now: float) -> list[Order]:
         """Carry out what the opening decided."""
@@ -149,13 +157,11 @@ class Conversation:
                 orders += self._restore_failed(step, now)
             else:
                 orders += self._carry([step], now)
-        if self._opening is not None and self._opening.is_over:
-            self._opening = None
+        if self._openings.close():
             orders += self._carry(self.taking.release(now), now)
         return orders
 
     def _message_over(self, step: MessageOver, now: float) -> list[Order]:
-        self.taking.floor.handle(Move.MESSAGE_OVER)
         orders: list[Order] = [Notify(facts.MessageDone(self._notifier.at(now), step.outcome, step.detail))]
         if step.outcome is facts.MessageOutcome.UNDELIVERED:
             orders += self._notifier.problem("message_undelivered", step.detail, now)
@@ -180,7 +186,7 @@ class Conversation:
 
     def handle_session(self, event: ev.SessionEvent, now: float) -> list[Order]:
         """Take one event of the session; agent audio must be in the leg's format already."""
-        if self._is_over:
+        if self.is_over:
             return self._too_late(event, now)
         handler = self._SESSION_HANDLERS.get(type(event))
         return self._after(handler(self, event, now), now) if handler else []
@@ -301,7 +307,7 @@ class Conversation:
     def handle_leg(self, event: ev.LegEvent, now: float) -> list[Order]:
         """Take one event of the leg; user audio does not pass here, see `user_audio`."""
         handler = self._LEG_HANDLERS.get(type(event))
-        return self._after(handler(self, event, now), now) if handler and not self._is_over else []
+        return self._after(handler(self, event, now), now) if handler and not self.is_over else []
 
     def _echoed(self, event: ev.MarkReturned, now: float) -> list[Order]:
         kind, steps = self.speech.mark_returned(event.name, now)
@@ -347,7 +353,7 @@ class Conversation:
     def sent(self, order: ev.LegOrder, now: float) -> list[Order]:
         """An order of `due` is on the carrier's socket."""
         audible = self.speech.sent(order, now) if isinstance(order, ev.PlayAudio) else None
-        if self._is_over:
+        if self.is_over:
             return []
         if isinstance(order, ev.ClearPlayout):
             return self._after(self._carry(self.taking.clear_written(now), now), now)
@@ -361,7 +367,7 @@ class Conversation:
 
     def deadline(self) -> float | None:
         """Return when to call `expire`; None while nothing is awaited, and after the end."""
-        if self._is_over:
+        if self.is_over:
             return None
         opening = self._opening.deadline() if self._opening is not None else None
         moments = (self.taking.deadline(), self.speech.deadline(), opening)
@@ -369,7 +375,7 @@ class Conversation:
 
     def expire(self, now: float) -> list[Order]:
         """Act on every deadline that has passed."""
-        if self._is_over:
+        if self.is_over:
             return []
         orders = self._carry(self.speech.expire(now), now)
         if self._opening is not None:
@@ -383,6 +389,7 @@ class Conversation:
         orders = self._after(self._opened(dropped, now), now)
         self.speech.end(now)
         self.taking.end(now)
+        self.is_over = True
         if self.transcript.dropped_chars or self.transcript.dropped_lines:
             self.problems["transcript_too_long"] += 1
         at = self._notifier.at(now)
@@ -392,8 +399,8 @@ class Conversation:
     # --- inside -----------------------------------------------------------------
 
     @property
-    def _is_over(self) -> bool:
-        return self.taking.floor.state is Floor.OVER
+    def _opening(self) -> Opening | None:
+        return self._openings.current
 
     def _too_late(self, event: ev.SessionEvent, now: float) -> list[Order]:
         """Count what comes after the end, audio that nobody hears and what it cost; write down the user's words."""
@@ -403,9 +410,7 @@ class Conversation:
     def _after(self, orders: list[Order], now: float) -> list[Order]:
         """Take note of what an event has led to: turns that ended by it, and whether anything goes on."""
         told = self._logged([*orders, *self._carry(self.taking.afterwards(now), now)], now)
-        busy = self._opening is not None or self.taking.capabilities is None
-        asked = self._opening is not None and self._opening.message.phase in _AWAITED
-        self.taking.notice(now, busy=busy, message_asked=asked)
+        self.taking.notice(now)
         return told
 
     def _logged(self, orders: list[Order], now: float) -> list[Order]:
@@ -456,8 +461,6 @@ class Conversation:
         orders: list[Order] = []
         if isinstance(step, FirstHeard):
             orders.append(Notify(facts.AgentHeard(self._notifier.at(now), step.response_id)))
-        elif not self.speech.speaking:
-            self.taking.quietened()
         if self._opening is None:
             return orders
         if isinstance(step, FirstHeard):

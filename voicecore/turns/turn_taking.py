@@ -1,6 +1,5 @@
-"""Who answers whom: the user's turns, the agent's responses, and the floor between them.
+"""Who answers whom: the user's turns and the agent's responses.
 
-    FloorMachine   who speaks now
     UserTurns    what became of each thing that the user said
     BargeIn        whether the user's speech over the agent stops it
     Keypad         keys are a turn too
@@ -34,7 +33,7 @@ from voicecore.errors import printable
 from voicecore.turns.agent_speech import BARGED_IN, AgentSpeech, word_for_word
 from voicecore.turns.barge_in.last_clear import LastClear
 from voicecore.turns.barge_in.machine import BargeIn
-from voicecore.turns.floor import Floor, FloorMachine, Move
+from voicecore.turns.first_message.openings import Openings
 from voicecore.turns.idle import Idle, IdleStep
 from voicecore.turns.keypad import Entry, Keypad
 from voicecore.turns.notifier import Notifier
@@ -62,9 +61,13 @@ class TurnTaking:
     """The turns of one call."""
 
     def __init__(
-        self, speech: AgentSpeech, notifier: Notifier, settings: ConversationSettings, began_at: float
+        self,
+        speech: AgentSpeech,
+        openings: Openings,
+        notifier: Notifier,
+        settings: ConversationSettings,
+        began_at: float,
     ) -> None:
-        self.floor = FloorMachine(Floor.USER)
         self.turns = UserTurns(settings.turns)
         self.barge_in = BargeIn(settings.barge_in, began_at)
         self.keypad = Keypad(settings.keypad)
@@ -76,6 +79,7 @@ class TurnTaking:
         self._idle = Idle(settings.idle)
         self._settings = settings
         self._speech = speech
+        self._openings = openings
         self._transcript = speech.transcript
         self._notifier = notifier
         self._declined: str | None = None  # the turn that this speech will become, which nobody is to answer
@@ -92,7 +96,6 @@ class TurnTaking:
 
     def user_started(self, event: ev.UserSpeechStarted, now: float, *, may_stop: bool) -> list[Step]:
         """Take an onset; ``may_stop``: nothing protects what the agent says."""
-        self.floor.handle(Move.USER_SPOKE)
         self.turns.speech_started(now, event.item_id or None)
         self._declined = None
         steps: list[Step] = [Notify(facts.UserStarted(self._notifier.at(now), event.item_id, _seconds(event.at_ms)))]
@@ -109,7 +112,6 @@ class TurnTaking:
             alone_decides=self._session_interrupts,
         )
         if decided is None and not was_open:
-            self.floor.handle(Move.PENDING)
             steps.append(Notify(facts.BargeInPending(self._notifier.at(now), event.item_id)))
         return steps + self.decided(decided, now)
 
@@ -135,7 +137,6 @@ class TurnTaking:
             self._notifier.problems["repeated_turn"] += 1
             return []
         self._transcript.add(facts.Speaker.USER, item_id)
-        self.floor.handle(Move.USER_DONE)
         self._idle.user_acted()
         self._tools.user_acted()
         steps: list[Step] = [Notify(facts.UserTurn(self._notifier.at(now), item_id))]
@@ -175,11 +176,10 @@ class TurnTaking:
 
     def release(self, now: float) -> list[Step]:
         """Nothing is to be said before the user is answered any more."""
-        if not self.turns.release(now) or self.floor.state is Floor.OVER:
+        if not self.turns.release(now):
             return []
         if self.turns.speaking_since is not None and self._session_replies:
             return []  # the session answers the turn that comes of it, and what is open with it
-        self.floor.handle(Move.USER_DONE)
         return self.want_reply(now, by_us=True)
 
     def response_began(self, event: ev.ResponseStarted, now: float) -> list[Step]:
@@ -212,7 +212,6 @@ class TurnTaking:
             failed = facts.TurnsSettled(self._notifier.at(now), items, facts.TurnEnd.FAILED, self._unanswered_why)
             steps.append(Notify(failed))
         after_s = self.turns.answered(item.response_id, now)
-        self.floor.handle(Move.AGENT_AUDIBLE)
         return [*steps, Notify(facts.AgentAudible(self._notifier.at(now), item.response_id, item.item_id, after_s))]
 
     def ended_unheard(self, response_id: str, now: float) -> list[Step]:
@@ -223,19 +222,13 @@ class TurnTaking:
             return []
         return [*self._notifier.problem("prompt_lost", "the response to it brought nothing to be heard", now)]
 
-    def quietened(self) -> None:
-        """Nothing of the agent is left to be played."""
-        self.floor.handle(Move.AGENT_PLAYED)
-        if self.turns.open:
-            self.floor.handle(Move.USER_DONE)
-
     def afterwards(self, now: float) -> list[Step]:
         """Return what follows from the state that an event has led to, whatever the event was."""
         steps = [] if self._speech.audible_since is not None else self.decided(self.barge_in.agent_ended(now), now)
         if not self.turns.open:
             steps += self._answer_tools(now)
         end = self.recovery.due(now, plays=self._speech.speaking)
-        return steps if end is None or self.floor.state is Floor.OVER else [*steps, end]
+        return steps if end is None else [*steps, end]
 
     # --- responses that go wrong, or are not the end of it ----------------------------------
 
@@ -294,7 +287,6 @@ class TurnTaking:
         wordless = all(item_id in self._wordless for item_id in self.turns.open)
         text = self.recovery.unanswered(printable(why), now, wordless=wordless)
         if text is None:
-            self.floor.handle(Move.NO_REPLY)
             return self._settle(facts.TurnEnd.FAILED, why, now)
         self._lines += 1
         self._line, self._unanswered_why = f"{LINE}{self._lines}", why
@@ -305,8 +297,7 @@ class TurnTaking:
         speech = self._speech
         answers = speech.is_response_due or speech.is_reply_requested
         user = self.turns.speaking_since is not None or self.barge_in.is_open
-        message = self.floor.state is Floor.GREETING
-        if self._tools.state is not Calling.DUE or answers or user or message:
+        if self._tools.state is not Calling.DUE or answers or user or self._openings.is_message_due:
             return []
         if self._tools.ask():
             return [*speech.request_reply(now)]
@@ -336,7 +327,6 @@ class TurnTaking:
             return steps + self._stop_agent(now, now - decision.took_s, decision.decided_by)
         if decision.outcome is facts.BargeInOutcome.OVERTAKEN:
             return steps + self.want_reply(now)
-        self.floor.handle(Move.DISMISSED)
         steps.append(Notify(facts.BargeInDismissed(self._notifier.at(now), decision.decided_by)))
         last = decision.items[-1]
         self._declined = None if last in self.turns.open else last
@@ -386,19 +376,26 @@ class TurnTaking:
     def end(self, now: float) -> None:
         """The call is over: nothing is decided or awaited any more."""
         self.barge_in.agent_ended(now)
-        self.floor.handle(Move.ENDED)
 
-    def notice(self, now: float, *, busy: bool, message_asked: bool) -> None:
-        """Take in what state all this has led to.
+    def notice(self, now: float) -> None:
+        """Take in what state all this has led to."""
+        self._idle.notice(self.is_quiet, now)
+        self._waiting.notice(self.is_agent_awaited, now)
 
-        Args:
-            now: Seconds.
-            busy: A message is due, or the session is not ready.
-            message_asked: The message was asked for, and no audio of it has come.
-        """
-        self._idle.notice(not busy and self._is_quiet, now)
-        waits = message_asked or (self.floor.state is Floor.THINKING and not self._speech.speaking)
-        self._waiting.notice(waits, now)
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nobody speaks and nothing is due: the session is ready, and no message, turn or reply is open."""
+        opening = self._openings.current is not None or self.capabilities is None
+        turns = self.turns
+        user = turns.speaking_since is not None or turns.unsettled or self.keypad.is_collecting
+        return not opening and self._speech.is_idle and not user and not self.barge_in.is_open
+
+    @property
+    def is_agent_awaited(self) -> bool:
+        """Whether the user waits, in silence, for a reply or for a message that was asked for."""
+        if self._openings.is_message_due:
+            return self._openings.is_message_awaited
+        return self.turns.await_reply and not self._speech.speaking
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -409,12 +406,6 @@ class TurnTaking:
     @property
     def _session_interrupts(self) -> bool:
         return self.capabilities is not None and self.capabilities.interrupts
-
-    @property
-    def _is_quiet(self) -> bool:
-        turns = self.turns
-        user = turns.speaking_since is not None or turns.unsettled or self.keypad.is_collecting
-        return self.floor.state is Floor.USER and self._speech.is_idle and not user
 
     def _give_way(self, now: float) -> list[Step]:
         """The user speaks, and nothing of a reply was sent: where the session stops it by itself, so do we."""
@@ -442,11 +433,8 @@ class TurnTaking:
         cuts, steps = self._cut(now, BARGED_IN, session_cancels=cancels)
         self.barge_ins += 1
         self._clear.decided(now)
-        self.floor.handle(Move.BARGED_IN)
         at = self._notifier.at
         told = facts.BargedIn(at(now), cuts[0].response_id, cuts[0].heard_s, at(overlap_at), by)
-        if self.turns.open:
-            self.floor.handle(Move.USER_DONE)
         return [Notify(told), *steps, *self.want_reply(now)]
 
     def _settle(self, end: facts.TurnEnd, why: str, now: float, item_id: str | None = None) -> list[Step]:

@@ -177,6 +177,12 @@ class UserTurns:
         return tuple(turn.item_id for turn in self._turns.values() if turn.state is _State.OPEN)
 
     @property
+    def await_reply(self) -> bool:
+        """Whether the user is silent and waits for a reply to a turn."""
+        waits = any(turn.state is not _State.LATER for turn in self._turns.values())
+        return waits and self.speaking_since is None
+
+    @property
     def session_owes_reply(self) -> bool:
         """Whether the session has a reason to begin a response by itself: a turn that it is to answer.
 

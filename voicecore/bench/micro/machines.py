@@ -26,7 +26,6 @@ from voicecore.events import PlaceMark, PlayAudio, RequestResponse, ResponseEnde
 from voicecore.facts import BargeInOutcome, EndCause, Fact, Speaker, TurnEnd
 from voicecore.turns.barge_in.machine import BargeIn, BargeInPolicy
 from voicecore.turns.barge_in.strategies import Backchannels, MinWords
-from voicecore.turns.floor import Floor, FloorMachine, Move
 from voicecore.turns.metrics.turn_times import TurnLog
 from voicecore.turns.playout.ledger import PlayoutLedger
 from voicecore.turns.responses import ResponseOwner, ResponsePhase
@@ -104,7 +103,6 @@ def _row(course: _Course, row: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _courses() -> Iterator[_Course]:
-    yield _floor()
     yield _user_turns()
     yield _barge_in()
     yield _playout()
@@ -113,18 +111,6 @@ def _courses() -> Iterator[_Course]:
     yield _turn_log()
     series = record()
     yield _Course("conversation", "call of seven turns", len(series), lambda: replay(series), replay(series))
-
-
-def _floor() -> _Course:
-    moves = (Move.USER_SPOKE, Move.USER_DONE, Move.AGENT_AUDIBLE, Move.PENDING, Move.DISMISSED, Move.BARGED_IN)
-    floor = FloorMachine(Floor.USER)
-
-    def run() -> Floor:
-        for move in moves:
-            floor.handle(move)
-        return floor.state
-
-    return _Course("floor", "turn, doubt, barge-in", len(moves), run, Floor.USER)
 
 
 def _user_turns() -> _Course:
