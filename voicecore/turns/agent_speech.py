@@ -17,7 +17,7 @@ Pure; time is an argument.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from voicecore import events as ev
 from voicecore import facts
@@ -108,6 +108,10 @@ class AgentSpeech:
     def silence(self, response_id: str, now: float) -> list[SpeechStep]:
         """Let nothing of a response be heard from here on; what waits of it stays with `cut`."""
         return [*self.responses.interrupt(response_id, now, provider_cancels=False)]
+
+    def disown(self, response_ids: Collection[str]) -> None:
+        """Let nothing be heard of responses that nobody asked for, and that were cancelled already."""
+        self.responses.disown(response_ids)
 
     def silence_running(self, now: float) -> list[SpeechStep]:
         """Let nothing be heard of the response that runs, if any, from here on."""

@@ -204,6 +204,14 @@ class Opening:
         invited = self.policy.speaks_first is not SpeaksFirst.AGENT
         return self.message.phase is MessagePhase.WAITING or (invited and self._reach is _Reach.UNSENT)
 
+    def says(self, response_id: str) -> bool:
+        """Whether a response is the message."""
+        return self.message.owns(response_id)
+
+    def awaits(self, request_id: str) -> bool:
+        """Whether a request is the newest one for the message."""
+        return request_id == self.message.request_id
+
     @property
     def protects(self) -> bool:
         """Whether user speech must not cut what plays."""

@@ -9,7 +9,7 @@ Pure.
 from __future__ import annotations
 
 from voicecore.turns.first_message.message import MessagePhase
-from voicecore.turns.first_message.opening import Opening
+from voicecore.turns.first_message.opening import Opening, Purpose
 
 _AWAITED = frozenset({MessagePhase.ASKED, MessagePhase.RECOVERING})
 
@@ -33,6 +33,11 @@ class Openings:
             return False
         self.current = None
         return True
+
+    @property
+    def purpose(self) -> Purpose | None:
+        """What the newest message is for."""
+        return self.all[-1].purpose if self.all else None
 
     @property
     def is_message_due(self) -> bool:
