@@ -268,9 +268,12 @@ class Conversation:
 
     def _settle(self, orders: list[Order], now: float) -> list[Order]:
         """Take note of what an event has led to: turns that ended by it, and whether anything goes on."""
-        logged = self._logged([*orders, *self._run(self.taking.afterwards(now), now)], now)
+        if steps := self.taking.afterwards(now):
+            orders += self._run(steps, now)
+        if orders:
+            orders = self._logged(orders, now)
         self.taking.notice(now)
-        return logged
+        return orders
 
     def _logged(self, orders: list[Order], now: float) -> list[Order]:
         """Return orders with the turns that end by their facts; a call that is ending asks for nothing."""

@@ -133,7 +133,9 @@ class TurnTaking:
 
     def afterwards(self, now: float) -> list[TurnStep]:
         """Return what follows from the state that an event has led to, whatever the event was."""
-        steps = [] if self._speech.audible_since is not None else self.interruptions.agent_ended(now)
+        steps: list[TurnStep] = []
+        if self.barge_in.is_open and self._speech.audible_since is None:
+            steps += self.interruptions.agent_ended(now)
         if not self.turns.open:
             steps += self.replies.answer_tools(now)
         end = self.recovery.due(now, plays=self._speech.speaking)
@@ -181,7 +183,7 @@ class TurnTaking:
 
     def expire(self, now: float, *, later: bool) -> list[TurnStep]:
         """Act on the deadlines that have passed; ``later``: what is keyed in now waits for a message."""
-        steps = self.interruptions.expire(now)
+        steps = self.interruptions.expire(now) if self.barge_in.is_open else []
         if (entry := self.keypad.expire(now)) is not None:
             steps += self._entered(entry, now, later=later)
         deadline = self.turns.deadline()
