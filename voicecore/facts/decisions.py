@@ -1,7 +1,7 @@
 """A decision about user speech over the agent, with what it was made from.
 
 Rule: the evidence is kept whole, so that the decision can be made again with
-other settings; see `voicecore.turns.barge_in.machine.decide_again`.
+other settings; see `voicecore.turns.barge_in.policy.decide_again`.
 
 Level 0.  Made in turns/barge_in/machine.py; part of the report.
 """

@@ -17,32 +17,26 @@ Pure; time is an argument.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.audio.formats import AudioFormat
 from voicecore.turns.agent_items import AgentItem, AgentItems, AgentResponse, ItemMove, SpeechStage
-from voicecore.turns.barge_in.machine import AfterCut
+from voicecore.turns.agent_requests import AgentRequests
+from voicecore.turns.barge_in.policy import AfterCut
 from voicecore.turns.playout.ledger import FirstHeard, Interrupted, MarkKind, Played, PlayoutLedger, PlayoutSettings
-from voicecore.turns.responses import ResponseOrder, ResponseOwner, ResponsePhase, ResponseSettings
+from voicecore.turns.responses import ResponseOrder, ResponsePhase, ResponseSettings
 from voicecore.turns.speech_steps import Audible, Done, Generated, Said, SpeechStep, Unheard
 from voicecore.turns.transcript import Transcript
 
 TextEvent = ev.AgentItemAdded | ev.AgentTextPart | ev.AgentTextDone
 
 BARGED_IN = "barged in on"
-_SAY = "Say exactly the following to the user, word for word, and nothing else:\n"
 WAITING = "waiting-"  #: begins the ids of sounds for a user who waits
-_REPLY = "request-"  #: begins the ids of requests for replies
 
 
-def word_for_word(text: str) -> str:
-    """Return the instructions that have a session say a text."""
-    return _SAY + text
-
-
-class AgentSpeech:
+class AgentSpeech(AgentRequests):
     """All that the agent says in one call."""
 
     def __init__(
@@ -52,8 +46,8 @@ class AgentSpeech:
         responses: ResponseSettings,
         after_cut: AfterCut = AfterCut.HEARD,
     ) -> None:
+        super().__init__(responses)
         self.playout = PlayoutLedger(leg_format, playout)
-        self.responses = ResponseOwner(responses)
         self.transcript = Transcript()
         self.audible_since: float | None = None
         """Since when something of the agent can be heard, or was sent so that it will be; None: nothing."""
@@ -63,105 +57,10 @@ class AgentSpeech:
         self._items = AgentItems()
         self._after_cut = after_cut
         self._leg_format = leg_format
-        self._requests = 0
         self._sounds = 0  # for a user who waits, so far
         self._sound: str | None = None  # the one that is in hand, then alone
 
-    # --- asking --------------------------------------------------------------------
-
-    def request_reply(self, now: float) -> list[SpeechStep]:
-        """Ask for a reply, now or when its turn comes."""
-        self._requests += 1
-        return self.request(ev.RequestResponse(request_id=f"{_REPLY}{self._requests}"), now)
-
-    @property
-    def is_reply_requested(self) -> bool:
-        """Whether a reply was asked for that has not begun."""
-        return any(request_id.startswith(_REPLY) for request_id in self.responses.requested())
-
-    def want_no_reply(self, now: float) -> list[SpeechStep]:
-        """Want no reply of those that wait for their turn."""
-        waiting = [each for each in self.responses.requested() if self.responses.is_waiting(each)]
-        replies = [each for each in waiting if each.startswith(_REPLY)]
-        return [step for each in replies for step in self.responses.abandon(each, now)]
-
-    def request(self, request: ev.RequestResponse, now: float) -> list[SpeechStep]:
-        """Ask for a response, now or when its turn comes."""
-        return [*self.responses.request(request, now)]
-
-    def assume_requested(self, request: ev.RequestResponse, now: float) -> None:
-        """Take over a request that was sent while the phone rang."""
-        self.responses.assume_sent(request, now)
-
-    def is_waiting(self, request_id: str) -> bool:
-        """Whether a request was not sent yet: another response runs."""
-        return self.responses.is_waiting(request_id)
-
-    def abandon(self, request_id: str, now: float) -> list[SpeechStep]:
-        """Want this request no more, where it has not begun."""
-        return [*self.responses.abandon(request_id, now)]
-
-    def refused(self, request_id: str | None, now: float, *, busy: bool) -> list[SpeechStep]:
-        """The provider refused a request; see `ResponseOwner.refused`."""
-        return [*self.responses.refused(request_id, now, busy=busy)]
-
-    def silence(self, response_id: str, now: float) -> list[SpeechStep]:
-        """Let nothing of a response be heard from here on; what waits of it stays with `cut`."""
-        return [*self.responses.interrupt(response_id, now, provider_cancels=False)]
-
-    def disown(self, response_ids: Collection[str]) -> None:
-        """Let nothing be heard of responses that nobody asked for, and that were cancelled already."""
-        self.responses.disown(response_ids)
-
-    def silence_running(self, now: float) -> list[SpeechStep]:
-        """Let nothing be heard of the response that runs, if any, from here on."""
-        active = self.responses.active_id
-        return self.silence(active, now) if active is not None else []
-
-    def want_nothing(self, now: float) -> list[SpeechStep]:
-        """Want no more of what was asked for, or has begun without a sound."""
-        newest_first = reversed(self.responses.requested())  # so that none takes the place of another
-        steps: list[SpeechStep] = [step for each in newest_first for step in self.responses.abandon(each, now)]
-        return steps + self.silence_running(now)
-
-    # --- the response that runs ----------------------------------------------------------
-
-    @property
-    def running(self) -> str | None:
-        """The response that runs, as far as is known."""
-        return self.responses.active_id
-
-    @property
-    def is_response_due(self) -> bool:
-        """Whether a response runs, or was asked for at the provider."""
-        return self.responses.phase is not ResponsePhase.IDLE
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is played, and no response runs, is asked for, or waits to be."""
-        return not self.speaking and not self.is_response_due and not self.responses.waiting
-
-    def request_of(self, response_id: str) -> str | None:
-        """Return the request that the running response answers; None where nobody asked, or it does not run."""
-        return self.responses.request_of(response_id)
-
-    def may_be_heard(self, response_id: str) -> bool:
-        """Whether a response was not silenced."""
-        return self.responses.admits(response_id)
-
-    def has_ended(self, response_id: str) -> bool:
-        """Whether the end of a response was seen, or assumed, already."""
-        return self.responses.has_ended(response_id)
-
     # --- what the session says -------------------------------------------------------
-
-    def named(self, event: ev.ResponseStarted, *, may_be_own: bool) -> ev.ResponseStarted:
-        """Return a start with the request that it answers; see `ResponseOwner.named`."""
-        return self.responses.named(event, may_be_own=may_be_own)
-
-    def started(self, event: ev.ResponseStarted, now: float) -> list[SpeechStep]:
-        """A response began, by our request or by the provider's own decision."""
-        return [*self.responses.started(event, now)]
 
     def write(self, event: TextEvent, now: float) -> list[SpeechStep]:
         """Take words of the agent, or an item that will have some."""
@@ -356,6 +255,11 @@ class AgentSpeech:
     def speaking(self) -> bool:
         """Whether any speech waits, or was sent and is not known to have been played."""
         return self.playout.speaking and self._sound is None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is played, and no response runs, is asked for, or waits to be."""
+        return not self.speaking and not self.is_response_due and not self.responses.waiting
 
     def plays(self, now: float) -> bool:
         """Whether there is speech to be heard, now or soon."""

@@ -32,7 +32,8 @@ from voicecore import facts
 from voicecore.audio.formats import AudioFormat
 from voicecore.turns.first_message.audio_gate import UserAudioRule
 from voicecore.turns.first_message.message import FirstMessagePolicy, Message
-from voicecore.turns.first_message.opening import Opening, Purpose
+from voicecore.turns.first_message.opening import Opening
+from voicecore.turns.first_message.requests import Purpose
 from voicecore.turns.leg_handlers import LEG_HANDLERS
 from voicecore.turns.machines import Handler, Machines, Step
 from voicecore.turns.metrics.turn_times import TurnLog

@@ -20,8 +20,9 @@ from voicecore import events as ev
 from voicecore.audio.formats import AudioFormat
 from voicecore.turns.agent_speech import AgentSpeech
 from voicecore.turns.first_message.message import FirstMessagePolicy, Message
-from voicecore.turns.first_message.opening import Opening, OpeningStep, Purpose
+from voicecore.turns.first_message.opening import Opening, OpeningStep
 from voicecore.turns.first_message.openings import Openings
+from voicecore.turns.first_message.requests import Purpose
 from voicecore.turns.last_words import LastWords
 from voicecore.turns.notifier import Notifier
 from voicecore.turns.replies import TurnStep

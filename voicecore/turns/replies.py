@@ -20,9 +20,10 @@ from collections.abc import Sequence
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.errors import printable
-from voicecore.turns.agent_speech import AgentSpeech, word_for_word
+from voicecore.turns.agent_speech import AgentSpeech
 from voicecore.turns.barge_in.machine import BargeIn
 from voicecore.turns.first_message.openings import Openings
+from voicecore.turns.first_message.requests import word_for_word
 from voicecore.turns.notifier import Notifier
 from voicecore.turns.orders import EndCall, Notify
 from voicecore.turns.playout.ledger import Interrupted

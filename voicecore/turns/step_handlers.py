@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.turns.agent_speech import BARGED_IN
+from voicecore.turns.first_message.audio_gate import SpokeOver
 from voicecore.turns.first_message.message import CutMessage, MessageOver
-from voicecore.turns.first_message.opening import Purpose, SpokeOver
 from voicecore.turns.first_message.protection import Lifted, RestoreFailed
+from voicecore.turns.first_message.requests import Purpose
 from voicecore.turns.machines import Handler, Machines, Step
 from voicecore.turns.orders import EndCall, Notify
 from voicecore.turns.playout.ledger import FirstHeard, Played

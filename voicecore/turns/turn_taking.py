@@ -19,9 +19,10 @@ from __future__ import annotations
 
 from voicecore import events as ev
 from voicecore import facts
-from voicecore.turns.agent_speech import AgentSpeech, word_for_word
+from voicecore.turns.agent_speech import AgentSpeech
 from voicecore.turns.barge_in.machine import BargeIn
 from voicecore.turns.first_message.openings import Openings
+from voicecore.turns.first_message.requests import word_for_word
 from voicecore.turns.idle import Idle, IdleStep
 from voicecore.turns.interruptions import Interruptions
 from voicecore.turns.keypad import Entry, Keypad

@@ -10,7 +10,7 @@ from voicecore import events as ev
 from voicecore import facts
 from voicecore.turns.agent_items import NEXT_ITEM_STAGE, AgentItems, ItemMove, ItemStage, SpeechStage
 from voicecore.turns.first_message.message import FirstMessagePolicy, Message
-from voicecore.turns.first_message.opening import Purpose
+from voicecore.turns.first_message.requests import Purpose
 from voicecore.turns.settings import ConversationSettings
 from voicecore_tests.turns.first_message.pickup import DOES_ALL, RECORDED, Pickup
 from voicecore_tests.turns.talking import Talk as Call

@@ -12,11 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.audio.formats import PCMU_8K
-from voicecore.turns.agent_speech import word_for_word
-from voicecore.turns.barge_in.machine import AfterCut, BargeInPolicy
+from voicecore.turns.barge_in.policy import AfterCut, BargeInPolicy
 from voicecore.turns.barge_in.strategies import MinWords
 from voicecore.turns.conversation import Conversation
 from voicecore.turns.first_message.message import FirstMessagePolicy, Message, ProtectionRule
+from voicecore.turns.first_message.requests import word_for_word
 from voicecore.turns.orders import EndCall, Notify, Order
 from voicecore.turns.recovery import SORRY
 from voicecore.turns.responses import ResponsePhase

@@ -11,10 +11,10 @@ import pytest
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.facts import EndCause
-from voicecore.turns.agent_speech import word_for_word
-from voicecore.turns.barge_in.machine import BargeInPolicy
+from voicecore.turns.barge_in.policy import BargeInPolicy
 from voicecore.turns.barge_in.strategies import MinWords
 from voicecore.turns.first_message.message import FirstMessagePolicy, Message, ProtectionRule
+from voicecore.turns.first_message.requests import word_for_word
 from voicecore.turns.orders import EndCall
 from voicecore.turns.recovery import (
     DID_NOT_CATCH,

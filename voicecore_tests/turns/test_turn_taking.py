@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from voicecore import events as ev
 from voicecore import facts
-from voicecore.turns.barge_in.machine import BargeInPolicy
+from voicecore.turns.barge_in.policy import BargeInPolicy
 from voicecore.turns.barge_in.strategies import Backchannels, BargeInJudgement, MinSpeech, MinWords
 from voicecore.turns.first_message.message import FirstMessagePolicy, Message, ProtectionRule
 from voicecore.turns.idle import IdlePolicy, ThenIdle

@@ -6,7 +6,7 @@ import attrs
 
 from voicecore import events as ev
 from voicecore import facts
-from voicecore.turns.barge_in.machine import BargeInPolicy
+from voicecore.turns.barge_in.policy import BargeInPolicy
 from voicecore.turns.barge_in.strategies import MinWords
 from voicecore.turns.idle import IdlePolicy
 from voicecore.turns.settings import ConversationSettings

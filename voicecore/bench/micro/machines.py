@@ -24,7 +24,8 @@ from voicecore.bench.micro.timing import Step, timed
 from voicecore.bench.report.result import BenchmarkFailed, Column, Plan, Progress, Result, Value
 from voicecore.events import PlaceMark, PlayAudio, RequestResponse, ResponseEnded, ResponseStarted, ResponseStatus
 from voicecore.facts import BargeInOutcome, EndCause, Fact, Speaker, TurnEnd
-from voicecore.turns.barge_in.machine import BargeIn, BargeInPolicy
+from voicecore.turns.barge_in.machine import BargeIn
+from voicecore.turns.barge_in.policy import BargeInPolicy
 from voicecore.turns.barge_in.strategies import Backchannels, MinWords
 from voicecore.turns.metrics.turn_times import TurnLog
 from voicecore.turns.playout.ledger import PlayoutLedger

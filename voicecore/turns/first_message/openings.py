@@ -9,7 +9,8 @@ Pure.
 from __future__ import annotations
 
 from voicecore.turns.first_message.message import MessagePhase
-from voicecore.turns.first_message.opening import Opening, Purpose
+from voicecore.turns.first_message.opening import Opening
+from voicecore.turns.first_message.requests import Purpose
 
 _AWAITED = frozenset({MessagePhase.ASKED, MessagePhase.RECOVERING})
 

@@ -9,7 +9,7 @@ from voicecore import facts
 from voicecore.facts import MessageOutcome
 from voicecore.turns.first_message.audio_gate import UserAudioRule
 from voicecore.turns.first_message.message import OWN, FirstMessagePolicy, Message, ProtectionRule, SpeaksFirst
-from voicecore.turns.first_message.opening import prepared_request
+from voicecore.turns.first_message.requests import prepared_request
 from voicecore.turns.orders import EndCall
 from voicecore_tests.turns.first_message.pickup import (
     HELLO,
