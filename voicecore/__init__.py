@@ -48,7 +48,7 @@ from voicecore.logs import hide_secrets
 from voicecore.ports import CallStore, Carrier, MachineDetection, OpenCarrier, Provider, Session
 from voicecore.providers.openai_realtime import OpenAIRealtime
 from voicecore.sessions import StandaloneSession, open_session
-from voicecore.turns.barge_in.machine import AcousticEcho, AfterCut, BargeInPolicy, decide_again
+from voicecore.turns.barge_in.policy import AcousticEcho, AfterCut, BargeInPolicy, decide_again
 from voicecore.turns.barge_in.strategies import (
     AgentEcho,
     Backchannels,

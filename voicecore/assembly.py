@@ -67,7 +67,7 @@ from voicecore.nurseries import open_service_nursery
 from voicecore.observe.store import FolderStore
 from voicecore.ports import CallStore, Carrier, MachineDetection, OpenCarrier, Provider
 from voicecore.providers.openai_realtime import OpenAIRealtime
-from voicecore.turns.barge_in.machine import AcousticEcho, AfterCut, BargeInPolicy
+from voicecore.turns.barge_in.policy import AcousticEcho, AfterCut, BargeInPolicy
 from voicecore.turns.barge_in.strategies import AgentEcho, Backchannels, BargeInStrategy, MinSpeech, MinWords
 from voicecore.turns.first_message.audio_gate import UserAudioRule
 from voicecore.turns.first_message.message import FirstMessagePolicy, ProtectionRule, SpeaksFirst

@@ -16,9 +16,9 @@ from voicecore.audio.convert import converter
 from voicecore.audio.formats import AudioFormat
 from voicecore.errors import ConfigError
 from voicecore.events import Lockout
-from voicecore.turns.barge_in.machine import BargeInPolicy
+from voicecore.turns.barge_in.policy import BargeInPolicy
 from voicecore.turns.first_message.message import FirstMessagePolicy, Message, ProtectionRule
-from voicecore.turns.first_message.opening import lockout_for
+from voicecore.turns.first_message.requests import lockout_for
 from voicecore.turns.idle import IdlePolicy
 from voicecore.turns.keypad import KeypadSettings
 from voicecore.turns.recovery import FallbackLines

@@ -43,7 +43,7 @@ from voicecore.events import RequestResponse
 from voicecore.facts import CallBegan, EndCause, Fact, ParkingOutcome, ProblemSeen, SessionParked
 from voicecore.ports import Brief, CallControl, Dialler, DialOrder, Leg, Provider
 from voicecore.turns.first_message.message import Message, SpeaksFirst
-from voicecore.turns.first_message.opening import prepared_request
+from voicecore.turns.first_message.requests import prepared_request
 from voicecore.world import World
 
 log = logging.getLogger("voicecore.engine")

@@ -170,7 +170,7 @@ class LiveCall:
         self.session = OpenedSession(session.session_id, open_s, now - self.began_at, source, path)
         self.notify(SessionReady(now - self.began_at, session.session_id, open_s, path, source))
         lockout = (self.lockout, session.lock)
-        self.conversation.speech.responses.disown(unasked)
+        self.conversation.speech.disown(unasked)
         self._carry_out(self.conversation.session_ready(session.capabilities, now, lockout=lockout, asked=asked))
         self._wake()
 
@@ -269,17 +269,15 @@ class LiveCall:
     @property
     def _decided(self) -> EndCall | None:
         """The end that the conversation has decided; it may not be due yet."""
-        return self.conversation.taking.recovery.end
+        return self.conversation.decided_end
 
     def awaits_words(self) -> bool:
         """Whether the session has not sent all of the user's words yet."""
-        capabilities = self.conversation.taking.capabilities
-        transcribes = capabilities is not None and capabilities.transcribes_user
-        return transcribes and self.conversation.last_words.are_missing
+        return self.conversation.awaits_words
 
     def cancel_response(self) -> None:
         """The call is over, and its session stays open for a moment: let it generate nothing meanwhile."""
-        if (active := self.conversation.speech.responses.active_id) is not None:
+        if (active := self.conversation.speech.running) is not None:
             self.session_queue.put(CancelResponse(active))
 
     def report_problem(self, code: str, message: str) -> None:

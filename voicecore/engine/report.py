@@ -20,7 +20,7 @@ from voicecore.engine.live_call import LiveCall
 from voicecore.errors import printable
 from voicecore.events import TokenUsage
 from voicecore.facts import CallReport, EndCause, MediaCounts, MessageReport, Pickup, TurnTimes
-from voicecore.turns.first_message.opening import Purpose
+from voicecore.turns.first_message.requests import Purpose
 from voicecore.turns.metrics.latencies import latencies
 
 _ID_CHARS = 200

@@ -1,7 +1,7 @@
 """Barge-in decisions, with the evidence that each was based on.
 
 Rule: the evidence is complete, so that a decision can be made again with other
-settings; see `voicecore.turns.barge_in.machine.decide_again`.
+settings; see `voicecore.turns.barge_in.policy.decide_again`.
 
 Level 0. turns/barge_in/machine.py makes them; they are part of the report.
 """

@@ -17,78 +17,26 @@ Pure; time is an argument.
 from __future__ import annotations
 
 from collections import Counter
-
-import attrs
+from collections.abc import Sequence
 
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.audio.formats import AudioFormat
-from voicecore.turns.barge_in.machine import AfterCut
-from voicecore.turns.first_message.message import OWN
+from voicecore.turns.agent_items import AgentItem, AgentItems, AgentResponse, ItemMove, SpeechStage
+from voicecore.turns.agent_requests import AgentRequests
+from voicecore.turns.barge_in.policy import AfterCut
 from voicecore.turns.playout.ledger import FirstHeard, Interrupted, MarkKind, Played, PlayoutLedger, PlayoutSettings
-from voicecore.turns.responses import Phase, RequestLost, ResponseOrder, ResponseOwner, ResponseSettings
+from voicecore.turns.responses import ResponseOrder, ResponsePhase, ResponseSettings
+from voicecore.turns.speech_steps import Audible, Done, Generated, Said, SpeechStep, Unheard
 from voicecore.turns.transcript import Transcript
 
-
-@attrs.frozen
-class Audible:
-    """The first audio of an item was sent."""
-
-    response_id: str
-    item_id: str
-
-
-@attrs.frozen
-class Done:
-    """Nothing of a response is left to be played; ``why`` its rest was cut, empty where it was played.
-
-    ``incomplete``: why the provider did not generate it to its end; empty where it did.
-    """
-
-    response_id: str
-    why: str = ""
-    incomplete: str = ""
-
-
-@attrs.frozen
-class Generated:
-    """The first audio of a response was admitted."""
-
-    response_id: str
-
-
-@attrs.frozen
-class Unheard:
-    """A response is over, by its word or by its deadline, and none of its audio was admitted."""
-
-    response_id: str
-
-
-@attrs.frozen
-class Said:
-    """An item is over; ``text`` is what was heard of it."""
-
-    item_id: str
-    text: str | None
-    interrupted: bool
-    heard: facts.HeardPosition | None = None
-
-
 TextEvent = ev.AgentItemAdded | ev.AgentTextPart | ev.AgentTextDone
-SpeechStep = ev.SessionOrder | RequestLost | FirstHeard | Played | Said | Generated | Done | Unheard
 
 BARGED_IN = "barged in on"
-_SAY = "Say exactly the following to the user, word for word, and nothing else:\n"
 WAITING = "waiting-"  #: begins the ids of sounds for a user who waits
-_REPLY = "request-"  #: begins the ids of requests for replies
 
 
-def word_for_word(text: str) -> str:
-    """Return the instructions that have a session say a text."""
-    return _SAY + text
-
-
-class AgentSpeech:
+class AgentSpeech(AgentRequests):
     """All that the agent says in one call."""
 
     def __init__(
@@ -98,73 +46,33 @@ class AgentSpeech:
         responses: ResponseSettings,
         after_cut: AfterCut = AfterCut.HEARD,
     ) -> None:
+        super().__init__(responses)
         self.playout = PlayoutLedger(leg_format, playout)
-        self.responses = ResponseOwner(responses)
         self.transcript = Transcript()
         self.audible_since: float | None = None
         """Since when something of the agent can be heard, or was sent so that it will be; None: nothing."""
         self.received_bytes = 0
         self.sent_bytes = 0
         self.dropped_bytes: Counter[str] = Counter()
+        self._items = AgentItems()
         self._after_cut = after_cut
         self._leg_format = leg_format
-        self._requests = 0
         self._sounds = 0  # for a user who waits, so far
-        self._plays_sound = False  # one of them is in hand
-        self._speaker_of: dict[str, str] = {}  # item id -> response id
-        self._begun: set[str] = set()  # responses whose audio came in
-        self._sent: set[str] = set()  # items of which audio was sent
-        self._sounding: dict[str, None] = {}  # those of them that are not over, oldest first
-        self._in_hand: dict[str, str] = {}  # item id -> response id, of items that came in and are not over
-        self._unfinished: set[str] = set()  # responses whose audio came in and that are not done
-        self._incomplete: dict[str, str] = {}  # response id -> why the provider ended it early; until it is done
-
-    # --- asking --------------------------------------------------------------------
-
-    def request_reply(self, now: float) -> list[SpeechStep]:
-        """Ask for a reply, now or when its turn comes."""
-        self._requests += 1
-        return self.request(ev.RequestResponse(request_id=f"{_REPLY}{self._requests}"), now)
-
-    @property
-    def is_reply_requested(self) -> bool:
-        """Whether a reply was asked for that has not begun."""
-        return any(request_id.startswith(_REPLY) for request_id in self.responses.requested())
-
-    def want_no_reply(self, now: float) -> list[SpeechStep]:
-        """Want no reply of those that wait for their turn."""
-        waiting = [each for each in self.responses.requested() if self.responses.is_waiting(each)]
-        replies = [each for each in waiting if each.startswith(_REPLY)]
-        return [step for each in replies for step in self.responses.abandon(each, now)]
-
-    def request(self, request: ev.RequestResponse, now: float) -> list[SpeechStep]:
-        """Ask for a response, now or when its turn comes."""
-        return [*self.responses.request(request, now)]
-
-    def silence(self, response_id: str, now: float) -> list[SpeechStep]:
-        """Let nothing of a response be heard from here on; what waits of it stays with `cut`."""
-        return [*self.responses.interrupt(response_id, now, provider_cancels=False)]
-
-    def want_nothing(self, now: float) -> list[SpeechStep]:
-        """Want no more of what was asked for, or has begun without a sound."""
-        newest_first = reversed(self.responses.requested())  # so that none takes the place of another
-        steps: list[SpeechStep] = [step for each in newest_first for step in self.responses.abandon(each, now)]
-        active = self.responses.active_id
-        return [*steps, *(self.silence(active, now) if active is not None else [])]
+        self._sound: str | None = None  # the one that is in hand, then alone
 
     # --- what the session says -------------------------------------------------------
 
     def write(self, event: TextEvent, now: float) -> list[SpeechStep]:
         """Take words of the agent, or an item that will have some."""
         self.responses.progressed(event.response_id, now)
-        self._speaker_of.setdefault(event.item_id, event.response_id)
+        self._items.named(event.response_id, event.item_id)
         if isinstance(event, ev.AgentItemAdded):
             self.transcript.add(facts.Speaker.AGENT, event.item_id)
         elif isinstance(event, ev.AgentTextPart):
             self.transcript.extend(facts.Speaker.AGENT, event.item_id, event.text)
         else:
             self.transcript.complete(facts.Speaker.AGENT, event.item_id, event.text)
-        return [] if self.responses.admits(event.response_id) else self._forget(event.response_id)
+        return [] if self.may_be_heard(event.response_id) else self._forget(event.response_id)
 
     def admit(self, event: ev.AgentAudio, now: float) -> bool:
         """Take note of audio that came in; return whether it may be played."""
@@ -181,13 +89,11 @@ class AgentSpeech:
 
     def play(self, event: ev.AgentAudio, now: float) -> list[SpeechStep]:
         """Put admitted audio behind what waits; a response that finds no room is stopped."""
-        steps: list[SpeechStep] = [] if self.has_begun(event.response_id) else [Generated(event.response_id)]
-        self._begun.add(event.response_id)
-        self._unfinished.add(event.response_id)
-        self._speaker_of.setdefault(event.item_id, event.response_id)
-        self._in_hand[event.item_id] = event.response_id
+        is_first = self._items.response(event.response_id).audio()
+        steps: list[SpeechStep] = [Generated(event.response_id)] if is_first else []
+        self._items.move(self._items.named(event.response_id, event.item_id), ItemMove.AUDIO)
         self.transcript.audio(event.item_id, self._leg_format.seconds_in(len(event.audio)))
-        if self._plays_sound:  # it is all that is in hand
+        if self._sound is not None:  # it is all that is in hand
             self._drop_sound(now)
         refused = self.playout.push(event.response_id, event.item_id, event.audio)
         if not refused:
@@ -195,89 +101,103 @@ class AgentSpeech:
         self.dropped_bytes["no_room"] += refused
         return steps + self.silence(event.response_id, now)
 
-    def play_own(self, audio: bytes, text: str, now: float) -> list[SpeechStep]:
-        """Play speech that did not come from the session."""
-        steps = self.play(ev.AgentAudio(OWN, OWN, audio), now)
-        self.transcript.complete(facts.Speaker.AGENT, OWN, text)
-        return steps + self.settled(self.playout.finish(OWN))
+    def play_own(self, item_id: str, audio: bytes, text: str, now: float) -> list[SpeechStep]:
+        """Play speech that did not come from the session, as a response and an item of this id."""
+        self._items.response(item_id, is_own=True)
+        steps = self.play(ev.AgentAudio(item_id, item_id, audio), now)
+        self.transcript.complete(facts.Speaker.AGENT, item_id, text)
+        return steps + self.item_ended(item_id)
 
     def play_sound(self, audio: bytes) -> None:
         """Play a sound for a user who waits, where nothing else is in hand."""
         if self.playout.speaking:
             return
         self._sounds += 1
-        self._plays_sound = True
-        name = f"{WAITING}{self._sounds}"
-        self.playout.push(name, name, audio)
-        self.playout.finish(name)
+        self._sound = f"{WAITING}{self._sounds}"
+        self.playout.push(self._sound, self._sound, audio)
+        self.playout.finish(self._sound)
 
     def _drop_sound(self, now: float) -> None:
-        self._plays_sound = False
+        self._sound = None
         self.playout.clear(now)
+
+    def item_ended(self, item_id: str) -> list[SpeechStep]:
+        """No more audio of an item will come."""
+        return self._settled(self.playout.finish(item_id))
 
     def ended(self, event: ev.ResponseEnded, now: float) -> list[SpeechStep]:
         """A response is over."""
         ended = self.responses.ended(event, now)
+        response = self._items.response(event.response_id)
         steps: list[SpeechStep] = []
         if event.status is not ev.ResponseStatus.COMPLETED:
-            self._fell_short(event.response_id, event.status.value, event.reason or event.error_code)
-            for item_id in (each for each, speaker in self._in_hand.items() if speaker == event.response_id):
-                self.transcript.cut_off(item_id)
-        steps += self.settled(self.playout.finish_response(event.response_id))
+            reason = event.reason or event.error_code
+            response.fell_short(f"{event.status.value}: {reason}" if reason else event.status.value)
+            for item in response.items.values():
+                if item.is_in_hand:
+                    self.transcript.cut_off(item.item_id)
+        steps += self._settled(self.playout.finish_response(event.response_id))
         if event.status is ev.ResponseStatus.CANCELLED or not self.responses.admits(event.response_id):
             steps += self._forget(event.response_id)
-        return [*steps, *self._over(event.response_id), *ended]
-
-    def _fell_short(self, response_id: str, status: str, reason: str | None) -> None:
-        """Keep why a response whose audio came in was not generated to its end."""
-        if response_id in self._unfinished:
-            self._incomplete.setdefault(response_id, f"{status}: {reason}" if reason else status)
+        return [*steps, *self._over(response), *ended]
 
     def has_begun(self, response_id: str) -> bool:
         """Whether audio of this response was admitted."""
-        return response_id in self._begun
+        return self._items.response(response_id).stage is not SpeechStage.SILENT
+
+    # --- to the carrier ------------------------------------------------------------------
+
+    def due(self, now: float, *, speech_from: float) -> list[ev.LegOrder]:
+        """Return what may go to the carrier now; audio not before ``speech_from``."""
+        return self.playout.due(now, speech_from=speech_from)
+
+    def next_due(self, *, speech_from: float) -> float | None:
+        """Return when `due` will next have something, as far as known; None is "not before more speech"."""
+        return self.playout.next_due(speech_from=speech_from)
+
+    @property
+    def generation(self) -> int:
+        """The newest generation of audio: it rises with each clear."""
+        return self.playout.generation
 
     # --- what the carrier says ---------------------------------------------------------
 
     def sent(self, order: ev.PlayAudio, now: float) -> Audible | None:
-        """Some audio is on the carrier's wire; return what became audible by it."""
+        """Some audio was written to the carrier; return what became audible by it."""
         self.sent_bytes += len(order.audio)
-        if order.item_id in self._sent or order.item_id.startswith(WAITING):
+        item = self._items.find(order.item_id)
+        if item is None or not self._items.move(item, ItemMove.SENT):
             return None
-        self._sent.add(order.item_id)
-        self._sounding[order.item_id] = None
         if self.audible_since is None:
             self.audible_since = now
-        return Audible(self._speaker_of[order.item_id], order.item_id)
+        return Audible(item.response.response_id, order.item_id)
 
     def audible_words(self) -> str:
         """Return the words of what can be heard, as far as they are known."""
-        return " ".join(self.transcript.text(item_id) or "" for item_id in self._sounding)
+        return " ".join(self.transcript.text(item.item_id) or "" for item in self._items.audible())
 
     def skipped(self, order: ev.LegOrder) -> None:
         """An order was not written, because a clear overtook it."""
         if isinstance(order, ev.PlayAudio):
             self.dropped_bytes["cleared"] += len(order.audio)
 
-    def echoed(self, name: str, now: float) -> tuple[MarkKind, list[SpeechStep]]:
+    def mark_returned(self, name: str, now: float) -> tuple[MarkKind, list[SpeechStep]]:
         """A mark came back."""
         kind, found = self.playout.echoed(name, now)
-        return kind, self.settled(found)
+        return kind, self._settled(found)
 
     # --- cutting -----------------------------------------------------------------------
 
     def cut(self, now: float, why: str, *, provider_cancels: bool) -> tuple[list[Interrupted], list[SpeechStep]]:
         """Drop all speech, sent and waiting; return what was cut, and what to do about it."""
-        cuts = [cut for cut in self.playout.clear(now) if not cut.item_id.startswith(WAITING)]
-        self._plays_sound = False
-        self._sounding.clear()
-        self._in_hand.clear()
-        self.audible_since = None
+        cuts = [cut for cut in self.playout.clear(now) if self._items.find(cut.item_id) is not None]
+        self._sound = self.audible_since = None
+        not_done = self._items.cut()
         steps = [step for cut in cuts for step in self._cut_item(cut, now, provider_cancels)]
-        done = sorted(self._unfinished)
-        self._unfinished.clear()
-        self._incomplete.clear()
-        return cuts, [*steps, *(Done(response_id, why) for response_id in done)]
+        for response in not_done:
+            response.done()
+            steps.append(Done(response.response_id, why))
+        return cuts, steps
 
     def _cut_line(self, cut: Interrupted) -> float:
         """Cut an item's line as the policy has it; return how much of its audio the history keeps, in seconds."""
@@ -295,7 +215,7 @@ class AgentSpeech:
         steps: list[SpeechStep] = []
         steps += self.responses.interrupt(cut.response_id, now, provider_cancels=provider_cancels)
         text = self.transcript.text(cut.item_id)
-        if cut.item_id == OWN:
+        if self._items.response(cut.response_id).is_own:
             steps += [ev.AddAgentText(text)] if text else []
         elif not self._keeps_all(cut):
             heard_ms = int(heard_s * 1000)
@@ -305,10 +225,10 @@ class AgentSpeech:
     def _forget(self, response_id: str) -> list[SpeechStep]:
         """Delete the items of a response that will not be heard: none of their audio was admitted, and none will be."""
         steps: list[SpeechStep] = []
-        for item_id, speaker in self._speaker_of.items():
-            if speaker == response_id and item_id not in self._in_hand and self.transcript.is_open(item_id):
-                self.transcript.cut(item_id, 0.0, None)
-                steps.append(ev.DeleteItem(item_id))
+        for item in self._items.response(response_id).items.values():
+            if self._items.move(item, ItemMove.DELETED):
+                self.transcript.cut(item.item_id, 0.0, None)
+                steps.append(ev.DeleteItem(item.item_id))
         return steps
 
     # --- time and the end ----------------------------------------------------------------
@@ -320,21 +240,26 @@ class AgentSpeech:
 
     def expire(self, now: float) -> list[SpeechStep]:
         """Act on the deadlines that have passed."""
-        steps = self.settled(self.playout.expire(now))
+        steps = self._settled(self.playout.expire(now))
         active = self.responses.active_id
         expired: list[ResponseOrder] = self.responses.expire(now)
         steps += expired
-        if active is not None and self.responses.phase is not Phase.ACTIVE:
-            self._fell_short(active, "lost", "no more of it came")
-            steps += self.settled(self.playout.finish_response(active))
+        if active is not None and self.responses.phase is not ResponsePhase.ACTIVE:
+            self._items.response(active).fell_short("lost: no more of it came")
+            steps += self._settled(self.playout.finish_response(active))
         if active is not None and self.responses.has_ended(active):
-            steps += self._over(active)
+            steps += self._over(self._items.response(active))
         return steps
 
     @property
     def speaking(self) -> bool:
         """Whether any speech waits, or was sent and is not known to have been played."""
-        return self.playout.speaking and not self._plays_sound
+        return self.playout.speaking and self._sound is None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is played, and no response runs, is asked for, or waits to be."""
+        return not self.speaking and not self.is_response_due and not self.responses.waiting
 
     def plays(self, now: float) -> bool:
         """Whether there is speech to be heard, now or soon."""
@@ -355,34 +280,39 @@ class AgentSpeech:
             return event.usage or ev.TokenUsage()
         return ev.TokenUsage()
 
-    def settled(self, found: list[FirstHeard | Played] | list[Played]) -> list[SpeechStep]:
+    # --- inside ---------------------------------------------------------------------------
+
+    def _settled(self, found: Sequence[FirstHeard | Played]) -> list[SpeechStep]:
         """Return what follows from items that were heard or played to their end."""
         steps: list[SpeechStep] = []
         for event in found:
-            if event.item_id.startswith(WAITING):
-                self._plays_sound = self._plays_sound and not isinstance(event, Played)
-                continue
-            if isinstance(event, Played):
-                self._sounding.pop(event.item_id, None)
-                self._in_hand.pop(event.item_id, None)
-                self.audible_since = self.audible_since if self._sounding else None
-                self.transcript.heard(event.item_id)
-                text = self.transcript.text(event.item_id)
-                steps.append(Said(event.item_id, text, False))
-                if event.item_id == OWN and text:
-                    steps.append(ev.AddAgentText(text))
-            steps.append(event)
-            if isinstance(event, Played):
-                steps += self._done_if_played(event.response_id)
+            item = self._items.find(event.item_id)
+            if item is None:  # the sound for a user who waits
+                self._sound = None if isinstance(event, Played) else self._sound
+            elif isinstance(event, Played):
+                steps += self._played(item, event)
+            else:
+                steps.append(event)
         return steps
 
-    def _over(self, response_id: str) -> list[SpeechStep]:
-        return self._done_if_played(response_id) if self.has_begun(response_id) else [Unheard(response_id)]
+    def _played(self, item: AgentItem, event: Played) -> list[SpeechStep]:
+        self._items.move(item, ItemMove.PLAYED)
+        if not any(self._items.audible()):
+            self.audible_since = None
+        self.transcript.heard(item.item_id)
+        text = self.transcript.text(item.item_id)
+        steps: list[SpeechStep] = [Said(item.item_id, text, False)]
+        if item.response.is_own and text:
+            steps.append(ev.AddAgentText(text))
+        return [*steps, event, *self._done_if_played(item.response)]
 
-    def _done_if_played(self, response_id: str) -> list[SpeechStep]:
+    def _over(self, response: AgentResponse) -> list[SpeechStep]:
+        has_begun = response.stage is not SpeechStage.SILENT
+        return self._done_if_played(response) if has_begun else [Unheard(response.response_id)]
+
+    def _done_if_played(self, response: AgentResponse) -> list[SpeechStep]:
         """Say that a response is done, where it has ended and all of it was played."""
-        over = response_id == OWN or self.responses.has_ended(response_id)
-        if response_id not in self._unfinished or not over or response_id in self._in_hand.values():
+        is_over = response.is_own or self.responses.has_ended(response.response_id)
+        if response.stage is not SpeechStage.BEGUN or not is_over or response.is_in_hand:
             return []
-        self._unfinished.discard(response_id)
-        return [Done(response_id, incomplete=self._incomplete.pop(response_id, ""))]
+        return [Done(response.response_id, incomplete=response.done())]

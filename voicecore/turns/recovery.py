@@ -44,7 +44,7 @@ class FallbackLines:
         return self.did_not_catch_text if wordless and self.did_not_catch_text is not None else self.sorry_text
 
 
-class Replies(enum.Enum):
+class RecoveryStage(enum.Enum):
     """The states; see the head of this file."""
 
     COMING = "coming"
@@ -52,7 +52,7 @@ class Replies(enum.Enum):
     ENDING = "ending"
 
 
-class Move(enum.Enum):
+class RecoveryMove(enum.Enum):
     """What can happen to replies."""
 
     AUDIBLE = "audible"  #: audio of the session was sent
@@ -60,18 +60,18 @@ class Move(enum.Enum):
     GIVE_UP = "give up"  #: the call is to end
 
 
-NEXT_REPLIES: Mapping[Replies, Mapping[Move, Replies]] = {
-    Replies.COMING: {
-        Move.AUDIBLE: Replies.COMING,
-        Move.EXCUSE: Replies.EXCUSED,
-        Move.GIVE_UP: Replies.ENDING,
+NEXT_RECOVERY: Mapping[RecoveryStage, Mapping[RecoveryMove, RecoveryStage]] = {
+    RecoveryStage.COMING: {
+        RecoveryMove.AUDIBLE: RecoveryStage.COMING,
+        RecoveryMove.EXCUSE: RecoveryStage.EXCUSED,
+        RecoveryMove.GIVE_UP: RecoveryStage.ENDING,
     },
-    Replies.EXCUSED: {
-        Move.AUDIBLE: Replies.COMING,
-        Move.EXCUSE: Replies.ENDING,
-        Move.GIVE_UP: Replies.ENDING,
+    RecoveryStage.EXCUSED: {
+        RecoveryMove.AUDIBLE: RecoveryStage.COMING,
+        RecoveryMove.EXCUSE: RecoveryStage.ENDING,
+        RecoveryMove.GIVE_UP: RecoveryStage.ENDING,
     },
-    Replies.ENDING: dict.fromkeys(Move, Replies.ENDING),
+    RecoveryStage.ENDING: dict.fromkeys(RecoveryMove, RecoveryStage.ENDING),
 }
 
 
@@ -79,28 +79,33 @@ class Recovery:
     """Whether replies still come in one call."""
 
     def __init__(self, lines: FallbackLines) -> None:
-        self.state = Replies.COMING
+        self.stage = RecoveryStage.COMING
         self._lines = lines
         self.end: EndCall | None = None
         """The end of the call, once it is decided; it is due where nothing plays any more."""
         self._end_by = 0.0
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the call ends as soon as nothing plays."""
+        return self.stage is RecoveryStage.ENDING
+
     def audible(self) -> None:
         """Audio of the session was sent to the carrier."""
-        self.state = NEXT_REPLIES[self.state][Move.AUDIBLE]
+        self.stage = NEXT_RECOVERY[self.stage][RecoveryMove.AUDIBLE]
 
     def unanswered(self, why: str, now: float, *, wordless: bool) -> str | None:
         """A turn got no reply; return the line to ask for in its place, None where the call is to end."""
         line = self._lines.line(wordless=wordless)
-        self.state = NEXT_REPLIES[self.state][Move.EXCUSE if line is not None else Move.GIVE_UP]
-        if self.state is Replies.EXCUSED:
+        self.stage = NEXT_RECOVERY[self.stage][RecoveryMove.EXCUSE if line is not None else RecoveryMove.GIVE_UP]
+        if self.stage is RecoveryStage.EXCUSED:
             return line
         self.give_up(EndCall(EndCause.SESSION_LOST, f"no reply could be had: {why}"), now)
         return None
 
     def give_up(self, end: EndCall, now: float) -> None:
         """End the call, for this reason; the first one stands."""
-        self.state = NEXT_REPLIES[self.state][Move.GIVE_UP]
+        self.stage = NEXT_RECOVERY[self.stage][RecoveryMove.GIVE_UP]
         if self.end is None:
             self.end, self._end_by = end, now + _PLAYED_WITHIN_S
 
@@ -111,7 +116,7 @@ class Recovery:
 
     def deadline(self) -> float | None:
         """Return when to call `due` at the latest."""
-        return self._end_by if self.state is Replies.ENDING else None
+        return self._end_by if self.is_ending else None
 
     def due(self, now: float, *, plays: bool) -> EndCall | None:
         """Return the end of the call where it is due; ``plays``: something of the agent is still being played."""

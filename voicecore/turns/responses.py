@@ -53,7 +53,7 @@ class ResponseSettings:
     """How often one request is sent when the provider is busy with another response."""
 
 
-class Phase(enum.Enum):
+class ResponsePhase(enum.Enum):
     """What the provider is doing, as far as we know."""
 
     IDLE = "idle"
@@ -85,7 +85,7 @@ class ResponseOwner:
 
     def __init__(self, settings: ResponseSettings | None = None) -> None:
         self.settings = settings or ResponseSettings()
-        self.phase = Phase.IDLE
+        self.phase = ResponsePhase.IDLE
         self.active_id: str | None = None
         self._active_request: str | None = None
         self._waiting: deque[_Pending] = deque()  # bounded by WAITING_LIMIT in `request`
@@ -114,7 +114,7 @@ class ResponseOwner:
         """Take over a request that was sent before this owner existed: while the phone rang."""
         self._deadline = now + self.settings.start_s
         self._sent = _Pending(request, self.settings.tries - 1, self._deadline)
-        self.phase = Phase.REQUESTED
+        self.phase = ResponsePhase.REQUESTED
 
     def disown(self, response_ids: Collection[str]) -> None:
         """Let nothing be heard of responses that nobody asked for, and that were told to stop already."""
@@ -128,14 +128,14 @@ class ResponseOwner:
             return []
         self._given_up.append(request_id)
         self._sent = None
-        return self._become_idle(now) if self.phase is Phase.REQUESTED else []
+        return self._become_idle(now) if self.phase is ResponsePhase.REQUESTED else []
 
     def interrupt(self, response_id: str, now: float, *, provider_cancels: bool) -> list[ResponseOrder]:
         """Silence a response for good; cancel it if it still runs and the provider will not do so itself."""
         self._silence(response_id)
-        if response_id != self.active_id or self.phase is not Phase.ACTIVE:
+        if response_id != self.active_id or self.phase is not ResponsePhase.ACTIVE:
             return []
-        self.phase = Phase.CANCELLING
+        self.phase = ResponsePhase.CANCELLING
         self._deadline = now + self.settings.cancel_s
         return [] if provider_cancels else [CancelResponse(response_id)]
 
@@ -202,9 +202,9 @@ class ResponseOwner:
         """Something of this response arrived; also the first sign of one whose start was not announced."""
         if response_id in self._ended:
             return
-        if self.phase is Phase.ACTIVE and response_id == self.active_id:
+        if self.phase is ResponsePhase.ACTIVE and response_id == self.active_id:
             self._deadline = now + self.settings.progress_s
-        elif self.phase in {Phase.IDLE, Phase.REQUESTED} and self.admits(response_id):
+        elif self.phase in {ResponsePhase.IDLE, ResponsePhase.REQUESTED} and self.admits(response_id):
             self._activate(response_id, now, self.settings.progress_s)
 
     def ended(self, event: ResponseEnded, now: float) -> list[ResponseOrder]:
@@ -235,7 +235,7 @@ class ResponseOwner:
             return []
         self._sent = None
         lost = self._put_back(pending) if busy else RequestLost(pending.request.request_id, "refused by the provider")
-        if self.phase is Phase.REQUESTED:
+        if self.phase is ResponsePhase.REQUESTED:
             # Busy with a response that we have not heard of yet: its start or its end will come, or the deadline.
             self._deadline = now + self.settings.start_s if busy else None
             orders = [] if busy else self._become_idle(now)
@@ -253,9 +253,9 @@ class ResponseOwner:
         """Act on a deadline that has passed; nothing when there is none."""
         if self._deadline is None or now < self._deadline:
             return []
-        if self.phase is Phase.ACTIVE and self.active_id is not None:
+        if self.phase is ResponsePhase.ACTIVE and self.active_id is not None:
             return self.interrupt(self.active_id, now, provider_cancels=False)
-        if self.phase is Phase.CANCELLING and self.active_id is not None:
+        if self.phase is ResponsePhase.CANCELLING and self.active_id is not None:
             self._remember_end(self.active_id)
             return self._become_idle(now)
         return self._give_up_sent() + self._become_idle(now)
@@ -264,25 +264,25 @@ class ResponseOwner:
 
     def _activate(self, response_id: str, now: float, wait_s: float) -> None:
         self.active_id, self._active_request = response_id, None
-        self.phase = Phase.ACTIVE if self.admits(response_id) else Phase.CANCELLING
-        self._deadline = now + (wait_s if self.phase is Phase.ACTIVE else self.settings.cancel_s)
+        self.phase = ResponsePhase.ACTIVE if self.admits(response_id) else ResponsePhase.CANCELLING
+        self._deadline = now + (wait_s if self.phase is ResponsePhase.ACTIVE else self.settings.cancel_s)
 
     def _become_idle(self, now: float) -> list[ResponseOrder]:
         self.active_id = self._guessed = None
-        self.phase = Phase.IDLE
+        self.phase = ResponsePhase.IDLE
         self._deadline = None
         if self._sent is not None:  # ours was in doubt behind the provider's own: its answer is still due
-            self.phase = Phase.REQUESTED
+            self.phase = ResponsePhase.REQUESTED
             self._deadline = self._sent.due_at
         return self._next(now)
 
     def _next(self, now: float) -> list[ResponseOrder]:
-        if self.phase is not Phase.IDLE or not self._waiting:
+        if self.phase is not ResponsePhase.IDLE or not self._waiting:
             return []
         self._sent = self._waiting.popleft()
         self._sent.tries_left -= 1
         self._sent.due_at = self._deadline = now + self.settings.start_s
-        self.phase = Phase.REQUESTED
+        self.phase = ResponsePhase.REQUESTED
         return [self._sent.request]
 
     def _put_back(self, pending: _Pending) -> RequestLost | None:
@@ -295,7 +295,7 @@ class ResponseOwner:
         if self._sent is None:
             return
         self._sent.due_at = min(self._sent.due_at, now + self.settings.perhaps_refused_s)
-        if self.phase is Phase.REQUESTED and self._deadline is not None:
+        if self.phase is ResponsePhase.REQUESTED and self._deadline is not None:
             self._deadline = min(self._deadline, self._sent.due_at)
 
     def _give_up_sent(self) -> list[ResponseOrder]:

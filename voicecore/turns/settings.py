@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import attrs
 
-from voicecore.turns.barge_in.machine import BargeInPolicy
+from voicecore.turns.barge_in.policy import BargeInPolicy
 from voicecore.turns.first_message.message import FirstMessagePolicy, Message
 from voicecore.turns.first_message.protection import ProtectionSettings
 from voicecore.turns.idle import IdlePolicy

@@ -174,7 +174,16 @@ class UserTurns:
     @property
     def open(self) -> tuple[str, ...]:
         """The turns that no response is answering, and that do not wait for a message."""
+        if not self._turns:
+            return ()
         return tuple(turn.item_id for turn in self._turns.values() if turn.state is _State.OPEN)
+
+    @property
+    def await_reply(self) -> bool:
+        """Whether the user is silent and waits for a reply to a turn."""
+        if not self._turns or self.speaking_since is not None:
+            return False
+        return any(turn.state is not _State.LATER for turn in self._turns.values())
 
     @property
     def session_owes_reply(self) -> bool:

@@ -16,7 +16,7 @@ from voicecore.config import Settings
 from voicecore.secrets import Secret
 from voicecore.simulation.openai_realtime import RealtimeTwin, Recorded, Reply, Script
 from voicecore.simulation.twilio import Account, AfterAgent, DialPlan, HangUp, open_twilio
-from voicecore.turns.barge_in.machine import StrategyFailed, judge
+from voicecore.turns.barge_in.policy import StrategyFailed, judge
 from voicecore_tests.code_rules.packages import REPOSITORY
 from voicecore_tests.docs.blocks import (
     DOCUMENTS,

@@ -25,7 +25,7 @@ from voicecore.simulation.openai_realtime import (
     Transcribing,
 )
 from voicecore.simulation.twilio import At, DialPlan, Goodbye, HangUp, LineFaults, Press, Say, StatusFaults
-from voicecore.turns.agent_speech import word_for_word
+from voicecore.turns.first_message.requests import word_for_word
 from voicecore.turns.recovery import DID_NOT_CATCH, SORRY
 from voicecore_tests.engine.talks import HELLO, LONG, LONG_S, MODES, SHORT, WORDS, Seen, script, talk
 from voicecore_tests.engine.test_odd_greetings import DIRECTIONS, GREETING, TALK, WAYS, called

@@ -10,9 +10,9 @@ from voicecore import facts
 from voicecore.audio.formats import PCMU_8K
 from voicecore.turns.conversation import Conversation
 from voicecore.turns.orders import EndCall, Notify, Order
+from voicecore.turns.replies import LINE
 from voicecore.turns.responses import ResponseSettings
 from voicecore.turns.settings import ConversationSettings
-from voicecore.turns.turn_taking import LINE
 
 START_S = ResponseSettings().start_s
 PERHAPS_REFUSED_S = ResponseSettings().perhaps_refused_s

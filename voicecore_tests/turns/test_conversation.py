@@ -12,15 +12,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.audio.formats import PCMU_8K
-from voicecore.turns.agent_speech import word_for_word
-from voicecore.turns.barge_in.machine import AfterCut, BargeInPolicy
+from voicecore.turns.barge_in.policy import AfterCut, BargeInPolicy
 from voicecore.turns.barge_in.strategies import MinWords
 from voicecore.turns.conversation import Conversation
 from voicecore.turns.first_message.message import FirstMessagePolicy, Message, ProtectionRule
-from voicecore.turns.floor import Floor
+from voicecore.turns.first_message.requests import word_for_word
 from voicecore.turns.orders import EndCall, Notify, Order
 from voicecore.turns.recovery import SORRY
-from voicecore.turns.responses import Phase
+from voicecore.turns.responses import ResponsePhase
 from voicecore.turns.settings import ConversationSettings
 from voicecore_tests.chance import examples
 
@@ -110,13 +109,13 @@ def test_the_agent_greets_when_the_session_is_ready() -> None:
     (request,) = talk.ordered(ev.RequestResponse)
     assert request.instructions is not None
     assert request.instructions.endswith("\nWelcome.")
-    assert talk.machine.taking.floor.state is Floor.GREETING
+    assert not talk.machine.taking.is_quiet
 
 
 def test_without_a_first_message_the_user_begins() -> None:
     """Nothing is asked for."""
     talk = Talk()
-    assert (talk.ordered(ev.RequestResponse), talk.machine.taking.floor.state) == ([], Floor.USER)
+    assert (talk.ordered(ev.RequestResponse), talk.machine.taking.is_quiet) == ([], True)
 
 
 def test_a_turn_is_answered_and_its_times_are_taken() -> None:
@@ -131,7 +130,7 @@ def test_a_turn_is_answered_and_its_times_are_taken() -> None:
     assert times.user_stopped_at_s == 0.0
     assert times.first_sent_at_s == pytest.approx(0.3)
     assert times.first_heard_at_s == pytest.approx(0.42)
-    assert talk.machine.taking.floor.state is Floor.USER
+    assert talk.machine.taking.is_quiet
     assert [fact.text for fact in talk.told(facts.AgentSaid)] == ["one two three four"]
 
 
@@ -221,7 +220,7 @@ def test_d6_speech_after_the_last_mark_is_a_clean_turn() -> None:
     talk.passes(1.5)
     talk.hears(*user_turn())
     assert (talk.told(facts.BargeInConfirmed), talk.machine.taking.barge_ins) == ([], 0)
-    assert talk.machine.taking.floor.state is Floor.THINKING
+    assert talk.machine.taking.is_agent_awaited
 
 
 def test_the_delay_from_onset_to_the_written_clear_is_told() -> None:
@@ -257,7 +256,7 @@ def test_a_lost_reply_is_asked_for_once_more_then_a_line_and_then_the_call_ends(
     assert [request.instructions for request in talk.ordered(ev.RequestResponse)] == [None, word_for_word(SORRY)]
     assert talk.ordered(EndCall) == []
     talk.passes(10.0)
-    assert talk.machine.taking.floor.state is Floor.USER
+    assert talk.machine.taking.is_quiet
     assert talk.machine.problems
     (end, *_) = talk.ordered(EndCall)
     assert end.cause is facts.EndCause.SESSION_LOST
@@ -286,15 +285,15 @@ def test_e8_usage_is_counted_once_for_each_response_and_for_cancelled_ones_too()
 
 
 def test_e5_a_response_without_audio_closes_its_turn() -> None:
-    """It is asked for again once, then for a line in its place; once that is heard, the floor is the user's."""
+    """It is asked for again once, then for a line in its place; once that is heard, the user is waited for."""
     talk = Talk()
     talk.hears(*user_turn(), ev.ResponseStarted("r1"), completed("r1"))
     assert len(talk.ordered(ev.RequestResponse)) == 1
     talk.hears(ev.ResponseStarted("r2", "request-1"), completed("r2"))
-    floors = [talk.machine.taking.floor.state]
+    waited = talk.machine.taking.is_agent_awaited
     talk.hears(ev.ResponseStarted("r3", "line-1"), ev.AgentAudio("r3", "a3", SECOND), completed("r3"))
     talk.passes(2.0)
-    assert [*floors, talk.machine.taking.floor.state] == [Floor.THINKING, Floor.USER]
+    assert (waited, talk.machine.taking.is_quiet) == (True, True)
     assert [(fact.items, fact.end) for fact in talk.told(facts.TurnsUnanswered)] == [(("u1",), facts.TurnEnd.FAILED)]
 
 
@@ -384,12 +383,12 @@ def test_e8_what_a_response_cost_counts_after_the_end_of_the_call_too() -> None:
 
 
 def test_a_response_that_nobody_announced_is_watched_like_any_other() -> None:
-    """It speaks while a request is under way, and never ends: it is cancelled, and the floor comes back."""
+    """It speaks while a request is under way, and never ends: it is cancelled, and nothing is due any more."""
     talk = Talk(ASKED)
     talk.hears(*user_turn(), ev.AgentAudio("r1", "a1", SECOND))
     talk.passes(30.0)
     assert talk.ordered(ev.CancelResponse) == [ev.CancelResponse("r1")]
-    assert (talk.machine.taking.floor.state, talk.machine.speech.playout.speaking) == (Floor.USER, False)
+    assert (talk.machine.taking.is_quiet, talk.machine.speech.playout.speaking) == (True, False)
 
 
 def test_d1_a_decision_ends_with_the_words_that_it_is_about() -> None:
@@ -477,7 +476,7 @@ class ConversationMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_agents_silence_has_a_deadline(self) -> None:
-        if self.talk.machine.taking.floor.state is Floor.THINKING:
+        if self.talk.machine.taking.is_agent_awaited:
             assert self.talk.machine.deadline() is not None
 
     @invariant()
@@ -486,11 +485,11 @@ class ConversationMachine(RuleBasedStateMachine):
         assert len(cut) == len(set(cut))
 
     def teardown(self) -> None:
-        """Liveness: when everybody goes quiet the floor comes back to the user; then the end leaves nothing."""
+        """Liveness: when everybody goes quiet nothing is due any more; then the end leaves nothing."""
         self.running = None
         self.talk.passes(80.0, step_s=0.2)
-        assert self.talk.machine.taking.floor.state is Floor.USER
-        assert self.talk.machine.speech.responses.phase is Phase.IDLE
+        assert self.talk.machine.taking.is_quiet
+        assert self.talk.machine.speech.responses.phase is ResponsePhase.IDLE
         self.talk.machine.end(self.talk.now)
         assert self.talk.machine.deadline() is None
         assert not self.talk.machine.speech.playout.speaking

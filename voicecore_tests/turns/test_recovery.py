@@ -11,12 +11,20 @@ import pytest
 from voicecore import events as ev
 from voicecore import facts
 from voicecore.facts import EndCause
-from voicecore.turns.agent_speech import word_for_word
-from voicecore.turns.barge_in.machine import BargeInPolicy
+from voicecore.turns.barge_in.policy import BargeInPolicy
 from voicecore.turns.barge_in.strategies import MinWords
 from voicecore.turns.first_message.message import FirstMessagePolicy, Message, ProtectionRule
+from voicecore.turns.first_message.requests import word_for_word
 from voicecore.turns.orders import EndCall
-from voicecore.turns.recovery import DID_NOT_CATCH, NEXT_REPLIES, SORRY, FallbackLines, Move, Recovery, Replies
+from voicecore.turns.recovery import (
+    DID_NOT_CATCH,
+    NEXT_RECOVERY,
+    SORRY,
+    FallbackLines,
+    Recovery,
+    RecoveryMove,
+    RecoveryStage,
+)
 from voicecore.turns.settings import ConversationSettings
 from voicecore.turns.tool_calls import IN_A_ROW, Calling, ToolCalls
 from voicecore_tests.turns.talking import Talk
@@ -72,10 +80,10 @@ class Asking:
 
 def test_every_pair_of_state_and_move_is_listed() -> None:
     """The table is whole, and the end of the call absorbs everything."""
-    assert {(state, move) for state, row in NEXT_REPLIES.items() for move in row} == set(
-        itertools.product(Replies, Move)
+    assert {(state, move) for state, row in NEXT_RECOVERY.items() for move in row} == set(
+        itertools.product(RecoveryStage, RecoveryMove)
     )
-    assert set(NEXT_REPLIES[Replies.ENDING].values()) == {Replies.ENDING}
+    assert set(NEXT_RECOVERY[RecoveryStage.ENDING].values()) == {RecoveryStage.ENDING}
 
 
 def test_what_plays_is_played_for_five_seconds_at_most() -> None:

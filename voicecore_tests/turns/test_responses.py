@@ -10,10 +10,10 @@ from voicecore.errors import LocalProtocolError
 from voicecore.events import CancelResponse, RequestResponse, ResponseEnded, ResponseStarted, ResponseStatus
 from voicecore.turns.responses import (
     WAITING_LIMIT,
-    Phase,
     RequestLost,
     ResponseOrder,
     ResponseOwner,
+    ResponsePhase,
     ResponseSettings,
 )
 from voicecore_tests.chance import examples
@@ -82,7 +82,7 @@ def test_a_refusal_of_something_else_changes_nothing() -> None:
     owner = ResponseOwner()
     owner.request(asked(1), 0.0)
     assert owner.refused("somebody-else", 0.1, busy=False) == []
-    assert owner.phase is Phase.REQUESTED
+    assert owner.phase is ResponsePhase.REQUESTED
 
 
 def test_an_error_that_names_no_request_shortens_the_wait_for_the_one_that_is_out() -> None:
@@ -138,7 +138,7 @@ def test_i9_a_response_without_progress_is_cancelled_then_assumed_over() -> None
     assert owner.expire(11.0) == [CancelResponse("r0")]
     assert owner.expire(13.0) == [asked(1)]
     assert owner.ended(ended("r0"), 14.0) == []
-    assert owner.phase is Phase.REQUESTED
+    assert owner.phase is ResponsePhase.REQUESTED
 
 
 def test_a_request_that_was_put_back_by_mistake_is_not_asked_twice() -> None:
@@ -173,7 +173,7 @@ def test_a_response_whose_start_was_never_said_is_known_by_its_first_sign() -> N
     """response.created goes missing on fast interruptions."""
     owner = ResponseOwner()
     owner.progressed("r0", 0.0)
-    assert (owner.phase, owner.active_id) == (Phase.ACTIVE, "r0")
+    assert (owner.phase, owner.active_id) == (ResponsePhase.ACTIVE, "r0")
 
 
 def test_an_end_without_a_start_and_a_second_end_change_nothing() -> None:
@@ -184,7 +184,7 @@ def test_an_end_without_a_start_and_a_second_end_change_nothing() -> None:
     owner.started(ResponseStarted("r1", "q1"), 0.2)
     owner.ended(ended("r1"), 0.3)
     owner.ended(ended("r1"), 0.4)
-    assert owner.phase is Phase.IDLE
+    assert owner.phase is ResponsePhase.IDLE
 
 
 def test_a_start_that_arrives_after_the_end_does_not_revive_a_response() -> None:
@@ -193,7 +193,7 @@ def test_a_start_that_arrives_after_the_end_does_not_revive_a_response() -> None
     owner.ended(ended("r0"), 0.0)
     owner.started(ResponseStarted("r0"), 0.1)
     owner.progressed("r0", 0.2)
-    assert owner.phase is Phase.IDLE
+    assert owner.phase is ResponsePhase.IDLE
 
 
 def test_waiting_requests_are_bounded() -> None:
@@ -214,7 +214,7 @@ def test_a_response_without_an_id_answers_the_request_that_is_out() -> None:
     assert start.request_id == "q1"
     owner.started(start, 0.1)
     assert owner.ended(ended("r1"), 0.2) == []
-    assert (owner.phase, owner.requested()) == (Phase.IDLE, [])
+    assert (owner.phase, owner.requested()) == (ResponsePhase.IDLE, [])
 
 
 def test_it_is_the_sessions_own_where_that_has_a_turn_to_answer_or_gives_ids_back() -> None:
@@ -268,7 +268,7 @@ def test_what_was_disowned_is_never_ours_and_never_heard() -> None:
     owner.started(ResponseStarted("early"), 0.1)
     assert not owner.admits("early")
     owner.ended(ended("early"), 0.2)
-    assert owner.phase is Phase.REQUESTED
+    assert owner.phase is ResponsePhase.REQUESTED
 
 
 def test_a_response_that_has_begun_may_take_longer_than_one_that_stalls() -> None:
@@ -380,7 +380,7 @@ class ResponseOwnerMachine(RuleBasedStateMachine):
 
     @invariant()
     def whatever_is_awaited_has_a_deadline(self) -> None:
-        assert (self.owner.deadline() is None) == (self.owner.phase is Phase.IDLE)
+        assert (self.owner.deadline() is None) == (self.owner.phase is ResponsePhase.IDLE)
 
     def teardown(self) -> None:
         """Liveness: a provider that goes quiet cannot keep a request for ever."""
@@ -392,7 +392,7 @@ class ResponseOwnerMachine(RuleBasedStateMachine):
             self.now = max(self.now, deadline)
             self.take(self.owner.expire(self.now))
             self.inbox.clear()
-        assert self.owner.phase is Phase.IDLE
+        assert self.owner.phase is ResponsePhase.IDLE
         assert self.answered >= {f"q{number}" for number in range(1, self.asked + 1)}
 
 

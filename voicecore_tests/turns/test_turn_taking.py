@@ -11,15 +11,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from voicecore import events as ev
 from voicecore import facts
-from voicecore.turns.barge_in.machine import BargeInPolicy
+from voicecore.turns.barge_in.policy import BargeInPolicy
 from voicecore.turns.barge_in.strategies import Backchannels, BargeInJudgement, MinSpeech, MinWords
 from voicecore.turns.first_message.message import FirstMessagePolicy, Message, ProtectionRule
-from voicecore.turns.floor import Floor
 from voicecore.turns.idle import IdlePolicy, ThenIdle
 from voicecore.turns.keypad import KeypadSettings
 from voicecore.turns.metrics.turn_times import turn_times
 from voicecore.turns.orders import Notify
-from voicecore.turns.responses import Phase
+from voicecore.turns.responses import ResponsePhase
 from voicecore.turns.settings import ConversationSettings
 from voicecore.turns.user_turns import UserTurnSettings
 from voicecore.turns.waiting_sound import WaitingSound
@@ -82,7 +81,7 @@ def test_d21_responses_of_two_owners_never_lose_a_turn(
     provider.passes(6.0)
     assert talk.ends_of_turns() == Counter(["keys-1", "u1"])
     assert talk.told(facts.TurnsUnanswered) == []
-    assert talk.machine.taking.floor.state is Floor.USER
+    assert talk.machine.taking.is_quiet
     assert provider.refusals <= 2
 
 
@@ -312,15 +311,15 @@ class TurnTakingMachine(RuleBasedStateMachine):
         machine, committed = self.talk.machine, self.talk.committed()
         assert self.talk.ends_of_turns() == Counter(committed) or self.talk.over is not None
         if self.talk.over is None:
-            assert machine.taking.floor.state is Floor.USER
+            assert machine.taking.is_quiet
             assert (machine.speech.playout.speaking, machine.speech.responses.waiting) == (False, 0)
-            assert machine.speech.responses.phase is Phase.IDLE
+            assert machine.speech.responses.phase is ResponsePhase.IDLE
 
     def what_is_left_of_a_call_that_is_over(self) -> None:
         talk, machine = self.talk, self.talk.machine
         told = len(talk.orders)
         assert (machine.deadline(), machine.taking.barge_in.is_open) == (None, False)
-        assert (machine.speech.playout.speaking, machine.taking.floor.state) == (False, Floor.OVER)
+        assert (machine.speech.playout.speaking, machine.is_over) == (False, True)
         assert talk.over is not None
         talk.hears(
             ev.UserSpeechStarted("late", 0),

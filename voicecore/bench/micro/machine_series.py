@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from voicecore import events as ev
 from voicecore.audio.formats import PCMU_8K
-from voicecore.turns.barge_in.machine import BargeInPolicy
+from voicecore.turns.barge_in.policy import BargeInPolicy
 from voicecore.turns.barge_in.strategies import Backchannels, MinWords
 from voicecore.turns.conversation import Conversation
 from voicecore.turns.settings import ConversationSettings

@@ -24,12 +24,12 @@ from voicecore.bench.micro.timing import Step, timed
 from voicecore.bench.report.result import BenchmarkFailed, Column, Plan, Progress, Result, Value
 from voicecore.events import PlaceMark, PlayAudio, RequestResponse, ResponseEnded, ResponseStarted, ResponseStatus
 from voicecore.facts import BargeInOutcome, EndCause, Fact, Speaker, TurnEnd
-from voicecore.turns.barge_in.machine import BargeIn, BargeInPolicy
+from voicecore.turns.barge_in.machine import BargeIn
+from voicecore.turns.barge_in.policy import BargeInPolicy
 from voicecore.turns.barge_in.strategies import Backchannels, MinWords
-from voicecore.turns.floor import Floor, FloorMachine, Move
 from voicecore.turns.metrics.turn_times import TurnLog
 from voicecore.turns.playout.ledger import PlayoutLedger
-from voicecore.turns.responses import Phase, ResponseOwner
+from voicecore.turns.responses import ResponseOwner, ResponsePhase
 from voicecore.turns.transcript import Transcript
 from voicecore.turns.user_turns import UserTurns
 
@@ -104,7 +104,6 @@ def _row(course: _Course, row: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _courses() -> Iterator[_Course]:
-    yield _floor()
     yield _user_turns()
     yield _barge_in()
     yield _playout()
@@ -113,18 +112,6 @@ def _courses() -> Iterator[_Course]:
     yield _turn_log()
     series = record()
     yield _Course("conversation", "call of seven turns", len(series), lambda: replay(series), replay(series))
-
-
-def _floor() -> _Course:
-    moves = (Move.USER_SPOKE, Move.USER_DONE, Move.AGENT_AUDIBLE, Move.PENDING, Move.DISMISSED, Move.BARGED_IN)
-    floor = FloorMachine(Floor.USER)
-
-    def run() -> Floor:
-        for move in moves:
-            floor.handle(move)
-        return floor.state
-
-    return _Course("floor", "turn, doubt, barge-in", len(moves), run, Floor.USER)
 
 
 def _user_turns() -> _Course:
@@ -175,7 +162,7 @@ def _playout() -> _Course:
 def _responses() -> _Course:
     owner, numbers = ResponseOwner(), itertools.count()
 
-    def run() -> Phase:
+    def run() -> ResponsePhase:
         number = next(numbers)
         request, response, now = f"request-{number}", f"response-{number}", float(number)
         owner.request(RequestResponse(request_id=request), now)
@@ -184,7 +171,7 @@ def _responses() -> _Course:
         owner.ended(ResponseEnded(response_id=response, status=ResponseStatus.CANCELLED), now)
         return owner.phase
 
-    return _Course("responses", "request, start, cancel, end", 4, run, Phase.IDLE)
+    return _Course("responses", "request, start, cancel, end", 4, run, ResponsePhase.IDLE)
 
 
 def _transcript() -> _Course:

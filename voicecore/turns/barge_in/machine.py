@@ -7,89 +7,35 @@ Rule 1: only an agent that the user can hear is barged in on; the gate counts
 from the first audio that was sent.
 Rule 2: one decision at a time; its onset is stamped once.  More speech while it
 is open is evidence of the same decision.
-Rule 3: the first strategy that says so decides.  A strategy that raises is left
-out of that one question, and reported.
-Rule 4: a decision stays open while the user speaks, and ``confirm_s`` after
+Rule 3: a decision stays open while the user speaks, and ``confirm_s`` after
 that; then it is declined.  It never outlives the agent's words or the call.
-Rule 5: a decision keeps its evidence; `decide_again` makes it anew.
+Rule 4: a decision keeps its evidence.
 
 Pure: no Trio; time is an argument.
 """
 
 from __future__ import annotations
 
-import enum
 from collections import deque
-from collections.abc import Iterable
 
 import attrs
-from attrs.validators import ge, gt
 
 from voicecore.facts import BargeInDecision, BargeInOutcome, SpeechEvidence
-from voicecore.turns.barge_in.strategies import BargeInJudgement, BargeInStrategy
+from voicecore.turns.barge_in.policy import (
+    BY_AGENT_END,
+    BY_GATE,
+    BY_SESSION,
+    BY_TIME,
+    SLACK_S,
+    BargeInPolicy,
+    StrategyFailed,
+    judge,
+)
 
 _TICK_S = 0.1  #: how often speech that goes on is judged again
 _KEPT = 64  #: decisions that are kept for the report
 _MOST_ITEMS = 64  #: sounds of one decision
-_BY_SESSION = "the session"
 _MOST_EVIDENCE = 256  #: of one decision; beyond it, the newest replaces the last
-_SLACK_S = 1e-6
-
-
-class AcousticEcho(enum.Enum):
-    """Whether the agent's own voice comes back to us as if the user spoke."""
-
-    CANCELLED = "cancelled"  #: by the network or the phone, as is usual
-    PRESENT = "present"  #: loudspeakers, some SIP trunks
-
-
-class AfterCut(enum.Enum):
-    """What the history keeps of words that were cut: the session's, the transcript's, alike for every source."""
-
-    HEARD = "heard"  #: what the user heard of them
-    FULL = "full"  #: all of them: for words that count as said
-    NONE = "none"  #: nothing
-
-
-@attrs.frozen(kw_only=True)
-class BargeInPolicy:
-    """When the user stops the agent.
-
-    With strategies, or a gate, the engine decides; the session is then opened so
-    that it neither interrupts nor replies by itself.
-    """
-
-    strategies: tuple[BargeInStrategy, ...] = ()
-    """Asked in this order; none: the onset of speech decides."""
-    confirm_s: float = attrs.field(default=1.5, validator=gt(0))
-    """How long a decision stays open once the user is silent: the words may still come."""
-    acoustic_echo: AcousticEcho = AcousticEcho.CANCELLED
-    guard_s: float = attrs.field(default=0.0, validator=ge(0))
-    """From the first audible audio of the agent: speech within it does not count, and must last beyond it; words do.
-    On a clean line."""
-    echo_guard_s: float = attrs.field(default=0.8, validator=ge(0))
-    """The same on a line with echo: the agent's own first words come back in it."""
-    after_cut: AfterCut = AfterCut.HEARD
-    keys_stop_agent: bool = True
-    """Whether a key of the keypad cuts the agent short."""
-
-    @property
-    def gate(self) -> float:
-        """Seconds for this kind of line."""
-        return self.guard_s if self.acoustic_echo is AcousticEcho.CANCELLED else self.echo_guard_s
-
-    @property
-    def engine_decides(self) -> bool:
-        """Whether an onset alone is not enough."""
-        return bool(self.strategies) or self.gate > 0
-
-
-@attrs.frozen
-class StrategyFailed:
-    """A strategy raised."""
-
-    name: str
-    error: str
 
 
 @attrs.define
@@ -154,9 +100,7 @@ class BargeIn:
             case.items.append(item_id)
             case.incomplete.add(item_id)
         case.take_note(now)
-        return (
-            self._close(case, BargeInOutcome.CONFIRMED, _BY_SESSION, now) if alone_decides else self._judge(case, now)
-        )
+        return self._close(case, BargeInOutcome.CONFIRMED, BY_SESSION, now) if alone_decides else self._judge(case, now)
 
     def stopped(self, now: float) -> BargeInDecision | None:
         """The user has stopped speaking."""
@@ -165,8 +109,8 @@ class BargeIn:
             return None
         case.stopped_at = now
         case.take_note(now)
-        if now + _SLACK_S < case.gated_until and not self.policy.strategies:
-            return self._close(case, BargeInOutcome.DISMISSED, "gate", now)  # most likely the agent's own echo
+        if now + SLACK_S < case.gated_until and not self.policy.strategies:
+            return self._close(case, BargeInOutcome.DISMISSED, BY_GATE, now)  # most likely the agent's own echo
         return self._judge(case, now)
 
     def heard_words(
@@ -186,7 +130,7 @@ class BargeIn:
     def agent_ended(self, now: float) -> BargeInDecision | None:
         """The agent's words are over, by themselves or otherwise: there is nothing left to stop."""
         case = self._open
-        return None if case is None else self._close(case, BargeInOutcome.OVERTAKEN, "the agent's end", now)
+        return None if case is None else self._close(case, BargeInOutcome.OVERTAKEN, BY_AGENT_END, now)
 
     @property
     def is_open(self) -> bool:
@@ -201,26 +145,26 @@ class BargeIn:
         if case is None:
             return None
         asked_at = case.onset_at + case.evidence[-1].waited_s
-        if asked_at + _SLACK_S < case.gated_until:
+        if asked_at + SLACK_S < case.gated_until:
             return case.gated_until
         return asked_at + _TICK_S if case.stopped_at is None else max(asked_at, case.stopped_at + self.policy.confirm_s)
 
     def expire(self, now: float) -> BargeInDecision | None:
         """Act on the deadline, where it has passed."""
         case, deadline = self._open, self.deadline()
-        if case is None or deadline is None or deadline > now + _SLACK_S:
+        if case is None or deadline is None or deadline > now + SLACK_S:
             return None
         case.take_note(now)
         if (decided := self._judge(case, now)) is not None:
             return decided
-        if case.stopped_at is not None and now + _SLACK_S >= case.stopped_at + self.policy.confirm_s:
-            return self._close(case, BargeInOutcome.DISMISSED, "time", now)
+        if case.stopped_at is not None and now + SLACK_S >= case.stopped_at + self.policy.confirm_s:
+            return self._close(case, BargeInOutcome.DISMISSED, BY_TIME, now)
         return None
 
     # --- inside -------------------------------------------------------------------
 
     def _judge(self, case: _Open, now: float) -> BargeInDecision | None:
-        if now + _SLACK_S < case.gated_until:
+        if now + SLACK_S < case.gated_until:
             return None
         verdict = judge(self.policy, case.evidence[-1], self.failures)
         return None if verdict is None else self._close(case, *verdict, now)
@@ -237,61 +181,3 @@ class BargeIn:
         )
         self.decisions.append(decision)
         return decision
-
-
-def judge(
-    policy: BargeInPolicy, evidence: SpeechEvidence, failures: deque[StrategyFailed] | None = None
-) -> tuple[BargeInOutcome, str] | None:
-    """Return what a piece of evidence decides under a policy, and who says so; None while it decides nothing."""
-    if not policy.strategies:
-        return BargeInOutcome.CONFIRMED, "onset"
-    counted = _without_gate(evidence, policy)
-    for strategy in policy.strategies:
-        name = type(strategy).__name__
-        try:
-            name = strategy.name
-            judgement = strategy.judge(counted)
-        except Exception as error:  # noqa: BLE001 - a program's own code must not cost the call
-            if failures is not None:
-                failures.append(StrategyFailed(name, f"{type(error).__name__}: {error}"))
-            continue
-        if judgement in _OUTCOMES:
-            return _OUTCOMES[judgement], name
-        if judgement is BargeInJudgement.NOT_YET:
-            return None
-    return None
-
-
-_OUTCOMES = {BargeInJudgement.STOP: BargeInOutcome.CONFIRMED, BargeInJudgement.GO_ON: BargeInOutcome.DISMISSED}
-
-
-def _without_gate(evidence: SpeechEvidence, policy: BargeInPolicy) -> SpeechEvidence:
-    """Return evidence in which speech inside the gate does not count: it may be the agent's own."""
-    gated_s = max(0.0, policy.gate - evidence.agent_audible_s)
-    return attrs.evolve(evidence, speech_s=max(0.0, evidence.speech_s - gated_s)) if gated_s > 0 else evidence
-
-
-def decide_again(decision: BargeInDecision, policy: BargeInPolicy) -> tuple[BargeInOutcome, str]:
-    """Make a decision anew, from its evidence, under another policy.
-
-    The gate is a matter of when speech began, and is judged by the same times.
-    """
-    return _first_verdict(_past_gate(decision.evidence, policy), policy) or _without_verdict(decision, policy)
-
-
-def _past_gate(evidence: Iterable[SpeechEvidence], policy: BargeInPolicy) -> Iterable[SpeechEvidence]:
-    return (each for each in evidence if each.agent_audible_s + each.waited_s + _SLACK_S >= policy.gate)
-
-
-def _first_verdict(evidence: Iterable[SpeechEvidence], policy: BargeInPolicy) -> tuple[BargeInOutcome, str] | None:
-    verdicts = (judge(policy, each) for each in evidence)
-    return next((verdict for verdict in verdicts if verdict is not None), None)
-
-
-def _without_verdict(decision: BargeInDecision, policy: BargeInPolicy) -> tuple[BargeInOutcome, str]:
-    if decision.decided_by == _BY_SESSION:
-        return BargeInOutcome.CONFIRMED, _BY_SESSION
-    if decision.outcome is BargeInOutcome.OVERTAKEN:
-        return BargeInOutcome.OVERTAKEN, "the agent's end"
-    within_gate = not any(_past_gate(decision.evidence[-1:], policy))
-    return BargeInOutcome.DISMISSED, "gate" if within_gate else "time"

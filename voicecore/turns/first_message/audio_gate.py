@@ -16,6 +16,8 @@ from __future__ import annotations
 import enum
 from collections import Counter
 
+import attrs
+
 
 class UserAudioRule(enum.Enum):
     """What becomes of user audio while a message is protected."""
@@ -23,6 +25,13 @@ class UserAudioRule(enum.Enum):
     BUFFER = "buffer"  #: kept, and given to the session afterwards, so that a "hello?" is answered
     DROP = "drop"
     FORWARD = "forward"  #: given to the session at once: the provider's lockout alone protects
+
+
+@attrs.frozen
+class SpokeOver:
+    """The user began to speak over the message; ``kept``: the session gets it, now or afterwards."""
+
+    kept: bool
 
 
 class UserAudioGate:

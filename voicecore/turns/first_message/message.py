@@ -30,8 +30,8 @@ from voicecore.events import ResponseEnded, ResponseStatus, Severity
 from voicecore.facts import MessageOutcome
 from voicecore.turns.first_message.audio_gate import UserAudioRule
 
-OWN = "own"
-"""Response and item id of a message that we play ourselves."""
+OWN = "own-"
+"""Begins the response and item id of a message that we play ourselves."""
 
 SILENT = "its audio was silent"
 
@@ -103,7 +103,9 @@ class Ask:
 
 @attrs.frozen
 class PlayOwn:
-    """Play the message's own audio."""
+    """Play the message's own audio, as this item."""
+
+    item_id: str
 
 
 @attrs.frozen
@@ -127,7 +129,7 @@ class MessageOver:
 MessageStep = Ask | PlayOwn | CutMessage | MessageOver
 
 
-class Phase(enum.Enum):
+class MessagePhase(enum.Enum):
     """The states; see the head of this file."""
 
     WAITING = "waiting"
@@ -151,7 +153,7 @@ class FirstMessage:
     def __init__(self, message: Message, policy: FirstMessagePolicy, prefix: str) -> None:
         self.message = message
         self.policy = policy
-        self.phase = Phase.WAITING
+        self.phase = MessagePhase.WAITING
         self.requests = 0
         self.response_id: str | None = None
         self.losses: list[str] = []
@@ -179,14 +181,15 @@ class FirstMessage:
 
     def say(self, now: float) -> list[MessageStep]:
         """It is time: play it, or ask for it; nothing when that was done already."""
-        if self.phase is not Phase.WAITING:
+        if self.phase is not MessagePhase.WAITING:
             return []
         if self.message.audio is None:
             return self._ask(now)
-        self.phase = Phase.SPEAKING
-        self.response_id, self._spoken, self.has_sound = OWN, _Spoken.ALL, True
-        self._unplayed = {OWN}
-        return [PlayOwn()]
+        self.phase = MessagePhase.SPEAKING
+        own_id = f"{OWN}{self._prefix}"
+        self.response_id, self._spoken, self.has_sound = own_id, _Spoken.ALL, True
+        self._unplayed = {own_id}
+        return [PlayOwn(own_id)]
 
     def already_asked(self, now: float) -> None:
         """It was asked for while the phone rang."""
@@ -200,18 +203,18 @@ class FirstMessage:
 
     def request_sent(self, request_id: str, now: float) -> None:
         """The time for an answer begins when the request is sent: it may have waited for another response."""
-        if request_id == self.request_id and self.phase is Phase.ASKED:
+        if request_id == self.request_id and self.phase is MessagePhase.ASKED:
             self._deadline = now + self.policy.first_audio_s
 
     def started(self, response_id: str, request_id: str | None, now: float) -> None:
         """A response began."""
-        if request_id == self.request_id and self.phase is Phase.ASKED:
+        if request_id == self.request_id and self.phase is MessagePhase.ASKED:
             self.response_id = response_id
             self._deadline = now + self.policy.announced_s
 
     def mistaken(self, now: float) -> list[MessageStep]:
         """What was taken for the message is another response: the request for the message was refused."""
-        if self.response_id is None or self.phase not in {Phase.ASKED, Phase.SPEAKING}:
+        if self.response_id is None or self.phase not in {MessagePhase.ASKED, MessagePhase.SPEAKING}:
             return []
         cut = CutMessage(self.response_id, None, "another response was taken for it")
         self._expect(now)
@@ -219,10 +222,10 @@ class FirstMessage:
 
     def audio(self, response_id: str, item_id: str, now: float, *, has_sound: bool) -> None:
         """Audio of a response came in."""
-        if self.phase is Phase.ASKED and self.response_id is None:
+        if self.phase is MessagePhase.ASKED and self.response_id is None:
             self.response_id = response_id
-        if self.owns(response_id) and self.phase in {Phase.ASKED, Phase.SPEAKING}:
-            self.phase = Phase.SPEAKING
+        if self.owns(response_id) and self.phase in {MessagePhase.ASKED, MessagePhase.SPEAKING}:
+            self.phase = MessagePhase.SPEAKING
             if self._spoken is _Spoken.NOTHING:
                 self._spoken = _Spoken.PART
             self.has_sound = self.has_sound or has_sound
@@ -231,7 +234,7 @@ class FirstMessage:
 
     def ended(self, event: ResponseEnded, now: float, *, early_speech_may_cancel: bool) -> list[MessageStep]:
         """A response is over."""
-        if not self.owns(event.response_id) or self.phase not in {Phase.ASKED, Phase.SPEAKING}:
+        if not self.owns(event.response_id) or self.phase not in {MessagePhase.ASKED, MessagePhase.SPEAKING}:
             return []
         if event.status is ResponseStatus.COMPLETED and self._spoken is not _Spoken.NOTHING:
             self._spoken = _Spoken.ALL
@@ -242,16 +245,16 @@ class FirstMessage:
             return self._end(MessageOutcome.UNDELIVERED, why)  # what there is of it may be heard
         if early_speech_may_cancel and event.reason == "turn_detected":
             self.losses.append(why)
-            self.phase, self._deadline = Phase.RECOVERING, now + self.policy.recover_s
+            self.phase, self._deadline = MessagePhase.RECOVERING, now + self.policy.recover_s
             return [CutMessage(self.response_id, self.request_id, why)]
         return self.lost(why, now)
 
     def lost(self, why: str, now: float) -> list[MessageStep]:
         """This try will not be heard."""
-        if self.phase not in {Phase.ASKED, Phase.SPEAKING, Phase.RECOVERING}:
+        if self.phase not in {MessagePhase.ASKED, MessagePhase.SPEAKING, MessagePhase.RECOVERING}:
             return []
         self.losses.append(why)
-        cut = [CutMessage(self.response_id, self.request_id, why)] if self.phase is not Phase.RECOVERING else []
+        cut = [CutMessage(self.response_id, self.request_id, why)] if self.phase is not MessagePhase.RECOVERING else []
         if self.requests >= self.policy.tries:
             return [*cut, *self._end(MessageOutcome.UNDELIVERED, why)]
         return [*cut, *self._ask(now)]
@@ -265,7 +268,7 @@ class FirstMessage:
 
     def played(self, response_id: str, item_id: str, mark: str | None, now: float) -> list[MessageStep]:
         """An item was played to its end; ``mark`` proves it, None: by the clock."""
-        if not self.owns(response_id) or self.phase is not Phase.SPEAKING:
+        if not self.owns(response_id) or self.phase is not MessagePhase.SPEAKING:
             return []
         self._unplayed.discard(item_id)
         self.heard_by, self.heard_at = mark, now
@@ -273,7 +276,7 @@ class FirstMessage:
 
     def talk_goes_on(self) -> list[MessageStep]:
         """Somebody speaks: a message that early speech has cancelled is not needed any more."""
-        if self.phase is not Phase.RECOVERING:
+        if self.phase is not MessagePhase.RECOVERING:
             return []
         return self._end(MessageOutcome.UNDELIVERED, "the user spoke first, and the provider dropped it")
 
@@ -295,9 +298,9 @@ class FirstMessage:
         """Act on a deadline that has passed; ``under_way``: some of it still plays, or its request waits its turn."""
         if self._deadline is None or now < self._deadline:
             return []
-        if self.phase is Phase.WAITING:
+        if self.phase is MessagePhase.WAITING:
             return self.say(now)
-        if under_way and self.phase in {Phase.ASKED, Phase.SPEAKING}:
+        if under_way and self.phase in {MessagePhase.ASKED, MessagePhase.SPEAKING}:
             self._deadline = now + self.policy.first_audio_s
             return []
         return self.lost("no audio in time", now)
@@ -311,7 +314,7 @@ class FirstMessage:
 
     def _expect(self, now: float) -> None:
         """Wait for the answer to the last request."""
-        self.phase = Phase.ASKED
+        self.phase = MessagePhase.ASKED
         self.response_id, self._spoken, self.has_sound = None, _Spoken.NOTHING, False
         self._unplayed.clear()
         self._deadline = now + self.policy.first_audio_s
@@ -325,6 +328,6 @@ class FirstMessage:
     def _end(self, outcome: MessageOutcome, detail: str) -> list[MessageStep]:
         if self.over is not None:
             return []
-        self.phase, self._deadline = Phase.OVER, None
+        self.phase, self._deadline = MessagePhase.OVER, None
         self.over = MessageOver(outcome, detail)
         return [self.over]

@@ -27,9 +27,10 @@ class Trace:
         self._lines: list[TraceLine] = []
         self._more = 0
 
-    def note(self, who: Who, what: str, now: float) -> None:
-        """Add one line."""
+    def note(self, who: Who, what: str, now: float, detail: str | None = None) -> None:
+        """Add one line; ``detail`` follows in brackets, where there is any."""
         if len(self._lines) < LIMIT:
+            what = f"{what} ({detail})" if detail else what
             self._lines.append(TraceLine(round(now - self._began_at, 6), who, what))
         else:
             self._more += 1

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from voicecore import events as ev
 from voicecore.audio.formats import PCMU_8K
 from voicecore.facts import BargeInDecision, BargeInOutcome, SpeechEvidence
-from voicecore.turns.barge_in.machine import AcousticEcho, BargeIn, BargeInPolicy, StrategyFailed, decide_again
+from voicecore.turns.barge_in.machine import BargeIn
+from voicecore.turns.barge_in.policy import AcousticEcho, BargeInPolicy, StrategyFailed, decide_again
 from voicecore.turns.barge_in.strategies import Backchannels, BargeInJudgement, BargeInStrategy, MinSpeech, MinWords
 from voicecore.turns.conversation import Conversation
 from voicecore.turns.settings import ConversationSettings

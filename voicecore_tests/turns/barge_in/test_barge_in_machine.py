@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from voicecore.facts import BargeInDecision
-from voicecore.turns.barge_in.machine import AcousticEcho, BargeIn, BargeInPolicy, decide_again
+from voicecore.turns.barge_in.machine import BargeIn
+from voicecore.turns.barge_in.policy import AcousticEcho, BargeInPolicy, decide_again
 from voicecore.turns.barge_in.strategies import AgentEcho, Backchannels, BargeInJudgement, MinSpeech, MinWords
 from voicecore_tests.chance import examples
 from voicecore_tests.turns.barge_in.test_barge_in import AUDIBLE_AT, SLACK_S, Breaks, Says, outcome

@@ -10,7 +10,7 @@ from voicecore.facts import MessageReport
 from voicecore.turns.conversation import Conversation
 from voicecore.turns.first_message.audio_gate import UserAudioGate
 from voicecore.turns.first_message.message import FirstMessagePolicy, Message
-from voicecore.turns.first_message.opening import lockout_for
+from voicecore.turns.first_message.requests import lockout_for
 from voicecore.turns.orders import Notify, Order
 from voicecore.turns.settings import ConversationSettings
 from voicecore_tests.kit import ulaw

@@ -8,7 +8,7 @@ from voicecore import events as ev
 from voicecore.facts import MessageOutcome
 from voicecore.turns.first_message.audio_gate import UserAudioRule
 from voicecore.turns.first_message.message import FirstMessagePolicy, Message, ProtectionRule, SpeaksFirst
-from voicecore.turns.first_message.opening import lockout_for
+from voicecore.turns.first_message.requests import lockout_for
 from voicecore_tests.turns.first_message.pickup import (
     DOES_ALL,
     HELLO,

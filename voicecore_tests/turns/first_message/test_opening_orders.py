@@ -10,7 +10,7 @@ from voicecore import facts
 from voicecore.facts import MessageOutcome
 from voicecore.turns.first_message.audio_gate import UserAudioRule
 from voicecore.turns.first_message.message import FirstMessagePolicy, Message, ProtectionRule, SpeaksFirst
-from voicecore.turns.first_message.opening import Purpose
+from voicecore.turns.first_message.requests import Purpose
 from voicecore.turns.orders import EndCall, Notify
 from voicecore_tests.chance import examples
 from voicecore_tests.turns.first_message.pickup import DOES_ALL, HELLO, RECORDED, WELCOME, Pickup, held_bytes, onset

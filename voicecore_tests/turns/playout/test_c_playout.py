@@ -16,7 +16,7 @@ from voicecore.events import LegOrder, PlaceMark, PlayAudio
 from voicecore.facts import Speaker
 from voicecore.turns.agent_speech import AgentSpeech
 from voicecore.turns.playout.ledger import PlayoutLedger, PlayoutSettings
-from voicecore.turns.responses import Phase, ResponseSettings
+from voicecore.turns.responses import ResponsePhase, ResponseSettings
 from voicecore.turns.transcript import Transcript, whole_words
 
 FRAME_BYTES = 160
@@ -73,13 +73,13 @@ def test_c9_words_are_committed_by_playout_and_by_nothing_else() -> None:
     speech.responses.started(ev.ResponseStarted("r"), 0.0)
     speech.play(ev.AgentAudio("r", "i", bytes(9 * FRAME_BYTES)), 0.0)
     speech.write(ev.AgentTextDone("r", "i", "one two three"), 0.0)
-    speech.settled(speech.playout.finish("i"))
+    speech.item_ended("i")
     orders = sent(speech, 0.0)
     speech.ended(ev.ResponseEnded(response_id="r", status=ev.ResponseStatus.COMPLETED), 0.0)
     assert speech.transcript.lines() == []
     for order in orders:
         if isinstance(order, PlaceMark):
-            speech.echoed(order.name, 0.2)
+            speech.mark_returned(order.name, 0.2)
     assert [(line.text, line.interrupted) for line in speech.transcript.lines()] == [("one two three", False)]
 
 
@@ -92,7 +92,7 @@ def test_c9_words_that_got_no_audio_are_not_heard(status: ev.ResponseStatus) -> 
     speech.write(ev.AgentTextDone("r", "i", "one two three four five six seven eight nine ten"), 0.0)
     (mark,) = [order for order in sent(speech, 0.0) if isinstance(order, PlaceMark)]
     speech.ended(ev.ResponseEnded(response_id="r", status=status), 0.0)
-    speech.echoed(mark.name, 0.06)
+    speech.mark_returned(mark.name, 0.06)
     speech.cut(0.8, "barged in on", provider_cancels=True)
     assert speech.transcript.text("i") is None  # of 0.18 s at ten letters a second
 
@@ -232,7 +232,7 @@ def test_c19_a_cancelled_response_that_never_ends_holds_nobody_up_and_cannot_wri
     for now in (0.1, 3.0, 3.1):
         assert not speech.admit(old, now)
         speech.expire(now)
-    assert speech.responses.phase is Phase.REQUESTED
+    assert speech.responses.phase is ResponsePhase.REQUESTED
     speech.responses.started(ev.ResponseStarted("new", "request-1"), 3.2)
     assert not speech.admit(old, 3.2)
     assert speech.responses.active_id == "new"
@@ -250,7 +250,7 @@ def test_c20_speech_without_an_end_is_over_within_its_bounds(ends: float) -> Non
     assert speech.admit(audio, ends)
     speech.play(audio, ends)
     now = ends
-    while speech.playout.speaking or speech.responses.phase is not Phase.IDLE:
+    while speech.playout.speaking or speech.responses.phase is not ResponsePhase.IDLE:
         sent(speech, now)
         moments = (speech.deadline(), speech.playout.next_due())
         now = min(max(now, moment) for moment in moments if moment is not None)
