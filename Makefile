@@ -5,6 +5,7 @@
 #   make lowest                the tests with the lowest version of everything that voicecore requires
 #   make coverage              which branches of the engine the tests take
 #   make package               wheel and source archive in dist/; the wheel tried where there is nothing else
+#   make changelog             build CHANGELOG.md from newsfragments/, for the version in voicecore/version.py
 #   make demo ARGS="--out x"   arguments for the program
 #   make PYTHON=python3.13 …   another Python than the one found
 
@@ -18,7 +19,7 @@ TIMES ?= 20
 ARGS ?=
 
 .NOTPARALLEL:
-.PHONY: demo test lint types fuzz lowest coverage package docs bench clean
+.PHONY: demo test lint types fuzz lowest coverage package changelog docs bench clean
 .DEFAULT_GOAL := test
 
 demo: .venv/ready-to-run
@@ -55,9 +56,14 @@ docs: .venv/ready-to-run
 package: .venv/ready-to-test
 	rm -rf dist .venv-package
 	$(BIN)python -m hatchling build --directory dist
+	$(BIN)python -m twine check --strict dist/*
 	$(MAKE) .venv-package/bin/python
 	.venv-package/bin/python $(PIP_INSTALL) constraints.txt dist/*.whl
+	.venv-package/bin/voicecore --version
 	.venv-package/bin/voicecore demo --json --out demo-output
+
+changelog: .venv/ready-to-test
+	$(BIN)python -m towncrier build --yes $(ARGS)
 
 clean:
 	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* dist

@@ -64,6 +64,7 @@ from voicecore.turns.keypad import KeypadSettings
 from voicecore.turns.metrics.latencies import latencies
 from voicecore.turns.metrics.turn_times import turn_times
 from voicecore.turns.recovery import FallbackLines
+from voicecore.version import __version__
 from voicecore.wire.openai_realtime import SemanticVad, ServerVad
 
 __all__ = [
@@ -137,6 +138,7 @@ __all__ = [
     "Twilio",
     "UserAudioRule",
     "VoicecoreError",
+    "__version__",
     "decide_again",
     "latencies",
     "load_settings",

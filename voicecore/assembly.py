@@ -56,11 +56,12 @@ from voicecore.errors import ConfigError, LocalProtocolError, printable
 from voicecore.facts import Observer
 from voicecore.net.http.client import open_http_client
 from voicecore.net.http.health import MetricsGuard, Routes, health_routes, metrics_routes
-from voicecore.net.http.messages import App, Request
+from voicecore.net.http.messages import App, Request, ServerLimits
 from voicecore.net.http.routes import Router
 from voicecore.net.http.self_check import SelfCheck
 from voicecore.net.http.server import serve
 from voicecore.net.transport.network import RealNetwork
+from voicecore.net.websocket.server import SocketLimits
 from voicecore.nurseries import open_service_nursery
 from voicecore.observe.store import FolderStore
 from voicecore.ports import CallStore, Carrier, MachineDetection, OpenCarrier, Provider
@@ -75,6 +76,9 @@ from voicecore.turns.playout.ledger import PlayoutSettings
 from voicecore.turns.recovery import FallbackLines
 from voicecore.wire.openai_realtime import NoiseReduction, SemanticVad, ServerVad, Transcription, TurnDetection
 from voicecore.world import World
+
+_MESSAGE_MS = 20  #: audio in one message of a carrier
+
 
 log = logging.getLogger("voicecore.net")
 
@@ -212,7 +216,7 @@ async def open_engine(
             check = SelfCheck(world, http)
             app = _app(server, host, opened, check)
             if listening is not None:
-                await nursery.start(serve, listening.listeners, app)
+                await nursery.start(serve, listening.listeners, app, _port_limits(server, world))
             await _serve_metrics(world, server, host, nursery)
             yield Engine(url=url, public_url=reachable, app=app, host=host, options=options, check=check)
 
@@ -308,11 +312,14 @@ def _host_settings(settings: Settings | None) -> HostSettings:
         max_sessions=settings.parking.max_sessions,
         when_full=WhenFull(settings.parking.when_full),
     )
-    call = CallSettings(
-        playout=_playout(settings.playout),
-        coalesce_s=settings.server.coalesce_ms / 1000,
-    )
+    call = CallSettings(playout=_playout(settings.playout))
     return HostSettings(max_calls=settings.server.max_calls, parking=parking, call=call)
+
+
+def _port_limits(server: ServerSettings, world: World) -> ServerLimits:
+    messages = max(1, round(server.coalesce_ms / _MESSAGE_MS))
+    sockets = SocketLimits(coalesce_messages=messages)
+    return ServerLimits(sockets=sockets, websocket=world.network.websocket)
 
 
 def _dial_options(settings: OutboundSettings) -> DialOptions:

@@ -58,13 +58,6 @@ class Leg(Protocol):
         """
         ...
 
-    def coalesce(self, piece_s: float) -> None:
-        """Have user audio come in pieces of so much, 0.2 s at most, where the system can be told.
-
-        What else the carrier says comes with it, a second late at most where the line is silent.
-        """
-        ...
-
     async def send(self, order: LegOrder) -> None:
         """Write one order. Cancelled half-way it ends the leg.
 

@@ -18,6 +18,7 @@ Simulated parts: simulation/world.py.
 
 from __future__ import annotations
 
+import enum
 import operator
 import random
 from abc import abstractmethod
@@ -101,9 +102,9 @@ class ByteStream(trio.abc.HalfCloseableStream):
         """Let the system keep about so much that it cannot send yet, where it can be told."""
 
     def coalesce(self, min_bytes: int) -> None:
-        """Let `wait_readable` return only once so much is there, or the end; 1: at once.
+        """Make `wait_readable` return only once this many bytes are there, or the end; 1: at once.
 
-        A wish: where the system cannot be told, nothing changes.
+        A hint: where the system has no such option, nothing changes.
         """
 
     # --- as a Trio stream ----------------------------------------------------------------
@@ -158,8 +159,22 @@ class Listening:
     port: int
 
 
+class WebSocketTransport(enum.Enum):
+    """Whose code speaks WebSocket on our end of a connection."""
+
+    OWN = "voicecore"
+    """net/websocket/: thin, and the default."""
+    TRIO_WEBSOCKET = "trio-websocket"
+    """The library of that name, for networks that our own does not get on with; about twice the CPU."""
+
+
 class Network(Protocol):
     """Where connections come from."""
+
+    @property
+    def websocket(self) -> WebSocketTransport:
+        """Which transport WebSockets are opened with; a server has its own setting, `ServerLimits.websocket`."""
+        ...
 
     async def open_stream(self, host: str, port: int, *, tls: bool) -> ByteStream:
         """Return a connected wire, TLS already done where asked for.

@@ -19,6 +19,7 @@ from voicecore.cli import call, check, demo, serve
 from voicecore.cli.exits import FAILED, Failed, WrongUsage
 from voicecore.errors import VoicecoreError, printable
 from voicecore.startup import INTERRUPTED, loaded
+from voicecore.version import __version__
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="voicecore", description="Answers and places telephone calls with an AI agent."
     )
+    parser.add_argument("--version", action="version", version=f"voicecore {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     demo_parser = commands.add_parser("demo", help="run a complete call between simulated peers: no key, no network")

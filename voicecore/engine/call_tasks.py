@@ -79,7 +79,6 @@ async def _converse_to_the_end(call: LiveCall, source: SessionSource, world: Wor
 
 async def hear_user(call: LiveCall, leg: Leg) -> None:
     """Read the leg until it ends."""
-    leg.coalesce(call.settings.coalesce_s)
     try:
         while call.ending is None:
             call.hear(await leg.receive())

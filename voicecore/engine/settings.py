@@ -78,12 +78,6 @@ class CallSettings:
     retry_pause_s: float = attrs.field(default=0.25, validator=ge(0))
     buffer_audio_s: float = attrs.field(default=10.0, validator=gt(0))
     """User audio kept while the session opens or does not read; beyond it the oldest is dropped."""
-    coalesce_s: float = attrs.field(default=0.0, validator=[ge(0), attrs.validators.le(0.2)])
-    """How much user audio gathers in the system before the engine is woken for it; 0: each frame goes on at once.
-
-    Fewer wake-ups, fewer messages to the session, and audio that is later by half of
-    it, on average; so are the carrier's marks.  docs/benchmarks.md has both.
-    """
     stop_wait_s: float = attrs.field(default=2.0, validator=ge(0))
     """After the carrier's terminal status, how long the stream's own stop may still take; and after a stream that
     broke off without one, within how long that status makes it a hang-up."""

@@ -26,7 +26,7 @@ import attrs
 import trio
 
 from voicecore.errors import ConnectionLost
-from voicecore.world import Buffer, ByteStream, Listening
+from voicecore.world import Buffer, ByteStream, Listening, WebSocketTransport
 
 _FIRST_FREE_PORT = 40_000
 _BACKLOG = 64  #: connections that wait to be accepted
@@ -168,6 +168,7 @@ class MemoryNetwork:
 
     def __init__(self, rng: random.Random, settings: LinkSettings | None = None) -> None:
         self.settings = settings or LinkSettings()
+        self.websocket = WebSocketTransport.OWN
         self.opened_streams = 0
         self.open_streams = 0
         """Ends of connections that nobody has closed."""

@@ -318,9 +318,6 @@ class Ends:
         said, self.says = self.says, []
         return said
 
-    def coalesce(self, min_bytes: int) -> None:
-        raise AssertionError(min_bytes)
-
     async def send(self, text: str) -> None:
         raise AssertionError(text)
 

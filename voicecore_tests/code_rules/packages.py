@@ -64,12 +64,12 @@ _PORTS = _FACTS | {"world", "ports", "nurseries"}
 _EDGE = _PORTS | {"wire", "net"}  # adapters between the engine and a peer
 _PARTS = _EDGE | {"disk", "turns", "engine", "carriers", "providers", "pipeline", "observe", "config"}
 _BUILT = _PARTS | {"assembly", "sessions", "gc_tuning"}
-_ALL = _BUILT | {"simulation", "embed", "dashboard", "startup"}
+_ALL = _BUILT | {"simulation", "embed", "dashboard", "startup", "version"}
 
 _VALUES = frozenset({"attrs"})
 _JSON = frozenset({"orjson", "msgspec"})
 _TASKS = _VALUES | {"trio", "logging"}
-_SOCKETS = frozenset({"trio_websocket", "httpx", "httpcore", "h11", "wsproto", "ssl", "socket", "http"})
+_SOCKETS = frozenset({"trio_websocket", "httpx", "httpcore", "h11", "ssl", "socket", "http"})
 
 PACKAGES = (
     Package("secrets", 0, "a type for secrets, and their removal from texts", frozenset()),
@@ -80,6 +80,7 @@ PACKAGES = (
     Package(
         "facts", 0, "facts for observers, and the report of a call", frozenset({"audio", "events", "statuses"}), _VALUES
     ),
+    Package("version", 0, "the version of the package", frozenset(), frozenset()),
     Package("wire", 1, "sans-IO codecs of the peers' protocols", _FACTS, _VALUES | _JSON),
     Package("turns", 1, "state machines that decide who speaks and what was heard", _FACTS, _VALUES),
     Package("world", 2, "interface to clock, randomness, files and network", _FACTS, _TASKS),
@@ -111,7 +112,7 @@ PACKAGES = (
         _ALL,
         _TASKS | _JSON | {"selectors", "socket", "ssl", "subprocess", "trio_websocket"},
     ),
-    Package("__init__", 7, "the public names", _BUILT | {"logs", "startup"}, _VALUES),
+    Package("__init__", 7, "the public names", _BUILT | {"logs", "startup", "version"}, _VALUES),
     Package("__main__", 7, "`python -m voicecore`", frozenset({"cli"})),
 )
 

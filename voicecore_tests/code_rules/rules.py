@@ -29,6 +29,7 @@ CHANCE_PLACES = ("world.py", "net/", "assembly.py", "simulation/", "bench/")
 FILE_PLACES = ("disk.py", "net/", "config/reading.py", "sessions.py", "cli/", "bench/", "simulation/")
 PRINT_PLACES = ("cli/", "bench/", "simulation/openai_realtime/__main__.py")
 WIDE_CATCH_PLACES = (
+    "net/websocket/trio_ws.py",  # a library's tasks
     "net/http/server.py",
     "engine/boundary.py",
     "engine/choosing.py",

@@ -14,6 +14,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+import voicecore
 from voicecore_tests.code_rules.packages import PACKAGE, REPOSITORY
 from voicecore_tests.distribution.requirements import required
 
@@ -25,7 +26,9 @@ pytestmark = pytest.mark.xdist_group("wheel")  # built once
 
 @attrs.frozen
 class Built:
-    """Both archives: their files' names, below their top folder, and the wheel's metadata."""
+    """Both archives: where they are, their files' names below their top folder, and the wheel's metadata."""
+
+    folder: Path
 
     wheel: Mapping[str, bytes]
     source: frozenset[str]
@@ -35,9 +38,13 @@ class Built:
 @pytest.fixture(scope="module", name="built")
 def _built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "hatchling", "build", "--directory", str(folder)]
-    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, timeout=60)
+    build(REPOSITORY, folder)
     return read(folder)
+
+
+def build(source: Path, folder: Path, *options: str) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "--directory", str(folder), *options]
+    subprocess.run(command, cwd=source, check=True, capture_output=True, timeout=60)
 
 
 def read(folder: Path) -> Built:
@@ -47,7 +54,7 @@ def read(folder: Path) -> Built:
     with tarfile.open(source_path) as archived:
         source = frozenset(name.partition("/")[2] for name in archived.getnames())
     (metadata,) = (data for name, data in wheel.items() if name.endswith(".dist-info/METADATA"))
-    return Built(wheel, source, email.message_from_bytes(metadata))
+    return Built(folder, wheel, source, email.message_from_bytes(metadata))
 
 
 def test_both_licences_are_named_and_enclosed(built: Built) -> None:
@@ -80,6 +87,32 @@ def test_the_source_archive_can_be_tested(built: Built) -> None:
     """Tests, documentation and what `make` reads are in it."""
     assert {"Makefile", "pyproject.toml", "constraints.txt", "README.md", "docs/index.md"} <= built.source
     assert "voicecore_tests/kit.py" in built.source
+
+
+def test_the_source_archive_builds_the_same_wheel(built: Built, tmp_path: Path) -> None:
+    """Byte for byte: whoever packages from it ships what we tested."""
+    (archive,) = built.folder.glob("*.tar.gz")
+    with tarfile.open(archive) as archived:
+        archived.extractall(tmp_path, filter="data")
+    (top,) = tmp_path.iterdir()
+    build(top, tmp_path / "again", "-t", "wheel")
+    (again,) = (tmp_path / "again").iterdir()
+    assert again.read_bytes() == (built.folder / again.name).read_bytes()
+
+
+def test_the_package_index_would_take_both_archives(built: Built) -> None:
+    """As `twine check --strict` judges them: metadata, and a description that can be shown."""
+    pytest.importorskip("twine")
+    archives = [str(path) for path in built.folder.iterdir()]
+    command = [sys.executable, "-m", "twine", "check", "--strict", *archives]
+    checked = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_name_is_ours_and_the_version_that_of_the_package(built: Built) -> None:
+    """The name `voicecore` on the package index is another project's."""
+    assert built.metadata["Name"] == "voicecore-engine"
+    assert built.metadata["Version"] == voicecore.__version__
 
 
 def test_the_requirements_are_those_of_the_project(built: Built) -> None:

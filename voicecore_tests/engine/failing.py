@@ -190,10 +190,6 @@ class TrappedLeg:
         marks, self._marks = self._marks, []
         return [ev.UserAudio(FRAME), *marks]
 
-    def coalesce(self, piece_s: float) -> None:
-        del piece_s
-        self._trap.step(self._who, "leg.gather")
-
     async def send(self, order: ev.LegOrder) -> None:
         self._trap.step(self._who, "leg.send")
         await trio.lowlevel.checkpoint()

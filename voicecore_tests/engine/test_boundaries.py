@@ -82,7 +82,6 @@ HARMLESS = (
 DEADLY = (
     "dialler.dial",
     "dialler.dial, later",
-    "leg.gather",
     "leg.receive",
     "leg.send",
     "leg.send_nowait",

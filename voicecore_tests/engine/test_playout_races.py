@@ -76,7 +76,7 @@ ASKS: Sequence[Step] = (Say(At(0.2), HELLO), HangUp(AfterAgent(1.0)))
 async def test_c1_hanging_up_while_marks_are_outstanding_leaves_nobody_waiting(
     autojump_clock: MockClock, goodbye: Goodbye, after_barge_in_s: float | None
 ) -> None:
-    """Marks come a second late, and the line ends early: every mark is heard, flushed, or gone with the call."""
+    """Marks come a second late, and the line ends in the middle: each mark is heard, flushed, or gone with the call."""
     onsets = (0.2,) if after_barge_in_s is None else (0.2, 3.0)
     ends_at_s = 3.0 + (after_barge_in_s or 0.0)
     faults = LineFaults(mark_delay_s=1.0, goodbye=goodbye, ends_at_s=ends_at_s)

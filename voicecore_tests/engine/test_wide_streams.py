@@ -11,7 +11,6 @@ from trio.testing import MockClock
 
 from voicecore.audio.convert import converter, to_samples
 from voicecore.audio.formats import PCM16_8K, PCM16_24K, AudioFormat
-from voicecore.engine.settings import CallSettings, HostSettings
 from voicecore.facts import EndCause, MessageOutcome, ParkingOutcome
 from voicecore.simulation import recordings
 from voicecore.simulation.openai_realtime import Recorded, Reply, Script, Tone
@@ -117,10 +116,9 @@ async def test_a_wide_carrier_gets_its_second_session_parked(autojump_clock: Moc
 
 
 async def test_a_wide_stream_of_a_placed_call_is_taken(autojump_clock: MockClock) -> None:
-    """And gathers as a narrow one does, where that is wanted."""
+    """Its messages are coalesced as those of a narrow one are, where that is configured."""
     wide = LineFaults(media_format=MediaFormat(encoding="audio/l16", sample_rate=16_000))
-    host = HostSettings(call=CallSettings(coalesce_s=0.06))
-    async with rig(TALK, host=host, agent__first_message="Hello.") as it:
+    async with rig(TALK, agent__first_message="Hello.", server__coalesce_ms=60) as it:
         report = await it.dial(DialPlan(ring_s=1.0, script=STEPS, line=wide))
         nothing_is_left(it)
     assert report.outcome is EndCause.REMOTE_HUNG_UP

@@ -11,8 +11,8 @@ import trio
 from trio.testing import MockClock
 
 from voicecore.simulation.memory_network import LinkSettings, MemoryNetwork
-from voicecore.simulation.world import simulated_world
 from voicecore_tests.net.raw_peer import Handler, raw_server
+from voicecore_tests.net.transports import memory_network
 
 Client = Callable[[MemoryNetwork, str], Awaitable[None]]
 """Uses the server at a URL, and leaves nothing."""
@@ -52,7 +52,7 @@ def assert_every_cancellation_is_clean(handler: Handler, client: Client, most_s:
 
 
 async def _run(handler: Handler, client: Client, most_s: float, canceller: _CancelAt) -> None:
-    network = simulated_world(1, _LINK).network
+    network = memory_network(_LINK)
     tasks = trio.lowlevel.current_statistics().tasks_living
     with trio.fail_after(60):
         async with raw_server(network, handler) as url:

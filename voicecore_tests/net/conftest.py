@@ -9,13 +9,13 @@ import trio
 from trio.testing import MockClock
 
 from voicecore.simulation.memory_network import MemoryNetwork
-from voicecore.simulation.world import simulated_world
+from voicecore_tests.net.transports import memory_network
 
 
 @pytest.fixture
 async def network(autojump_clock: MockClock) -> AsyncIterator[MemoryNetwork]:
     """A network on which a test leaves nothing open, within ten minutes of virtual time."""
-    network = simulated_world(1).network
+    network = memory_network()
     with trio.fail_after(600):
         yield network
     assert network.open_streams == 0

@@ -10,8 +10,8 @@ import trio
 from voicecore.errors import ConnectionLost
 from voicecore.net.websocket.protocol import WebSocket
 from voicecore.simulation.memory_network import LinkSettings, MemoryNetwork
-from voicecore.simulation.world import simulated_world
 from voicecore_tests.net.raw_peer import RawPeer
+from voicecore_tests.net.transports import memory_network
 
 KEY = [("Authorization", "Bearer secret-key")]
 MARK = "secret-"  # stands in header, path and query
@@ -19,7 +19,7 @@ NARROW = LinkSettings(buffer_bytes=1000)
 
 
 def network_of(link: LinkSettings | None = None) -> MemoryNetwork:
-    return simulated_world(1, link).network
+    return memory_network(link)
 
 
 async def detection_off(peer: RawPeer) -> None:

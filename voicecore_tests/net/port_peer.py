@@ -27,6 +27,7 @@ from voicecore.net.websocket.protocol import WebSocket
 from voicecore.net.websocket.server import SocketLimits
 from voicecore.nurseries import open_service_nursery
 from voicecore.simulation.memory_network import LinkSettings, MemoryNetwork, MemoryStream
+from voicecore_tests.net.transports import on_transport
 
 Handler = Callable[[WebSocket], Awaitable[None]]
 
@@ -232,7 +233,7 @@ async def open_port(
     port = Port(network)
     with trio.fail_after(LIMIT_S):
         async with open_service_nursery() as nursery:
-            await nursery.start(serve, listening.listeners, app or echo_app(socket_limits), limits)
+            await nursery.start(serve, listening.listeners, app or echo_app(socket_limits), on_transport(limits))
             yield port
     await port.close_peers()
     assert network.open_streams == 0

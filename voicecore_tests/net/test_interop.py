@@ -23,6 +23,7 @@ from voicecore.net.websocket.protocol import WebSocket
 from voicecore.simulation.memory_network import LinkSettings
 from voicecore_tests.chance import examples
 from voicecore_tests.net.dialling import network_of
+from voicecore_tests.net.transports import on_transport
 
 Other = trio_websocket.WebSocketConnection
 Use = Callable[[WebSocket, Other], Awaitable[None]]
@@ -81,7 +82,7 @@ async def as_server(link: LinkSettings, use: Use) -> None:
 
     listening = await network.listen("peer", 80)
     async with trio.open_nursery() as nursery:
-        await nursery.start(serve, listening.listeners, answer)
+        await nursery.start(serve, listening.listeners, answer, on_transport(None))
         stream = await network.open_stream("peer", 80, tls=False)
         async with trio.open_nursery() as theirs:
             connection = await trio_websocket.wrap_client_stream(theirs, stream, "peer", "/")  # type: ignore[arg-type]

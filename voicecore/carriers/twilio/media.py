@@ -10,7 +10,6 @@ Facts: docs/protocols/twilio-media-streams.md, sections 3 to 6.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 
 import trio
@@ -25,9 +24,6 @@ from voicecore.world import World
 START_S = 5.0  #: from the upgrade to the stream's start message
 BAD_MESSAGES_LIMIT = 50  #: malformed messages within BAD_MESSAGES_S that end a call
 BAD_MESSAGES_S = 10.0
-
-_FRAME_S = 0.020  #: in one media message
-_ENVELOPE_BYTES = 164  #: of one, its WebSocket frame's head included and its audio not: 144 to 184
 
 
 async def run_stream(socket: WebSocket, media_pass: MediaPass, world: World) -> None:
@@ -84,13 +80,6 @@ class TwilioLeg:
         except ConnectionLost as lost:
             raise _lost(lost) from lost
 
-    def coalesce(self, piece_s: float) -> None:
-        """See `voicecore.ports.Leg`."""
-        if (messages := round(piece_s / _FRAME_S)) > 1:
-            audio_bytes = self._started.audio_format.bytes_in(_FRAME_S)
-            message_bytes = _ENVELOPE_BYTES + 4 * math.ceil(audio_bytes / 3)
-            self._stream.coalesce(int((messages - 0.5) * message_bytes))
-
     async def send(self, order: LegOrder) -> None:
         """See `voicecore.ports.Leg`."""
         try:
@@ -138,9 +127,6 @@ class _Stream:
             texts = await self._socket.receive()
             events = [event for text in texts if (event := self._read(text)) is not None]
         return events
-
-    def coalesce(self, min_bytes: int) -> None:
-        self._socket.coalesce(min_bytes)
 
     async def send(self, order: LegOrder) -> None:
         await self._socket.send(self._codec.send(order))

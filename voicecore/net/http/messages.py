@@ -13,6 +13,7 @@ import attrs
 
 from voicecore.net.websocket.protocol import WebSocket
 from voicecore.net.websocket.server import SocketLimits
+from voicecore.world import WebSocketTransport
 
 
 @attrs.frozen(kw_only=True)
@@ -50,7 +51,8 @@ class Upgrade:
     """Accept the WebSocket; ``run`` owns it until it returns, then it is closed."""
 
     run: Callable[[WebSocket], Awaitable[None]]
-    limits: SocketLimits = attrs.field(factory=SocketLimits)
+    limits: SocketLimits | None = None
+    """None: those of the port, `ServerLimits.sockets`."""
 
 
 App = Callable[[Request], Awaitable[Response | Upgrade]]
@@ -73,6 +75,10 @@ class ServerLimits:
     """For the application to answer, and again for the peer to take the answer."""
     allowed_origins: frozenset[str] = frozenset()
     """Browsers that may open WebSockets; carriers send no Origin."""
+    sockets: SocketLimits = attrs.field(factory=SocketLimits)
+    """Bounds of each accepted WebSocket, where its `Upgrade` has none of its own."""
+    websocket: WebSocketTransport = WebSocketTransport.OWN
+    """How accepted WebSockets are served."""
 
 
 class BadRequest(Exception):

@@ -19,16 +19,17 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 import trio
-from wsproto.utilities import generate_accept_token
 
 from voicecore.errors import ConnectionLost
 from voicecore.net.http.messages import App, BadRequest, Request, Response, ServerLimits, Upgrade, tokens
 from voicecore.net.http.server_connection import CLOSING, HttpConnection
 from voicecore.net.transport.failures import exhausted, is_exhausted
+from voicecore.net.websocket.accept_token import accept_token
 from voicecore.net.websocket.protocol import GOING_AWAY, INTERNAL_ERROR, NORMAL_CLOSURE
-from voicecore.net.websocket.server import ServerWebSocket
+from voicecore.net.websocket.server import ServerWebSocket, SocketLimits
+from voicecore.net.websocket.trio_ws import TrioServerWebSocket
 from voicecore.nurseries import open_service_nursery
-from voicecore.world import ByteStream
+from voicecore.world import ByteStream, WebSocketTransport
 
 log = logging.getLogger("voicecore.net")
 
@@ -116,7 +117,7 @@ class _Port:
                 return
             answer = await self._answer(request)
             if isinstance(answer, Upgrade):
-                await _serve_socket(connection, stream, request, answer)
+                await _serve_socket(connection, stream, request, answer, self._limits)
                 return
             await connection.write(answer)
             if not connection.is_reusable:
@@ -157,12 +158,19 @@ def _is_key(text: str) -> bool:
         return False
 
 
-async def _serve_socket(connection: HttpConnection, stream: ByteStream, request: Request, upgrade: Upgrade) -> None:
-    accept_token = generate_accept_token(request.headers["sec-websocket-key"].encode())
-    await connection.switch_to_websocket(accept_token, upgrade.limits.send_s)
-    socket = ServerWebSocket(stream, request.peer, upgrade.limits, connection.unread)
+async def _serve_socket(
+    connection: HttpConnection,
+    stream: ByteStream,
+    request: Request,
+    upgrade: Upgrade,
+    port: ServerLimits,
+) -> None:
+    limits = upgrade.limits or port.sockets
     async with open_service_nursery() as nursery:
-        await nursery.start(socket.run)
+        if port.websocket is WebSocketTransport.TRIO_WEBSOCKET:
+            socket = await _accept_with_library(nursery, connection, stream, request, limits)
+        else:
+            socket = await _accept_own(nursery, connection, stream, request, limits)
         socket.outlive_cancellation()
         code = INTERNAL_ERROR
         try:
@@ -175,6 +183,34 @@ async def _serve_socket(connection: HttpConnection, stream: ByteStream, request:
             raise
         finally:
             await socket.close(code)
+
+
+async def _accept_own(
+    nursery: trio.Nursery, connection: HttpConnection, stream: ByteStream, request: Request, limits: SocketLimits
+) -> ServerWebSocket | TrioServerWebSocket:
+    proof = accept_token(request.headers["sec-websocket-key"].encode())
+    await connection.switch_to_websocket(proof, limits.send_s)
+    socket = ServerWebSocket(stream, request.peer, limits, connection.unread)
+    await nursery.start(socket.run)
+    return socket
+
+
+async def _accept_with_library(
+    nursery: trio.Nursery, connection: HttpConnection, stream: ByteStream, request: Request, limits: SocketLimits
+) -> ServerWebSocket | TrioServerWebSocket:
+    """Let the library read the request again, which this port has read and judged already, and answer it."""
+    socket = TrioServerWebSocket(stream, request.peer, limits, _head_of(request), connection.unread)
+    with trio.move_on_after(limits.send_s):
+        await nursery.start(socket.run)
+        socket.check_upgraded()
+        return socket
+    raise trio.BrokenResourceError("the answer to an upgrade was not read in time")
+
+
+def _head_of(request: Request) -> bytes:
+    target = f"{request.path}?{request.query}" if request.query else request.path
+    fields = [f"{name}: {value}" for name, value in request.headers.items()]
+    return "\r\n".join([f"GET {target} HTTP/1.1", *fields, "", ""]).encode("latin-1")
 
 
 async def _turn_away(connection: HttpConnection) -> None:

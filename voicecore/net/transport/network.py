@@ -22,7 +22,7 @@ from voicecore.errors import ConnectionLost
 from voicecore.net.transport.failures import why_no_tls, why_not_connected, why_not_listening
 from voicecore.net.transport.tcp import TcpListener, TcpStream
 from voicecore.net.transport.tls import TlsStream
-from voicecore.world import ByteStream, Listening
+from voicecore.world import ByteStream, Listening, WebSocketTransport
 
 
 @functools.cache
@@ -37,10 +37,13 @@ class RealNetwork:
     """The operating system's sockets.
 
     ``tls`` is whom to trust as a server; None: the system's certificates, read at
-    the first TLS connection.
+    the first TLS connection.  ``websocket`` is how WebSockets are opened.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, tls: ssl.SSLContext | None = None, *, websocket: WebSocketTransport = WebSocketTransport.OWN
+    ) -> None:
+        self.websocket = websocket
         self._tls = tls
 
     async def open_stream(self, host: str, port: int, *, tls: bool) -> ByteStream:

@@ -1,17 +1,17 @@
-"""A WebSocket that we opened: the client's end, which may have to be kept without being used.
+"""The client's end of a WebSocket, which may stay open for a long time without being used.
 
-Rule 1: nobody need receive for pings to be answered: once a second what lies there
-is read, without waiting, while nobody else reads.  It is kept up to a bound in
-messages and characters; beyond, the peer meets back-pressure, and its silence
-does not count, because we are the ones who do not listen.
+Rule 1: pings are answered even if nobody receives: once a second, while nobody
+reads, what has arrived is read without waiting.  It is kept up to a bound in
+messages and characters; beyond that the peer meets back-pressure, and its silence
+does not count, because it is we who do not listen.
 Rule 2: a server that closes first also ends the connection first, in time: it
-knows then that its close was answered (RFC 6455, section 7.1.1).
-Rule 3: a proof of life is a pong, or something that was heard since the moment
-that is asked for; what lay unread is as old as it may be.
+then knows that its close was answered (RFC 6455, section 7.1.1).
+Rule 3: proof of life is a pong, or anything heard since the moment asked for; what
+was found unread counts as old as it may be.
 Rule 4: a binary message is read as text, because some gateways relay a provider's
 JSON that way; bytes that are not UTF-8 still end the connection, with 1007.
 
-Made by net/websocket/connect.py; what it shares with accepted ones is in net/websocket/connection.py.
+net/websocket/connect.py makes it; what it shares with the server's end is in net/websocket/connection.py.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from __future__ import annotations
 import attrs
 import trio
 
-from voicecore.net.websocket.connection import READ_BYTES, FrameLimits, ReadState, WebSocketConnection
+from voicecore.net.websocket.connection import READ_BYTES, FrameLimits, WebSocketConnection
 from voicecore.net.websocket.frame_codec import FrameParser, Opcode, encode_close, encode_frame
 from voicecore.net.websocket.masks import MaskKeys
+from voicecore.net.websocket.states import AWAITS_PEER, State
 from voicecore.world import ByteStream
 
-_LOOK_EVERY_S = 1.0  #: while nobody receives
-_READS_A_LOOK = 16  #: so that a peer that never stops cannot hold up all others
+_READ_EVERY_S = 1.0  #: while nobody receives
+_READS_AT_ONCE = 16  #: so that a peer that never stops cannot delay the others
 
 
 @attrs.frozen(kw_only=True)
@@ -48,10 +49,12 @@ class DialLimits(FrameLimits):
 class ClientWebSocket(WebSocketConnection):
     """The client's end of one connection; implements `voicecore.net.websocket.protocol.ClientSideWebSocket`."""
 
+    _awaits_peer = AWAITS_PEER | {State.PEER_CLOSED}  # see Rule 2
+
     def __init__(self, wire: ByteStream, peer: str, limits: DialLimits, unread: bytes = b"") -> None:
         parser = FrameParser(limits.max_message_bytes, masked=False, binary_is_text=True)
         super().__init__(wire, peer, limits, parser, unread)
-        self._room = limits
+        self._bounds = limits
         self._keys = MaskKeys()
 
     async def prove_alive(self, fresh_s: float) -> None:
@@ -62,7 +65,7 @@ class ClientWebSocket(WebSocketConnection):
             return
         number = self._ping()
         while self._answered < number:
-            if self._loss is not None:
+            if self._state.is_over:
                 raise self._error()
             if self._is_full:
                 await self._wait_for_arrivals()
@@ -75,33 +78,29 @@ class ClientWebSocket(WebSocketConnection):
     def _encoded_close(self, code: int, reason: str) -> bytes:
         return encode_close(code, reason, self._keys.draw())
 
-    @property
-    def _has_parted(self) -> bool:
-        return self._theirs in {ReadState.ANSWERED, ReadState.ENDED}
-
-    def _look(self) -> float:
+    def _check_silence(self) -> float:
         if self._listening_since is None and not self._is_full:
-            self._read_what_is_there()
-        return min(super()._look(), _LOOK_EVERY_S)
+            self._read_unattended()
+        return min(super()._check_silence(), _READ_EVERY_S)
 
     @property
     def _is_full(self) -> bool:
-        limits, waiting = self._room, self._messages
+        limits, waiting = self._bounds, self._messages
         return len(waiting) >= limits.backlog_messages or sum(map(len, waiting)) >= limits.backlog_chars
 
-    def _read_what_is_there(self) -> None:
+    def _read_unattended(self) -> None:
         now = self._clock.current_time()
-        for _ in range(_READS_A_LOOK):
+        for _ in range(_READS_AT_ONCE):
             data = self._read_now()
             if data is None:
-                self._silent_s += min(now - self._looked_at, _LOOK_EVERY_S)
+                self._silent_s += min(now - self._read_at, _READ_EVERY_S)
                 break
-            self._hear(self._looked_at)
+            self._hear(self._read_at)
             self._take(data, now)
             if not data or self._is_full:
                 break
-        self._looked_at = now
-        self._tell_of_arrivals()
+        self._read_at = now
+        self._notify_arrivals()
 
     def _read_now(self) -> bytes | None:
         try:

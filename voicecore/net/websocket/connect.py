@@ -1,4 +1,4 @@
-"""Dialling a WebSocket: connect, upgrade, hold, close; each within its bound.
+"""Opening a WebSocket as a client: connect, upgrade, run, close; each within its bound.
 
 Rule 1: one nursery a connection; leaving the scope leaves no task and no socket.
 Rule 2: the close handshake outlives a cancellation, and is over within ``close_s``.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import attrs
 import trio
 
 from voicecore.errors import HandshakeTimeout
@@ -17,8 +18,9 @@ from voicecore.net.urls import WebSocketUrl, parse_websocket_url
 from voicecore.net.websocket.client import ClientWebSocket, DialLimits
 from voicecore.net.websocket.handshake import ask_for_websocket
 from voicecore.net.websocket.protocol import ClientSideWebSocket
+from voicecore.net.websocket.trio_ws import TrioClientWebSocket, UpgradeFields
 from voicecore.nurseries import open_service_nursery
-from voicecore.world import ByteStream, Network
+from voicecore.world import ByteStream, Network, WebSocketTransport
 
 __all__ = ["DialLimits", "dial"]
 
@@ -29,10 +31,10 @@ Headers = Sequence[tuple[str, str]]
 async def dial(
     network: Network, url: str, *, headers: Headers = (), limits: DialLimits | None = None
 ) -> AsyncIterator[ClientSideWebSocket]:
-    """Open a WebSocket; leaving the block closes it within ``close_s``, cancelled or not.
+    """Open a WebSocket, with the network's transport; leaving the block closes it within ``close_s``, cancelled or not.
 
     ``headers`` may hold credentials; neither they nor the URL's path show up
-    anywhere.  What the block raises leaves as it is.
+    anywhere.  What the block raises propagates unchanged.
 
     Raises (on entering):
         LocalProtocolError: The URL is not one, or a header may not be sent.
@@ -44,10 +46,8 @@ async def dial(
     target, fields = parse_websocket_url(url), encode_headers(headers)
     wire = await _connect(network, target, limits)
     try:
-        unread = await _upgrade(wire, target, fields, limits)
         async with open_service_nursery() as nursery:
-            socket = ClientWebSocket(wire, target.origin, limits, unread)
-            await nursery.start(socket.run)
+            socket = await _open(nursery, _Order(wire, target, fields, limits), network.websocket)
             socket.outlive_cancellation()
             try:
                 yield socket
@@ -63,9 +63,38 @@ async def _connect(network: Network, target: WebSocketUrl, limits: DialLimits) -
     raise HandshakeTimeout(f"no connection within {limits.connect_s:g} s", peer=target.origin)
 
 
-async def _upgrade(
-    wire: ByteStream, target: WebSocketUrl, fields: list[tuple[bytes, bytes]], limits: DialLimits
-) -> bytes:
+@attrs.frozen
+class _Order:
+    """What is to be opened, on which byte stream."""
+
+    wire: ByteStream
+    target: WebSocketUrl
+    fields: list[tuple[bytes, bytes]]
+    limits: DialLimits
+
+
+async def _open(
+    nursery: trio.Nursery, order: _Order, transport: WebSocketTransport
+) -> ClientWebSocket | TrioClientWebSocket:
+    """Upgrade, and start the connection's tasks in ``nursery``."""
+    limits = order.limits
     with trio.move_on_after(limits.open_s):
-        return await ask_for_websocket(wire, target, fields)
-    raise HandshakeTimeout(f"did not answer the upgrade within {limits.open_s:g} s", peer=target.origin)
+        if transport is WebSocketTransport.TRIO_WEBSOCKET:
+            return await _open_with_library(nursery, order)
+        return await _open_own(nursery, order)
+    raise HandshakeTimeout(f"did not answer the upgrade within {limits.open_s:g} s", peer=order.target.origin)
+
+
+async def _open_own(nursery: trio.Nursery, order: _Order) -> ClientWebSocket:
+    unread = await ask_for_websocket(order.wire, order.target, order.fields)
+    socket = ClientWebSocket(order.wire, order.target.origin, order.limits, unread)
+    await nursery.start(socket.run)
+    return socket
+
+
+async def _open_with_library(nursery: trio.Nursery, order: _Order) -> TrioClientWebSocket:
+    target = order.target
+    socket = TrioClientWebSocket(order.wire, target.origin, order.limits, UpgradeFields(target.target, order.fields))
+    await nursery.start(socket.run)
+    socket.check_upgraded()
+    return socket

@@ -1,26 +1,25 @@
-"""A WebSocket on a wire, passive: whoever calls `receive` reads, and nothing stands between it and the kernel.
+"""A WebSocket on a byte stream, without a reader task: whoever calls `receive` reads the socket.
 
-    receive     wait until the wire is readable, one read, parse: no task, no channel
-    send        net/websocket/write_queue.py: one write, and the rest in one buffer, in order
-    hold        two tasks that sleep while all is well: one writes what waits in the
-                buffer, one watches how long the peer is silent
+    receive     wait until the stream is readable, one read, parse: no task, no channel
+    send        net/websocket/write_queue.py: one write; the rest is buffered, in order
+    run         two tasks that sleep while all is well: one empties the buffer, one
+                watches how long the peer is silent
+    state       net/websocket/states.py: one value for both directions, from one table
 
 Rule 1: between reading bytes and keeping their messages there is no checkpoint
-that could lose one; what they ask for (a pong, a close) goes the way of sends.
-So reading never waits for writing.
-Rule 2: a peer that does not read within ``send_s``, that breaks the protocol, or
-that says nothing for ``gone_after_s`` is lost; where it can be told, with the code
-that says so, after what it sent before was received.
-Rule 3: only time in which somebody listens is the peer's silence.
-Rule 4: where reads are to gather, what is less is let go within a second, and an
-end of ours waits for nothing.
+that could lose one; the replies that they need (a pong, a close) take the path of
+sends.  So reading never waits for writing.
+Rule 2: a peer that does not read within ``send_s``, breaks the protocol, or says
+nothing for ``gone_after_s`` is lost; where it can still read, a close code says
+why, after what it sent before was received.
+Rule 3: the peer's silence is measured only while somebody listens.
 
-Built upon by server.py (server) and client.py (client).
+server.py and client.py build on it.
 """
 
 from __future__ import annotations
 
-import enum
+import math
 from abc import ABC, abstractmethod
 from contextlib import suppress
 
@@ -30,13 +29,13 @@ import trio
 from voicecore.errors import ConnectionLost
 from voicecore.net.websocket.frame_codec import CloseReceived, Faulted, FrameParser, Opcode, PingReceived, PongReceived
 from voicecore.net.websocket.protocol import NORMAL_CLOSURE
-from voicecore.net.websocket.write_queue import WriteQueue, WriteState
+from voicecore.net.websocket.states import AWAITS_PEER, ConnectionState, Move, State
+from voicecore.net.websocket.write_queue import WriteQueue
 from voicecore.world import ByteStream
 
 READ_BYTES = 32 * 1024
-_GATHERED_S = 1.0  #: how long less may wait than was to be gathered
-_NO_CODE = 1005  #: stands for "closed without a code"; may not be sent
-_EARLY_S = 1e-6  #: by so much a sleep may end before its time, as floating point has it
+_NO_CODE = 1005  #: means "closed without a code"; may not be sent
+_EARLY_S = 1e-6  #: how much early a sleep may end, by floating-point rounding
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
@@ -50,13 +49,13 @@ class FrameLimits:
     gone_after_s: float = attrs.field(default=20.0)
     """Silence, without even a pong, after which it is given up; more than ``ping_every_s``."""
     send_s: float = 10.0
-    """A peer that does not read for so long is lost."""
+    """A peer that does not read for this long is lost."""
     close_s: float = attrs.field(default=1.0, validator=attrs.validators.le(1.0))
-    """How long a close waits for the peer's; a hang-up never waits longer."""
+    """How long our close waits for the peer's close frame; a hang-up never waits longer."""
     buffer_bytes: int = 16 * 1024
-    """What `send_nowait` may leave behind: a second of speech."""
+    """How much `send_nowait` may buffer: a second of speech."""
     unsent_bytes: int = 8 * 1024
-    """What the system may keep and not send, as it does where the peer does not read: half a second of speech."""
+    """How much the system may buffer and not send when the peer does not read: half a second of speech."""
 
     @gone_after_s.validator
     def _leaves_time_for_a_pong(self, _: object, value: float) -> None:
@@ -64,21 +63,24 @@ class FrameLimits:
             raise ValueError("gone_after_s must be more than ping_every_s")
 
 
-class ReadState(enum.Enum):
-    """The direction that the peer writes."""
+@attrs.frozen
+class _Loss:
+    """Why a connection is over; ``code`` and ``reason`` are those of a close frame."""
 
-    OPEN = "open"
-    ANSWERED = "answered"  #: our close, with its own
-    CLOSED = "closed"  #: its close came first
-    ENDED = "ended"  #: there is nothing more to be read
+    problem: str
+    code: int | None = None
+    reason: str = ""
 
 
 class WebSocketConnection(ABC):
     """One open connection, from after the upgrade's answer; implements `voicecore.net.websocket.protocol.WebSocket`.
 
-    ``unread`` is what came behind the upgrade.  `hold` runs beside whoever uses
+    ``unread`` is what arrived after the upgrade.  `run` runs beside whoever uses
     it, until `close`.
     """
+
+    _awaits_peer = AWAITS_PEER
+    """The states in which a close still waits for the peer."""
 
     def __init__(
         self, wire: ByteStream, peer: str, limits: FrameLimits, parser: FrameParser, unread: bytes = b""
@@ -90,19 +92,19 @@ class WebSocketConnection(ABC):
         self._parser = parser
         self._unread = unread
         self._messages: list[str] = []  # bounded by one read, but see client.py
-        self._arrivals: trio.lowlevel.ParkingLot | None = None  # who waits while another task listens
+        self._arrivals: trio.lowlevel.ParkingLot | None = None  # those who wait while another task listens
         self._listening_since: float | None = None
-        self._looked_at = self._heard_at = self._clock.current_time()
-        self._silent_s = 0.0  # how long we have listened in vain
+        self._read_at = self._heard_at = self._clock.current_time()
+        self._silent_s = 0.0  # how long we have listened without hearing anything
         self._pinged_at: float | None = None  # since it was last heard
-        self._coalesce_bytes = 1
-        self._looks = trio.lowlevel.ParkingLot()  # the watcher, until its next look
-        self._pings = self._answered = 0  # how many, and the last that was
-        self._out = WriteQueue(wire, send_s=limits.send_s, buffer_bytes=limits.buffer_bytes, unread=self._break_unread)
-        self._service = trio.CancelScope()  # around `hold`
-        self._close_by: float | None = None  # set by the first close
-        self._theirs = ReadState.OPEN
-        self._loss: tuple[str, int | None, str] | None = None  # why it is over: problem, code, reason
+        self._pings = self._answered = 0  # how many were sent, and the number of the last that was answered
+        self._state = ConnectionState()
+        self._out = WriteQueue(
+            wire, self._state, send_s=limits.send_s, buffer_bytes=limits.buffer_bytes, on_stall=self._break_stalled
+        )
+        self._service = trio.CancelScope()  # around `run`
+        self._close_deadline = math.inf  # set by the first close, for all who close
+        self._loss: _Loss | None = None  # the first reason counts
         self._cause: Exception | None = None
         wire.limit_unsent(limits.unsent_bytes)
 
@@ -119,38 +121,35 @@ class WebSocketConnection(ABC):
         """Return a close frame as this end sends it."""
 
     def _judge(self, now: float) -> Faulted | None:  # noqa: ARG002
-        """Say what is legal frame by frame, and yet too much."""
+        """Return what is wrong with traffic whose every frame is legal: a flood, say."""
         return None
 
     # --- the connection's tasks ----------------------------------------------------------
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Write what waits, and watch the peer, until `close` is done; never raises by itself.
+        """Write what is buffered, and watch the peer, until `close` is done; never raises by itself.
 
-        Once it has started, the one who started it calls `outlive_cancellation`.
+        Once it has started, its caller calls `outlive_cancellation`.
         """
+        self._state.move(Move.OPENED)
         with self._service:
             async with trio.open_nursery() as nursery:
                 if self._unread:
                     self._take(self._unread, self._clock.current_time())
-                nursery.start_soon(self._out.write_what_waits)
+                nursery.start_soon(self._out.write_buffered)
                 nursery.start_soon(self._watch)
                 task_status.started()
 
     def outlive_cancellation(self) -> None:
-        """From here on only `close` ends `hold`, so that a close frame can leave whoever is cancelled."""
+        """From here on only `close` ends `run`, so that a close frame can still be sent after a cancellation."""
         self._service.shield = True
 
     async def _watch(self) -> None:
-        while self._loss is None:
-            again_in_s = self._look()
-            gathers = self._coalesce_bytes > 1
-            with trio.move_on_after(min(again_in_s, _GATHERED_S) if gathers else again_in_s) as pause:
-                await self._looks.park()
-            if gathers and pause.cancelled_caught:
-                self._wire.coalesce(1)  # whatever has gathered, until something is read
+        while not self._state.is_over:
+            again_in_s = self._check_silence()
+            await trio.sleep(again_in_s)
 
-    def _look(self) -> float:
+    def _check_silence(self) -> float:
         """Judge the peer's silence; return in how many seconds to look again."""
         limits, silent_s = self._limits, self._silent_s
         if self._listening_since is not None:
@@ -168,7 +167,7 @@ class WebSocketConnection(ABC):
         """Ping the peer, and return the number that its pong will carry."""
         self._pinged_at = self._clock.current_time()
         self._pings += 1
-        self._put_aside(self._encoded(Opcode.PING, b"%d" % self._pings))
+        self._put_control(self._encoded(Opcode.PING, b"%d" % self._pings))
         return self._pings
 
     # --- receiving -----------------------------------------------------------------------
@@ -177,21 +176,15 @@ class WebSocketConnection(ABC):
         if self._messages:
             await trio.lowlevel.checkpoint()
         while not self._messages:
-            if self._loss is not None:
+            if self._state.is_over:
                 raise self._error()
             await self._listen()
         messages, self._messages = self._messages, []
-        self._tell_of_arrivals()  # of room, see client.py
+        self._notify_arrivals()  # there is room again, see client.py
         return messages
 
-    def coalesce(self, min_bytes: int) -> None:
-        """See `voicecore.net.websocket.protocol.WebSocket`."""
-        self._coalesce_bytes = min_bytes
-        self._wire.coalesce(min_bytes)
-        self._looks.unpark_all()
-
     async def _listen(self) -> None:
-        """Take what the peer says next, or wait until another task has that listens already."""
+        """Read what the peer sends next, or wait until another task that already listens has read it."""
         if self._listening_since is not None:
             await self._wait_for_arrivals()
             return
@@ -206,20 +199,18 @@ class WebSocketConnection(ABC):
             now = self._clock.current_time()
             if data is None:
                 self._silent_s += now - since
-            else:  # what lay there already may be as old as our last look
-                self._hear(now - (since - self._looked_at))
-            self._listening_since, self._looked_at = None, now
-            self._tell_of_arrivals()
+            else:  # what was already there may be as old as our last read
+                self._hear(now - (since - self._read_at))
+            self._listening_since, self._read_at = None, now
+            self._notify_arrivals()
         if data is not None:
-            if self._coalesce_bytes > 1:
-                self._wire.coalesce(self._coalesce_bytes)
             self._take(data, now)
 
     async def _wait_for_arrivals(self) -> None:
         self._arrivals = self._arrivals if self._arrivals is not None else trio.lowlevel.ParkingLot()
         await self._arrivals.park()
 
-    def _tell_of_arrivals(self) -> None:
+    def _notify_arrivals(self) -> None:
         if self._arrivals is not None:
             self._arrivals.unpark_all()
             self._arrivals = None
@@ -230,7 +221,7 @@ class WebSocketConnection(ABC):
     def _take(self, data: bytes, now: float) -> None:
         if not data:
             self._lose("ended the connection without a close")
-            self._theirs = ReadState.ENDED
+            self._state.move(Move.PEER_ENDED)
             return
         pongs, end = b"", None
         for event in self._parser.feed(data):
@@ -246,25 +237,25 @@ class WebSocketConnection(ABC):
         if end is not None:
             self._take_end(end)
         elif pongs:
-            self._put_aside(pongs)
+            self._put_control(pongs)
 
     def _keep(self, text: str) -> None:
-        if self._out.state is not WriteState.CLOSED:  # behind our close it is for nobody
+        if self._state.may_send:  # after our close nobody wants it
             self._messages.append(text)
 
     def _hear_pong(self, payload: bytes) -> None:
-        """Take note of which ping was answered."""
+        """Record which ping was answered."""
         with suppress(ValueError):  # of no ping of ours
             self._answered = max(self._answered, min(int(payload), self._pings))
 
     def _take_end(self, end: CloseReceived | Faulted) -> None:
         if isinstance(end, Faulted):
             self._lose(end.problem, end.code)
-            self._out.take_close(self._encoded_close(end.code, end.problem))
+            self._out.take_close(Move.PEER_FAULT, self._encoded_close(end.code, end.problem))
         else:
             self._lose("closed", end.code, end.reason)
-            self._theirs = ReadState.ANSWERED if self._out.state is WriteState.CLOSED else ReadState.CLOSED
-            self._out.take_close(self._encoded_close(NORMAL_CLOSURE if end.code == _NO_CODE else end.code, ""))
+            code = NORMAL_CLOSURE if end.code == _NO_CODE else end.code
+            self._out.take_close(Move.PEER_CLOSED, self._encoded_close(code, ""))
 
     # --- sending -------------------------------------------------------------------------
 
@@ -276,65 +267,59 @@ class WebSocketConnection(ABC):
         await trio.lowlevel.checkpoint_if_cancelled()
         self._check_open()
         await self._out.send(self._encoded(Opcode.TEXT, text.encode()), self._check_open)
-        if self._out.state is WriteState.BROKEN:
+        if self._state.now is State.CLOSED:
             raise self._error()
-        if self._out.state is WriteState.UNHEARD:
-            await self._hear_last_words()
+        if self._out.failure is not None:
+            await self._read_to_the_end()
 
-    async def _hear_last_words(self) -> None:
-        """Read to the end of a peer that has gone, bounded, and raise what it gave as its reason."""
-        self.coalesce(1)
+    async def _read_to_the_end(self) -> None:
+        """Read what a peer that has gone still said, bounded in time, and raise the reason that it gave."""
+        self._wire.coalesce(1)
         with trio.move_on_after(self._limits.close_s):
-            while self._loss is None:
+            while not self._state.is_over:
                 await self._listen()
         self._lose("ended the connection")
+        self._state.move(Move.PEER_ENDED)
         raise self._error()
 
     def _check_open(self) -> None:
-        """Raise where nothing more may be sent; a peer that has gone is found gone by reading."""
-        state = self._out.state  # compared one by one: the hash of an enum is a function in Python
-        if self._loss is not None or state is WriteState.CLOSED or state is WriteState.BROKEN:
+        """Raise ConnectionLost unless messages can be sent."""
+        if not self._state.may_send:
             raise self._error()
 
-    def _put_aside(self, frames: bytes) -> None:
-        if not self._out.take_aside(frames):
+    def _put_control(self, frames: bytes) -> None:
+        if not self._out.take_control(frames):
             self._break("did not read the pongs that it asked for")
 
     # --- closing -------------------------------------------------------------------------
 
     async def close(self, code: int = NORMAL_CLOSURE, reason: str = "") -> None:
-        if self._close_by is None:  # one bound for all who close
-            self._close_by = self._clock.current_time() + self._limits.close_s
-        self.coalesce(1)
-        with trio.move_on_at(self._close_by, shield=True):
-            self._out.take_close(self._encoded_close(code, reason))
+        self._close_deadline = min(self._close_deadline, self._clock.current_time() + self._limits.close_s)
+        self._wire.coalesce(1)
+        with trio.move_on_at(self._close_deadline, shield=True):
+            self._out.take_close(Move.CLOSE, self._encoded_close(code, reason))
             await self._out.wait_until_empty()
-            # Closing on unread input would reset the connection over our close.
-            while self._out.state is WriteState.CLOSED and not self._has_parted:
+            # Closing the socket on unread input would reset the connection before our close frame is read.
+            while self._state.now in self._awaits_peer:
                 await self._listen()
         self._lose("was closed by us", code)
         self._out.cut()
         self._service.cancel()
 
-    @property
-    def _has_parted(self) -> bool:
-        """Whether, once our close has left, the connection may be closed."""
-        return self._theirs is not ReadState.OPEN
-
-    def _break_unread(self) -> None:
+    def _break_stalled(self) -> None:
         self._break(f"did not read for {self._limits.send_s} s")
 
     def _break(self, problem: str) -> None:
-        """Give the connection up: there is nobody to be told."""
+        """Give the connection up without a close frame."""
         self._lose(problem)
         self._out.cut()
 
     def _lose(self, problem: str, code: int | None = None, reason: str = "") -> None:
         if self._loss is None:
-            self._loss = (problem, code, reason)
+            self._loss = _Loss(problem, code, reason)
 
     def _error(self) -> ConnectionLost:
-        problem, code, reason = self._loss or ("is being closed", None, "")
-        error = ConnectionLost(problem, peer=self._peer, code=code, reason=reason)
+        loss = self._loss or _Loss("is being closed")
+        error = ConnectionLost(loss.problem, peer=self._peer, code=loss.code, reason=loss.reason)
         error.__cause__ = self._cause or self._out.failure
         return error

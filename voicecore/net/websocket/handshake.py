@@ -1,9 +1,9 @@
 """Asking a server for a WebSocket: the request, and whether the answer is one. h11 reads and writes HTTP.
 
-Rule 1: a refusal is its status line; its body, which may say why, is read as far as
-it comes within a quarter of a second.
-Rule 2: nothing is offered, so an answer that takes up an extension or a
-subprotocol is none.
+Rule 1: the status line decides about a refusal; its body, which may say why, is read as
+far as it comes within a quarter of a second.
+Rule 2: nothing is offered, so an answer that accepts an extension or a
+subprotocol is not valid.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from contextlib import suppress
 
 import h11
 import trio
-from wsproto.utilities import generate_accept_token
 
 from voicecore.errors import ConnectionLost, HandshakeRefused
 from voicecore.net.http.messages import tokens
 from voicecore.net.urls import WebSocketUrl
+from voicecore.net.websocket.accept_token import accept_token
 from voicecore.world import ByteStream
 
 _KEY_BYTES = 16
 # As h11 reads it, so that the two never differ in their opinion.
 _STATUS_LINE = re.compile(rb"HTTP/[0-9]\.[0-9] ([0-9]{3})")
-_STATUS_LINE_BYTES = 12
+STATUS_LINE_BYTES = 12
 _SWITCHING_PROTOCOLS = 101
 _WHY_S = 0.25  #: for the body of a refusal to come
 _WHY_BYTES = 4096
@@ -71,14 +71,20 @@ async def _read_answer(wire: ByteStream, connection: h11.Connection, target: Web
         data = await wire.receive_some()
         if not data:
             raise ConnectionLost("ended the connection during the upgrade", peer=target.origin)
-        head = (head + data)[:_STATUS_LINE_BYTES]
-        match = _STATUS_LINE.match(head)
-        if match is not None and int(match[1]) != _SWITCHING_PROTOCOLS:
+        head = (head + data)[:STATUS_LINE_BYTES]
+        status = refusal_status(head)
+        if status is not None:
             connection.receive_data(data)
             why = await _read_body(wire, connection)
-            raise HandshakeRefused(peer=target.origin, status=int(match[1]), body=why)
+            raise HandshakeRefused(peer=target.origin, status=status, body=why)
         connection.receive_data(data)
     return event
+
+
+def refusal_status(head: bytes) -> int | None:
+    """Return the status of an answer, of which ``head`` is the beginning, where it is not the one for an upgrade."""
+    match = _STATUS_LINE.match(head)
+    return None if match is None or int(match[1]) == _SWITCHING_PROTOCOLS else int(match[1])
 
 
 async def _read_body(wire: ByteStream, connection: h11.Connection) -> bytes:
@@ -104,7 +110,7 @@ def _is_upgrade(answer: h11.Event, key: bytes) -> bool:
     return (
         headers.get("upgrade", "").lower() == "websocket"
         and "upgrade" in tokens(headers.get("connection", ""))
-        and headers.get("sec-websocket-accept", "").encode("latin-1") == generate_accept_token(key)
+        and headers.get("sec-websocket-accept", "").encode("latin-1") == accept_token(key)
         and not _NEVER_OFFERED & set(headers)
     )
 

@@ -40,13 +40,6 @@ class WebSocket(Protocol):
         """
         ...
 
-    def coalesce(self, min_bytes: int) -> None:
-        """Let `receive` wake only for so much, with its frames' heads, where the system can be told; 1: for anything.
-
-        What is less comes a second late at most, and at once when the connection ends.
-        """
-        ...
-
     async def send(self, text: str) -> None:
         """Send one text message, whole; return when the system has all of it.
 

@@ -1,108 +1,109 @@
-"""The direction that we write: whole frames in, in order, at once where the wire takes them.
+"""The outgoing direction: whole frames, in order, written at once where the byte stream takes them.
 
-    put         one write; what the wire does not take waits in the buffer
-    send        the same, and wait until it has left; who comes while something waits, waits for a turn
-    write_what_waits    the task that empties the buffer; it sleeps while all is well
+    take        one write; what the stream does not take is buffered
+    send        the same, then wait until it has left; while frames are buffered, senders wait their turn
+    write_buffered      the task that empties the buffer; it sleeps while the peer reads
 
 Rule 1: a frame is taken whole or not at all, and what was taken leaves whole, in
 the order in which it was taken, whatever is cancelled; only the end of the
 connection can cut it.
-Rule 2: the buffer holds ``buffer_bytes``, one message of a `send` that has its turn,
-pings and pongs up to ``buffer_bytes``, and a close.
-Rule 3: a peer that has gone may have said why: what is written to it is dropped
-in silence, and reading goes on to its end.
+Rule 2: the buffer is bounded: ``buffer_bytes``, one message of a `send` that has its
+turn, pings and pongs up to ``buffer_bytes``, and a close frame.
+Rule 3: a peer that has gone may have said why: after a failed write, what is written
+is dropped silently, and reading goes on to the end.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import trio
 
+from voicecore.net.websocket.states import ConnectionState, Move, State
 from voicecore.world import ByteStream
 
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
-class WriteState(enum.Enum):
-    """How far our side of the conversation has come."""
-
-    OPEN = "open"
-    CLOSED = "closed"  #: our close frame is on its way: nothing may follow it
-    UNHEARD = "unheard"  #: the peer's end has gone: what is written is dropped
-    BROKEN = "broken"  #: the wire is closed, perhaps in mid-frame
-
-
 class WriteQueue:
-    """What leaves on one wire; ``unread`` is called when the peer did not read for ``send_s``."""
+    """The outgoing frames of one byte stream; ``on_stall`` is called when the peer did not read for ``send_s``."""
 
-    def __init__(self, wire: ByteStream, *, send_s: float, buffer_bytes: int, unread: Callable[[], None]) -> None:
-        self.state = WriteState.OPEN
+    def __init__(
+        self,
+        wire: ByteStream,
+        state: ConnectionState,
+        *,
+        send_s: float,
+        buffer_bytes: int,
+        on_stall: Callable[[], None],
+    ) -> None:
         self.failure: Exception | None = None
-        """What made the peer unheard."""
+        """Why a write failed; None: none has."""
         self._wire = wire
+        self._state = state
         self._send_s = send_s
         self._buffer_bytes = buffer_bytes
-        self._unread = unread
-        self._waiting = bytearray()  # see Rule 2
+        self._on_stall = on_stall
+        self._buffer = bytearray()  # see Rule 2
         self._taken_bytes = 0  # since the beginning
-        self._aside_bytes = 0  # of pings and pongs, since the buffer was last empty
+        self._control_bytes = 0  # of pings and pongs, since the buffer was last empty
         self._turns = trio.StrictFIFOLock()
-        self._work = trio.lowlevel.ParkingLot()  # the task that writes what waits
-        self._progress = trio.lowlevel.ParkingLot()  # who waits for bytes to leave
+        self._work = trio.lowlevel.ParkingLot()  # the task that empties the buffer
+        self._progress = trio.lowlevel.ParkingLot()  # those who wait for bytes to leave
 
     # --- without waiting -----------------------------------------------------------------
 
     def take(self, frame: bytes) -> bool:
-        """Take a frame, unless that would fill the buffer or overtake somebody who waits for a turn."""
-        if len(self._waiting) + len(frame) > self._buffer_bytes or self._turns.locked():
+        """Take a frame, unless that would exceed the buffer or overtake a sender that waits its turn."""
+        if len(self._buffer) + len(frame) > self._buffer_bytes or self._turns.locked():
             return False
         self._put(frame)
         return True
 
-    def take_aside(self, frames: bytes) -> bool:
+    def take_control(self, frames: bytes) -> bool:
         """Take a ping or pongs, where they may still leave; False where the peer has made us owe too many."""
-        if self.state is WriteState.OPEN:
-            self._aside_bytes = len(frames) + (self._aside_bytes if self._waiting else 0)
-            if self._aside_bytes > self._buffer_bytes:
+        if self._state.now is State.OPEN:
+            self._control_bytes = len(frames) + (self._control_bytes if self._buffer else 0)
+            if self._control_bytes > self._buffer_bytes:
                 return False
             self._put(frames)
         return True
 
-    def take_close(self, frame: bytes) -> None:
-        """Take the close frame, once; nothing is taken after it."""
-        if self.state is WriteState.OPEN:
-            self.state = WriteState.CLOSED
+    def take_close(self, move: Move, frame: bytes) -> None:
+        """Make the move that ends our direction, and send the close frame unless one was sent or a write failed."""
+        is_first = self._state.may_send_close
+        self._state.move(move)
+        if is_first:
             self._put(frame)
 
     def cut(self) -> None:
-        """Close the wire; what waits is dropped."""
-        self.state = WriteState.BROKEN
-        self._waiting.clear()
+        """Close the byte stream; what is buffered is dropped."""
+        self._state.move(Move.CUT)
+        self._buffer.clear()
         self._progress.unpark_all()
         self._wire.close_now()
 
     def _put(self, frames: bytes) -> int:
-        """Take whole frames, and write at once what goes; return the place of their end in all that was taken."""
+        """Take whole frames, and write at once what the stream takes; return how many bytes were taken so far."""
         self._taken_bytes += len(frames)
-        if self._waiting:
-            self._waiting += frames
+        if self._buffer:
+            self._buffer += frames
         else:
             written = self._write(frames)
             if written < len(frames):
-                self._waiting += frames[written:]
+                self._buffer += frames[written:]
                 self._work.unpark_all()
         return self._taken_bytes
 
     def _write(self, data: bytes | bytearray) -> int:
-        """Write what goes, and return how much that was; to a peer that has gone, everything goes."""
-        if self.state is WriteState.OPEN or self.state is WriteState.CLOSED:
+        """Write what the stream takes, and return how many bytes that was; all, once a write has failed."""
+        if self.failure is None:
             try:
                 return self._wire.write_now(data)
             except _GONE as error:
-                self.state, self.failure = WriteState.UNHEARD, error
+                self.failure = error
+                self._state.move(Move.WRITE_FAILED)
         return len(data)
 
     # --- with waiting --------------------------------------------------------------------
@@ -113,11 +114,11 @@ class WriteQueue:
         ``check`` is called before it is taken, and may raise. Cancelled before
         its turn, it leaves no trace; later, it leaves all the same.
         """
-        if self._waiting or self._turns.locked():
+        if self._buffer or self._turns.locked():
             await self._in_time(self._send_in_turn(frame, check))
             return
         end = self._put(frame)
-        if self._waiting:
+        if self._buffer:
             await self._in_time(self._wait_until_left(end))
         else:
             await trio.lowlevel.cancel_shielded_checkpoint()
@@ -126,21 +127,21 @@ class WriteQueue:
         """Return when everything that was taken so far has left, or was dropped."""
         await self._wait_until_left(self._taken_bytes)
 
-    async def write_what_waits(self) -> None:
-        """Empty the buffer whenever something waits in it, until cancelled."""
+    async def write_buffered(self) -> None:
+        """Empty the buffer whenever there is something in it, until cancelled."""
         while True:
-            while not self._waiting:
+            while not self._buffer:
                 await self._work.park()
             with trio.move_on_after(self._send_s) as bound:
                 await self._write_until(self._taken_bytes)
             if bound.cancelled_caught:
-                self._unread()
+                self._on_stall()
 
     async def _in_time(self, wait: Awaitable[None]) -> None:
         with trio.move_on_after(self._send_s) as bound:
             await wait
         if bound.cancelled_caught:
-            self._unread()
+            self._on_stall()
 
     async def _send_in_turn(self, frame: bytes, check: Callable[[], None]) -> None:
         async with self._turns:
@@ -149,15 +150,15 @@ class WriteQueue:
             await self._wait_until_left(self._put(frame))
 
     async def _wait_until_left(self, end: int) -> None:
-        while self._waits_before(end):
+        while self._is_buffered(end):
             await self._progress.park()
 
     async def _write_until(self, end: int) -> None:
-        while self._waits_before(end):
+        while self._is_buffered(end):
             with suppress(*_GONE):  # the write finds out
                 await self._wire.wait_writable()
-            del self._waiting[: self._write(self._waiting)]
+            del self._buffer[: self._write(self._buffer)]
             self._progress.unpark_all()
 
-    def _waits_before(self, end: int) -> bool:
-        return bool(self._waiting) and self._taken_bytes - len(self._waiting) < end
+    def _is_buffered(self, end: int) -> bool:
+        return bool(self._buffer) and self._taken_bytes - len(self._buffer) < end

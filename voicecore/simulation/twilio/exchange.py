@@ -26,7 +26,7 @@ from voicecore.simulation.twilio.messages import StreamWriter
 from voicecore.simulation.twilio.signing import sign
 from voicecore.simulation.twilio.twiml import PEER, ConnectStream, Verb, read_twiml
 from voicecore.simulation.twilio.user import Step
-from voicecore.world import ByteStream, Listening, Network, World
+from voicecore.world import ByteStream, Listening, Network, WebSocketTransport, World
 
 _SWITCHING_PROTOCOLS = 101
 
@@ -154,6 +154,7 @@ class _Tap:
 
     def __init__(self, network: Network) -> None:
         self.stream: ByteStream | None = None
+        self.websocket = WebSocketTransport.OWN
         self._network = network
 
     async def open_stream(self, host: str, port: int, *, tls: bool) -> ByteStream:

@@ -109,6 +109,7 @@ async def test_a_close_under_way_is_not_disturbed_by_another(autojump_clock: Moc
         assert trio.current_time() == pytest.approx(began + 0.2)
 
 
+@pytest.mark.own_transport("a ping behind its close frame ends the library's reader")
 async def test_a_peer_that_cannot_stop_talking_is_read_to_its_end(
     network: MemoryNetwork, autojump_clock: MockClock
 ) -> None:
@@ -131,6 +132,7 @@ async def test_a_peer_that_cannot_stop_talking_is_read_to_its_end(
     assert finished == [pytest.approx(0.5)]
 
 
+@pytest.mark.own_transport("a ping behind its close frame ends the library's reader")
 async def test_a_ping_after_our_close_is_not_felt(network: MemoryNetwork, autojump_clock: MockClock) -> None:
     """The close is done as soon as the peer has ended, and the peer has its close frame."""
     seen: list[int] = []

@@ -72,6 +72,7 @@ async def test_a_cancelled_receive_loses_nothing(network: MemoryNetwork, autojum
     assert received == [str(number) for number in range(200)]
 
 
+@pytest.mark.own_transport("the library answers at once, not once a second")
 async def test_pings_are_answered_though_nobody_receives(network: MemoryNetwork, autojump_clock: MockClock) -> None:
     """Within a second, and up to the backlog's bound; the unread messages are not lost."""
     pongs: list[float] = []
@@ -161,6 +162,7 @@ async def test_what_came_before_a_close_is_received_first(network: MemoryNetwork
             await socket.send("x")
 
 
+@pytest.mark.own_transport("a failed write ends the library's reader")
 async def test_the_last_words_of_a_peer_that_has_gone_are_heard_while_we_speak(autojump_clock: MockClock) -> None:
     """A send that finds the peer gone, before its words have arrived, raises with the reason that they give."""
     network = network_of(LinkSettings(delay_s=0.3))
@@ -197,6 +199,7 @@ async def test_an_end_without_a_close_has_no_code(
     assert trio.current_time() == 0
 
 
+@pytest.mark.own_transport("the library sends no close code for a fault")
 @pytest.mark.parametrize(
     ("wire", "code"),
     [
@@ -223,6 +226,7 @@ async def test_a_peer_that_breaks_the_protocol_is_told_so(
     assert told == [code]
 
 
+@pytest.mark.own_transport("the library sends no close code for a fault")
 async def test_a_fault_of_the_peer_while_a_message_to_it_is_under_way(autojump_clock: MockClock) -> None:
     """The message leaves whole, and the close frame after it."""
     network = network_of(NARROW)
@@ -246,6 +250,7 @@ async def test_a_fault_of_the_peer_while_a_message_to_it_is_under_way(autojump_c
     assert network.open_streams == 0
 
 
+@pytest.mark.own_transport("the library sends no close code for a fault")
 @pytest.mark.parametrize("steps", range(12))
 async def test_a_fault_and_our_close_at_the_same_time(
     steps: int, network: MemoryNetwork, autojump_clock: MockClock

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import logging
+import os
 import traceback
 
 import pytest
 import trio
 from trio.testing import MockClock
 from wsproto.events import CloseConnection, TextMessage
+from wsproto.utilities import generate_accept_token
 
 from voicecore.errors import ConnectionLost, HandshakeRefused, HandshakeTimeout, LocalProtocolError
+from voicecore.net.websocket.accept_token import accept_token
 from voicecore.net.websocket.connect import DialLimits, dial
 from voicecore.simulation.memory_network import LinkSettings, MemoryNetwork
 from voicecore_tests.net.dialling import KEY, MARK, lost, network_of
@@ -197,3 +201,11 @@ async def test_what_is_asked_for(network: MemoryNetwork, autojump_clock: MockClo
     assert request.startswith(f"GET {SECRET_PATH} HTTP/1.1\r\nHost: {HOST}:".encode())
     assert b"Authorization: Bearer secret-key\r\n" in request
     assert b"xtensions" not in request
+
+
+def test_the_accept_token_is_that_of_the_standard() -> None:
+    """RFC 6455, section 1.3, and wsproto's own for any other key."""
+    assert accept_token(b"dGhlIHNhbXBsZSBub25jZQ==") == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    for _ in range(20):
+        key = base64.b64encode(os.urandom(16))
+        assert accept_token(key) == generate_accept_token(key)

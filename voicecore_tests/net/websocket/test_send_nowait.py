@@ -21,6 +21,7 @@ from voicecore.net.websocket.server import SocketLimits
 from voicecore.simulation.memory_network import LinkSettings
 from voicecore_tests.chance import examples
 from voicecore_tests.net.dialling import collect, lost, network_of
+from voicecore_tests.net.transports import on_transport
 
 BUFFER_BYTES = 2_000
 NARROW = LinkSettings(buffer_bytes=1_000)
@@ -53,7 +54,7 @@ async def connected(link: LinkSettings) -> AsyncIterator[tuple[WebSocket, WebSoc
     listening = await network.listen("peer", 80)
     with trio.fail_after(600):
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve, listening.listeners, answer)
+            await nursery.start(serve, listening.listeners, answer, on_transport(None))
             async with dial(network, "ws://peer/", limits=DialLimits(buffer_bytes=BUFFER_BYTES)) as dialled:
                 await there.wait()
                 yield dialled, accepted[0]
@@ -87,6 +88,7 @@ async def test_what_is_taken_arrives_in_order_with_what_is_sent(autojump_clock: 
         assert await collect(ends.other, 3) == ["1", "2", "é 3"]
 
 
+@pytest.mark.own_transport("nothing is written before the writer runs")
 @both
 async def test_beyond_the_bound_nothing_is_taken(autojump_clock: MockClock, open_ends: Open) -> None:
     """What was taken leaves by itself once the peer reads, whole and once; then there is room again."""
@@ -112,6 +114,7 @@ async def test_a_message_larger_than_the_buffer_is_for_send(autojump_clock: Mock
         assert await collect(ends.other, 1) == [large]
 
 
+@pytest.mark.own_transport("the other end reads by itself here")
 @both
 async def test_nobody_overtakes_a_send_that_waits(autojump_clock: MockClock, open_ends: Open) -> None:
     """While a send waits for its turn, nothing is taken; before and after it, it is."""
@@ -126,6 +129,7 @@ async def test_nobody_overtakes_a_send_that_waits(autojump_clock: MockClock, ope
         assert await collect(ends.other, 1) == [third]
 
 
+@pytest.mark.own_transport("the other end reads by itself here")
 async def test_a_peer_that_does_not_read_is_lost(autojump_clock: MockClock) -> None:
     """Although nobody waits for it: after the send bound every use says so."""
     async with from_client(NARROW) as ends:
@@ -149,6 +153,7 @@ async def test_behind_a_close_nothing_is_taken(autojump_clock: MockClock, open_e
             ends.tested.send_nowait("known")
 
 
+@pytest.mark.own_transport("a failed write ends the library's reader")
 @both
 async def test_a_peer_that_has_gone_is_found_gone_by_receiving(autojump_clock: MockClock, open_ends: Open) -> None:
     """Messages to nobody are taken until its end is read; `receive` gives its last words and how it went."""

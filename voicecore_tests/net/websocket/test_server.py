@@ -43,6 +43,7 @@ async def keep_reading(peer: RawPeer, *, pongs: bool) -> None:
 # --- receiving ------------------------------------------------------------------------------
 
 
+@pytest.mark.own_transport("messages come one at a time")
 async def test_messages_that_wait_come_together_and_in_order(autojump_clock: MockClock) -> None:
     """What was sent at once is one batch; so is what came together with the upgrade request."""
     owner = Collector()
@@ -77,6 +78,7 @@ async def test_a_cancelled_receive_loses_nothing(autojump_clock: MockClock, ever
     assert texts == [str(number) for number in range(100)]
 
 
+@pytest.mark.own_transport("the library sends no close code for a fault")
 async def test_what_came_before_a_fault_is_received_before_it(autojump_clock: MockClock) -> None:
     """Good messages in one read with a bad frame are not lost with it."""
     owner = Collector()
@@ -101,6 +103,7 @@ async def test_what_came_before_a_close_is_received_before_it(autojump_clock: Mo
     assert (owner.lost.code, owner.lost.reason) == (4001, "enough")
 
 
+@pytest.mark.own_transport("the library answers it without a code")
 async def test_a_close_without_a_code_is_answered_with_a_normal_one(autojump_clock: MockClock) -> None:
     """1005 stands for none, and may not be sent."""
     owner = Collector()
@@ -126,6 +129,7 @@ async def test_every_call_after_the_end_says_why_it_ended(autojump_clock: MockCl
         peer = await (await port.connect()).upgraded()
         await peer.send(close_frame(4002))
         await peer.at_end()
+        await trio.sleep(0.1)
     assert [lost.code for lost in seen] == [4002] * 3
     assert len({id(lost) for lost in seen}) == 3
 
@@ -183,6 +187,7 @@ async def test_silence_is_counted_through_cancelled_receives(autojump_clock: Moc
     assert ended[0] - began == pytest.approx(20.0)
 
 
+@pytest.mark.own_transport("the library always listens")
 async def test_time_in_which_nobody_listens_is_not_the_peers_silence(autojump_clock: MockClock) -> None:
     """An owner that was busy for a minute finds what came meanwhile."""
     texts: list[str] = []
@@ -204,6 +209,7 @@ def test_the_bounds_of_silence_agree_with_each_other() -> None:
         SocketLimits(ping_every_s=20.0, gone_after_s=20.0)
 
 
+@pytest.mark.own_transport("the library answers pings in a task of its own")
 async def test_a_receive_that_is_cancelled_while_it_answers_a_ping_breaks_nothing(autojump_clock: MockClock) -> None:
     """The pong leaves whole, although the line is full and the receive was cancelled in the midst of it."""
 
@@ -291,6 +297,7 @@ async def test_a_send_that_is_cancelled_in_the_queue_leaves_no_trace(autojump_cl
         assert [(await peer.frame()).payload for _ in range(2)] == [b"x" * 2_000, b"after"]
 
 
+@pytest.mark.own_transport("the library's reader waits until its pong is written")
 async def test_reading_never_waits_for_writing(autojump_clock: MockClock) -> None:
     """While a send hangs, messages and pings are read; the pong follows once the send is through."""
     owner = Collector()
@@ -376,6 +383,7 @@ async def test_s25_a_peer_that_resets_is_released(autojump_clock: MockClock, sen
     assert owner.lost_at == pytest.approx(began + 1)
 
 
+@pytest.mark.own_transport("a peer's end is known at once, and a send raises")
 async def test_f27_a_close_to_a_peer_that_left_and_does_not_read(autojump_clock: MockClock) -> None:
     """Its sending half is closed, our frames pile up: the close is over within its second."""
     took: list[float] = []
@@ -477,6 +485,7 @@ async def test_a_close_beside_a_receive_is_seen_by_both(autojump_clock: MockCloc
         await trio.sleep(0.5)
         await peer.send(close_frame(4004))
         assert await peer.at_end() == b""
+        await trio.sleep(0.1)
     assert closed == pytest.approx([began + 1.5])
     assert owner.lost is not None
     assert owner.lost.code == 4004

@@ -33,6 +33,7 @@ async def ping_on(peer: RawPeer) -> None:
         await trio.sleep(0.01)
 
 
+@pytest.mark.own_transport("the library sends no close code for a fault")
 @pytest.mark.parametrize(
     ("data", "code"),
     [
@@ -85,6 +86,7 @@ async def test_s22_a_message_of_the_limit_is_accepted_in_any_number_of_pieces(au
         assert await peer.close_code() == 1009
 
 
+@pytest.mark.own_transport("bounded in size only")
 @pytest.mark.parametrize("payload", [b"", b"x"])
 async def test_s22_a_message_that_never_ends(autojump_clock: MockClock, payload: bytes) -> None:
     """1008 ten seconds after it began, although a piece of it comes every now and then."""
@@ -116,6 +118,7 @@ async def test_s22_a_stream_cut_anywhere_is_no_message_that_never_ends(autojump_
     assert owner.texts == ["hello"] * 120
 
 
+@pytest.mark.own_transport("what is not received stops the library's reader")
 @pytest.mark.parametrize(
     ("small", "count"),
     [(frame(TEXT, b"x"), 10_000), (frame(PING), 10_000), (frame(PONG), 10_000), (piece(CONTINUATION), 100_000)],
@@ -154,6 +157,7 @@ async def test_what_a_stalled_line_held_back_is_no_flood(autojump_clock: MockClo
     assert len(owner.texts) == 1_600
 
 
+@pytest.mark.own_transport("the library's reader waits until its pong is written")
 async def test_s23_pongs_to_a_peer_that_does_not_read_are_bounded(autojump_clock: MockClock) -> None:
     """Ping on ping without reading: the connection ends rather than grow."""
     owner = Collector()

@@ -41,9 +41,6 @@ class Speaker:
         mark = {"event": "mark", "streamSid": STREAM, "mark": {"name": f"m{self._sent}"}}
         return [json.dumps(media), json.dumps(mark)]
 
-    def coalesce(self, min_bytes: int) -> None:
-        raise AssertionError(min_bytes)
-
     async def send(self, text: str) -> None:
         await trio.lowlevel.checkpoint()
         self.send_nowait(text)
