@@ -36,7 +36,7 @@ class EndCause(enum.Enum):
     CANCELED = "canceled"  #: by the carrier's account, before an answer
     DIAL_FAILED = "dial_failed"  #: the carrier could not place it
     DIAL_REFUSED = "dial_refused"  #: the carrier refused the request
-    DIAL_UNAVAILABLE = "dial_unavailable"  #: the carrier could not be asked; nothing rang
+    DIAL_UNAVAILABLE = "dial_unavailable"  #: the carrier could not be reached; nothing rang
     DIAL_UNCERTAIN = "dial_uncertain"  #: no answer to the request, and no status after it
     RING_TIMEOUT = "ring_timeout"  #: our own limit: the carrier sent no status in time
     MACHINE_ANSWERED = "machine_answered"

@@ -161,7 +161,7 @@ def _allowed_packages(package: Package, present: Sequence[Package]) -> Iterable[
 
 
 def _contents(packages: Sequence[Package]) -> Iterable[str]:
-    yield "## What stands in each file"
+    yield "## What is in each file"
     for package in packages:
         yield ""
         yield f"### {package.name}"

@@ -1,7 +1,7 @@
 """Old words stay out of public names, record fields, configuration keys, docs, log lines and messages.
 
 docs/glossary.md has the terms that replaced them, docs/design/0011-names.md the
-reasons.  Each exception is a term of somebody else's, and is listed at the top.
+reasons. The allowed uses (terms of Twilio, Trio and acoustics) are listed at the top.
 """
 
 from __future__ import annotations
@@ -265,5 +265,5 @@ def test_an_old_word_in_a_text_is_found(text: str) -> None:
     ["acoustic echo", "`caller` and `callee`", "<Gather>", "trio.lowlevel.ParkingLot", "told apart", "threshold"],
 )
 def test_a_use_that_is_allowed_is_not_found(text: str) -> None:
-    """Terms of other people, and the glossary's own."""
+    """Terms of Twilio, Trio and acoustics, and the glossary's own."""
     assert old_words(text) == []

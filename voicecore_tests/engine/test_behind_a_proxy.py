@@ -128,7 +128,7 @@ async def test_a_proxy_that_keeps_the_prefix_is_explained_at_the_start_and_at_th
         f"{public_url} leads to this process, but requests come with the path prefix /voice: have the proxy remove it"
     )
     (at_call,) = caplog.messages
-    assert "have the proxy remove the path prefix /voice from its requests" in at_call
+    assert "let the proxy remove the path prefix /voice from its requests" in at_call
     assert {passed.status for passed in tunnel.passed} == {404}
     assert it.provider.connections == []
 

@@ -125,7 +125,7 @@ async def test_twiml_that_is_too_long_ends_its_call_and_says_what_to_do(
         report = await it.dial()
         nothing_is_left(it)
     assert report.outcome is EndCause.DIAL_FAILED
-    assert "shorten what is said" in report.outcome_detail
+    assert "shorten the apology" in report.outcome_detail
 
 
 async def test_the_longest_apology_with_the_longest_address_is_taken_by_the_carrier(autojump_clock: MockClock) -> None:

@@ -1,8 +1,7 @@
 """The OpenAI Realtime provider: settings, opening of a session, translation of events and orders.
 
-Read settings.py first (what a session is asked to be), then opening.py and
-session.py (holding one); incoming.py and outgoing.py are the tables between the
-wire's events and voicecore's.
+Read settings.py first, then opening.py and session.py. incoming.py and outgoing.py
+translate between OpenAI's events and voicecore's.
 """
 
 from __future__ import annotations
