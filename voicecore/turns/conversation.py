@@ -68,7 +68,7 @@ class Conversation:
         message = self.settings.first_message
         if message is None:
             return []
-        return self._decide(self._machines.open(message, self.settings.policy, Purpose.FIRST, now), now)
+        return self._decide(self._machines.add_message(message, self.settings.policy, Purpose.FIRST, now), now)
 
     def session_ready(
         self,
@@ -118,7 +118,7 @@ class Conversation:
         cut = its.speech.cut(now, why, provider_cancels=False)[1]
         yield from [*cut, *its.speech.want_nothing(now)]
         policy = FirstMessagePolicy(user_audio=UserAudioRule.DROP, tries=self.settings.policy.tries)
-        yield from its.open(message, policy, Purpose.MACHINE, now)
+        yield from its.add_message(message, policy, Purpose.MACHINE, now)
         if its.session.is_ready:
             yield from self._opening_ready(now, asked=False)
 

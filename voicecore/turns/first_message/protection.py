@@ -16,7 +16,7 @@ provider's buffer would trigger the detection that was just switched on.
 Rule 3: what was held back is later than the moment it was spoken at.  It may be
 answered after what plays now; it never stops it.  So where the protection ends
 while the message plays (`first_heard`), our own ear judges what is held, see
-_WHILE_IT_PLAYS: who speaks is waited for; what was said is committed as a turn
+WHILE_IT_PLAYS: who speaks is waited for; what was said is committed as a turn
 while nobody detects turns, or else waits for the end of the message; silence is
 dropped.  Speech that goes on for ``talk_over_s`` is live, and may stop the message.
 Rule 4: every wait has a limit; then the user is let in all the same: a deaf
@@ -302,7 +302,7 @@ class Protection:
         return self._request_restore(now) if self._message is _Message.OVER else self._judge(_Moment.LIFTED, now)
 
     def _judge(self, moment: _Moment, now: float) -> list[ProtectionStep]:
-        return self._WHILE_IT_PLAYS[moment, self._buffered](self, now)
+        return self.WHILE_IT_PLAYS[moment, self._buffered](self, now)
 
     def _await_offset(self, now: float) -> list[ProtectionStep]:
         self.phase = ProtectionPhase.OFFSET_DUE
@@ -392,7 +392,7 @@ class Protection:
     def _released(buffered: bytes) -> list[ProtectionStep]:
         return [AppendUserAudio(buffered)] if buffered else []
 
-    _WHILE_IT_PLAYS: ClassVar[Mapping[tuple[_Moment, _Buffered], Callable[[Any, float], list[ProtectionStep]]]] = {
+    WHILE_IT_PLAYS: ClassVar[Mapping[tuple[_Moment, _Buffered], Callable[[Any, float], list[ProtectionStep]]]] = {
         (_Moment.LIFTED, _Buffered.NOTHING): _unlock_in_silence,
         (_Moment.LIFTED, _Buffered.SPEAKING): _await_offset,
         (_Moment.LIFTED, _Buffered.SAID): _keep_words,
