@@ -213,7 +213,7 @@ class Conversation:
         yield from its.taking.expire(now, later=its.opening is not None)
 
     def end(self, now: float) -> list[Order]:
-        """The call is over; what was not heard by now never will be. Returns what observers are told."""
+        """The call is over; what was not heard by now never will be. Returns the last facts for observers."""
         its = self._machines
         orders = self._decide(self._drop_message("the call ended before it was heard", now), now)
         self.speech.end(now)

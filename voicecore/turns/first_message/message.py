@@ -62,7 +62,7 @@ class FirstMessagePolicy:
     user_audio: UserAudioRule = UserAudioRule.BUFFER
     """What becomes of user audio while the message is protected."""
     yield_s: float = attrs.field(default=30.0, validator=gt(0))
-    """User audio held at most; beyond it the oldest is dropped."""
+    """User audio buffered at most; beyond it the oldest is dropped."""
     tries: int = attrs.field(default=2, validator=ge(1))
     """How often it is asked for before it counts as undelivered."""
     first_audio_s: float = attrs.field(default=6.0, validator=gt(0))
