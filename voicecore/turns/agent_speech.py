@@ -1,11 +1,11 @@
 """The agent's speech, from asking for it to the user's ear: responses, playout and transcript together.
 
-Rule 1: audio is admitted by its response; what is stale or has no room is
+Rule 1: audio is admitted by its response; what is stale or does not fit is
 counted under a reason, never played.
 Rule 2: what was cut leaves the session's history too: truncated to what was
 heard, deleted where nothing was; unless the policy says that it counts as said.
 An item that comes after its response was silenced or cancelled is deleted as well.
-Rule 3: speech that we play ourselves is told to the session when it is known
+Rule 3: speech that we play ourselves is added to the session's history when it is known
 what was heard of it.
 Rule 4: the sound for a user who waits is played and nothing else: it is no
 speech, so it is in no transcript, history, fact or figure of a turn, and gives
@@ -88,7 +88,7 @@ class AgentSpeech(AgentRequests):
         self.dropped_bytes["late"] += len(event.audio)
 
     def play(self, event: ev.AgentAudio, now: float) -> list[SpeechStep]:
-        """Put admitted audio behind what waits; a response that finds no room is stopped."""
+        """Put admitted audio behind what waits; a response that does not fit is stopped."""
         is_first = self._items.response(event.response_id).audio()
         steps: list[SpeechStep] = [Generated(event.response_id)] if is_first else []
         self._items.move(self._items.named(event.response_id, event.item_id), ItemMove.AUDIO)

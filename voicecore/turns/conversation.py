@@ -68,7 +68,7 @@ class Conversation:
         message = self.settings.first_message
         if message is None:
             return []
-        return self._decide(self._machines.open(message, self.settings.policy, Purpose.FIRST, now), now)
+        return self._decide(self._machines.add_message(message, self.settings.policy, Purpose.FIRST, now), now)
 
     def session_ready(
         self,
@@ -118,7 +118,7 @@ class Conversation:
         cut = its.speech.cut(now, why, provider_cancels=False)[1]
         yield from [*cut, *its.speech.want_nothing(now)]
         policy = FirstMessagePolicy(user_audio=UserAudioRule.DROP, tries=self.settings.policy.tries)
-        yield from its.open(message, policy, Purpose.MACHINE, now)
+        yield from its.add_message(message, policy, Purpose.MACHINE, now)
         if its.session.is_ready:
             yield from self._opening_ready(now, asked=False)
 
@@ -203,17 +203,16 @@ class Conversation:
 
     def expire(self, now: float) -> list[Order]:
         """Act on every deadline that has passed."""
-        return self._decide(self._expired(now), now)
-
-    def _expired(self, now: float) -> Iterator[Step]:
-        its = self._machines
-        yield from its.speech.expire(now)
-        if its.opening is not None:
-            yield from its.close_behind(its.opening.expire(now), now)
-        yield from its.taking.expire(now, later=its.opening is not None)
+        if self.is_over:
+            return []
+        its, orders = self._machines, self._run(self.speech.expire(now), now)
+        if (opening := its.openings.current) is not None:
+            orders += self._run(its.close_behind(opening.expire(now), now), now)
+        orders += self._run(self.taking.expire(now, later=its.openings.current is not None), now)
+        return self._settle(orders, now)
 
     def end(self, now: float) -> list[Order]:
-        """The call is over; what was not heard by now never will be. Returns what observers are told."""
+        """The call is over; what was not heard by now never will be. Returns the last facts for observers."""
         its = self._machines
         orders = self._decide(self._drop_message("the call ended before it was heard", now), now)
         self.speech.end(now)
@@ -248,7 +247,9 @@ class Conversation:
         What a step leads to comes before the next step: the newest iterator is at the right.
         """
         orders: list[Order] = []
-        pending = deque([iter(steps)])
+        if not steps:  # as at most deadlines
+            return orders
+        pending = deque((iter(steps),))
         while pending:
             for step in pending[-1]:
                 kind = type(step)

@@ -1,6 +1,6 @@
 """User audio against the clock: nobody speaks faster than time passes.
 
-A stalled network gives all that it held back at once, and that is kept.  More
+A stalled network delivers all that it delayed at once, and that is kept.  More
 than that is no speech: the oldest of it is dropped, and a line that goes on like
 this is given up.
 
@@ -20,11 +20,11 @@ class FloodSettings:
     """How much user audio may come; seconds."""
 
     burst_s: float = attrs.field(default=5.0, validator=gt(0))
-    """Audio that may be ahead of the clock: what a stall of the network held back."""
+    """Audio that may be ahead of the clock: what a stall of the network delayed."""
     limit_s: float = attrs.field(default=5.0, validator=gt(0))
     """How long audio may have to be dropped before the line is given up."""
     calm_s: float = attrs.field(default=1.0, validator=gt(0))
-    """So long without a drop, and a flood is over."""
+    """This long without a drop, and a flood is over."""
     drift: float = attrs.field(default=0.05, validator=ge(0))
     """How much faster than ours the carrier's clock may run, as a share."""
 

@@ -1,6 +1,6 @@
-"""Keys of the user's telephone, gathered into one entry.
+"""Keys of the user's telephone, collected into one entry.
 
-    ──key──► GATHERING ──terminator │ pause │ full──► Entry
+    ──key──► COLLECTING ──terminator │ pause │ full──► Entry
 
 Rule 1: an entry is over at the terminator (which is not part of it), after a
 pause, or at ``most_keys``; keys beyond belong to the next entry.
@@ -19,7 +19,7 @@ KEYS = frozenset("0123456789*#ABCD")
 
 @attrs.frozen(kw_only=True)
 class KeypadSettings:
-    """How keys are gathered; seconds."""
+    """How keys are collected; seconds."""
 
     pause_s: float = attrs.field(default=2.0, validator=gt(0))
     """After a key, how long the next one may take."""

@@ -1,7 +1,7 @@
 """The user's last words: those of a turn that ended with the call, or just before, and were not known by then.
 
 Rule 1: they are awaited only where a turn was committed and has no words.
-Rule 2: what comes after the end is written down and told; nothing else follows from it.
+Rule 2: what comes after the end is written down and reported; nothing else follows from it.
 
 Pure; time is an argument.
 """

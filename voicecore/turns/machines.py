@@ -59,7 +59,7 @@ class Machines:
         """The message that must be heard, with its protection; None where nothing of one is left."""
         return self.openings.current
 
-    def open(self, message: Message, policy: FirstMessagePolicy, purpose: Purpose, now: float) -> Iterator[Step]:
+    def add_message(self, message: Message, policy: FirstMessagePolicy, purpose: Purpose, now: float) -> Iterator[Step]:
         """A message is due."""
         opening = Opening(
             message,

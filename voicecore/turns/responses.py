@@ -59,7 +59,7 @@ class ResponsePhase(enum.Enum):
     IDLE = "idle"
     REQUESTED = "requested"  #: our request was sent and has not started
     ACTIVE = "active"
-    CANCELLING = "cancelling"  #: told to stop, or without progress; its end is due
+    CANCELLING = "cancelling"  #: asked to stop, or without progress; its end is due
 
 
 @attrs.frozen
@@ -117,7 +117,7 @@ class ResponseOwner:
         self.phase = ResponsePhase.REQUESTED
 
     def disown(self, response_ids: Collection[str]) -> None:
-        """Let nothing be heard of responses that nobody asked for, and that were told to stop already."""
+        """Let nothing be heard of responses that nobody asked for, and that were cancelled already."""
         for response_id in response_ids:
             self._silence(response_id)
 
@@ -228,7 +228,7 @@ class ResponseOwner:
             self._given_up.remove(request_id or self._given_up[0])
             return []
         if busy and self._guessed is not None and request_id == self._guessed.request.request_id:
-            self._sent, self._active_request = self._guessed, None  # what was taken for its answer is none
+            self._sent, self._active_request = self._guessed, None  # what was taken for its answer was not
         self._guessed = None
         pending = self._sent
         if pending is None or request_id not in {None, pending.request.request_id}:

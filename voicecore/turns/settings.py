@@ -1,7 +1,4 @@
-"""The settings of one conversation: those of its machines, joined.
-
-Made by engine/settings.py; used by turns/conversation.py.
-"""
+"""The settings of one conversation: those of its machines, joined."""
 
 from __future__ import annotations
 

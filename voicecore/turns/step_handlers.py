@@ -1,4 +1,4 @@
-"""What follows from the steps of one machine in the others, and what observers are told of them.
+"""What follows from the steps of one machine in the others, and what observers see of them.
 
 Pure; time is an argument.
 """

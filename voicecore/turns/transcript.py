@@ -2,7 +2,7 @@
 
 Rule 1: items stand in the order in which the provider added them; their words
 may arrive at any time (a user's often after the answer to it).
-Rule 2: an agent line holds only what the user heard.  A cut line keeps whole
+Rule 2: an agent line has only what the user heard.  A cut line keeps whole
 words from its start, in proportion to the audio heard; where the audio was not
 complete its length is estimated high (speaking_pace.py), so that too little is
 kept, never too much.  Where no whole word was surely heard its text is None.
@@ -92,7 +92,7 @@ class Transcript:
         self._line(speaker, item_id)
 
     def extend(self, speaker: Speaker, item_id: str, text: str) -> bool:
-        """Add a piece of an item's words; return whether there was room for any of it."""
+        """Add a piece of an item's words; return whether any of it fitted."""
         line = self._line(speaker, item_id)
         kept = text[: WORDS_LIMIT_CHARS - line.chars] if line is not None and not line.is_complete else ""
         if line is None or not line.is_complete:  # pieces behind the whole are no loss
@@ -111,7 +111,7 @@ class Transcript:
         self.dropped_chars += max(0, len(text) - WORDS_LIMIT_CHARS)
 
     def audio(self, item_id: str, seconds: float) -> None:
-        """So much more audio of an agent item was generated."""
+        """More audio of an agent item was generated."""
         line = self._line(Speaker.AGENT, item_id)
         if line is None:
             return
@@ -174,7 +174,7 @@ class Transcript:
         ]
 
     def _line(self, speaker: Speaker, item_id: str) -> _Line | None:
-        """Return an item's line, a new one where it is not known; None where there is no room for another."""
+        """Return an item's line, a new one where it is not known; None where the limit is reached."""
         line = self._lines.get(item_id)
         if line is None and len(self._lines) < LINES_LIMIT:
             line = self._lines[item_id] = _Line(speaker, item_id)
@@ -184,7 +184,7 @@ class Transcript:
     def _settle(self, item_id: str, outcome: _Outcome) -> _Line | None:
         line = self._lines.get(item_id)
         if line is None or line.outcome is not _Outcome.OPEN:
-            return None  # the first fate stands
+            return None  # the first outcome stands
         line.outcome = outcome
         return line
 

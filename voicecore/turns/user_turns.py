@@ -93,7 +93,7 @@ class UserTurns:
             self._due_at = now + self.settings.patience_s
 
     def speech_stopped(self, now: float) -> None:
-        """The user has stopped; the turn that this made is about to be told."""
+        """The user has stopped; the turn that this made is about to be announced."""
         self._stopped = (self._speaking, now)
         if self.speaking_since is not None:
             self.yields_until = min(self.speaking_since + self.settings.yield_s, now + _TURN_FOLLOWS_S)
@@ -189,7 +189,7 @@ class UserTurns:
     def session_owes_reply(self) -> bool:
         """Whether the session has a reason to begin a response by itself: a turn that it is to answer.
 
-        Not one that was made while it had been told to answer nothing.
+        Not one that was made while it was configured to answer nothing.
         """
         return not self._owed.isdisjoint(self.open)
 

@@ -2,7 +2,7 @@
 
     TALKING  nobody waits for the agent
     WAITING  since a moment; the sound is due behind it
-    TOLD     the sound was played; the wait goes on
+    PLAYED   the sound was played; the wait goes on
 
 Rule: whether the user waits is a function of the states, computed anew at each
 event; the owner says so.
@@ -13,6 +13,7 @@ Pure; time is an argument.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 import attrs
 from attrs.validators import gt, min_len
@@ -31,7 +32,23 @@ class WaitPhase(enum.Enum):
 
     TALKING = "talking"
     WAITING = "waiting"
-    TOLD = "told"
+    PLAYED = "played"
+
+
+class WaitMove(enum.Enum):
+    """What can happen to a wait."""
+
+    WAITS = "waits"  #: the user waits for the agent
+    SERVED = "served"  #: the user does not
+    PLAYED = "played"  #: the sound was played
+
+
+_P, _M = WaitPhase, WaitMove
+NEXT_WAIT_PHASE: Mapping[WaitPhase, Mapping[WaitMove, WaitPhase]] = {
+    _P.TALKING: {_M.WAITS: _P.WAITING, _M.SERVED: _P.TALKING, _M.PLAYED: _P.TALKING},
+    _P.WAITING: {_M.WAITS: _P.WAITING, _M.SERVED: _P.TALKING, _M.PLAYED: _P.PLAYED},
+    _P.PLAYED: {_M.WAITS: _P.PLAYED, _M.SERVED: _P.TALKING, _M.PLAYED: _P.PLAYED},
+}
 
 
 class Waiting:
@@ -44,10 +61,9 @@ class Waiting:
 
     def notice(self, waits: bool, now: float) -> None:
         """Take in whether the user waits for the agent."""
-        if not waits:
-            self.phase = WaitPhase.TALKING
-        elif self.phase is WaitPhase.TALKING:
-            self.phase, self._since = WaitPhase.WAITING, now
+        if waits and self.phase is WaitPhase.TALKING:
+            self._since = now
+        self.phase = NEXT_WAIT_PHASE[self.phase][WaitMove.WAITS if waits else WaitMove.SERVED]
 
     def deadline(self) -> float | None:
         """Return when to call `expire`."""
@@ -60,5 +76,5 @@ class Waiting:
         deadline = self.deadline()
         if self._sound is None or deadline is None or now < deadline:
             return None
-        self.phase = WaitPhase.TOLD
+        self.phase = NEXT_WAIT_PHASE[self.phase][WaitMove.PLAYED]
         return self._sound.audio

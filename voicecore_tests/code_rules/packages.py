@@ -178,4 +178,7 @@ def _first_sentence(path: Path) -> str:
 
 
 if __name__ == "__main__":
+    from voicecore_tests.code_rules.states import STATES, written_states
+
     MAP.write_text(written_map(MAP.read_text()))
+    STATES.write_text(written_states())

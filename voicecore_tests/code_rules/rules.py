@@ -35,7 +35,7 @@ WIDE_CATCH_PLACES = (
     "engine/choosing.py",
     "engine/fact_dispatcher.py",
     "engine/parking/parked_session.py",
-    "turns/barge_in/machine.py",
+    "turns/barge_in/policy.py",
 )
 INTERRUPT_PLACES = ("cli/main.py", "bench/main.py", "simulation/openai_realtime/__main__.py")  # where a program ends
 LUCK_PLACES = ("voicecore_tests/chance.py",)

@@ -12,8 +12,8 @@ from voicecore.turns.notifier import (
     NAMES_LIMIT,
     NAMES_OF_KIND_LIMIT,
     NOT_TOLD,
-    TOLD_LIMIT,
-    TOLD_S,
+    REPORTED_LIMIT,
+    REPORTED_S,
     Notifier,
     Problems,
 )
@@ -66,7 +66,7 @@ def test_at_most_twenty_are_told_a_minute_and_the_rest_as_one() -> None:
         moments += [(now, fact) for fact in told(notifier, [f"{step}", f"{step}b"], now)]
     moments += [(180.0, notify.fact) for notify in notifier.untold(180.0)]
     for at, _ in moments:
-        assert sum(at - TOLD_S < other <= at for other, _ in moments) <= TOLD_LIMIT
+        assert sum(at - REPORTED_S < other <= at for other, _ in moments) <= REPORTED_LIMIT
     untold = [fact for _, fact in moments if isinstance(fact, ProblemSeen) and fact.code == NOT_TOLD]
     assert sum(int(fact.message.split()[0]) for fact in untold) + len(moments) - len(untold) == len(notifier.problems)
     assert untold

@@ -103,14 +103,14 @@ class Backchannels:
     def judge(self, evidence: SpeechEvidence) -> BargeInJudgement:
         """See `BargeInStrategy`."""
         said = _folded(evidence.words or "")
-        murmured = bool(said) and self._are_murmurs(said, half=not evidence.words_complete)
-        if not murmured:
+        is_backchannel = bool(said) and self._are_backchannels(said, half=not evidence.words_complete)
+        if not is_backchannel:
             return BargeInJudgement.UNDECIDED
         return (
             BargeInJudgement.GO_ON if evidence.words_complete else BargeInJudgement.NOT_YET
         )  # the rest may be one more
 
-    def _are_murmurs(self, said: list[str], *, half: bool) -> bool:
+    def _are_backchannels(self, said: list[str], *, half: bool) -> bool:
         """Whether the words are phrases of the list, one behind the other; ``half``: the last may be a beginning."""
         phrases = [words for phrase in self.phrases if (words := _folded(phrase))]
         reached = {0}  # how many words are accounted for, in every way there is

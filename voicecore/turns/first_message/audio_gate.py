@@ -3,10 +3,10 @@
 What the provider never hears can cancel nothing, whatever it makes of its
 configuration: the gate is the protection that depends on nobody.
 
-Rule 1: every byte passes, is held, or is dropped under a reason.
-Rule 2: at most ``hold_bytes`` are held; beyond, the oldest are dropped and counted.
-Rule 3: what was held leaves before what comes later.
-Rule 4: held silence may be dropped, but for its end: there speech may have begun that nobody has noticed yet.
+Rule 1: every byte passes, is buffered, or is dropped under a reason.
+Rule 2: at most ``buffer_bytes`` are buffered; beyond, the oldest are dropped and counted.
+Rule 3: what was buffered leaves before what comes later.
+Rule 4: buffered silence may be dropped, but for its end: there speech may have begun that nobody has noticed yet.
 
 Pure.
 """
@@ -38,12 +38,12 @@ class UserAudioGate:
     """One call's gate."""
 
     def __init__(self, buffer_bytes: int, *, unjudged_bytes: int = 0) -> None:
-        """Make an open gate; ``unjudged_bytes``: the end of what is held in which speech would not be noticed yet."""
+        """Make an open gate; ``unjudged_bytes``: the end of the buffer, where speech would not be noticed yet."""
         self.dropped_bytes: Counter[str] = Counter()
         self.rule = UserAudioRule.FORWARD
         self._buffer_bytes = buffer_bytes
         self._unjudged_bytes = unjudged_bytes
-        self._buffered = bytearray()  # bounded by _hold_bytes
+        self._buffered = bytearray()  # bounded by _buffer_bytes
 
     def admit(self, audio: bytes) -> bytes:
         """Take user audio; return what goes to the session now."""
@@ -59,7 +59,7 @@ class UserAudioGate:
         return b""
 
     def set(self, rule: UserAudioRule) -> bytes:
-        """Change the rule; return what was held, where it is to go on now."""
+        """Change the rule; return what was buffered, where it is to go on now."""
         self.rule = rule
         if rule is UserAudioRule.BUFFER:
             return b""
@@ -70,12 +70,12 @@ class UserAudioGate:
         return buffered
 
     def take(self) -> bytes:
-        """Return what is held, and hold it no more; the rule stays."""
+        """Return what is buffered, and empty the buffer; the rule stays."""
         buffered, self._buffered = bytes(self._buffered), bytearray()
         return buffered
 
     def drop_silence(self) -> None:
-        """Drop what is held, in which nobody spoke."""
+        """Drop what is buffered, in which nobody spoke."""
         if (silence := len(self._buffered) - self._unjudged_bytes) > 0:
             del self._buffered[:silence]
             self.dropped_bytes["buffered_silence"] += silence

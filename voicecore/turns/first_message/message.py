@@ -6,7 +6,7 @@
        └── the user speaks first, where that is the policy
     RECOVERING   the provider dropped it because the user spoke, and that was allowed
 
-Rule 1: a message ends in exactly one fate, within a limit, whatever comes.
+Rule 1: a message ends in exactly one outcome, within a limit, whatever comes.
 Rule 2: it is heard when its response is complete *and* everything of it was
 played; a fragment is not a message.
 Rule 3: it is asked for at most ``tries`` times; what is left of a lost try is
@@ -22,6 +22,7 @@ Pure; time is an argument.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 import attrs
 from attrs.validators import ge, gt
@@ -61,7 +62,7 @@ class FirstMessagePolicy:
     user_audio: UserAudioRule = UserAudioRule.BUFFER
     """What becomes of user audio while the message is protected."""
     yield_s: float = attrs.field(default=30.0, validator=gt(0))
-    """User audio held at most; beyond it the oldest is dropped."""
+    """User audio buffered at most; beyond it the oldest is dropped."""
     tries: int = attrs.field(default=2, validator=ge(1))
     """How often it is asked for before it counts as undelivered."""
     first_audio_s: float = attrs.field(default=6.0, validator=gt(0))
@@ -120,7 +121,7 @@ class CutMessage:
 
 @attrs.frozen
 class MessageOver:
-    """The message has met its fate."""
+    """The message is over, and this became of it."""
 
     outcome: MessageOutcome
     detail: str
@@ -137,6 +138,29 @@ class MessagePhase(enum.Enum):
     SPEAKING = "speaking"
     RECOVERING = "recovering"
     OVER = "over"
+
+
+class MessageMove(enum.Enum):
+    """What can happen to a message."""
+
+    ASK = "ask"  #: the session is asked for it, or still is: another response was taken for it
+    PLAY = "play"  #: its own audio is played
+    AUDIO = "audio"  #: audio of it came in
+    CANCELLED = "cancelled"  #: early speech has cancelled its response, and that was allowed
+    END = "end"  #: it was heard, interrupted or dropped, or cannot be delivered
+
+
+_P, _M = MessagePhase, MessageMove
+NEXT_MESSAGE_PHASE: Mapping[MessagePhase, Mapping[MessageMove, MessagePhase]] = {
+    _P.WAITING: {_M.ASK: _P.ASKED, _M.PLAY: _P.SPEAKING, _M.END: _P.OVER},
+    _P.ASKED: {_M.ASK: _P.ASKED, _M.AUDIO: _P.SPEAKING, _M.CANCELLED: _P.RECOVERING, _M.END: _P.OVER},
+    _P.SPEAKING: {_M.ASK: _P.ASKED, _M.AUDIO: _P.SPEAKING, _M.CANCELLED: _P.RECOVERING, _M.END: _P.OVER},
+    _P.RECOVERING: {_M.ASK: _P.ASKED, _M.END: _P.OVER},
+    _P.OVER: {},
+}
+"""The legal moves; whoever makes one asks first whether it is."""
+
+_TRIED = frozenset({MessagePhase.ASKED, MessagePhase.SPEAKING})
 
 
 class _Spoken(enum.Enum):
@@ -185,7 +209,7 @@ class FirstMessage:
             return []
         if self.message.audio is None:
             return self._ask(now)
-        self.phase = MessagePhase.SPEAKING
+        self._move(MessageMove.PLAY)
         own_id = f"{OWN}{self._prefix}"
         self.response_id, self._spoken, self.has_sound = own_id, _Spoken.ALL, True
         self._unplayed = {own_id}
@@ -214,7 +238,7 @@ class FirstMessage:
 
     def mistaken(self, now: float) -> list[MessageStep]:
         """What was taken for the message is another response: the request for the message was refused."""
-        if self.response_id is None or self.phase not in {MessagePhase.ASKED, MessagePhase.SPEAKING}:
+        if self.response_id is None or self.phase not in _TRIED:
             return []
         cut = CutMessage(self.response_id, None, "another response was taken for it")
         self._expect(now)
@@ -224,8 +248,8 @@ class FirstMessage:
         """Audio of a response came in."""
         if self.phase is MessagePhase.ASKED and self.response_id is None:
             self.response_id = response_id
-        if self.owns(response_id) and self.phase in {MessagePhase.ASKED, MessagePhase.SPEAKING}:
-            self.phase = MessagePhase.SPEAKING
+        if self.owns(response_id) and self.phase in _TRIED:
+            self._move(MessageMove.AUDIO)
             if self._spoken is _Spoken.NOTHING:
                 self._spoken = _Spoken.PART
             self.has_sound = self.has_sound or has_sound
@@ -234,7 +258,7 @@ class FirstMessage:
 
     def ended(self, event: ResponseEnded, now: float, *, early_speech_may_cancel: bool) -> list[MessageStep]:
         """A response is over."""
-        if not self.owns(event.response_id) or self.phase not in {MessagePhase.ASKED, MessagePhase.SPEAKING}:
+        if not self.owns(event.response_id) or self.phase not in _TRIED:
             return []
         if event.status is ResponseStatus.COMPLETED and self._spoken is not _Spoken.NOTHING:
             self._spoken = _Spoken.ALL
@@ -245,7 +269,8 @@ class FirstMessage:
             return self._end(MessageOutcome.UNDELIVERED, why)  # what there is of it may be heard
         if early_speech_may_cancel and event.reason == "turn_detected":
             self.losses.append(why)
-            self.phase, self._deadline = MessagePhase.RECOVERING, now + self.policy.recover_s
+            self._move(MessageMove.CANCELLED)
+            self._deadline = now + self.policy.recover_s
             return [CutMessage(self.response_id, self.request_id, why)]
         return self.lost(why, now)
 
@@ -300,12 +325,15 @@ class FirstMessage:
             return []
         if self.phase is MessagePhase.WAITING:
             return self.say(now)
-        if under_way and self.phase in {MessagePhase.ASKED, MessagePhase.SPEAKING}:
+        if under_way and self.phase in _TRIED:
             self._deadline = now + self.policy.first_audio_s
             return []
         return self.lost("no audio in time", now)
 
     # --- inside -----------------------------------------------------------------------
+
+    def _move(self, move: MessageMove) -> None:
+        self.phase = NEXT_MESSAGE_PHASE[self.phase][move]
 
     def _ask(self, now: float) -> list[MessageStep]:
         self.requests += 1
@@ -314,7 +342,7 @@ class FirstMessage:
 
     def _expect(self, now: float) -> None:
         """Wait for the answer to the last request."""
-        self.phase = MessagePhase.ASKED
+        self._move(MessageMove.ASK)
         self.response_id, self._spoken, self.has_sound = None, _Spoken.NOTHING, False
         self._unplayed.clear()
         self._deadline = now + self.policy.first_audio_s
@@ -328,6 +356,7 @@ class FirstMessage:
     def _end(self, outcome: MessageOutcome, detail: str) -> list[MessageStep]:
         if self.over is not None:
             return []
-        self.phase, self._deadline = MessagePhase.OVER, None
+        self._move(MessageMove.END)
+        self._deadline = None
         self.over = MessageOver(outcome, detail)
         return [self.over]

@@ -124,7 +124,7 @@ class Opening:
 
     def hear(self, audio: bytes, now: float) -> tuple[bytes, list[OpeningStep]]:
         """Take user audio; return what goes to the session now, and what else is to be done."""
-        passed = self.gate.admit(audio)  # before what the ear makes of it: what is held leaves whole
+        passed = self.gate.admit(audio)  # before what the ear makes of it: what is buffered leaves whole
         steps: list[OpeningStep] = []
         for change in self._ear.feed(audio):
             if isinstance(change, Onset):
@@ -207,7 +207,7 @@ class Opening:
         return self._protected(self.protection.discarded(now))
 
     def reconfigured(self, event: ev.SessionReconfigured, now: float) -> list[OpeningStep]:
-        """The provider echoed a configuration."""
+        """The provider acknowledged a configuration."""
         return self._protected(self.protection.reconfigured(event, now))
 
     def refused(self, request_id: str | None, why: str, now: float, *, busy: bool) -> list[OpeningStep]:
@@ -262,7 +262,7 @@ class Opening:
         return steps + self._messaged(self.message.expire(now, under_way=under_way), now)
 
     def drop(self, why: str, now: float) -> list[OpeningStep]:
-        """Nobody wants the message any more; nothing of the protection is undone, and what is held stays held."""
+        """Nobody wants the message any more; nothing of the protection is undone, and what is buffered stays so."""
         dropped = self.message.dropped(why)
         if dropped:
             self.trace.note("engine", f"the message is dropped: {why}", now)
@@ -270,7 +270,7 @@ class Opening:
 
     @property
     def is_over(self) -> bool:
-        """Whether the message has met its fate, the protection is off, and nothing of a lockout is left."""
+        """Whether the message is over, the protection is off, and nothing of a lockout is left."""
         protection = self.protection
         open_question = protection.owes_restore or (protection.lock is None and self._lockout is not ev.Lockout.NONE)
         return self.message.over is not None and protection.phase is ProtectionPhase.OFF and not open_question
@@ -288,7 +288,7 @@ class Opening:
         self._history.protected_by = self.protection.words()
 
     def _beginning_heard(self, now: float) -> list[OpeningStep]:
-        """End the protection where its beginning was all that had to be heard; silence is none."""
+        """End the protection where its beginning was all that had to be heard; silence does not count."""
         heard = self._beginning.reach is Reach.HEARD and self.message.has_sound
         if not heard or self.policy.protection is not ProtectionRule.FIRST_AUDIO:
             return []

@@ -11,18 +11,18 @@ depends on nobody; where the lockout is not proved, the gate alone protects.
 
 Rule 1: `lift` ends it, once; every later lift changes nothing.
 Rule 2: the order is discard, acknowledged; the real turn detection, acknowledged;
-then what was held of the user, then the live user.  Stale audio in the
+then what was buffered of the user, then the live user.  Stale audio in the
 provider's buffer would trigger the detection that was just switched on.
-Rule 3: what was held back is later than the moment it was spoken at.  It may be
+Rule 3: what was buffered is later than the moment it was spoken at.  It may be
 answered after what plays now; it never stops it.  So where the protection ends
-while the message plays (`first_heard`), our own ear judges what is held, see
-_WHILE_IT_PLAYS: who speaks is waited for; what was said is committed as a turn
+while the message plays (`first_heard`), our own energy detector judges what is buffered, see
+WHILE_IT_PLAYS: who speaks is waited for; what was said is committed as a turn
 while nobody detects turns, or else waits for the end of the message; silence is
 dropped.  Speech that goes on for ``talk_over_s`` is live, and may stop the message.
 Rule 4: every wait has a limit; then the user is let in all the same: a deaf
 agent is worse than an interrupted one.
-Rule 5: a restore that is refused is asked for once more; so is one whose echo
-says otherwise until the limit, because it may take effect late.  After that the
+Rule 5: a restore that is refused is asked for once more; so is one whose
+effective configuration says otherwise until the limit, because it may take effect late.  After that the
 session is `RestoreFailed` and cannot be used.
 
 Pure; time is an argument.
@@ -60,11 +60,11 @@ class ProtectionSettings:
     discard_s: float = attrs.field(default=1.0, validator=gt(0))
     """For the provider to say that it has forgotten unused user audio."""
     commit_s: float = attrs.field(default=1.0, validator=gt(0))
-    """For the provider to say that held words are a turn; beyond, they wait for the end of the message."""
+    """For the provider to say that buffered words are a turn; beyond, they wait for the end of the message."""
     restore_s: float = attrs.field(default=2.0, validator=gt(0))
     """For the provider to acknowledge the real turn detection."""
     talk_over_s: float = attrs.field(default=2.0, validator=gt(0))
-    """How long a user must go on speaking over a message that can be heard before held speech may stop it."""
+    """How long a user must go on speaking over a message that can be heard before buffered speech may stop it."""
 
 
 class ProtectionPhase(enum.Enum):
@@ -72,12 +72,12 @@ class ProtectionPhase(enum.Enum):
 
     OFF = "off"
     ON = "on"
-    LIFT_DUE = "lift due"  #: over, and the session that is to be told is not open yet
+    LIFT_DUE = "lift due"  #: over, and the session that has to restore is not open yet
     OFFSET_DUE = "offset due"  #: the message is heard; the user, who began before that, is still speaking
     DISCARDING = "discarding"
     COMMITTING = "committing"
     RESTORING = "restoring"
-    CLOSED = "closed"  #: what is held waits for the end of the message
+    CLOSED = "closed"  #: what is buffered waits for the end of the message
 
 
 class _Message(enum.Enum):
@@ -89,7 +89,7 @@ class _Message(enum.Enum):
 
 
 class _Buffered(enum.Enum):
-    """What our own ear makes of the user, and of the user audio that is held."""
+    """What our own ear makes of the user, and of the user audio that is buffered."""
 
     NOTHING = "nothing"
     SAID = "said"  #: speech that is over
@@ -136,10 +136,10 @@ class Protection:
         self._lockout = Lockout.NONE
         self._rule = UserAudioRule.BUFFER
         self._buffered = _Buffered.NOTHING
-        self._appended = False  # what was held lies in the provider's buffer, where it may not be a turn yet
+        self._appended = False  # what was buffered lies in the provider's buffer, where it may not be a turn yet
         self._deadline: float | None = None
         self._restores = 0
-        self._otherwise: str | None = None  # what was wrong with the last echo of a restore
+        self._otherwise: str | None = None  # what was wrong with the last answer to a restore
 
     # --- its life -----------------------------------------------------------------
 
@@ -162,7 +162,7 @@ class Protection:
             return []
         if lock is LockoutState.IN_FORCE:
             return self._released(self._gate.set(UserAudioRule.FORWARD))
-        self._trace.note("engine", "user audio is held instead: the lockout is not in force", now)
+        self._trace.note("engine", "user audio is buffered instead: the lockout is not in force", now)
         return []
 
     def first_heard(self, now: float) -> list[ProtectionStep]:
@@ -219,14 +219,14 @@ class Protection:
         return self._restore(now) if self.phase is ProtectionPhase.COMMITTING else []
 
     def reconfigured(self, event: SessionReconfigured, now: float) -> list[ProtectionStep]:
-        """The provider echoed a configuration."""
+        """The provider acknowledged a configuration."""
         self.lock = event.lock
         self._trace.note("provider", f"acknowledged a configuration; lockout: {event.lock.value}", now)
         if self.phase is not ProtectionPhase.RESTORING or event.lock is LockoutState.IN_FORCE:
-            return []  # the late echo of the opening is not the answer to the restore
+            return []  # the late acknowledgement of the opening is not the answer to the restore
         if event.lock is LockoutState.RESTORED:
             return self._restored(now)
-        self._otherwise = f"its echo says otherwise: {', '.join(event.differences)}"
+        self._otherwise = f"the effective configuration differs: {', '.join(event.differences)}"
         return []
 
     def refused(self, request_id: str | None, why: str, now: float) -> list[ProtectionStep]:
@@ -268,7 +268,7 @@ class Protection:
 
     @property
     def bars_keys(self) -> bool:
-        """Whether a key must not end the message either: unlike held speech it is always of this moment."""
+        """Whether a key must not end the message either: unlike buffered speech it is always of this moment."""
         return self.is_on and self._message is not _Message.PLAYS
 
     @property
@@ -302,7 +302,7 @@ class Protection:
         return self._request_restore(now) if self._message is _Message.OVER else self._judge(_Moment.LIFTED, now)
 
     def _judge(self, moment: _Moment, now: float) -> list[ProtectionStep]:
-        return self._WHILE_IT_PLAYS[moment, self._buffered](self, now)
+        return self.WHILE_IT_PLAYS[moment, self._buffered](self, now)
 
     def _await_offset(self, now: float) -> list[ProtectionStep]:
         self.phase = ProtectionPhase.OFFSET_DUE
@@ -325,7 +325,7 @@ class Protection:
         self._deadline = now + self._settings.commit_s
         self._appended = True
         buffered = self._take()
-        self._trace.note("engine", f"the user's held words are committed: {len(buffered)} bytes", now)
+        self._trace.note("engine", f"the user's buffered words are committed: {len(buffered)} bytes", now)
         return [AppendUserAudio(buffered), CommitUserAudio()]
 
     def _close(self, now: float) -> list[ProtectionStep]:
@@ -361,7 +361,7 @@ class Protection:
         return [RestoreTurnDetection(self._request_id)]
 
     def _restored(self, now: float) -> list[ProtectionStep]:
-        self._lockout = Lockout.NONE  # nothing more is owed, whatever is still echoed
+        self._lockout = Lockout.NONE  # nothing more is owed, whatever is still acknowledged
         self._deadline = None
         if self._message is _Message.UNHEARD:
             self.begin(self._rule, now)
@@ -379,7 +379,7 @@ class Protection:
         self._deadline = None
         buffered = self._take()
         self._gate.set(UserAudioRule.FORWARD)
-        self._trace.note("engine", f"the user is heard again; {len(buffered)} bytes had been held", now)
+        self._trace.note("engine", f"the user is heard again; {len(buffered)} bytes had been buffered", now)
         acknowledged = self._restores == 0 or self.lock is LockoutState.RESTORED
         return [*self._released(buffered), Lifted(acknowledged)]
 
@@ -392,7 +392,7 @@ class Protection:
     def _released(buffered: bytes) -> list[ProtectionStep]:
         return [AppendUserAudio(buffered)] if buffered else []
 
-    _WHILE_IT_PLAYS: ClassVar[Mapping[tuple[_Moment, _Buffered], Callable[[Any, float], list[ProtectionStep]]]] = {
+    WHILE_IT_PLAYS: ClassVar[Mapping[tuple[_Moment, _Buffered], Callable[[Any, float], list[ProtectionStep]]]] = {
         (_Moment.LIFTED, _Buffered.NOTHING): _unlock_in_silence,
         (_Moment.LIFTED, _Buffered.SPEAKING): _await_offset,
         (_Moment.LIFTED, _Buffered.SAID): _keep_words,
@@ -403,4 +403,4 @@ class Protection:
         (_Moment.RESTORED, _Buffered.SPEAKING): _off,
         (_Moment.RESTORED, _Buffered.SAID): _close,
     }
-    """What becomes of held user audio when its protection ends before the message does."""
+    """What becomes of buffered user audio when its protection ends before the message does."""

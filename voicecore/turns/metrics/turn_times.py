@@ -11,7 +11,7 @@ that is cut before gives them back, and is a turn without a user.
 Rule 3: the first stamp of a step wins, and so does the first end of a turn.  Words
 that come after the end are added to what `turns` returns; nothing else changes.
 Rule 4: what was not seen is None, and so is a duration that would be negative.
-Rule 5: an interrupted turn is held back until its figures are whole, at most
+Rule 5: an interrupted turn is kept open until its figures are whole, at most
 until the agent is audible again.
 Rule 6: sounds that never became a user turn are in no turn.
 
@@ -34,10 +34,10 @@ _BARGED_IN = "barged in on"
 _CALL_OVER = "the call ended"
 
 
-def turn_times(told: Iterable[facts.Fact], ended_at_s: float) -> tuple[TurnTimes, ...]:
+def turn_times(seen: Iterable[facts.Fact], ended_at_s: float) -> tuple[TurnTimes, ...]:
     """Return the turns of a whole call, in the order in which they began."""
     log = TurnLog()
-    for fact in told:
+    for fact in seen:
         log.take(fact)
     log.end(ended_at_s)
     return log.turns()
@@ -53,13 +53,13 @@ class _Utterance:
     stopped: facts.UserStopped | None = None
     committed_at_s: float | None = None
     words_at_s: float | None = None
-    told: bool = False
+    reported: bool = False
     """Its turn has ended: only its words may still come."""
 
     def speech_end_s(self) -> float | None:
         """Return when the user fell silent; None where the provider's silence is not a fixed one.
 
-        An end before its own onset was read is none either: the audio was held back and came at once.
+        An end before its own onset was read is none either: the audio was delayed and came at once.
         """
         if self.stopped is None or self.stopped.silence_s is None:
             return None
@@ -81,7 +81,7 @@ def _in_order(utterances: Iterable[_Utterance]) -> list[_Utterance]:
 
 @attrs.define(eq=False)
 class _Turn:
-    """A turn that has not been told yet."""
+    """A turn that was not reported yet."""
 
     number: int  # its place among all beginnings, where it has no user turns
     utterances: Sequence[_Utterance] = attrs.field(converter=_in_order)
@@ -166,7 +166,7 @@ class TurnLog:
         self._sounds: dict[str, _Utterance] = {}  # what may become one; bounded by _ONSETS
         self._responses: set[str] = set()  # all of which there was audio
         self._waiting: list[_Utterance] = []  # user turns that no response answers yet
-        self._open: list[_Turn] = []  # the others that were not told yet
+        self._open: list[_Turn] = []  # the others that were not reported yet
         self._ended: list[_Turn] = []
         self._over_at: float | None = None
 
@@ -186,7 +186,7 @@ class TurnLog:
         return self._notify([turn for turn in self._open if turn.end is not None and not turn.awaits_silence()])
 
     def end(self, at_s: float) -> list[TurnTimes]:
-        """The call is over: return the turns that ended with it, or were held back."""
+        """The call is over: return the turns that ended with it, or were kept open."""
         self._give_up(self._waiting, TurnEnd.CALL_OVER, _CALL_OVER, at_s)
         for turn in self._open:
             turn.finish(TurnEnd.CALL_OVER, _CALL_OVER, at_s)
@@ -212,12 +212,12 @@ class TurnLog:
 
     def _started(self, fact: facts.UserStarted) -> None:
         utterance = self._utterance(fact.item_id)
-        if not utterance.told:
+        if not utterance.reported:
             utterance.started = utterance.started or fact
 
     def _stopped(self, fact: facts.UserStopped) -> None:
         utterance = self._utterance(fact.item_id)
-        if not utterance.told:
+        if not utterance.reported:
             utterance.stopped = utterance.stopped or fact
 
     def _said(self, fact: facts.UserSaid) -> None:
@@ -320,7 +320,7 @@ class TurnLog:
         self._open = [turn for turn in self._open if turn not in ended]
         self._ended += ended
         for utterance in (each for turn in ended for each in turn.utterances):
-            utterance.told = True
+            utterance.reported = True
         return [turn.times() for turn in sorted(ended, key=_Turn.began)]
 
     _HANDLERS: ClassVar[Mapping[type, Callable[[TurnLog, Any], None]]] = {

@@ -1,20 +1,20 @@
 """What the user has heard: the ledger between agent speech and the carrier.
 
-A carrier buffers whatever it gets, so *sent* is not *heard*.  The ledger holds
-generated speech back, lets it go in pieces so that little of it waits at the
-carrier, places marks behind it and learns from their echoes what was played.
+A carrier buffers whatever it gets, so *sent* is not *heard*.  The ledger keeps
+generated speech waiting, lets it go in pieces so that little of it waits at the
+carrier, places marks behind it and learns from their return what was played.
 
 Rule 1: at most the lead in force is sent and not yet played, by our clock; what
 that is, and why a long round trip does not matter, is explained in pacing.py.
-Rule 2: a mark's name holds its generation and is never used again in a call.
-Rule 3: an echo confirms everything before its mark.  An echo of an older
+Rule 2: a mark's name has its generation and is never used again in a call.
+Rule 3: a mark that comes back confirms everything before it.  One of an older
 generation was *flushed* by a clear, not heard; any other unknown name changes
 nothing and is counted.
-Rule 4: heard is counted low, never high: from the last echo on it grows with
+Rule 4: heard is counted low, never high: from the last returned mark on it grows with
 the clock, less the line's jitter, but not past the next mark.
-Rule 5: where echoes do not come the clock confirms, after a margin: always for a
+Rule 5: where marks do not come back the clock confirms, after a margin: always for a
 carrier that returns none, and for one that has stopped returning them until the
-first echo that comes again.  What was known by what is kept.
+first one that comes back again.  What was known by what is kept.
 Rule 6: this file does not know which carrier it feeds.
 
 Pure: no Trio, no sockets; time is an argument.
@@ -54,13 +54,13 @@ class PlayoutSettings:
     mark_every_s: float = 0.2
     """Audio between two marks; the first piece and the last one always have one."""
     mark_late_s: float = 2.0
-    """An echo later than this is given up; its audio counts as played by the clock."""
+    """A mark that comes back later than this is given up; its audio counts as played by the clock."""
     waiting_limit_s: float = 600.0
     """Most generated speech kept for one call (4.8 MB of G.711); what exceeds it is refused."""
     echoes: MarkSupport = MarkSupport.RETURNED
     """Whether the carrier returns marks."""
     clock_margin_s: float = 0.3
-    """Where echoes do not come, audio counts as played so long after the clock says so."""
+    """Where marks do not come back, audio counts as played this long after the clock says so."""
     lead_limit_s: float = attrs.field(default=1.0)
     """Most that the lead grows to on a line with jitter; equal to lead_s it never grows."""
 
@@ -106,7 +106,7 @@ class Interrupted:
 
 
 class MarkKind(enum.Enum):
-    """What an echo told us."""
+    """What a returned mark says."""
 
     HEARD = "heard"  #: everything before its mark was played
     FLUSHED = "flushed"  #: it was pending at the newest clear, and that clear is on its way or there
@@ -227,7 +227,7 @@ class PlayoutLedger:
     # --- the carrier answers ----------------------------------------------
 
     def echoed(self, name: str, now: float) -> tuple[MarkKind, list[FirstHeard | Played]]:
-        """Take one mark echo."""
+        """Take one returned mark."""
         if marks := self._marks.returned(name):
             self.counts.marks_heard += len(marks)
             self._pacing.echoed(marks[-1].expected_at, now)
@@ -238,11 +238,11 @@ class PlayoutLedger:
         return self._echoed_out_of_turn(name), []
 
     def deadline(self) -> float | None:
-        """Return when to call `expire`: the oldest echo is then given up."""
+        """Return when to call `expire`: the oldest mark is then given up."""
         return self._marks.deadline()
 
     def expire(self, now: float) -> list[FirstHeard | Played]:
-        """Count as played what the clock says was played although its echo never came."""
+        """Count as played what the clock says was played although its mark never came back."""
         found: list[FirstHeard | Played] = []
         while (mark := self._marks.give_up(now)) is not None:
             if mark.name is None:
@@ -368,7 +368,7 @@ class PlayoutLedger:
         return utterance.position(min(since_echo, self._marks.next_position(utterance), by_pacing), self._format)
 
     def _confirm(self, mark: Mark, now: float, echo: str | None) -> list[FirstHeard | Played]:
-        """Everything before a mark was played; without an echo that is assumed."""
+        """Everything before a mark was played; without its mark that is assumed."""
         utterance = mark.utterance
         found: list[FirstHeard | Played] = []
         if utterance.heard_at is None and echo is not None:

@@ -1,10 +1,10 @@
-"""Marks that are out: which echo is awaited, until when, and what an echo that nobody awaits means.
+"""Marks that are out: which is awaited, until when, and what one that nobody awaits means.
 
-Rule 1: a name holds its generation, and a number that is never used again in a call.
-Rule 2: a mark that is not echoed is given up at its deadline, so that every wait has
+Rule 1: a name has its generation, and a number that is never used again in a call.
+Rule 2: a mark that does not come back is given up at its deadline, so that every wait has
 an end.  After three in a row the carrier is *in doubt*: marks are still placed, but
-given up after a short margin, until an echo comes again, be it a late one.
-Rule 3: a clear flushes all marks that are out; their echoes come back in bulk, and
+given up after a short margin, until one comes back again, be it late.
+Rule 3: a clear flushes all marks that are out; they come back in bulk, and
 say nothing about what was heard.
 Rule 4: a carrier that returns no marks has positions without names, which the clock
 confirms; nothing else is different.
@@ -67,7 +67,7 @@ class Marks:
     # --- back -----------------------------------------------------------------
 
     def returned(self, name: str) -> list[Mark]:
-        """Return every mark that this echo confirms, its own last; nothing when it is not awaited."""
+        """Return every mark that this one confirms, its own last; nothing when it is not awaited."""
         if not any(mark.name == name for mark in self._out):
             return []
         self._given_up_in_a_row = 0
@@ -77,7 +77,7 @@ class Marks:
         return confirmed
 
     def returned_late(self, name: str) -> Mark | None:
-        """Return the mark of this echo if it was given up before; once."""
+        """Return the mark that has come back if it was given up before; once."""
         mark = next((mark for mark in self._given_up if mark.name == name), None)
         if mark is not None:
             self._given_up.remove(mark)
@@ -119,7 +119,7 @@ class Marks:
         self._out.clear()
 
     def returned_flushed(self, name: str) -> bool:
-        """Whether this echo was due for the newest clear; once."""
+        """Whether this mark was due for the newest clear; once."""
         found = name in self._to_flush
         self._to_flush.discard(name)
         return found

@@ -2,18 +2,18 @@
 
 The *lead* is audio that was sent and, by our clock, not yet played.  It has to
 cover what the line does to a piece on its way: not how long that takes, but by
-how much it varies.  Echoes of marks tell.  The *trip* of an echo is the time from
+how much it varies.  Returned marks show it.  The *trip* of a mark is the time from
 the moment when the audio before its mark should have been played, by our clock,
-to the moment when the echo is here.
+to the moment when the mark is back.
 
-Rule 1: nothing waits for an echo.  Audio leaves by the clock, so a round trip that
+Rule 1: nothing waits for a mark.  Audio leaves by the clock, so a round trip that
 is long and steady needs no larger lead and changes nothing; only jitter does.
 Rule 2: the lead in force is what jitter and one piece need (a piece leaves only when
 there is room for it, so just before that the lead is shorter by one), never less than
 the settings' lead and never more than their limit.
 Rule 3: it grows at once, in the middle of an utterance too, and shrinks slowly.
 Rule 4: all moments are absolute: a late wake-up is caught up, and nothing drifts.
-Rule 5: memory is counted in echoes, not in seconds: a minute in which only the
+Rule 5: memory is counted in marks, not in seconds: a minute in which only the
 user speaks teaches nothing, and nothing is forgotten in it.
 
 Pure; time is an argument.
@@ -23,18 +23,18 @@ from __future__ import annotations
 
 TICK_S = 1e-6  #: slack of float arithmetic; far below one sample
 
-_WINDOW_ECHOES = 50  #: the base trip is the least of the last 50 to 100 echoes: 10 to 20 s of speech
-_FADING = 0.997  #: of the jitter, with each echo: half of it is forgotten after 46 s of speech
+_WINDOW_ECHOES = 50  #: the base trip is the least of the last 50 to 100 marks: 10 to 20 s of speech
+_FADING = 0.997  #: of the jitter, with each mark: half of it is forgotten after 46 s of speech
 
-_SPARE = 1.25  #: the worst that was seen is not the worst: a few dozen echoes miss the peak by up to a fifth
+_SPARE = 1.25  #: the worst that was seen is not the worst: a few dozen marks miss the peak by up to a fifth
 
 
 class Trips:
-    """Base and jitter of the trips of echoes."""
+    """Base and jitter of the trips of marks."""
 
     def __init__(self) -> None:
         self.base_s: float | None = None
-        """The least of late; a lasting change is followed within 100 echoes, a fall at once."""
+        """The least of late; a lasting change is followed within 100 marks, a fall at once."""
         self.most_s: float | None = None
         self.jitter_s = 0.0
         """The greatest excess over the base, fading."""
@@ -42,13 +42,13 @@ class Trips:
         self._echoes = 0  # in the present window
 
     def add(self, trip_s: float) -> None:
-        """Take the trip of one echo."""
+        """Take the trip of one mark."""
         before = trip_s if self.base_s is None else self.base_s
         self.base_s = base = self._least_with(trip_s)
         self.most_s = trip_s if self.most_s is None or trip_s > self.most_s else self.most_s
         # A new least says that what came before was later than it seemed: the peak stays where it was.
-        held = self.jitter_s * _FADING + (before - base if base < before else 0.0)
-        self.jitter_s = max(trip_s - base, held)
+        kept = self.jitter_s * _FADING + (before - base if base < before else 0.0)
+        self.jitter_s = max(trip_s - base, kept)
 
     def _least_with(self, trip_s: float) -> float:
         if self._echoes == _WINDOW_ECHOES:
@@ -96,7 +96,7 @@ class Pacing:
         self.play_end = now
 
     def echoed(self, expected_at: float, now: float) -> None:
-        """The echo of a mark is here whose audio should have been played at ``expected_at``."""
+        """A mark is back whose audio should have been played at ``expected_at``."""
         self.trips.add(now - expected_at)
         needed_s = self.trips.jitter_s * _SPARE + self._piece_s
         self.lead_s = min(max(self._least_lead_s, needed_s), self._lead_limit_s)

@@ -68,7 +68,7 @@ class Utterance:
         return piece
 
     def confirm(self, position_bytes: int, now: float, mark: str | None) -> None:
-        """Everything up to a position was played, by an echo or (None) by the clock."""
+        """Everything up to a position was played, by a mark or (None) by the clock."""
         self.heard_bytes, self.heard_at, self.heard_by = position_bytes, now, mark
 
     def length_s(self, audio_format: AudioFormat) -> float | None:
