@@ -150,7 +150,7 @@ class CallProgress:
         self.ending = ending
         return True
 
-    async def reach(self, states: Collection[CallState]) -> None:
+    async def wait_for(self, states: Collection[CallState]) -> None:
         """Return once the call is in one of these states."""
         await trio.lowlevel.checkpoint()
         while self.state not in states:

@@ -175,11 +175,11 @@ class HostedCall:
 
     async def until_media_released(self) -> None:
         """Return once nothing of the call uses its media."""
-        await self.progress.reach(MEDIA_RELEASED)
+        await self.progress.wait_for(MEDIA_RELEASED)
 
     async def until_filed(self) -> None:
         """Return once its record is written, or is not waited for any more."""
-        await self.progress.reach({CallState.FILED})
+        await self.progress.wait_for({CallState.FILED})
 
     # --- its parked sessions ------------------------------------------------------------
 

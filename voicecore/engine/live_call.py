@@ -264,7 +264,7 @@ class LiveCall:
 
     async def until_ended(self) -> None:
         """Return once there is a cause of its end."""
-        await self._progress.reach(HAS_ENDED)
+        await self._progress.wait_for(HAS_ENDED)
 
     @property
     def _decided(self) -> EndCall | None:

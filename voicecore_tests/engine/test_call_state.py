@@ -107,7 +107,7 @@ async def test_whoever_waits_for_a_state_sees_it_however_fast_it_is_left(autojum
     seen: list[CallState] = []
 
     async def wait() -> None:
-        await progress.reach(MEDIA_RELEASED)
+        await progress.wait_for(MEDIA_RELEASED)
         seen.append(progress.state)
 
     async with trio.open_nursery() as nursery:
