@@ -27,7 +27,7 @@ from voicecore.net.transport.failures import exhausted, is_exhausted
 from voicecore.net.websocket.accept_token import accept_token
 from voicecore.net.websocket.protocol import GOING_AWAY, INTERNAL_ERROR, NORMAL_CLOSURE
 from voicecore.net.websocket.server import ServerWebSocket, SocketLimits
-from voicecore.net.websocket.trio_ws import TrioServerWebSocket
+from voicecore.net.websocket.trio_ws_ends import TrioServerWebSocket
 from voicecore.nurseries import open_service_nursery
 from voicecore.world import ByteStream, WebSocketTransport
 
