@@ -4,10 +4,10 @@ Rule 1: the order that survives a power cut is write, fsync, rename, fsync of th
 folder, and fsync of every folder that got a new one; 0.5 ms against 0.03 ms for
 a plain write, and never on the media path.
 Rule 2: everything runs in worker threads, and a write that has begun is finished
-even when its user is cancelled: no thread works on a file that nobody holds.
+even when its user is cancelled: no thread works on a file that nobody has open.
 That is waited for within ``_FINISH_S``; then the thread is left alone, and the log
 names the file, so that no disk keeps a process from its end.
-Rule 3: a disk that hangs holds up a few threads of our own, never those that the
+Rule 3: a disk that hangs blocks a few threads of our own, never those that the
 rest of the process shares; that there is no thread to be had is an OSError too.
 Rule 4: what is kept of a call is for its owner's eyes: files are made with mode 0600.
 

@@ -8,9 +8,9 @@ Rule 1: ``now()`` is Trio's clock; the wall clock is for records only and
 decides nothing.
 Rule 2: tokens and ids come from ``random``: the operating system's in the real
 world, a seeded one in simulation.
-Rule 3: a connection is a `ByteStream`: its bytes are had without waiting, and the
-waiting is a thing of its own, so that nothing stands between the kernel and
-whoever reads.  It is a Trio stream too, for what is not counted in microseconds.
+Rule 3: a connection is a `ByteStream`: reading and writing never wait, and waiting is
+separate, so that there is no layer between the kernel and the reader.  It is a Trio
+stream too, where microseconds do not matter.
 
 Real parts: net/transport/network.py and disk.py, joined in assembly.py.
 Simulated parts: simulation/world.py.
@@ -39,7 +39,7 @@ Buffer = bytes | bytearray | memoryview
 
 
 class _OneAtATime:
-    """Finds two tasks on one end of a stream."""
+    """Detects two tasks on one end of a stream."""
 
     def __init__(self, message: str) -> None:
         self._message = message
@@ -55,19 +55,19 @@ class _OneAtATime:
 
 
 class ByteStream(trio.abc.HalfCloseableStream):
-    """One connection's bytes, as a non-blocking socket gives them; Trio's stream is made of that here."""
+    """One connection's bytes, as a non-blocking socket gives them; the Trio stream is built on that."""
 
     def __init__(self, far_end: str = "peer") -> None:
         self.far_end = far_end
-        """Who is there, fit for logs."""
+        """The peer, fit for logs."""
         self._reading = _OneAtATime("another task is reading this stream")
         self._writing = _OneAtATime("another task is writing to this stream")
 
-    # --- without a stream's cost -------------------------------------------------------
+    # --- without waiting -------------------------------------------------------
 
     @abstractmethod
     def read_now(self, max_bytes: int) -> bytes | None:
-        """Return what is there, b"" at the end, None when there is nothing yet.
+        """Return what has arrived, b"" at the end, None when there is nothing yet.
 
         Raises:
             trio.BrokenResourceError: The connection failed.
@@ -80,7 +80,7 @@ class ByteStream(trio.abc.HalfCloseableStream):
 
     @abstractmethod
     def write_now(self, data: Buffer) -> int:
-        """Take what there is room for, and return how many bytes that was.
+        """Take what fits, and return how many bytes that was.
 
         What was not taken must be what is written next.
 
@@ -91,15 +91,15 @@ class ByteStream(trio.abc.HalfCloseableStream):
 
     @abstractmethod
     async def wait_writable(self) -> None:
-        """Return when `write_now` may have room; always a checkpoint. Raises as `write_now` does."""
+        """Return when `write_now` may take something; always a checkpoint. Raises as `write_now` does."""
 
     @abstractmethod
     def close_now(self) -> None:
-        """Close at once, without a word; who waits here is told so. May be called again."""
+        """Close at once, without a TLS or TCP farewell; waiting tasks get `trio.ClosedResourceError`. Idempotent."""
 
     @abstractmethod
     def limit_unsent(self, max_bytes: int) -> None:
-        """Let the system keep about so much that it cannot send yet, where it can be told."""
+        """Limit how much the system buffers unsent, about; a hint, where the system has no such option."""
 
     def coalesce(self, min_bytes: int) -> None:
         """Make `wait_readable` return only once this many bytes are there, or the end; 1: at once.
@@ -177,7 +177,7 @@ class Network(Protocol):
         ...
 
     async def open_stream(self, host: str, port: int, *, tls: bool) -> ByteStream:
-        """Return a connected wire, TLS already done where asked for.
+        """Return a connected byte stream, with TLS where asked for.
 
         Raises ConnectionLost. Has no deadline of its own. Cancelled, it leaves no socket.
         """
@@ -214,7 +214,7 @@ class Files(Protocol):
     def open_file(
         self, path: Path, *, begins_with: bytes = b"", is_new: bool = False
     ) -> AbstractAsyncContextManager[OpenFile]:
-        """Create the file (and its folders) and hold it open for writing.
+        """Create the file (and its folders) and keep it open for writing.
 
         Args:
             path: Where it is; what was there is replaced.
@@ -253,5 +253,5 @@ class World:
         return f"{prefix}_{self.random.getrandbits(_ID_BITS):0{_ID_BITS // 4}x}"
 
     def new_token(self) -> str:
-        """Return a fresh secret of 192 bits that may stand in a URL path."""
+        """Return a fresh secret of 192 bits that may be part of a URL path."""
         return f"{self.random.getrandbits(_TOKEN_BITS):0{_TOKEN_BITS // 4}x}"

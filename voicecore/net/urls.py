@@ -21,7 +21,7 @@ class WebSocketUrl:
     port: int
     tls: bool
     target: str = attrs.field(repr=False)
-    """Path and query; may hold a token."""
+    """Path and query; may contain a token."""
 
     @property
     def origin(self) -> str:
@@ -45,11 +45,11 @@ def parse_websocket_url(url: str) -> WebSocketUrl:
     if parts.scheme not in _SCHEMES or not parts.hostname:
         raise LocalProtocolError("a WebSocket URL begins with ws://, wss://, http:// or https:// and names a host")
     if parts.username is not None:
-        raise LocalProtocolError("a WebSocket URL must not hold credentials; pass them as a header")
+        raise LocalProtocolError("a WebSocket URL must not contain credentials; pass them as a header")
     if not parts.hostname.isascii():
         raise LocalProtocolError("the host of a WebSocket URL must be in ASCII: write it as xn--…")
     tls = _SCHEMES[parts.scheme]
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not _TARGET.fullmatch(target):
-        raise LocalProtocolError("path or query of a WebSocket URL hold characters that are not escaped")
+        raise LocalProtocolError("path or query of a WebSocket URL contain characters that are not escaped")
     return WebSocketUrl(parts.hostname, port or (443 if tls else 80), tls, target)

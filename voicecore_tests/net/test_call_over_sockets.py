@@ -12,7 +12,8 @@ from voicecore.facts import CallEnded, CallReport, EndCause, Fact, MessageOutcom
 from voicecore.net.transport.network import RealNetwork
 from voicecore.net.websocket.client import ClientWebSocket
 from voicecore.net.websocket.server import ServerWebSocket
-from voicecore.net.websocket.trio_ws import TrioClientWebSocket, TrioServerWebSocket, TrioWebSocket
+from voicecore.net.websocket.trio_ws import TrioWebSocket
+from voicecore.net.websocket.trio_ws_ends import TrioClientWebSocket, TrioServerWebSocket
 from voicecore.simulation.openai_realtime import RealtimeTwin, Recorded, Reply, Script
 from voicecore.simulation.twilio import AfterAgent, HangUp, open_twilio
 from voicecore.simulation.world import simulated_world

@@ -25,7 +25,7 @@ def encode_headers(fields: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes
 
 def _encode(name: str, value: str) -> tuple[bytes, bytes]:
     if not _TOKEN.fullmatch(name):
-        raise LocalProtocolError("a header's name holds a character that may not be sent")
+        raise LocalProtocolError("a header's name contains a character that may not be sent")
     if not (value.isascii() and value.isprintable() and value == value.strip()):
-        raise LocalProtocolError(f"the value of the header {name} holds a character that may not be sent")
+        raise LocalProtocolError(f"the value of the header {name} contains a character that may not be sent")
     return name.encode(), value.encode()

@@ -1,7 +1,7 @@
 """What passes between the server's port and an application: requests, answers, upgrades, and the port's bounds.
 
-Rule: a request shows neither path, headers nor body when printed: media tokens
-and signatures stand in them.
+Rule: a request shows neither path, headers nor body when printed: they contain media
+tokens and signatures.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class ServerLimits:
 
 
 class BadRequest(Exception):
-    """A request that is refused before anybody sees it."""
+    """A request that is refused before the application sees it."""
 
     def __init__(self, status: int) -> None:
         self.status = status

@@ -24,7 +24,7 @@ class Router:
     """An `App` made of routes."""
 
     def __init__(self, routes: Routes, refused: Callable[[Request, int], None] = lambda *_: None) -> None:
-        """Take ``refused``: told of each request that has no route, with the status of its answer."""
+        """Take ``refused``: called for each request that has no route, with the status of its answer."""
         self._refused = refused
         self._patterns = [(method, _pattern(path), handler) for (method, path), handler in routes.items()]
 

@@ -2,11 +2,11 @@
 
 Rule 1: one connection's failure never reaches another; the boundary in
 `_Port.handle` is the only wide catch, and it logs the cause once.
-Rule 2: the application decides about an upgrade before a byte of it is accepted.
-Rule 3: an accept that fails (no descriptor, no memory) is tried again 100 ms later,
-for ever, and said once a minute: what was full may be free again.
-Rule 4: what runs here ends with the scope of `serve`: live WebSockets are told
-1001 and closed within a second.
+Rule 2: the application decides about an upgrade before it is accepted.
+Rule 3: an accept that fails (no descriptor, no memory) is retried every 100 ms,
+without limit, and logged once a minute: the shortage may end.
+Rule 4: what runs here ends with the scope of `serve`: live WebSockets are closed
+with 1001 within a second.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from voicecore.net.transport.failures import exhausted, is_exhausted
 from voicecore.net.websocket.accept_token import accept_token
 from voicecore.net.websocket.protocol import GOING_AWAY, INTERNAL_ERROR, NORMAL_CLOSURE
 from voicecore.net.websocket.server import ServerWebSocket, SocketLimits
-from voicecore.net.websocket.trio_ws import TrioServerWebSocket
+from voicecore.net.websocket.trio_ws_ends import TrioServerWebSocket
 from voicecore.nurseries import open_service_nursery
 from voicecore.world import ByteStream, WebSocketTransport
 
@@ -214,13 +214,13 @@ def _head_of(request: Request) -> bytes:
 
 
 async def _turn_away(connection: HttpConnection) -> None:
-    """Refuse a connection beyond the port's bound, at once: the socket that it holds is what is scarce."""
+    """Refuse a connection beyond the port's bound, at once: its socket is what is scarce."""
     with trio.move_on_after(_LINGER_S):
         await connection.write(_plain(503))
 
 
 async def _refuse(connection: HttpConnection, stream: ByteStream, status: int) -> None:
-    """Answer with an error where an answer can still be given; it is no matter when nobody takes it."""
+    """Answer with an error where an answer can still be sent; the peer need not read it."""
     if connection.may_answer:
         with contextlib.suppress(*_GONE):
             await connection.write(_plain(status))

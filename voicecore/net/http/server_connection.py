@@ -1,7 +1,7 @@
 """One HTTP connection as the server's port speaks it: requests read within limits, answers written. h11 parses.
 
-Rule 1: everything a peer can make us read, keep or wait for is bounded before
-the first byte is believed.
+Rule 1: everything that a peer can make us read, keep or wait for is bounded
+before the first byte is parsed.
 Rule 2: heads pass net/http/head.py before h11, which is more lenient, sees them.
 """
 
@@ -16,7 +16,7 @@ import trio
 from voicecore.net.http.head import HeadLines, path_and_query
 from voicecore.net.http.messages import BadRequest, Request, Response, ServerLimits
 
-CLOSING = ("connection", "close")  #: the header of an answer behind which the connection ends
+CLOSING = ("connection", "close")  #: the header of an answer after which the connection ends
 
 _READ_BYTES = 16 * 1024
 _VERSIONS = frozenset({b"1.0", b"1.1"})
@@ -36,7 +36,7 @@ class HttpConnection:
 
     @property
     def unread(self) -> bytes:
-        """What arrived behind an upgrade request."""
+        """What arrived after an upgrade request."""
         return bytes(self._unread)
 
     @property

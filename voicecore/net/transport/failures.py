@@ -1,7 +1,7 @@
-"""Why a connection could not be made, or a port could not be opened: the system's errors in words.
+"""Why a connection could not be made, or a port could not be opened: the system's errors as messages.
 
-Rule: the words say what failed (name lookup, TCP, TLS, a limit of this process)
-and carry the system's own reason, so that an operator knows where to look.
+Rule: a message says what failed (name lookup, TCP, TLS, a limit of this process)
+and has the system's own reason, so that an operator knows where to look.
 
 Pure.
 """
@@ -20,7 +20,7 @@ _NO_TLS = frozenset({"wrong version number", "record layer failure", "packet len
 
 
 def is_exhausted(error: OSError) -> bool:
-    """Whether the system, or this process, has no more room for a socket."""
+    """Whether the system, or this process, has no resources for another socket."""
     return error.errno in _EXHAUSTED
 
 
@@ -29,7 +29,7 @@ def exhausted(error: OSError) -> str:
     if error.errno == errno.EMFILE:
         return "too many open files in this process: raise its limit (ulimit -n, LimitNOFILE=) or take fewer calls"
     if error.errno == errno.ENFILE:
-        return "too many open files on this machine: raise fs.file-max or end what holds them"
+        return "too many open files on this machine: raise fs.file-max or end what uses them"
     return f"the system is short of memory for sockets ({os.strerror(error.errno or 0)})"
 
 
@@ -87,7 +87,7 @@ def _reason(cause: BaseException, host: str) -> str | None:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what lies behind it; Trio groups the errors of a name's addresses."""
+    """Yield an error and its causes; Trio groups the errors of a name's addresses."""
     while error is not None:
         if isinstance(error, BaseExceptionGroup):
             for inner in error.exceptions:

@@ -1,11 +1,11 @@
 """A TCP socket as a `ByteStream`: one system call for what comes, one for what goes, Trio only for the waiting.
 
 A Trio stream costs some 16 µs a send or a receive, of which the system call is
-less than two; here it is the call and, where one waits, the wake-up.
+less than two; this costs the call and, where one waits, the wake-up.
 
-Rule 1: the socket is non-blocking, and nobody else has it: Trio connects and
-accepts, and its socket is taken out of Trio's object.
-Rule 2: who waits for a socket is told before it is closed.
+Rule 1: the socket is non-blocking, and nobody else uses it: Trio connects and
+accepts, then its socket is detached from Trio's object.
+Rule 2: tasks that wait for a socket are woken before it is closed.
 
 Implements `voicecore.world.ByteStream`.
 """
@@ -118,7 +118,7 @@ class TcpStream(ByteStream):
 
 
 class TcpListener(trio.abc.Listener[TcpStream]):
-    """A listening port, as wires come out of it."""
+    """A listening port whose connections are `TcpStream`s."""
 
     def __init__(self, listener: trio.SocketListener) -> None:
         self._listener = listener
@@ -129,7 +129,7 @@ class TcpListener(trio.abc.Listener[TcpStream]):
         return int(self._listener.socket.getsockname()[1])
 
     async def accept(self) -> TcpStream:
-        """Return the next connection. Raises OSError where the system has no more room for one."""
+        """Return the next connection. Raises OSError where the system has no resources for one."""
         return TcpStream.taken_from(await self._listener.accept())
 
     async def aclose(self) -> None:

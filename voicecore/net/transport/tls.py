@@ -2,14 +2,14 @@
 
 OpenSSL on two buffers in memory (`ssl.MemoryBIO`) costs a third less to read
 than on the socket itself: one system call brings a record, or many, where the
-socket would be asked for each head and each body.  And it works on any wire.
+socket would be asked for each head and each body.  And it works on any byte stream.
 
-Rule 1: reading goes on until OpenSSL wants more; what it has to say meanwhile
-(a new key, an alert) leaves at once or with the next write.
-Rule 2: a record that the wire below has not taken whole counts as not written:
-the same bytes must be written next, and are then not encrypted again.
-Rule 3: an end without TLS's own goodbye counts as an end, as everywhere on the
-web: the protocols above know where their messages end.  Nor is one said on closing.
+Rule 1: reading goes on until OpenSSL wants more; what it sends meanwhile (a new key,
+an alert) leaves at once or with the next write.
+Rule 2: a record that the stream below has not taken whole counts as not written:
+the same bytes must be written next, and are not encrypted a second time.
+Rule 3: an end without a TLS close_notify counts as an end, as everywhere on the
+web: the protocols above know where their messages end.  Nor is one sent on closing.
 
 Implements `voicecore.world.ByteStream`.
 """
@@ -31,7 +31,7 @@ class TlsStream(ByteStream):
     """The client's end of TLS."""
 
     def __init__(self, below: ByteStream, context: ssl.SSLContext, host: str) -> None:
-        """Own the wire below; `shake_hands` comes first."""
+        """Own the stream below; `shake_hands` comes first."""
         super().__init__(below.far_end)
         self.below = below
         self.host = host
@@ -84,7 +84,7 @@ class TlsStream(ByteStream):
 
     @property
     def _has_text(self) -> bool:
-        """Whether there may be text without asking below: OpenSSL takes half records into its own keeping."""
+        """Whether there may be text without asking below: OpenSSL takes half records into its own buffer."""
         return self._incoming.pending > 0 or self._tls.pending() > 0
 
     def _decrypted(self, max_bytes: int) -> bytes | None:
@@ -151,7 +151,7 @@ class TlsStream(ByteStream):
     # --- ends ----------------------------------------------------------------------------
 
     def end_now(self) -> None:
-        """See `voicecore.world.ByteStream`; the peer sees the end when the wire is closed.
+        """See `voicecore.world.ByteStream`; the peer sees the end when the stream is closed.
 
         TLS can end one direction, but OpenSSL as Python has it may then drop what is still to be read.
         """

@@ -1,1 +1,1 @@
-"""WebSocket connections, accepted and dialled, over one frame codec."""
+"""WebSocket connections, both ends, over one frame codec or over trio-websocket."""

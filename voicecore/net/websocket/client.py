@@ -31,7 +31,7 @@ _READS_AT_ONCE = 16  #: so that a peer that never stops cannot delay the others
 
 @attrs.frozen(kw_only=True)
 class DialLimits(FrameLimits):
-    """Bounds of one dialled connection; seconds, bytes, characters and messages."""
+    """Bounds of one connection that we open; seconds, bytes, characters and messages."""
 
     connect_s: float = 3.0
     """Name lookup, TCP and TLS."""
@@ -39,9 +39,9 @@ class DialLimits(FrameLimits):
     """The upgrade request and its answer."""
     max_message_bytes: int = 4 * 2**20
     unsent_bytes: int = 16 * 1024
-    """See `FrameLimits`; a quarter of a second where the provider hears PCM16 at 24 kHz."""
+    """See `FrameLimits`; a quarter of a second where the provider gets PCM16 at 24 kHz."""
     backlog_messages: int = 256
-    """Messages that are kept while nobody receives; the last read may go beyond it."""
+    """Messages that are kept while nobody receives; the last read may exceed it."""
     backlog_chars: int = 8 * 2**20
     """The same in characters."""
 

@@ -18,7 +18,7 @@ from voicecore.net.urls import WebSocketUrl, parse_websocket_url
 from voicecore.net.websocket.client import ClientWebSocket, DialLimits
 from voicecore.net.websocket.handshake import ask_for_websocket
 from voicecore.net.websocket.protocol import ClientSideWebSocket
-from voicecore.net.websocket.trio_ws import TrioClientWebSocket, UpgradeFields
+from voicecore.net.websocket.trio_ws_ends import TrioClientWebSocket, UpgradeFields
 from voicecore.nurseries import open_service_nursery
 from voicecore.world import ByteStream, Network, WebSocketTransport
 

@@ -245,7 +245,7 @@ class WebSocketConnection(ABC):
 
     def _hear_pong(self, payload: bytes) -> None:
         """Record which ping was answered."""
-        with suppress(ValueError):  # of no ping of ours
+        with suppress(ValueError):  # not the payload of a ping of ours
             self._answered = max(self._answered, min(int(payload), self._pings))
 
     def _take_end(self, end: CloseReceived | Faulted) -> None:

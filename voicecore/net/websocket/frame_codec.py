@@ -2,14 +2,14 @@
 
 Our own, because a call sends and receives some 200 messages a second, and a
 message costs here a fifth of what wsproto takes for it; and because a length
-that is announced is refused before a byte of it arrives.  wsproto stays its
-judge in the tests.
+that is announced is refused before a byte of it arrives.  The tests check it
+against wsproto.
 
 Rule 1: what the peer can make us keep is bounded by ``max_message_bytes`` and one
 read; an announced length is judged before its payload comes.
-Rule 2: a fault of the peer is the last event, behind what it sent before: `Faulted`
+Rule 2: a fault of the peer is the last event, after what it sent before: `Faulted`
 with the close code that RFC 6455 names: 1002 protocol, 1003 binary, 1007 not
-UTF-8, 1009 too big.  Nothing is read behind a fault or a close.
+UTF-8, 1009 too big.  Nothing is read after a fault or a close.
 Rule 3: no extension is negotiated, so every reserved bit is a fault.
 Rule 4: on the path of nearly every message, a text in one frame that came whole,
 no object is made but its text.
@@ -81,7 +81,7 @@ class Faulted:
 
 
 FrameEvent = str | PingReceived | PongReceived | CloseReceived | Faulted
-"""What frames amount to; a whole text message is its text."""
+"""What frames contain; a whole text message is its text."""
 
 
 class _Fault(Exception):
@@ -230,7 +230,7 @@ def encode_frame(opcode: Opcode, payload: bytes, key: bytes = b"") -> bytes:
 
 
 def encode_close(code: int, reason: str = "", key: bytes = b"") -> bytes:
-    """Return a close frame; the reason is cut to what a control frame holds."""
+    """Return a close frame; the reason is cut to what fits in a control frame."""
     text = reason.encode()[: _CONTROL_LIMIT_BYTES - 2].decode("utf-8", "ignore").encode()
     return encode_frame(Opcode.CLOSE, _CODE.pack(code) + text, key)
 
@@ -251,7 +251,7 @@ def _check_kind(first: int) -> None:
 
 
 def _announced_length(data: bytes | bytearray, begin: int, kind: int) -> int | None:
-    """Return the length that stands behind the first two bytes of a frame; None while it is not there."""
+    """Return the length that follows the first two bytes of a frame; None while it has not arrived."""
     form, least = (_SIZE_16, _LENGTH_16) if kind == _LENGTH_16 else (_SIZE_64, 1 << 16)
     if len(data) < begin + form.size:
         return None

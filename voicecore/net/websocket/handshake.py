@@ -1,4 +1,4 @@
-"""Asking a server for a WebSocket: the request, and whether the answer is one. h11 reads and writes HTTP.
+"""A client's upgrade request, and the check of its answer. h11 reads and writes HTTP.
 
 Rule 1: the status line decides about a refusal; its body, which may say why, is read as
 far as it comes within a quarter of a second.
@@ -33,11 +33,11 @@ _NEVER_OFFERED = frozenset({"sec-websocket-extensions", "sec-websocket-protocol"
 
 
 async def ask_for_websocket(wire: ByteStream, target: WebSocketUrl, fields: list[tuple[bytes, bytes]]) -> bytes:
-    """Upgrade a connection; return what came behind the answer. Has no bound of its own.
+    """Upgrade a connection; return what came after the answer. Has no bound of its own.
 
     Raises:
         HandshakeRefused: The peer answered with an HTTP status.
-        ConnectionLost: It ended the connection, or its answer is none.
+        ConnectionLost: It ended the connection, or its answer is not a valid one.
     """
     key = base64.b64encode(os.urandom(_KEY_BYTES))
     connection = h11.Connection(h11.CLIENT)

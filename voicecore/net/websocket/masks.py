@@ -1,7 +1,7 @@
 """Masking keys for the frames of a client: unpredictable, and cheap. RFC 6455, section 5.3.
 
-Rule: keys come from the operating system, in blocks: a page that could guess
-them could write what it likes into the eyes of a proxy.
+Rule: keys come from the operating system, in blocks: a web page that could
+guess them could choose the bytes that a proxy sees.
 """
 
 from __future__ import annotations

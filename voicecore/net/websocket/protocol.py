@@ -1,11 +1,11 @@
-"""One WebSocket as the rest of voicecore sees it, whoever dialled.
+"""One WebSocket as the rest of voicecore sees it, whichever side opened it.
 
-The seam of this room: connect.py gives such a socket towards a provider (or a
-carrier under test), one that can also prove that it is alive; server.py gives
-one for each accepted upgrade.
+The seam of this package: connect.py returns such a socket for a connection to a
+provider (or a carrier under test), one that can also prove that it is alive;
+http/server.py passes one to the application for each accepted upgrade.
 
-Rule 1: text messages only; a binary frame is a protocol error of a peer that dialled
-us, and read as text from one that we dialled.
+Rule 1: text messages only; a binary frame from a client is a protocol error, and one
+from a server is read as text.
 Rule 2: one task receives at a time, any number may send.
 Rule 3: the owner closes by leaving the scope that gave the socket; `close` only
 chooses the code that the peer sees.
@@ -26,11 +26,11 @@ class WebSocket(Protocol):
 
     @property
     def peer(self) -> str:
-        """A name for the far end, fit for logs: no path, no query, no credentials."""
+        """A name for the peer, fit for logs: no path, no query, no credentials."""
         ...
 
     async def receive(self) -> list[str]:
-        """Return all text messages that already wait, oldest first; wait for one when there is none.
+        """Return all text messages that have arrived, oldest first; wait for one when there are none.
 
         A cancelled receive loses nothing.
 
@@ -43,8 +43,8 @@ class WebSocket(Protocol):
     async def send(self, text: str) -> None:
         """Send one text message, whole; return when the system has all of it.
 
-        Cancelled while what was sent before it still waits, it leaves no trace;
-        cancelled later, the message leaves all the same.
+        Cancelled while what was sent before it still waits, it the message is
+        not sent; cancelled later, it is sent all the same.
 
         Raises:
             ConnectionLost: As for `receive`, or the peer did not read within the send bound.
@@ -52,18 +52,17 @@ class WebSocket(Protocol):
         ...
 
     def send_nowait(self, text: str) -> bool:
-        """Take one text message and return True: it is written, or will be by itself, behind what was sent before.
+        """Take one text message and return True: it is written, or will be by itself, after what was sent before.
 
-        False where that would fill the bounded buffer, or somebody waits in
-        `send`: nothing was taken.  So it is for a message that is larger than the
-        buffer.  Never waits, wakes no task while the peer reads, and may be called
-        from any task.
+        False where that would exceed the bounded buffer, or another task waits in
+        `send`: nothing was taken.  The same holds for a message that is larger than
+        the buffer.  Never waits, and may be called from any task.
 
-        What is taken for a peer that has just gone is lost, as anything that was
-        under way; `receive` says how it went.
+        A message for a peer that has just gone is lost, like anything in transit;
+        `receive` says why the connection ended.
 
         Raises:
-            ConnectionLost: The connection is known to be over; nothing was taken.
+            ConnectionLost: The connection is over, and that is known; nothing was taken.
         """
         ...
 
@@ -73,10 +72,10 @@ class WebSocket(Protocol):
 
 
 class ClientSideWebSocket(WebSocket, Protocol):
-    """A connection that we opened, and may have to keep without using it."""
+    """A connection that we opened, and may keep for a while without using it."""
 
     async def prove_alive(self, fresh_s: float) -> None:
-        """Return once the peer is known to have lived within the last ``fresh_s`` seconds.
+        """Return once the peer is known to have been alive within the last ``fresh_s`` seconds.
 
         It is pinged where that is not known yet. Has no bound of its own; cancelled,
         it changes nothing.

@@ -28,20 +28,18 @@ import logging
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
 
 import attrs
 import trio
 import trio_websocket
 
 from voicecore.errors import ConnectionLost, HandshakeRefused
-from voicecore.net.websocket.client import DialLimits
 from voicecore.net.websocket.connection import FrameLimits
 from voicecore.net.websocket.handshake import refusal_status
 from voicecore.net.websocket.protocol import NORMAL_CLOSURE, POLICY_VIOLATION
-from voicecore.net.websocket.server import SocketLimits
 from voicecore.net.websocket.states import ConnectionState, Move, State
-from voicecore.world import Buffer, ByteStream
+from voicecore.net.websocket.trio_ws_stream import LibraryStream
+from voicecore.world import ByteStream
 
 log = logging.getLogger("voicecore.net")
 
@@ -49,66 +47,8 @@ _ABNORMAL = 1006  #: the library's code for an end without a close frame
 _HEAD_BYTES = 14  #: of a frame, at most
 _BACKLOG_MESSAGES = 256
 _BACKLOG_CHARS = 8 * 2**20
-_ANSWER_BYTES = 8 * 1024  #: of an upgrade's answer that is kept
 _WHY_S = 0.25  #: for the body of a refusal to come
 _WHY_BYTES = 4096
-_NOT_TEXT, _NOT_UTF_8 = 1003, 1007
-
-
-class _Stream(trio.abc.Stream):
-    """The byte stream as the library gets it: what was read already comes first, and life is noted.
-
-    ``request`` is an upgrade request that was read already, and ``unread`` what came behind it.
-    """
-
-    def __init__(self, wire: ByteStream, request: bytes = b"", unread: bytes = b"") -> None:
-        self.heard_at = trio.current_time()
-        self.answer = b""
-        """The first bytes that came over the wire: an upgrade's answer, of a refusal also its body's beginning."""
-        self.refused = trio.Event()
-        self.ended = trio.Event()
-        self.opened = trio.Event()
-        self._wire = wire
-        self._request = request
-        self._unread = unread
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        if self._request:
-            await trio.lowlevel.checkpoint()
-            data, self._request = self._request, b""
-            return data
-        if self._unread:
-            await self.opened.wait()  # the library loses what comes before it has accepted
-            data, self._unread = self._unread, b""
-            return data
-        try:
-            data = await self._wire.receive_some(max_bytes)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.ended.set()
-            raise
-        if not data:
-            self.ended.set()
-        self.heard_at = trio.current_time()
-        if not self.opened.is_set():
-            self._look_at_answer(data)
-        return data
-
-    def _look_at_answer(self, data: bytes) -> None:
-        self.answer = (self.answer + data)[:_ANSWER_BYTES]
-        if refusal_status(self.answer) is not None:
-            self.refused.set()
-        if len(self.answer) == _ANSWER_BYTES:
-            self.ended.set()
-
-    async def send_all(self, data: Buffer) -> None:
-        await self._wire.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._wire.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        self.ended.set()
-        await self._wire.aclose()
 
 
 @attrs.define(eq=False)
@@ -132,7 +72,7 @@ class TrioWebSocket(ABC):
         self._wire = wire
         self._peer = peer
         self._limits = limits
-        self._stream = _Stream(wire, request, unread)
+        self._stream = LibraryStream(wire, request, unread)
         self._state = ConnectionState()
         self._library: trio_websocket.WebSocketConnection | None = None
         self._messages: list[str] = []  # bounded, see `_is_full`
@@ -429,65 +369,3 @@ class TrioWebSocket(ABC):
             error = HandshakeRefused(peer=loss.peer, status=loss.status, body=loss.body)
         error.__cause__ = loss.__cause__
         return error
-
-
-@attrs.frozen
-class UpgradeFields:
-    """What a client asks with; secrets stand in it."""
-
-    target: str = attrs.field(repr=False)
-    headers: Sequence[tuple[bytes, bytes]] = attrs.field(repr=False)
-
-
-class TrioClientWebSocket(TrioWebSocket):
-    """The client's end; a binary message is read as text, as in net/websocket/client.py."""
-
-    def __init__(
-        self,
-        wire: ByteStream,
-        peer: str,
-        limits: DialLimits,
-        ask: UpgradeFields,
-    ) -> None:
-        super().__init__(wire, peer, limits)
-        self._ask = ask
-
-    async def _open(self, nursery: trio.Nursery) -> trio_websocket.WebSocketConnection:
-        return await trio_websocket.wrap_client_stream(
-            nursery,
-            self._stream,  # type: ignore[arg-type]  # any stream will do
-            self._peer,
-            self._ask.target,
-            extra_headers=list(self._ask.headers),
-            max_message_size=self._limits.max_message_bytes,
-        )
-
-    def _as_text(self, message: bytes) -> str | int:
-        try:
-            return message.decode()
-        except UnicodeDecodeError:
-            return _NOT_UTF_8
-
-
-class TrioServerWebSocket(TrioWebSocket):
-    """The server's end; ``request`` is the upgrade request again, which the library reads for itself."""
-
-    def __init__(self, wire: ByteStream, peer: str, limits: SocketLimits, request: bytes, unread: bytes) -> None:
-        super().__init__(wire, peer, limits, request, unread)
-        self._frames_a_second = limits.frames_a_second
-        self._second = self._messages_in_it = 0
-
-    async def _open(self, nursery: trio.Nursery) -> trio_websocket.WebSocketConnection:
-        request = await trio_websocket.wrap_server_stream(
-            nursery, self._stream, max_message_size=self._limits.max_message_bytes
-        )
-        return await request.accept()
-
-    def _as_text(self, message: bytes) -> int:  # noqa: ARG002
-        return _NOT_TEXT
-
-    def _judge(self) -> str:
-        now = int(trio.current_time())
-        self._messages_in_it = self._messages_in_it + 1 if now == self._second else 1
-        self._second = now
-        return "too many messages a second" if self._messages_in_it > self._frames_a_second else ""

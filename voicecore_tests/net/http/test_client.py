@@ -260,3 +260,17 @@ async def test_no_certificates_are_read_for_a_request(
 
 def _fail(*_: object, **__: object) -> None:
     raise AssertionError("certificates are read")
+
+
+async def test_an_answer_that_comes_before_the_request_was_taken_is_an_answer(autojump_clock: MockClock) -> None:
+    """A server may refuse a form that it has not read to the end, and close."""
+    network = simulated_world(1, LinkSettings(buffer_bytes=400)).network
+
+    async def refuse(peer: RawPeer) -> None:
+        await peer.stream.receive_some(100)
+        await peer.raw(b"HTTP/1.1 413 No\r\nContent-Length: 5\r\n\r\nlarge")
+
+    async with raw_server(network, refuse, "http") as url, open_http_client(network) as http:
+        answer = await http.post_form(url, {"Text": "x" * 5_000})
+    assert (answer.status, answer.body) == (413, b"large")
+    assert network.open_streams == 0

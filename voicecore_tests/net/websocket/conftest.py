@@ -1,4 +1,4 @@
-"""Each test of WebSockets runs over both transports."""
+"""Each test of WebSockets runs over both transports; one marked ``own_transport`` only over our own."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from voicecore.world import WebSocketTransport
 from voicecore_tests.net import transports
 
 
-@pytest.fixture(autouse=True, params=list(WebSocketTransport), ids=lambda transport: transport.value)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Choose the transports of a test."""
+    is_ours = metafunc.definition.get_closest_marker("own_transport") is not None
+    chosen = [WebSocketTransport.OWN] if is_ours else list(WebSocketTransport)
+    metafunc.parametrize("transport", chosen, indirect=True, ids=[each.value for each in chosen])
+
+
+@pytest.fixture(autouse=True)
 def transport(request: pytest.FixtureRequest) -> Iterator[WebSocketTransport]:
-    """The transport; a test marked ``own_transport`` is of what trio-websocket does otherwise."""
-    chosen: WebSocketTransport = request.param
-    marker = request.node.get_closest_marker("own_transport")
-    if chosen is not WebSocketTransport.OWN and marker is not None:
-        pytest.skip(str(marker.args[0]))
-    transports.CURRENT[0] = chosen
-    yield chosen
+    """The transport that networks and ports of this test get."""
+    transports.CURRENT[0] = request.param
+    yield request.param
     transports.CURRENT[0] = WebSocketTransport.OWN

@@ -36,6 +36,8 @@ from voicecore_tests.net.port_peer import (
     piece,
 )
 
+pytestmark = pytest.mark.own_transport("no connection in it")
+
 LIMIT_BYTES = 70_000
 
 

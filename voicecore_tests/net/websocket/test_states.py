@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from voicecore.net.websocket.states import AWAITS_PEER, NEXT_STATE, ConnectionState, Move, State
 from voicecore_tests.chance import examples
 
+pytestmark = pytest.mark.own_transport("no connection in it")
+
 moves = st.lists(st.sampled_from([move for move in Move if move is not Move.OPENED]), max_size=8)
 
 
