@@ -1,8 +1,8 @@
-"""A disk in memory, with the troubles of a real one: slow, full, read-only, gone, and back again.
+"""A disk in memory, with the faults of a real one: slow, full, read-only, gone, and back again.
 
 Rule 1: as on the real one, a write that has begun takes its time and is
 finished, whoever is cancelled meanwhile.
-Rule 2: a trouble is in force from the moment it is set: `MemoryFiles.trouble`.
+Rule 2: a fault is in force from the moment it is set: `MemoryFiles.fault`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from voicecore.world import OpenFile
 
 
 @attrs.frozen
-class Written:
+class FileWrite:
     """One write, in the order in which the disk saw them."""
 
     path: Path
@@ -30,7 +30,7 @@ class Written:
 
 
 @attrs.frozen(kw_only=True)
-class DiskTrouble:
+class DiskFault:
     """What is wrong with a disk."""
 
     takes_s: float = 0.0
@@ -41,7 +41,7 @@ class DiskTrouble:
     """No thread can be started: what the operating system says then is no OSError."""
 
 
-HEALTHY = DiskTrouble()
+HEALTHY = DiskFault()
 
 
 class MemoryFiles:
@@ -49,8 +49,8 @@ class MemoryFiles:
 
     def __init__(self) -> None:
         self.files: dict[Path, bytearray] = {}
-        self.history: list[Written] = []
-        self.trouble = HEALTHY
+        self.history: list[FileWrite] = []
+        self.fault = HEALTHY
         self.most_at_once = 0
         """The most writes of whole files that ran at the same time."""
         self.syncs = 0
@@ -72,7 +72,7 @@ class MemoryFiles:
         finally:
             self._at_once -= 1
         self.files[path] = bytearray(data)
-        self.history.append(Written(path, None, data))
+        self.history.append(FileWrite(path, None, data))
 
     def open_file(
         self, path: Path, *, begins_with: bytes = b"", is_new: bool = False
@@ -92,13 +92,13 @@ class MemoryFiles:
     async def work(self) -> None:
         """Take the time that a write takes, and fail as the disk does now."""
         await trio.lowlevel.checkpoint()
-        if self.trouble.is_without_threads:
+        if self.fault.is_without_threads:
             raise RuntimeError("can't start new thread")
-        if self.trouble.takes_s:
+        if self.fault.takes_s:
             with trio.CancelScope(shield=True):
-                await trio.sleep(self.trouble.takes_s)
-        if self.trouble.fails_with is not None:
-            raise OSError(self.trouble.fails_with, os.strerror(self.trouble.fails_with))
+                await trio.sleep(self.fault.takes_s)
+        if self.fault.fails_with is not None:
+            raise OSError(self.fault.fails_with, os.strerror(self.fault.fails_with))
 
     @asynccontextmanager
     async def _open(self, path: Path, begins_with: bytes, *, is_new: bool) -> AsyncIterator[OpenFile]:
@@ -106,7 +106,7 @@ class MemoryFiles:
         if is_new and path in self.files:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         self.files[path] = bytearray(begins_with)
-        self.history.append(Written(path, None, begins_with))
+        self.history.append(FileWrite(path, None, begins_with))
         yield _MemoryFile(self, path, self.files[path])
 
 
@@ -121,7 +121,7 @@ class _MemoryFile:
         gap = bytes(max(0, offset_bytes - len(self._content)))
         self._content += gap
         self._content[offset_bytes : offset_bytes + len(data)] = data
-        self._disk.history.append(Written(self._path, offset_bytes, data))
+        self._disk.history.append(FileWrite(self._path, offset_bytes, data))
 
     async def sync(self) -> None:
         await self._disk.work()

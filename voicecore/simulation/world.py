@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 import attrs
 import trio
 
-from voicecore.simulation.memory_files import DiskTrouble, MemoryFiles, Written
+from voicecore.simulation.memory_files import DiskFault, FileWrite, MemoryFiles
 from voicecore.simulation.memory_network import LinkSettings, MemoryNetwork
 from voicecore.world import World
 
-__all__ = ["MORNING", "DiskTrouble", "MemoryFiles", "SimulatedWorld", "Written", "simulated_world"]
+__all__ = ["MORNING", "DiskFault", "FileWrite", "MemoryFiles", "SimulatedWorld", "simulated_world"]
 
 MORNING = datetime(2026, 1, 1, 9, 0, 0, tzinfo=UTC)
 

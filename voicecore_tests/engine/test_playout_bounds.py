@@ -13,7 +13,7 @@ from voicecore.facts import AgentDone, EndCause
 from voicecore.ports import MachineDetection
 from voicecore.simulation.memory_network import LinkSettings
 from voicecore.simulation.openai_realtime import Pace, Reply, ResponseFault, Samples, Script
-from voicecore.simulation.twilio import At, DialPlan, Goodbye, HangUp, LineFaults, MachineVerdict, Say
+from voicecore.simulation.twilio import At, DialPlan, HangUp, LineFaults, MachineVerdict, Say, StreamEnd
 from voicecore_tests.engine.truth import (
     BYTES_PER_S,
     FIRST_DELTA_S,
@@ -96,12 +96,12 @@ async def test_c14_words_that_may_not_be_interrupted_are_flushed_all_the_same(
     assert report.outcome is EndCause.MESSAGE_LEFT
 
 
-@pytest.mark.parametrize("goodbye", [Goodbye.STOP, Goodbye.CUT])
+@pytest.mark.parametrize("stream_end", [StreamEnd.STOP, StreamEnd.CUT])
 async def test_c14_nothing_is_sent_of_a_protected_message_once_the_call_is_over(
-    autojump_clock: MockClock, goodbye: Goodbye
+    autojump_clock: MockClock, stream_end: StreamEnd
 ) -> None:
     """Seconds of it wait in the engine when the line ends; they end with the call."""
-    plan = DialPlan(script=(Say(At(0.3), HELLO), HangUp(At(2.0))), line=LineFaults(goodbye=goodbye))
+    plan = DialPlan(script=(Say(At(0.3), HELLO), HangUp(At(2.0))), line=LineFaults(stream_end=stream_end))
     async with rig(numbered(8.0), agent__first_message="Hello.") as it:
         report = await it.dial(plan)
         await it.engine.drain()

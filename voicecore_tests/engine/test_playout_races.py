@@ -35,11 +35,11 @@ from voicecore.simulation.openai_realtime import (
 from voicecore.simulation.twilio import (
     AfterAgent,
     At,
-    Goodbye,
     HangUp,
     LineFaults,
     Say,
     Step,
+    StreamEnd,
     WhileAgentSpeaks,
 )
 from voicecore.simulation.twilio.faults import MarkOrder
@@ -71,15 +71,15 @@ ASKS: Sequence[Step] = (Say(At(0.2), HELLO), HangUp(AfterAgent(1.0)))
 # --- marks ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("goodbye", [Goodbye.STOP, Goodbye.CLOSE, Goodbye.CUT])
+@pytest.mark.parametrize("stream_end", [StreamEnd.STOP, StreamEnd.CLOSE, StreamEnd.CUT])
 @pytest.mark.parametrize("after_barge_in_s", [None, 0.0, TICK_S, 0.5])
 async def test_c1_hanging_up_while_marks_are_outstanding_leaves_nobody_waiting(
-    autojump_clock: MockClock, goodbye: Goodbye, after_barge_in_s: float | None
+    autojump_clock: MockClock, stream_end: StreamEnd, after_barge_in_s: float | None
 ) -> None:
     """Echoes a second late, and the line ends in the middle: every mark is heard, flushed, or gone with the call."""
     onsets = (0.2,) if after_barge_in_s is None else (0.2, 3.0)
     ends_at_s = 3.0 + (after_barge_in_s or 0.0)
-    faults = LineFaults(mark_delay_s=1.0, goodbye=goodbye, ends_at_s=ends_at_s)
+    faults = LineFaults(mark_delay_s=1.0, stream_end=stream_end, ends_at_s=ends_at_s)
     async with rig(TALKS, scripted(*onsets)) as it:
         await trio.testing.wait_all_tasks_blocked()
         before = len(list(living_tasks()))
@@ -95,7 +95,7 @@ async def test_c1_hanging_up_while_marks_are_outstanding_leaves_nobody_waiting(
 
 async def test_c2_names_of_marks_are_unique_in_a_call_and_each_counts_once(autojump_clock: MockClock) -> None:
     """Three answers, two of them cut, and every echo comes twice and late."""
-    faults = LineFaults(echoes=MarkOrder.DOUBLED, mark_delay_s=0.5)
+    faults = LineFaults(mark_returns=MarkOrder.DOUBLED, mark_delay_s=0.5)
     async with rig(numbered(6.0), scripted(0.2, 2.0, 4.0)) as it:
         line = await hold(it, 14.0, faults)
     no_old_speech(on_wire(line))  # holds the names, too
@@ -153,7 +153,7 @@ async def test_c17_a_long_round_trip_of_marks_starves_no_line(autojump_clock: Mo
     ("faults", "confirmed_by"),
     [
         (LineFaults(), ConfirmedBy.MARKS),
-        (LineFaults(echoes=MarkOrder.NEVER), ConfirmedBy.CLOCK),
+        (LineFaults(mark_returns=MarkOrder.NEVER), ConfirmedBy.CLOCK),
         (LineFaults(marks_until_s=0.0), ConfirmedBy.CLOCK),
         (LineFaults(marks_until_s=4.0), ConfirmedBy.BOTH),
     ],

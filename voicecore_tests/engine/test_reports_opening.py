@@ -14,7 +14,7 @@ from voicecore.simulation.openai_realtime import (
     READY_MADE,
     Behaviour,
     Handshake,
-    Objection,
+    RefusedEvent,
     Reply,
     ResponseFault,
     Script,
@@ -75,14 +75,14 @@ async def test_a_session_that_is_always_refused_ends_the_call_by_name(autojump_c
 RETIRED = Behaviour(
     anonymous_errors=True,
     rewrites=(READY_MADE["created in the flat shape"],),
-    objections=(
-        Objection("session.update", "unknown_parameter", "Unknown parameter: 'session.type'.", "session.type"),
+    refused_events=(
+        RefusedEvent("session.update", "unknown_parameter", "Unknown parameter: 'session.type'.", "session.type"),
     ),
 )
 TOO_LONG = Behaviour(
     anonymous_errors=True,
-    objections=(
-        Objection(
+    refused_events=(
+        RefusedEvent(
             "session.update",
             "string_above_max_length",
             "Invalid 'session.instructions': string too long.",
@@ -117,8 +117,8 @@ async def test_a_configuration_that_is_refused_late_ends_the_call_too(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It was no longer waited for, and the error names no event: what it is about tells."""
-    late = tuple(attrs.evolve(objection, after_s=2.5) for objection in TOO_LONG.objections)
-    async with rig(TALK, attrs.evolve(TOO_LONG, objections=late), **GREETING) as it:
+    late = tuple(attrs.evolve(objection, after_s=2.5) for objection in TOO_LONG.refused_events)
+    async with rig(TALK, attrs.evolve(TOO_LONG, refused_events=late), **GREETING) as it:
         report = await called(it, (HangUp(At(30.0)),))
     assert report.outcome is EndCause.SESSION_LOST
     assert "string_above_max_length" in report.outcome_detail

@@ -140,7 +140,7 @@ async def test_c4_calls_survive_every_way_in_which_marks_come_back(
     script = Script(replies=(HELLO, MOMENT), hears=("hello?",))
     async with rig(script, agent__first_message="Hello.") as it:
         steps: list[Step] = [Say(AfterAgent(3.0), ulaw("caller-hello-it")), HangUp(AfterAgent(3.0))]
-        await it.carrier.call(it.engine.url, steps, faults=LineFaults(echoes=echoes))
+        await it.carrier.call(it.engine.url, steps, faults=LineFaults(mark_returns=echoes))
         await it.engine.drain()
     assert [entry.text for entry in it.report.transcript] == ["Hello.", "hello?", "One moment, please."]
 

@@ -28,7 +28,7 @@ from voicecore.net.websocket.protocol import WebSocket
 from voicecore.net.websocket.server import SocketLimits
 from voicecore.simulation.openai_realtime import Behaviour, Echo, Script, TwinSession
 from voicecore.simulation.openai_realtime.outbox import SendEvent
-from voicecore.simulation.openai_realtime.response_queue import Identity
+from voicecore.simulation.openai_realtime.response_manager import SessionIdentity
 
 REALTIME_PATH = "/v1/realtime"
 PLAIN_PATH = "/plain"
@@ -92,7 +92,7 @@ class EchoProvider:
             track.to_carrier.left(len(audio) // FRAME_BYTES, now)
 
     def _new_session(self) -> TwinSession:
-        identity = Identity(
+        identity = SessionIdentity(
             model="bench", call_number=1, new_id=self._new_id, random=self._random, expires_at=2_000_000_000
         )
         return TwinSession(Script(replies=Echo()), Behaviour(), identity, trio.current_time())

@@ -122,7 +122,7 @@ async def _hold(carrier: TwilioTwin, url: str, hang_up: HangUp, number: int, pla
         if hang_up.moment in {Moment.RINGING, Moment.PARKED}:
             await _give_up(carrier, url, hang_up, number)
             return
-        faults = LineFaults(ends_at_s=hang_up.after_s, goodbye=hang_up.goodbye)
+        faults = LineFaults(ends_at_s=hang_up.after_s, stream_end=hang_up.stream_end)
         statuses = StatusFaults(completed_before_stop_s=_STATUS_BEFORE_S if hang_up.by is By.STATUS else None)
         await carrier.call(url, talks(briefly=True), faults=faults, statuses=statuses)
 

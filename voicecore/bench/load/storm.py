@@ -29,7 +29,7 @@ from voicecore.bench.load.simulated_calls import HANDSHAKE_S, Rig, open_rig, run
 from voicecore.bench.processes.census import call_objects, living_tasks, registered
 from voicecore.bench.report.result import BenchmarkFailed, Plan, Progress
 from voicecore.facts import CallBegan, CallReport, EndCause
-from voicecore.simulation.twilio import DialPlan, DialRequest, Goodbye, LineFaults, Pickup, StatusFaults
+from voicecore.simulation.twilio import DialPlan, DialRequest, LineFaults, Pickup, StatusFaults, StreamEnd
 
 _AT_ONCE = 25
 _APART_S = 0.05  #: calls of a batch begin within so much of each other
@@ -71,7 +71,7 @@ class HangUp:
     moment: Moment
     by: By
     after_s: float
-    goodbye: Goodbye = Goodbye.STOP
+    stream_end: StreamEnd = StreamEnd.STOP
 
     @property
     def is_picked_up(self) -> bool:
@@ -162,8 +162,8 @@ def drawn(count: int, rng: random.Random, spans: Spans, ways: Sequence[By]) -> I
             yield HangUp(moment, rng.choice(early), after_s)
         else:
             by = rng.choice(ways)
-            goodbye = rng.choice((Goodbye.CLOSE, Goodbye.CUT)) if by is By.SOCKET else Goodbye.STOP
-            yield HangUp(moment, by, after_s, goodbye)
+            stream_end = rng.choice((StreamEnd.CLOSE, StreamEnd.CUT)) if by is By.SOCKET else StreamEnd.STOP
+            yield HangUp(moment, by, after_s, stream_end)
 
 
 # --- one call -----------------------------------------------------------------------
@@ -186,7 +186,7 @@ def _plan(numbered: Mapping[str, HangUp], request: DialRequest) -> DialPlan:
         return DialPlan(ring_s=hang_up.after_s if ends else 2 * _LONGEST_RING_S, end=Pickup.BUSY)
     status = StatusFaults(completed_before_stop_s=_STATUS_BEFORE_S if hang_up.by is By.STATUS else None)
     ends_at_s = None if hang_up.by is By.US else hang_up.after_s
-    line = LineFaults(ends_at_s=ends_at_s, goodbye=hang_up.goodbye)
+    line = LineFaults(ends_at_s=ends_at_s, stream_end=hang_up.stream_end)
     return DialPlan(ring_s=_RING_S, script=talks(briefly=True), line=line, statuses=status)
 
 

@@ -28,7 +28,7 @@ from voicecore.engine.settings import CallSettings
 from voicecore.facts import CallEnded, Fact
 from voicecore.nurseries import open_service_nursery
 from voicecore.simulation.openai_realtime import Behaviour, Pace, RealtimeTwin
-from voicecore.simulation.twilio import Account, DialPlan, Goodbye, Line, LineFaults, TwilioTwin, open_twilio
+from voicecore.simulation.twilio import Account, DialPlan, Line, LineFaults, StreamEnd, TwilioTwin, open_twilio
 
 _STOP, _CLOSE, _STATUS, _US = "stop message", "socket close", "status, no stop", "hang-up by us"
 _SPEAKS_S = (0.15, 0.35)  #: from the start of the stream to the end: the greeting is being said
@@ -203,7 +203,7 @@ class _Bench:
     async def _call(self, how: str) -> float:
         """Let a call come in and end; return when."""
         lines: list[Line] = []
-        faults = LineFaults(goodbye=Goodbye.CLOSE if how == _CLOSE else Goodbye.STOP)
+        faults = LineFaults(stream_end=StreamEnd.CLOSE if how == _CLOSE else StreamEnd.STOP)
 
         async def run() -> None:
             await self.carrier.call(self.engine.url, (), faults=faults, on_line=lines.append)

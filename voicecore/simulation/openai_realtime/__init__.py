@@ -7,7 +7,6 @@ needs no socket: read session.py first, then server.py.
 Level 5; imports audio/, net/ and world.
 """
 
-from voicecore.simulation.openai_realtime.asides import Aside, errors
 from voicecore.simulation.openai_realtime.behaviour import (
     Behaviour,
     End,
@@ -23,7 +22,7 @@ from voicecore.simulation.openai_realtime.behaviour import (
 )
 from voicecore.simulation.openai_realtime.items import Item
 from voicecore.simulation.openai_realtime.ledger import Ledger, LedgerLine
-from voicecore.simulation.openai_realtime.objections import Objection
+from voicecore.simulation.openai_realtime.refused_events import RefusedEvent
 from voicecore.simulation.openai_realtime.rewrites import (
     READY_MADE,
     Rewrite,
@@ -48,10 +47,10 @@ from voicecore.simulation.openai_realtime.script import (
 )
 from voicecore.simulation.openai_realtime.server import ClientEvent, RealtimeTwin, TwinConnection
 from voicecore.simulation.openai_realtime.session import TwinSession
+from voicecore.simulation.openai_realtime.unsolicited_events import UnsolicitedEvent, errors
 
 __all__ = [
     "READY_MADE",
-    "Aside",
     "Behaviour",
     "ClientEvent",
     "Echo",
@@ -63,11 +62,11 @@ __all__ = [
     "LedgerLine",
     "MeasuredVad",
     "NumberedFrames",
-    "Objection",
     "Pace",
     "PartialTurnDetection",
     "RealtimeTwin",
     "Recorded",
+    "RefusedEvent",
     "Reply",
     "ResponseFault",
     "Rewrite",
@@ -80,6 +79,7 @@ __all__ = [
     "Transcribing",
     "TwinConnection",
     "TwinSession",
+    "UnsolicitedEvent",
     "Updates",
     "acknowledged_formats",
     "bare_responses",

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 
 import attrs
 
-from voicecore.simulation.openai_realtime.asides import Aside
-from voicecore.simulation.openai_realtime.objections import Objection
+from voicecore.simulation.openai_realtime.refused_events import RefusedEvent
 from voicecore.simulation.openai_realtime.rewrites import Rewrite
+from voicecore.simulation.openai_realtime.unsolicited_events import UnsolicitedEvent
 
 SESSION_LIMIT_S = 3600.0  #: the real server's 60 minutes from the opening of the socket
 
@@ -68,7 +68,7 @@ class Updates:
     """How many updates that switch the detection on again are refused whole, from the first."""
     ignores_null_turn_detection: bool = False
     """Acknowledge ``turn_detection: null`` and keep the detection on; the acknowledgement shows it on."""
-    echoes_null_but_keeps: bool = False
+    acknowledges_null_but_keeps: bool = False
     """Acknowledge ``turn_detection: null`` and keep the detection on; the acknowledgement shows null: a lie."""
     accepts_flat_fields: bool = False
     """Read the retired flat shape, with `session.type` or without, as what it once meant; the answer is the GA one."""
@@ -205,13 +205,13 @@ class Behaviour:
     """Begin a response of its own accord so many seconds after `session.created`, where none runs."""
     rewrites: tuple[Rewrite, ...] = ()
     """What becomes of each event on its way out, one after the other; see rewrites.py."""
-    asides: tuple[Aside, ...] = ()
+    unsolicited_events: tuple[UnsolicitedEvent, ...] = ()
     """What the server says of its own accord."""
     close_reason: str = "idle timeout"
     """The reason in the close frame of `End.IDLE`."""
     refused_requests: frozenset[int] = frozenset()
     """Valid `response.create`, counted from 1, that are refused for no fault of their own: `server_error`."""
-    objections: tuple[Objection, ...] = ()
+    refused_events: tuple[RefusedEvent, ...] = ()
     """Client events that are refused whatever they say; each objection to one is an `error` of its own."""
     binary_messages: bool = False
     """Send every event in a binary WebSocket message, as a gateway does that relays bytes."""

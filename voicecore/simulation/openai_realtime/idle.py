@@ -18,17 +18,17 @@ from collections.abc import Callable
 import attrs
 
 from voicecore.simulation.openai_realtime.json_checks import JsonObject
-from voicecore.simulation.openai_realtime.scheduler import Action, Agenda, PoolEntry
+from voicecore.simulation.openai_realtime.scheduler import Action, ActionId, Scheduler
 
 
 @attrs.frozen(kw_only=True)
-class IdleSettings:
+class IdleTimerContext:
     """What the idle clock needs of its session."""
 
-    agenda: Agenda
+    scheduler: Scheduler
     appended_ms: Callable[[], int]
     """Audio appended so far."""
-    held_from_ms: Callable[[], int]
+    buffer_start_ms: Callable[[], int]
     """Where the audio begins that is still in the input buffer."""
     fire: Callable[[int, float], None]
     """Make a turn of the silence since so many milliseconds of audio, now."""
@@ -36,18 +36,18 @@ class IdleSettings:
     """How late a stale timeout fires; None: never."""
 
 
-class IdleClock:
+class IdleTimer:
     """One session's."""
 
-    def __init__(self, settings: IdleSettings) -> None:
-        self._settings = settings
-        self._ticket: PoolEntry | None = None
+    def __init__(self, context: IdleTimerContext) -> None:
+        self._context = context
+        self._pending: ActionId | None = None
         self._since_ms: int | None = None
         self._cleared_at_ms: int | None = None
 
     def stop(self) -> None:
         """Stop: somebody speaks, or is about to."""
-        self._settings.agenda.strike(self._ticket)
+        self._context.scheduler.cancel(self._pending)
         self._since_ms = None
 
     def start_at(self, due: float) -> None:
@@ -58,27 +58,27 @@ class IdleClock:
         """Fire if enough silence was appended; to be called with each append while nobody speaks."""
         timeout_ms = (turn_detection or {}).get("idle_timeout_ms")
         since_ms = self._since_ms
-        if timeout_ms is None or since_ms is None or self._settings.appended_ms() - since_ms < timeout_ms:
+        if timeout_ms is None or since_ms is None or self._context.appended_ms() - since_ms < timeout_ms:
             return
         self._since_ms = None
-        self._settings.fire(since_ms, now)
+        self._context.fire(since_ms, now)
 
     def clear(self) -> None:
         """The input buffer was cleared."""
-        self._cleared_at_ms = self._settings.appended_ms()
+        self._cleared_at_ms = self._context.appended_ms()
         if self._since_ms is not None:
             self._since_ms = self._cleared_at_ms
 
     def detection_comes_on(self, now: float) -> None:
         """What piled up while it was off may be taken for silence."""
-        settings = self._settings
-        if settings.stale_s is not None and self._cleared_at_ms != settings.appended_ms():
-            since_ms = settings.held_from_ms()
-            self._plan(now + settings.stale_s, lambda due: settings.fire(since_ms, due))
+        context = self._context
+        if context.stale_s is not None and self._cleared_at_ms != context.appended_ms():
+            since_ms = context.buffer_start_ms()
+            self._plan(now + context.stale_s, lambda due: context.fire(since_ms, due))
 
     def _start(self, due: float) -> None:  # noqa: ARG002 - an action
-        self._since_ms = self._settings.appended_ms()
+        self._since_ms = self._context.appended_ms()
 
     def _plan(self, due: float, action: Action) -> None:
-        self._settings.agenda.strike(self._ticket)
-        self._ticket = self._settings.agenda.at(due, action)
+        self._context.scheduler.cancel(self._pending)
+        self._pending = self._context.scheduler.at(due, action)

@@ -52,7 +52,7 @@ class Stall:
     """Keep the byte stream open, and neither send nor read on it any more."""
 
 
-WriteQueue = SendEvent | SendText | Close | Cut | Stall
+Outgoing = SendEvent | SendText | Close | Cut | Stall
 
 BETA_NAMES = {
     "response.output_audio.delta": "response.audio.delta",
@@ -80,7 +80,7 @@ class Outbox:
     def __init__(self, behaviour: Behaviour, new_id: Callable[[str], str]) -> None:
         self._behaviour = behaviour
         self._new_id = new_id
-        self._waiting: list[WriteQueue] = []  # emptied by the server after each step; it does not read on before
+        self._waiting: list[Outgoing] = []  # emptied by the server after each step; it does not read on before
         self._malformed = itertools.cycle(_MALFORMED)
         self.events = 0
         """Events so far, strange company not counted."""
@@ -98,7 +98,7 @@ class Outbox:
         """Do this once everything before it is sent."""
         self._waiting.append(act)
 
-    def take(self) -> list[WriteQueue]:
+    def take(self) -> list[Outgoing]:
         """Return what waits, oldest first, and forget it."""
         taken, self._waiting = self._waiting, []
         return taken

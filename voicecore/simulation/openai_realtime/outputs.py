@@ -31,7 +31,7 @@ class Emit(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class Place:
+class OutputSlot:
     """Where an output item stands: its response, its number in it, and its conversation if it has one."""
 
     emit: Emit
@@ -71,10 +71,10 @@ class Output(Protocol):
         ...
 
 
-class Message:
+class MessageOutput:
     """An agent message: spoken, with its transcript running ahead, or written."""
 
-    def __init__(self, place: Place, item_id: str, audio_format: AudioFormat | None) -> None:
+    def __init__(self, slot: OutputSlot, item_id: str, audio_format: AudioFormat | None) -> None:
         """Open it; ``audio_format`` None makes it a written one."""
         body: JsonObject = {
             "id": item_id,
@@ -85,11 +85,11 @@ class Message:
             "content": [],
         }
         self.item = Item(body, PCMU_8K if audio_format is None else audio_format)
-        self._place = place
+        self._slot = slot
         self._words = ""
         self._spoken = audio_format is not None
         self._events = "response.output_audio_transcript" if self._spoken else "response.output_text"
-        place.open_item(self.item)
+        slot.open_item(self.item)
         self._emit("response.content_part.added", part=self._part())
 
     def add_words(self, words: str) -> None:
@@ -118,7 +118,7 @@ class Message:
         if self._spoken and not self.item.truncated:
             content["transcript"] = self._words
         self.item.body["content"] = [content]
-        self._place.close_item(self.item, status)
+        self._slot.close_item(self.item, status)
 
     def _part(self) -> JsonObject:
         if self._spoken:
@@ -126,20 +126,20 @@ class Message:
         return {"type": "text", "text": self._words}
 
     def _emit(self, kind: str, **fields: object) -> None:
-        self._place.emit(
+        self._slot.emit(
             kind,
-            response_id=self._place.response_id,
+            response_id=self._slot.response_id,
             item_id=self.item.item_id,
-            output_index=self._place.output_index,
+            output_index=self._slot.output_index,
             content_index=0,
             **fields,
         )
 
 
-class FunctionCall:
+class FunctionCallOutput:
     """The model asks for a function."""
 
-    def __init__(self, place: Place, item_id: str, call_id: str, call: ToolCall) -> None:
+    def __init__(self, slot: OutputSlot, item_id: str, call_id: str, call: ToolCall) -> None:
         body: JsonObject = {
             "id": item_id,
             "object": "realtime.item",
@@ -150,8 +150,8 @@ class FunctionCall:
             "arguments": "",
         }
         self.item = Item(body, PCMU_8K)
-        self._place = place
-        place.open_item(self.item)
+        self._slot = slot
+        slot.open_item(self.item)
 
     def add_arguments(self, text: str) -> None:
         """Send more of the arguments."""
@@ -162,14 +162,14 @@ class FunctionCall:
         """Close arguments and item."""
         body = self.item.body
         self._emit("response.function_call_arguments.done", name=body["name"], arguments=body["arguments"])
-        self._place.close_item(self.item, status)
+        self._slot.close_item(self.item, status)
 
     def _emit(self, kind: str, **fields: object) -> None:
-        self._place.emit(
+        self._slot.emit(
             kind,
-            response_id=self._place.response_id,
+            response_id=self._slot.response_id,
             item_id=self.item.item_id,
-            output_index=self._place.output_index,
+            output_index=self._slot.output_index,
             call_id=self.item.body["call_id"],
             **fields,
         )

@@ -31,12 +31,12 @@ from voicecore.net.websocket.protocol import WebSocket
 from voicecore.net.websocket.server import SocketLimits
 from voicecore.nurseries import open_service_nursery
 from voicecore.secrets import Secret
+from voicecore.simulation.observed_stream import ObservedListener, ObservedStream, current_stream
 from voicecore.simulation.openai_realtime.behaviour import Behaviour, End
-from voicecore.simulation.openai_realtime.byte_log import HeardStream, KnownStreams, current_stream
 from voicecore.simulation.openai_realtime.json_checks import JsonObject
 from voicecore.simulation.openai_realtime.ledger import Ledger
-from voicecore.simulation.openai_realtime.outbox import Close, Cut, SendEvent, Stall, WriteQueue
-from voicecore.simulation.openai_realtime.response_queue import Identity
+from voicecore.simulation.openai_realtime.outbox import Close, Cut, Outgoing, SendEvent, Stall
+from voicecore.simulation.openai_realtime.response_manager import SessionIdentity
 from voicecore.simulation.openai_realtime.script import Script
 from voicecore.simulation.openai_realtime.session import APPEND_LIMIT_BYTES, TwinSession
 from voicecore.world import World
@@ -104,7 +104,7 @@ class RealtimeTwin:
             OSError: The port cannot be bound.
         """
         listening = await self._world.network.listen(host, port)
-        listeners = [KnownStreams(listener) for listener in listening.listeners]
+        listeners = [ObservedListener(listener) for listener in listening.listeners]
         async with open_service_nursery() as nursery:
             await nursery.start(serve, listeners, self._answer, _SERVER_LIMITS)
             yield f"ws://{host}:{listening.port}/v1"
@@ -153,7 +153,7 @@ class RealtimeTwin:
 
     def _open_session(self, request: Request, behaviour: Behaviour, number: int) -> TwinSession:
         opened = self._world.wall_clock().timestamp()
-        identity = Identity(
+        identity = SessionIdentity(
             model=parse_qs(request.query).get("model", ["gpt-realtime"])[0],
             call_number=number,
             new_id=self._world.new_id,
@@ -223,7 +223,7 @@ class TwinConnection:
         self.session.end(how, self._world.now())
         self._resting.cancel()
 
-    async def run(self, socket: WebSocket, stream: HeardStream) -> None:
+    async def run(self, socket: WebSocket, stream: ObservedStream) -> None:
         """Serve the connection to its end; its close frame is sent here."""
         self._note("opened")
         try:
@@ -236,7 +236,7 @@ class TwinConnection:
             self._note("ended")
             self.ended.set()
 
-    async def _talk(self, socket: WebSocket, stream: HeardStream) -> Close | Cut | Stall:
+    async def _talk(self, socket: WebSocket, stream: ObservedStream) -> Close | Cut | Stall:
         while True:
             act = await self._send_all(socket)
             if act is not None:
@@ -248,7 +248,7 @@ class TwinConnection:
             if now >= self._silent_until(stream):
                 self.session.end(End.IDLE, now)
 
-    def _silent_until(self, stream: HeardStream) -> float:
+    def _silent_until(self, stream: ObservedStream) -> float:
         """Return when the client will have been silent for too long."""
         return max(stream.heard_at, self._opened_at) + self._idle_close_s
 
@@ -319,7 +319,7 @@ def _refusal(status: int, words: str) -> Response:
     return Response(status, orjson.dumps({"error": error}), "application/json")
 
 
-def _event_of(outgoing: WriteQueue) -> JsonObject | None:
+def _event_of(outgoing: Outgoing) -> JsonObject | None:
     return outgoing.event if isinstance(outgoing, SendEvent) else None
 
 

@@ -1,4 +1,4 @@
-"""The input audio buffer and the ears of the server: what was appended, and where speech begins and ends.
+"""The input audio buffer and the buffer of the server: what was appended, and where speech begins and ends.
 
 Rule 1: every time is counted over all audio appended in the session, whether
 it was used or not; a user who is held back holds this clock back too.
@@ -20,7 +20,7 @@ from voicecore.audio.level import level_dbfs
 from voicecore.simulation.openai_realtime.json_checks import JsonObject, Refused
 
 SMALLEST_COMMIT_MS = 100
-HELD_QUIET_S = 30.0  #: silence kept while detection listens: the longest idle timeout
+BUFFERED_DETECTION_ON_S = 30.0  #: silence kept while detection listens: the longest idle timeout
 BUFFERED_DETECTION_OFF_S = 600.0  #: audio kept while detection is off; older audio is dropped
 
 _FRAME_S = 0.02
@@ -33,7 +33,7 @@ _SEMANTIC_SILENCE_MS = {"low": 1600, "medium": 800, "auto": 800, "high": 400}  #
 
 
 @attrs.frozen
-class Detection:
+class VadSettings:
     """How the server listens."""
 
     threshold_dbfs: float
@@ -41,7 +41,7 @@ class Detection:
     silence_ms: int
 
     @classmethod
-    def of(cls, turn_detection: JsonObject) -> Detection:
+    def of(cls, turn_detection: JsonObject) -> VadSettings:
         """Read a complete `turn_detection` object of either kind."""
         if turn_detection["type"] == "semantic_vad":
             silence_ms = _SEMANTIC_SILENCE_MS[turn_detection["eagerness"]]
@@ -68,17 +68,17 @@ class SpeechStopped:
     audio: bytes = attrs.field(repr=False)
 
 
-Heard = SpeechStarted | SpeechStopped
+VadEvent = SpeechStarted | SpeechStopped
 
 
-class Ears:
+class InputAudioBuffer:
     """One session's input buffer; positions are bytes since the session began, in the present format."""
 
     def __init__(self, audio_format: AudioFormat) -> None:
         self._format = audio_format
-        self._held = bytearray()
-        self._held_from = 0
-        self._listened_to = 0
+        self._audio = bytearray()
+        self._buffer_start = 0
+        self._analysed_until = 0
         self._speech_from: int | None = None
         self._loud_frames = 0
         self._quiet_frames = 0
@@ -89,38 +89,38 @@ class Ears:
         return self._ms(self._appended)
 
     @property
-    def held_from_ms(self) -> int:
+    def buffer_start_ms(self) -> int:
         """Where the audio begins that is still in the buffer."""
-        return self._ms(self._held_from)
+        return self._ms(self._buffer_start)
 
     @property
     def in_speech(self) -> bool:
         """Whether a turn is open."""
         return self._speech_from is not None
 
-    def append(self, audio: bytes, detection: Detection | None) -> list[Heard]:
+    def append(self, audio: bytes, detection: VadSettings | None) -> list[VadEvent]:
         """Put audio into the buffer and listen to it; None: detection is off, it only piles up."""
-        self._held += audio
-        heard = [] if detection is None else self._listen(detection)
-        self._bound(BUFFERED_DETECTION_OFF_S if detection is None or self.in_speech else HELD_QUIET_S)
+        self._audio += audio
+        heard = [] if detection is None else self._analyse(detection)
+        self._trim(BUFFERED_DETECTION_OFF_S if detection is None or self.in_speech else BUFFERED_DETECTION_ON_S)
         return heard
 
     def commit(self) -> bytes:
         """Take everything out of the buffer as one turn; raises Refused below 100 ms."""
-        held_ms = len(self._held) / self._bytes_per_ms
-        if held_ms < SMALLEST_COMMIT_MS:
+        buffered_ms = len(self._audio) / self._bytes_per_ms
+        if buffered_ms < SMALLEST_COMMIT_MS:
             raise Refused(
                 "input_audio_buffer_commit_empty",
                 "Error committing input audio buffer: buffer too small. Expected at least "
-                f"{SMALLEST_COMMIT_MS}ms of audio, but buffer only has {held_ms:.2f}ms of audio.",
+                f"{SMALLEST_COMMIT_MS}ms of audio, but buffer only has {buffered_ms:.2f}ms of audio.",
             )
-        return self._take(self._held_from)
+        return self._take(self._buffer_start)
 
     def clear(self) -> None:
         """Forget what is not committed, an open turn too."""
-        self._take(self._held_from)
+        self._take(self._buffer_start)
 
-    def stop_listening(self) -> None:
+    def discard_open_turn(self) -> None:
         """Forget an open turn and keep the audio: detection went off."""
         self._speech_from = None
         self._loud_frames = self._quiet_frames = 0
@@ -130,7 +130,7 @@ class Ears:
         appended_ms = self.appended_ms
         self.clear()
         self._format = audio_format
-        self._held_from = self._listened_to = appended_ms * self._bytes_per_ms
+        self._buffer_start = self._analysed_until = appended_ms * self._bytes_per_ms
 
     def start_speech(self, prefix_ms: int) -> SpeechStarted:
         """Open a turn here and now, whatever the audio says."""
@@ -142,11 +142,11 @@ class Ears:
 
     def take_since(self, since_ms: int) -> bytes:
         """Take the stretch since ``since_ms``, as far as it is still held, whatever was heard in it."""
-        return self._take(max(self._held_from, since_ms * self._bytes_per_ms))
+        return self._take(max(self._buffer_start, since_ms * self._bytes_per_ms))
 
     @property
     def _appended(self) -> int:
-        return self._held_from + len(self._held)
+        return self._buffer_start + len(self._audio)
 
     @property
     def _bytes_per_ms(self) -> int:
@@ -155,57 +155,57 @@ class Ears:
     def _ms(self, position: int) -> int:
         return position // self._bytes_per_ms
 
-    def _listen(self, detection: Detection) -> list[Heard]:
+    def _analyse(self, detection: VadSettings) -> list[VadEvent]:
         frame_bytes = self._format.bytes_in(_FRAME_S)
-        heard: list[Heard] = []
-        while self._listened_to + frame_bytes <= self._appended:
-            begin = self._listened_to - self._held_from
-            loudness = level_dbfs(bytes(self._held[begin : begin + frame_bytes]), self._format)
-            self._listened_to += frame_bytes
-            if (what := self._weigh(loudness >= detection.threshold_dbfs, frame_bytes, detection)) is not None:
+        heard: list[VadEvent] = []
+        while self._analysed_until + frame_bytes <= self._appended:
+            begin = self._analysed_until - self._buffer_start
+            loudness = level_dbfs(bytes(self._audio[begin : begin + frame_bytes]), self._format)
+            self._analysed_until += frame_bytes
+            if (what := self._classify(loudness >= detection.threshold_dbfs, frame_bytes, detection)) is not None:
                 heard.append(what)
         return heard
 
-    def _weigh(self, loud: bool, frame_bytes: int, detection: Detection) -> Heard | None:
+    def _classify(self, loud: bool, frame_bytes: int, detection: VadSettings) -> VadEvent | None:
         if self._speech_from is None:
             self._loud_frames = self._loud_frames + 1 if loud else 0
             if self._loud_frames == _ONSET_FRAMES:
-                return self._open_speech(self._listened_to - _ONSET_FRAMES * frame_bytes, detection.prefix_ms)
+                return self._open_speech(self._analysed_until - _ONSET_FRAMES * frame_bytes, detection.prefix_ms)
             return None
         self._quiet_frames = 0 if loud else self._quiet_frames + 1
         if self._quiet_frames * _FRAME_S * 1000 >= max(detection.silence_ms, 1):
-            return self._close_speech(self._listened_to)
+            return self._close_speech(self._analysed_until)
         return None
 
     def _open_speech(self, onset: int, prefix_ms: int) -> SpeechStarted:
-        self._speech_from = max(self._held_from, onset - prefix_ms * self._bytes_per_ms)
+        self._speech_from = max(self._buffer_start, onset - prefix_ms * self._bytes_per_ms)
         self._quiet_frames = 0
         return SpeechStarted(self._ms(self._speech_from))
 
     def _close_speech(self, end: int) -> SpeechStopped:
-        begin = self._held_from if self._speech_from is None else self._speech_from
-        audio = bytes(self._held[begin - self._held_from : end - self._held_from])
+        begin = self._buffer_start if self._speech_from is None else self._speech_from
+        audio = bytes(self._audio[begin - self._buffer_start : end - self._buffer_start])
         self._drop_until(end)
-        self.stop_listening()
+        self.discard_open_turn()
         return SpeechStopped(self._ms(end), audio)
 
     def _take(self, begin: int) -> bytes:
-        audio = bytes(self._held[begin - self._held_from :])
+        audio = bytes(self._audio[begin - self._buffer_start :])
         self._drop_until(self._appended)
-        self.stop_listening()
+        self.discard_open_turn()
         return audio
 
     def _drop_until(self, position: int) -> None:
-        del self._held[: position - self._held_from]
-        self._held_from = position
-        self._listened_to = max(self._listened_to, position)
+        del self._audio[: position - self._buffer_start]
+        self._buffer_start = position
+        self._analysed_until = max(self._analysed_until, position)
 
-    def _bound(self, held_s: float) -> None:
-        surplus = len(self._held) - self._format.bytes_in(held_s)
+    def _trim(self, limit_s: float) -> None:
+        surplus = len(self._audio) - self._format.bytes_in(limit_s)
         if surplus > 0:
-            self._drop_until(self._held_from + surplus)
+            self._drop_until(self._buffer_start + surplus)
             if self._speech_from is not None:
-                self._speech_from = max(self._speech_from, self._held_from)
+                self._speech_from = max(self._speech_from, self._buffer_start)
 
 
 def _threshold_dbfs(threshold: float) -> float:

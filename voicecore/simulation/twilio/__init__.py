@@ -10,23 +10,23 @@ Level 5; imports audio/, net/ and world.
 
 from __future__ import annotations
 
-from voicecore.simulation.twilio.dial_request import Detection, DialRequest
+from voicecore.simulation.twilio.application_client import Account
+from voicecore.simulation.twilio.dial_request import AmdRequest, DialRequest
 from voicecore.simulation.twilio.dialled_call import DialledCall
-from voicecore.simulation.twilio.exchange import Account
 from voicecore.simulation.twilio.faults import (
-    Goodbye,
     LineFaults,
     MarkOrder,
     MediaFormat,
     StatusFaults,
+    StreamEnd,
     WebhookFaults,
 )
 from voicecore.simulation.twilio.inbound import InboundCall
 from voicecore.simulation.twilio.line import LedgerLine, Line
 from voicecore.simulation.twilio.plan import DialPlan, DialPlans, MachineVerdict, Pickup, Refusal, UpdateFaults
-from voicecore.simulation.twilio.playout import Heard, LinePlayout, MarkReturn
+from voicecore.simulation.twilio.playout import LinePlayout, MarkReturn, PlayedAudio
 from voicecore.simulation.twilio.rest import RestRequest
-from voicecore.simulation.twilio.tunnel import Passed, RequestForm, Tunnel, TunnelSettings, open_tunnel
+from voicecore.simulation.twilio.tunnel import ForwardedRequest, RequestForm, Tunnel, TunnelSettings, open_tunnel
 from voicecore.simulation.twilio.twin import TwilioTwin, open_twilio
 from voicecore.simulation.twilio.user import (
     AfterAgent,
@@ -41,15 +41,14 @@ from voicecore.simulation.twilio.user import (
 __all__ = [
     "Account",
     "AfterAgent",
+    "AmdRequest",
     "At",
-    "Detection",
     "DialPlan",
     "DialPlans",
     "DialRequest",
     "DialledCall",
-    "Goodbye",
+    "ForwardedRequest",
     "HangUp",
-    "Heard",
     "InboundCall",
     "LedgerLine",
     "Line",
@@ -59,8 +58,8 @@ __all__ = [
     "MarkOrder",
     "MarkReturn",
     "MediaFormat",
-    "Passed",
     "Pickup",
+    "PlayedAudio",
     "Press",
     "Refusal",
     "RequestForm",
@@ -68,6 +67,7 @@ __all__ = [
     "Say",
     "StatusFaults",
     "Step",
+    "StreamEnd",
     "Tunnel",
     "TunnelSettings",
     "TwilioTwin",

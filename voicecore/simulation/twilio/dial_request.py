@@ -56,7 +56,7 @@ class RestRefusal(Exception):
 
 
 @attrs.frozen(kw_only=True)
-class Detection:
+class AmdRequest:
     """Answering-machine detection as it was asked for."""
 
     waits_for_end: bool
@@ -81,7 +81,7 @@ class DialRequest:
     """Of the call's life that are told to ``status_callback``."""
     timeout_s: int
     time_limit_s: int
-    detection: Detection | None
+    detection: AmdRequest | None
     form: Form = attrs.field(repr=False)
     """As it came."""
 
@@ -163,13 +163,13 @@ def _events(form: Form) -> frozenset[str]:
     return events
 
 
-def _detection(given: Mapping[str, str]) -> Detection | None:
+def _detection(given: Mapping[str, str]) -> AmdRequest | None:
     is_beside = given.get("AsyncAmd") == "true"
     if is_beside and "AsyncAmdStatusCallback" not in given:
         raise RestRefusal(400, NO_AMD_CALLBACK, "AsyncAmd needs an AsyncAmdStatusCallback")
     if "MachineDetection" not in given or "SendDigits" in given:  # keys that are sent switch detection off
         return None
-    return Detection(
+    return AmdRequest(
         waits_for_end=given["MachineDetection"] == "DetectMessageEnd",
         callback=given["AsyncAmdStatusCallback"] if is_beside else None,
         timeout_s=int(given.get("MachineDetectionTimeout", "30")),

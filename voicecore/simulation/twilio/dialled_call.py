@@ -21,10 +21,10 @@ import trio
 
 from voicecore.errors import ConnectionLost, HandshakeRefused, RemoteProtocolError
 from voicecore.nurseries import open_service_nursery
+from voicecore.simulation.twilio.application_client import ApplicationClient
+from voicecore.simulation.twilio.call_flow import CallFlow, CallFlowSettings
 from voicecore.simulation.twilio.carrier_call import CarrierCall
-from voicecore.simulation.twilio.course import Course, FarEnd
-from voicecore.simulation.twilio.dial_request import Detection, DialRequest
-from voicecore.simulation.twilio.exchange import Exchange
+from voicecore.simulation.twilio.dial_request import AmdRequest, DialRequest
 from voicecore.simulation.twilio.line import LineEnd
 from voicecore.simulation.twilio.plan import DialPlan, Pickup
 from voicecore.simulation.twilio.progress import CallProgress
@@ -41,26 +41,28 @@ _END_OF_LINE: Mapping[LineEnd | None, DialEnd] = {"application": "application", 
 class DialledCall(CarrierCall):
     """One call that was placed. Made by the REST interface, kept in `TwilioTwin.dials`."""
 
-    def __init__(self, exchange: Exchange, request: DialRequest, plan: DialPlan, rung: Counter[str]) -> None:
+    def __init__(
+        self, application: ApplicationClient, request: DialRequest, plan: DialPlan, rung: Counter[str]
+    ) -> None:
         self.request = request
         self.plan = plan
-        self.answered_sid = exchange.new_sid("CA")
+        self.answered_sid = application.new_sid("CA")
         """The CallSid that the REST answer gave."""
-        self.call_sid = exchange.new_sid("CA") if plan.switches_id else self.answered_sid
+        self.call_sid = application.new_sid("CA") if plan.switches_id else self.answered_sid
         """The CallSid of callbacks and stream."""
         self.ended_by: DialEnd | None = None
         self.over = trio.Event()
         """The call is over, and every callback about it was delivered."""
-        self._exchange = exchange
+        self._application = application
         self._rung = rung
-        self._life = trio.CancelScope()
+        self._scope = trio.CancelScope()
         progress = self._new_progress()
-        super().__init__(progress, self._new_course(progress), exchange.world.wall_clock())
+        super().__init__(progress, self._new_flow(progress), application.world.wall_clock())
 
     @property
     def statuses(self) -> Sequence[str]:
         """The statuses whose callbacks were sent, in order, repeats included."""
-        return self._progress.told
+        return self._progress.sent
 
     @property
     def rang(self) -> int:
@@ -79,16 +81,16 @@ class DialledCall(CarrierCall):
             self.cancel()
         elif self.line is None:
             self._ends("rest")
-            self._life.cancel()
+            self._scope.cancel()
         else:
-            self._course.stop()
+            self._flow.stop()
             self.line.end("rest")
 
     def cancel(self) -> None:
         """End the call if it was not answered; one that was goes on."""
         if self._progress.answered_at is None:
             self._ends("rest", "canceled")
-            self._life.cancel()
+            self._scope.cancel()
 
     # --- the call ----------------------------------------------------------------------
 
@@ -97,11 +99,11 @@ class DialledCall(CarrierCall):
         try:
             async with open_service_nursery() as nursery:
                 nursery.start_soon(self._progress.deliver)
-                with self._life:
+                with self._scope:
                     await self._wait_for_answer()
                     await self._talk()
                 self._ends(self._ender(), "completed")
-                await self._progress.wait_told()
+                await self._progress.wait_delivered()
         finally:
             self.over.set()
 
@@ -133,14 +135,14 @@ class DialledCall(CarrierCall):
             self._ends("carrier")
 
     async def _follow(self, verbs: Sequence[Verb]) -> None:
-        self._course.begin(verbs)
-        while not self._course.is_done:
+        self._flow.begin(verbs)
+        while not self._flow.is_done:
             try:
-                await self._course.go_on()
+                await self._flow.go_on()
             except HandshakeRefused as refused:
-                self._exchange.violations.append(f"31920: a stream was refused with HTTP status {refused.status}")
+                self._application.violations.append(f"31920: a stream was refused with HTTP status {refused.status}")
             except ConnectionLost:
-                self._exchange.violations.append("31920: a stream could not be opened")
+                self._application.violations.append("31920: a stream could not be opened")
 
     # --- TwiML -------------------------------------------------------------------------
 
@@ -153,19 +155,19 @@ class DialledCall(CarrierCall):
             try:
                 return read_twiml(self.request.twiml)
             except RemoteProtocolError as wrong:
-                self._exchange.violations.append(wrong.problem)
+                self._application.violations.append(wrong.problem)
                 fields["ErrorCode"] = wrong.problem.partition(":")[0]
         return await self._fetch(urls, fields)
 
     async def _fetch(self, urls: Sequence[str], fields: dict[str, str]) -> Sequence[Verb]:
         for url in urls:
             try:
-                return await self._exchange.fetch_twiml(url, fields)
+                return await self._application.fetch_twiml(url, fields)
             except ConnectionLost:
                 problem = "11205: a voice webhook could not be delivered"
             except RemoteProtocolError as wrong:
                 problem = wrong.problem
-            self._exchange.violations.append(problem)
+            self._application.violations.append(problem)
             fields = fields | {"ErrorCode": problem.partition(":")[0], "ErrorUrl": url}
         return []
 
@@ -185,14 +187,14 @@ class DialledCall(CarrierCall):
             return {}
         return await self._detect(detection.timeout_s)
 
-    async def _detect_beside(self, detection: Detection) -> None:
+    async def _detect_beside(self, detection: AmdRequest) -> None:
         """Asynchronous detection: the verdict comes by a callback of its own."""
         if detection.callback is None:
             return
         verdict = await self._detect(detection.timeout_s)
-        owner = {"CallSid": self.call_sid, "AccountSid": self._exchange.account.account_sid}
+        owner = {"CallSid": self.call_sid, "AccountSid": self._application.account.account_sid}
         for _ in range(self.plan.machine.times):
-            await self._exchange.notify(detection.callback, owner | verdict)
+            await self._application.notify(detection.callback, owner | verdict)
 
     # --- inside ------------------------------------------------------------------------
 
@@ -200,7 +202,7 @@ class DialledCall(CarrierCall):
         request, plan = self.request, self.plan
         identity = {
             "CallSid": self.call_sid,
-            "AccountSid": self._exchange.account.account_sid,
+            "AccountSid": self._application.account.account_sid,
             "From": request.caller,
             "To": request.to,
             "Caller": request.caller,
@@ -208,18 +210,18 @@ class DialledCall(CarrierCall):
             "Direction": "outbound-api",
         }
         faults = attrs.evolve(plan.statuses, sends=plan.statuses.sends and plan.end is not Pickup.SILENT)
-        return CallProgress(self._exchange, identity, request.status_callback, faults, request.events)
+        return CallProgress(self._application, identity, request.status_callback, faults, request.events)
 
-    def _new_course(self, progress: CallProgress) -> Course:
+    def _new_flow(self, progress: CallProgress) -> CallFlow:
         plan = self.plan
-        far_end = FarEnd(
+        settings = CallFlowSettings(
             script=plan.script,
             faults=plan.line,
             stream_after_s=plan.stream_after_s,
             completed_before_stop_s=plan.statuses.completed_before_stop_s,
             completed_before_close_s=plan.statuses.completed_before_close_s,
         )
-        return Course(self._exchange, self.call_sid, progress, far_end)
+        return CallFlow(self._application, self.call_sid, progress, settings)
 
     def _ends(self, by: DialEnd, status: str | None = None) -> None:
         """Keep who ended the call, the first one to do so, and how."""

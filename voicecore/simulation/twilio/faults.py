@@ -23,7 +23,7 @@ class MarkOrder(enum.Enum):
     REVERSED = "reversed"  #: those that are due together come back last one first
 
 
-class Goodbye(enum.Enum):
+class StreamEnd(enum.Enum):
     """How the stream ends when the call is over."""
 
     STOP = "stop"  #: a stop message, then the socket closes
@@ -63,7 +63,7 @@ class LineFaults:
     """Put text that is not a message behind every n-th frame."""
     unknown_every: int | None = None
     """Put an event of an unheard-of kind behind every n-th frame."""
-    echoes: MarkOrder = MarkOrder.FAITHFUL
+    mark_returns: MarkOrder = MarkOrder.FAITHFUL
     mark_delay_s: float = 0.0
     mark_jitter_s: float = 0.0
     """Each echo leaves up to so much later, never before the one ahead of it."""
@@ -78,7 +78,7 @@ class LineFaults:
     does_not_read_from_s: float | None = None
     does_not_read_between_s: tuple[float, float] | None = None
     """Nothing is read between these two moments of the stream; then reading goes on."""
-    goodbye: Goodbye = Goodbye.STOP
+    stream_end: StreamEnd = StreamEnd.STOP
     ends_at_s: float | None = None
     """The call ends at this moment, whatever the user does."""
     breaks_at_s: float | None = None

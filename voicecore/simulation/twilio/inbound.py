@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import trio
 
+from voicecore.simulation.twilio.application_client import ApplicationClient
+from voicecore.simulation.twilio.call_flow import CallFlow
 from voicecore.simulation.twilio.carrier_call import CarrierCall
-from voicecore.simulation.twilio.course import Course
-from voicecore.simulation.twilio.exchange import Exchange
 from voicecore.simulation.twilio.faults import WebhookFaults
 from voicecore.simulation.twilio.progress import CallProgress
 from voicecore.simulation.twilio.twiml import RejectCall, Verb
@@ -24,13 +24,18 @@ class InboundCall(CarrierCall):
     """A call that comes in at the application. Made by `TwilioTwin.call`."""
 
     def __init__(
-        self, exchange: Exchange, progress: CallProgress, course: Course, voice_url: str, faults: WebhookFaults
+        self,
+        application: ApplicationClient,
+        progress: CallProgress,
+        flow: CallFlow,
+        voice_url: str,
+        faults: WebhookFaults,
     ) -> None:
-        super().__init__(progress, course, exchange.world.wall_clock())
-        self._exchange = exchange
+        super().__init__(progress, flow, application.world.wall_clock())
+        self._application = application
         self._voice_url = voice_url
         self._faults = faults
-        self._life = trio.CancelScope()
+        self._scope = trio.CancelScope()
 
     @property
     def answered_sid(self) -> str:
@@ -45,9 +50,9 @@ class InboundCall(CarrierCall):
 
     def complete(self) -> None:
         """End the call; a stream that runs is stopped."""
-        self._course.stop()
+        self._flow.stop()
         if self.line is None or self.line.over.is_set():
-            self._life.cancel()
+            self._scope.cancel()
         else:
             self.line.end("rest")
 
@@ -64,7 +69,7 @@ class InboundCall(CarrierCall):
             ConnectionLost: The webhook could not be delivered.
             HandshakeRefused: The media stream was refused (31920).
         """
-        with self._life:
+        with self._scope:
             await self._follow()
         self._progress.reach("completed")
 
@@ -76,9 +81,9 @@ class InboundCall(CarrierCall):
             return
         self._progress.reach("in-progress")
         if self._progress.delivers_at_once:
-            await self._progress.wait_told()  # the application knows of the answer before the stream comes
-        self._course.begin(verbs)
-        await self._course.go_on()
+            await self._progress.wait_delivered()  # the application knows of the answer before the stream comes
+        self._flow.begin(verbs)
+        await self._flow.go_on()
 
     async def _ask(self) -> Sequence[Verb]:
         """Fetch the TwiML, as often at once as the faults say; the answers are kept, and the last one is followed."""
@@ -86,7 +91,7 @@ class InboundCall(CarrierCall):
         answers: list[Sequence[Verb]] = []
 
         async def ask_once() -> None:
-            answers.append(await self._exchange.fetch_twiml(self._voice_url, fields))
+            answers.append(await self._application.fetch_twiml(self._voice_url, fields))
 
         if self._faults.voice_times == 1:
             await ask_once()

@@ -21,11 +21,11 @@ import trio
 
 from voicecore.errors import ConnectionLost
 from voicecore.net.websocket.protocol import WebSocket
-from voicecore.simulation.twilio.faults import Goodbye, LineFaults, MarkOrder
+from voicecore.simulation.twilio.faults import LineFaults, MarkOrder, StreamEnd
 from voicecore.simulation.twilio.messages import FromApplication, StreamWriter, read_application
 from voicecore.simulation.twilio.playout import LinePlayout, MarkReturn
 from voicecore.simulation.twilio.user import FRAME_S, SimulatedUser, Step
-from voicecore.simulation.twilio.voice import Voice
+from voicecore.simulation.twilio.user_audio import UserAudioEncoder
 
 LineEnd = Literal["user", "application", "rest", "fault"]
 """Who ended a line: "user" is the person on it, "rest" the application by REST, "fault" a connection that broke."""
@@ -45,7 +45,7 @@ class LedgerLine:
 
 
 class Line:
-    """One media stream. Made by `Exchange.new_line`."""
+    """One media stream. Made by `ApplicationClient.new_line`."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Line:
         self._faults = faults
         self._writer = writer
         self._user = SimulatedUser(script, now)
-        self._voice = Voice(faults.media_format.audio_format)
+        self._encoder = UserAudioEncoder(faults.media_format.audio_format)
         self._hang_up = trio.Event()
         self._echoes: list[tuple[float, str]] = []  # (leaves at, name), in this order
         self._pulse = trio.Event()
@@ -121,9 +121,9 @@ class Line:
             await self._hang_up.wait()
             nursery.cancel_scope.cancel()
         await before_goodbye()
-        if self._faults.goodbye is Goodbye.HANG:
+        if self._faults.stream_end is StreamEnd.HANG:
             await trio.sleep_forever()
-        if self._faults.goodbye is Goodbye.STOP and self.ended_by not in {"application", "fault"}:
+        if self._faults.stream_end is StreamEnd.STOP and self.ended_by not in {"application", "fault"}:
             await self._send(socket, self._writer.stop(), "stop")
 
     async def _open(self, socket: WebSocket, parameters: Mapping[str, str]) -> None:
@@ -154,7 +154,7 @@ class Line:
             if self._faults.breaks_at_s is not None and now - began_at >= self._faults.breaks_at_s:
                 self.end("fault")
                 return
-            frame = self._voice.frame(frame)
+            frame = self._encoder.frame(frame)
             for _ in range(self._copies(now - began_at)):
                 held.append(self._writer.media(frame, round(frames * FRAME_S * 1000)))
                 self.sent_audio += frame
@@ -240,7 +240,7 @@ class Line:
     def _take_returns(self, returns: list[MarkReturn], now: float) -> None:
         if not self._echoes_at(now):
             return
-        order = self._faults.echoes
+        order = self._faults.mark_returns
         names = [back.name for back in (reversed(returns) if order is MarkOrder.REVERSED else returns)]
         times = 2 if order is MarkOrder.DOUBLED else 1
         for name in names:
@@ -250,7 +250,7 @@ class Line:
 
     def _echoes_at(self, now: float) -> bool:
         until = self._faults.marks_until_s
-        return self._faults.echoes is not MarkOrder.NEVER and (until is None or now - self.began_at < until)
+        return self._faults.mark_returns is not MarkOrder.NEVER and (until is None or now - self.began_at < until)
 
     def _loses_echo(self) -> bool:
         return self._faults.mark_loss > 0 and self._chance.random() < self._faults.mark_loss

@@ -107,7 +107,7 @@ DialPlans = DialPlan | Sequence[DialPlan] | Callable[[DialRequest], DialPlan]
 """One for every call; or one a call, the last one repeated; or what a function gives for each call."""
 
 
-class PlanBook:
+class DialPlanQueue:
     """Hands out the plans, one for each call that is wanted."""
 
     def __init__(self, plans: DialPlans) -> None:

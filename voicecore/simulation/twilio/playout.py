@@ -22,7 +22,7 @@ BUFFER_LIMIT_S = 600.0
 
 
 @attrs.frozen
-class Heard:
+class PlayedAudio:
     """A stretch of audio as it was played; ``began_at`` on the clock."""
 
     began_at: float
@@ -41,7 +41,7 @@ class LinePlayout:
     """The buffer of one stream."""
 
     def __init__(self, began_at: float, audio_format: AudioFormat = PCMU_8K) -> None:
-        self.heard: list[Heard] = []
+        self.heard: list[PlayedAudio] = []
         """Everything that was played so far, in order."""
         self.violations: list[str] = []
         """What Twilio would have complained about."""
@@ -78,7 +78,7 @@ class LinePlayout:
                 returns.append(MarkReturn(mark, played=False))
             elif begin < now:
                 played = self._format.bytes_in(now - begin)
-                self.heard.append(Heard(begin, audio[:played]))
+                self.heard.append(PlayedAudio(begin, audio[:played]))
         self._waiting.clear()
         self._end = min(self._end, now)
         return returns
@@ -94,7 +94,7 @@ class LinePlayout:
                 break
             self._waiting.popleft()
             if mark is None:
-                self.heard.append(Heard(begin, audio))
+                self.heard.append(PlayedAudio(begin, audio))
             else:
                 returns.append(MarkReturn(mark, played=True))
         return returns

@@ -18,8 +18,8 @@ from email.utils import format_datetime
 
 import trio
 
+from voicecore.simulation.twilio.application_client import ApplicationClient
 from voicecore.simulation.twilio.dial_request import EVENTS
-from voicecore.simulation.twilio.exchange import Exchange
 from voicecore.simulation.twilio.faults import StatusFaults
 
 FINAL = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
@@ -31,7 +31,7 @@ class CallProgress:
 
     def __init__(
         self,
-        exchange: Exchange,
+        application: ApplicationClient,
         identity: Mapping[str, str],
         callback_url: str | None,
         faults: StatusFaults,
@@ -40,20 +40,20 @@ class CallProgress:
         """Begin as queued.
 
         Args:
-            exchange: Delivers the callbacks.
+            application: Delivers the callbacks.
             identity: The fields that all webhooks of the call have in common.
             callback_url: Where they go; None: nowhere.
             faults: What goes wrong with them.
             events: Which of them are wanted.
         """
         self.status = "queued"
-        self.told: list[str] = []
+        self.sent: list[str] = []
         """The statuses that were delivered, or tried to be, in order."""
         self.answered_at: float | None = None
         self.duration_s: int | None = None
         """Of an answered call that is completed."""
         self.identity = identity
-        self._exchange = exchange
+        self._application = application
         self._url = callback_url
         self._faults = faults
         self._events = events
@@ -90,7 +90,7 @@ class CallProgress:
         if status == "completed":
             self.duration_s = round(now - (now if self.answered_at is None else self.answered_at))
         if self._url is not None and _EVENT_OF.get(status, "completed") in self._events and self._faults.sends:
-            self._tell(status, now)
+            self._enqueue(status, now)
         if status in FINAL:
             self._release()
 
@@ -103,7 +103,7 @@ class CallProgress:
             self._changed = trio.Event()
             await self._changed.wait()
 
-    async def wait_told(self) -> None:
+    async def wait_delivered(self) -> None:
         """Return once every callback that is under way was answered; those held for reversal are not waited for."""
         await self._idle.wait()
 
@@ -112,12 +112,12 @@ class CallProgress:
     async def _send(self, due: float, fields: Mapping[str, str]) -> None:
         await trio.sleep_until(due)
         for _ in range(self._faults.repeats):
-            self.told.append(fields["CallStatus"])
-            await self._exchange.notify(self._url or "", fields, self._faults.signature)
+            self.sent.append(fields["CallStatus"])
+            await self._application.notify(self._url or "", fields, self._faults.signature)
 
-    def _tell(self, status: str, now: float) -> None:
+    def _enqueue(self, status: str, now: float) -> None:
         fields = self.fields(status) | {
-            "Timestamp": format_datetime(self._exchange.world.wall_clock()),
+            "Timestamp": format_datetime(self._application.world.wall_clock()),
             "CallbackSource": "call-progress-events",
             "SequenceNumber": str(self._sequence),
         }

@@ -58,7 +58,7 @@ class TunnelSettings:
 
 
 @attrs.frozen
-class Passed:
+class ForwardedRequest:
     """One request that went through: both heads, as the application read and wrote them."""
 
     request: bytes = attrs.field(repr=False)
@@ -86,7 +86,7 @@ class Tunnel:
     """A running tunnel. Made by `open_tunnel`."""
 
     def __init__(self, world: World, upstream_url: str, settings: TunnelSettings) -> None:
-        self.passed: list[Passed] = []
+        self.forwarded: list[ForwardedRequest] = []
         """Every request that was answered, in the order of the answers."""
         self._world = world
         self._upstream = urlsplit(upstream_url)
@@ -117,7 +117,7 @@ class Tunnel:
             answer = await _ask(server, head, body, form)
             if not answer:
                 return
-            self.passed.append(Passed(head, answer))
+            self.forwarded.append(ForwardedRequest(head, answer))
             await client.wire.send_all(answer)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_pump, client, server.wire)

@@ -70,7 +70,7 @@ class HangUp:
 Step = Say | Press | HangUp
 
 
-class Ear:
+class AgentSpeechTracker:
     """Since when the agent speaks, or is silent."""
 
     def __init__(self) -> None:
@@ -92,16 +92,16 @@ class SimulatedUser:
         self.hung_up = False
         self._steps = deque(script)
         self._began_at = began_at
-        self._ear = Ear()
+        self._agent = AgentSpeechTracker()
         self._speech = b""
 
     def frame(self, playing: bool, now: float) -> tuple[bytes, list[str]]:
         """Return the frame that leaves now, and the keys pressed before it."""
-        self._ear.notice(playing, now)
+        self._agent.notice(playing, now)
         digits: list[str] = []
         while self._steps and not self._speech and not self.hung_up and self._is_due(self._steps[0].when, now):
             step = self._steps.popleft()
-            self._ear = Ear()
+            self._agent = AgentSpeechTracker()
             if isinstance(step, Say):
                 self._speech = step.ulaw
             elif isinstance(step, Press):
@@ -110,7 +110,7 @@ class SimulatedUser:
                 self.hung_up = True
         frame, self._speech = self._speech[:FRAME_BYTES], self._speech[FRAME_BYTES:]
         if frame and not self._speech:
-            self._ear = Ear()  # what the next step waits for comes after these words
+            self._agent = AgentSpeechTracker()  # what the next step waits for comes after these words
         return frame.ljust(FRAME_BYTES, b"\xff") if frame else _SILENCE, digits
 
     @property
@@ -122,5 +122,5 @@ class SimulatedUser:
         if isinstance(when, At):
             return now >= self._began_at + when.seconds - 1e-9
         if isinstance(when, WhileAgentSpeaks):
-            return self._ear.speaks_since is not None and now >= self._ear.speaks_since + when.after_s - 1e-9
-        return self._ear.silent_since is not None and now >= self._ear.silent_since + when.pause_s - 1e-9
+            return self._agent.speaks_since is not None and now >= self._agent.speaks_since + when.after_s - 1e-9
+        return self._agent.silent_since is not None and now >= self._agent.silent_since + when.pause_s - 1e-9

@@ -73,7 +73,7 @@ async def first(session: Session, kind: type[SessionEvent]) -> SessionEvent:
         (Updates(refused=frozenset({1})), LockState.REFUSED, True),
         (Updates(refuses_null_turn_detection=True), LockState.REFUSED, True),
         (Updates(ignores_null_turn_detection=True), LockState.UNPROVEN, True),
-        (Updates(echoes_null_but_keeps=True), LockState.IN_FORCE, False),
+        (Updates(acknowledges_null_but_keeps=True), LockState.IN_FORCE, False),
         (Updates(answer_s=None), LockState.UNPROVEN, True),
         (Updates(effect_s=1.0), LockState.IN_FORCE, False),
     ],

@@ -15,8 +15,8 @@ from voicecore.simulation.openai_realtime.behaviour import (
     ResponseFault,
     Updates,
 )
-from voicecore.simulation.openai_realtime.objections import Objection
-from voicecore.simulation.openai_realtime.outbox import Close, Cut, SendText, Stall, WriteQueue
+from voicecore.simulation.openai_realtime.outbox import Close, Cut, Outgoing, SendText, Stall
+from voicecore.simulation.openai_realtime.refused_events import RefusedEvent
 from voicecore.simulation.openai_realtime.script import Recorded, Reply, Script, Silence, ToolCall
 from voicecore.simulation.openai_realtime.session import Phase
 from voicecore_tests.simulation.openai_realtime.judge import MODELS
@@ -248,7 +248,7 @@ def test_deltas_may_come_after_the_cancel() -> None:
         (End.STALL, None, Stall()),
     ],
 )
-def test_connection_may_end_at_a_time_or_at_a_step(how: End, code: str | None, act: WriteQueue) -> None:
+def test_connection_may_end_at_a_time_or_at_a_step(how: End, code: str | None, act: Outgoing) -> None:
     """Each ending, at 1 s, behind the ninth event, and by hand: its error, its act, and silence."""
     timed = Client(LONG, Behaviour(endings=(Ending(how=how, at_s=1.0),)))
     stepped = Client(LONG, Behaviour(endings=(Ending(how=how, after_events=9),)))
@@ -264,7 +264,7 @@ def test_connection_may_end_at_a_time_or_at_a_step(how: End, code: str | None, a
         assert client.session.deadline() is None
         assert client.outgoing[-1] == act
         assert [event["error"]["code"] for event in only(client.events, "error")] == [code] * (code is not None)
-        assert client.session.phase is Phase.OVER
+        assert client.session.phase is Phase.ENDED
         assert client.configure() == []
     assert len(stepped.events) == 9 + (code is not None)
 
@@ -287,11 +287,11 @@ def test_errors_may_be_anonymous() -> None:
 def test_client_events_may_be_objected_to() -> None:
     """Each objection to an event is an error of its own; nothing of the event applies, and others pass."""
     update = "session.update"
-    objections = (
-        Objection(update, "unknown_parameter", "Unknown.", "session.type"),
-        Objection(update, None, "Not now."),
+    refused_events = (
+        RefusedEvent(update, "unknown_parameter", "Unknown.", "session.type"),
+        RefusedEvent(update, None, "Not now."),
     )
-    client = Client(behaviour=Behaviour(objections=objections))
+    client = Client(behaviour=Behaviour(refused_events=refused_events))
     refusals = [event["error"] for event in only(client.configure(instructions="new"), "error")]
     told = [(refusal["code"], refusal["message"], refusal["param"]) for refusal in refusals]
     assert told == [("unknown_parameter", "Unknown.", "session.type"), (None, "Not now.", None)]

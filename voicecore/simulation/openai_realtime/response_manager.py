@@ -21,15 +21,15 @@ from voicecore.simulation.openai_realtime.behaviour import Behaviour, ResponseFa
 from voicecore.simulation.openai_realtime.items import Conversation, Item
 from voicecore.simulation.openai_realtime.json_checks import JsonObject, Refused
 from voicecore.simulation.openai_realtime.outputs import Emit
-from voicecore.simulation.openai_realtime.response import Order, Response, Studio
-from voicecore.simulation.openai_realtime.scheduler import Agenda, PoolEntry
+from voicecore.simulation.openai_realtime.response import Response, ResponseContext, ResponseSpec
+from voicecore.simulation.openai_realtime.scheduler import ActionId, Scheduler
 from voicecore.simulation.openai_realtime.script import Echo, Reply, Script
 from voicecore.simulation.openai_realtime.tts import speech
-from voicecore.simulation.openai_realtime.usage import Meter
+from voicecore.simulation.openai_realtime.usage import UsageMeter
 
 
 @attrs.frozen(kw_only=True)
-class Identity:
+class SessionIdentity:
     """Who connected, and what a session draws its ids and sizes from."""
 
     model: str
@@ -44,28 +44,28 @@ class Identity:
 
 
 @attrs.frozen(kw_only=True)
-class Stage:
+class ResponseManagerContext:
     """What responses need of their session."""
 
     script: Script
     behaviour: Behaviour
-    identity: Identity
+    identity: SessionIdentity
     emit: Emit
-    agenda: Agenda
+    scheduler: Scheduler
     conversation: Conversation
-    begins: Callable[[], None]
+    on_started: Callable[[], None]
     """Told when a response of the default conversation is created."""
-    ended: Callable[[float, float], None]
+    on_ended: Callable[[float, float], None]
     """Told when it is over: now, and the seconds of audio it sent."""
 
 
-class Responder:
+class ResponseManager:
     """One session's responses."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self._meter = Meter()
-        self._running: dict[str, tuple[Response, PoolEntry]] = {}
+    def __init__(self, context: ResponseManagerContext) -> None:
+        self._context = context
+        self._meter = UsageMeter()
+        self._running: dict[str, tuple[Response, ActionId]] = {}
         self._now = 0.0
         self.active: Response | None = None
         """The response that runs in the default conversation."""
@@ -90,12 +90,12 @@ class Responder:
                 f"Conversation already has an active response in progress: {self.active.response_id}. "
                 "Wait until the response is finished before creating a new one.",
             )
-        conversation = None if out_of_band else self._stage.conversation
-        response = Response(self._order(request, effective), self._studio(request, effective, conversation))
+        conversation = None if out_of_band else self._context.conversation
+        response = Response(self._spec(request, effective), self._response_context(request, effective, conversation))
         self.responses.append(response)
         if not out_of_band:
             self.active = response
-            self._stage.begins()
+            self._context.on_started()
         self._go_on(response, response.deliver(), now)
 
     def cancel(self, response_id: str | None, now: float) -> None:
@@ -110,16 +110,16 @@ class Responder:
         if self.active is not None:
             self._cancel(*self._running[self.active.response_id], "turn_detected", now)
 
-    def _order(self, request: JsonObject, effective: JsonObject) -> Order:
+    def _spec(self, request: JsonObject, effective: JsonObject) -> ResponseSpec:
         number = len(self.responses) + 1
         reply = self._reply(number, request.get("tool_choice", effective["tool_choice"]))
         output = {**effective["audio"]["output"], **request.get("audio", {}).get("output", {})}
-        fault = self._stage.behaviour.responses.get(number)
+        fault = self._context.behaviour.responses.get(number)
         asked_for = request.get("output_modalities", effective["output_modalities"])
         modalities = ["text"] if fault is ResponseFault.WRITTEN else asked_for
         audio_format = configuration.audio_format(output["format"]) if modalities == ["audio"] else None
-        identity = self._stage.identity
-        return Order(
+        identity = self._context.identity
+        return ResponseSpec(
             response_id=identity.new_id("resp"),
             reply=reply,
             audio=b""
@@ -130,57 +130,59 @@ class Responder:
                 "output_modalities": modalities,
                 "max_output_tokens": request.get("max_output_tokens", effective["max_output_tokens"]),
                 "audio": {"output": {"format": output["format"], "voice": output["voice"]}},
-                "metadata": request.get("metadata") if self._stage.behaviour.gives_metadata_back else None,
+                "metadata": request.get("metadata") if self._context.behaviour.gives_metadata_back else None,
             },
             fault=fault,
         )
 
     def _reply(self, number: int, tool_choice: Any) -> Reply | None:
-        replies = self._stage.script.replies
+        replies = self._context.script.replies
         if isinstance(replies, Echo):
             return None
         reply = replies[min(number, len(replies)) - 1]
         return attrs.evolve(reply, tool_calls=()) if tool_choice == "none" else reply
 
-    def _studio(self, request: JsonObject, effective: JsonObject, conversation: Conversation | None) -> Studio:
-        stage = self._stage
+    def _response_context(
+        self, request: JsonObject, effective: JsonObject, conversation: Conversation | None
+    ) -> ResponseContext:
+        context = self._context
         instructions: str = {**effective, **request}["instructions"]
 
         def measure(output: list[Item]) -> JsonObject:
-            context = [] if "input" in request else stage.conversation.items
-            return self._meter.measure(instructions, [item for item in context if item not in output], output)
+            history = [] if "input" in request else context.conversation.items
+            return self._meter.measure(instructions, [item for item in history if item not in output], output)
 
-        return Studio(
-            emit=stage.emit,
-            new_id=stage.identity.new_id,
-            random=stage.identity.random,
-            pace=stage.behaviour.pace,
+        return ResponseContext(
+            emit=context.emit,
+            new_id=context.identity.new_id,
+            random=context.identity.random,
+            pace=context.behaviour.pace,
             conversation=conversation,
             measure=measure,
-            over=self._over,
+            on_done=self._over,
         )
 
     def _go_on(self, response: Response, steps: Iterator[float], due: float) -> None:
         self._now = due
         wait_s = next(steps, None)
         if wait_s is not None:
-            handle = self._stage.agenda.at(due + wait_s, lambda at: self._go_on(response, steps, at))
-            self._running[response.response_id] = (response, handle)
+            action_id = self._context.scheduler.at(due + wait_s, lambda at: self._go_on(response, steps, at))
+            self._running[response.response_id] = (response, action_id)
 
-    def _cancel(self, response: Response, handle: PoolEntry, reason: str, now: float) -> None:
+    def _cancel(self, response: Response, action_id: ActionId, reason: str, now: float) -> None:
         self._now = now
-        self._stage.agenda.strike(handle)
+        self._context.scheduler.cancel(action_id)
         response.cancel(reason)
-        self._go_on_late(response.late_deltas(self._stage.behaviour.late_deltas), now)
+        self._go_on_late(response.late_deltas(self._context.behaviour.late_deltas), now)
 
     def _go_on_late(self, steps: Iterator[float], due: float) -> None:
         wait_s = next(steps, None)
         if wait_s is not None:
-            self._stage.agenda.at(due + wait_s, lambda at: self._go_on_late(steps, at))
+            self._context.scheduler.at(due + wait_s, lambda at: self._go_on_late(steps, at))
 
     def _over(self, response: Response) -> None:
         self._running.pop(response.response_id, None)
         if response is self.active:
             self.active = None
-            self._stage.ended(self._now, response.playback_s)
-        self._stage.emit("rate_limits.updated", rate_limits=self._meter.rate_limits())
+            self._context.on_ended(self._now, response.playback_s)
+        self._context.emit("rate_limits.updated", rate_limits=self._meter.rate_limits())

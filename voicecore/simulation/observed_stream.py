@@ -11,12 +11,12 @@ from typing import final
 
 import trio
 
-from voicecore.simulation.openai_realtime.binary import BinaryFrames
+from voicecore.simulation.binary_frames import BinaryFrames
 from voicecore.world import Buffer, ByteStream
 
 
 @final
-class HeardStream(ByteStream):
+class ObservedStream(ByteStream):
     """Another wire, and the time of its last byte."""
 
     def __init__(self, wire: ByteStream) -> None:
@@ -70,11 +70,11 @@ class HeardStream(ByteStream):
         self._wire.coalesce(min_bytes)
 
 
-_stream: contextvars.ContextVar[HeardStream] = contextvars.ContextVar("stream")
+_stream: contextvars.ContextVar[ObservedStream] = contextvars.ContextVar("stream")
 
 
 @final
-class KnownStreams(trio.abc.Listener[HeardStream]):
+class ObservedListener(trio.abc.Listener[ObservedStream]):
     """Another listener, whose connections can ask for their stream.
 
     A task inherits the context of the task that started it, and the one that
@@ -84,9 +84,9 @@ class KnownStreams(trio.abc.Listener[HeardStream]):
     def __init__(self, listener: trio.abc.Listener[ByteStream]) -> None:
         self._listener = listener
 
-    async def accept(self) -> HeardStream:
+    async def accept(self) -> ObservedStream:
         """Accept the next connection."""
-        stream = HeardStream(await self._listener.accept())
+        stream = ObservedStream(await self._listener.accept())
         _stream.set(stream)
         return stream
 
@@ -95,6 +95,6 @@ class KnownStreams(trio.abc.Listener[HeardStream]):
         await self._listener.aclose()
 
 
-def current_stream() -> HeardStream:
+def current_stream() -> ObservedStream:
     """Return the stream under the connection that this task serves."""
     return _stream.get()

@@ -20,7 +20,7 @@ from voicecore.errors import ConnectionLost, HandshakeRefused, RemoteProtocolErr
 from voicecore.net.http.client import HttpAnswer, HttpClient
 from voicecore.net.websocket.connect import dial
 from voicecore.secrets import Secret
-from voicecore.simulation.twilio.faults import Goodbye, LineFaults
+from voicecore.simulation.twilio.faults import LineFaults, StreamEnd
 from voicecore.simulation.twilio.line import Line
 from voicecore.simulation.twilio.messages import StreamWriter
 from voicecore.simulation.twilio.signing import sign
@@ -46,14 +46,14 @@ class Account:
 
 
 @attrs.frozen
-class Goodbyes:
+class StreamEndHooks:
     """What is done on the way to the end of a stream."""
 
     before_stop: Callable[[], Awaitable[None]]
     before_close: Callable[[], Awaitable[None]]
 
 
-class Exchange:
+class ApplicationClient:
     """The carrier's side of the network."""
 
     def __init__(self, world: World, account: Account, http: HttpClient) -> None:
@@ -119,7 +119,7 @@ class Exchange:
         self.lines.append(line)
         return line
 
-    async def run(self, line: Line, stream: ConnectStream, faults: LineFaults, goodbyes: Goodbyes) -> None:
+    async def run(self, line: Line, stream: ConnectStream, faults: LineFaults, hooks: StreamEndHooks) -> None:
         """Open a stream and hold it to its end.
 
         Raises:
@@ -132,9 +132,9 @@ class Exchange:
         line.forgeries += [await self._forge(url, origin) for origin in faults.forged_for]
         tap = _Tap(self.world.network)
         async with dial(tap, url, headers=[("X-Twilio-Signature", signature)]) as socket:
-            await line.run(socket, stream.parameters, goodbyes.before_stop)
-            await goodbyes.before_close()
-            is_cut = faults.goodbye is Goodbye.CUT or line.ended_by == "fault"
+            await line.run(socket, stream.parameters, hooks.before_stop)
+            await hooks.before_close()
+            is_cut = faults.stream_end is StreamEnd.CUT or line.ended_by == "fault"
             if is_cut and tap.stream is not None:
                 await trio.aclose_forcefully(tap.stream)
 

@@ -12,7 +12,7 @@ import attrs
 
 
 @attrs.frozen
-class Aside:
+class UnsolicitedEvent:
     """One event, sent as it is."""
 
     at_s: float
@@ -22,7 +22,7 @@ class Aside:
     fields: Mapping[str, object] = attrs.field(factory=dict)
 
 
-def errors(message: str, *codes: str, at_s: float) -> Sequence[Aside]:
+def errors(message: str, *codes: str, at_s: float) -> Sequence[UnsolicitedEvent]:
     """Return an `error` event for each code, all with one message."""
     bodies = ({"type": "server_error", "code": code, "message": message} for code in codes)
-    return [Aside(at_s, "error", {"error": body}) for body in bodies]
+    return [UnsolicitedEvent(at_s, "error", {"error": body}) for body in bodies]

@@ -1,6 +1,6 @@
 """Client events that a provider twin refuses whatever they say, in the words of the server that was seen to do so.
 
-Behaviour(objections=(Objection("session.update", "unknown_parameter", "Unknown parameter: 'session.type'."),))
+Behaviour(refused_events=(RefusedEvent("session.update", "unknown_parameter", "Unknown parameter: 'session.type'."),))
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from voicecore.simulation.openai_realtime.json_checks import Refused
 
 
 @attrs.frozen
-class Objection:
+class RefusedEvent:
     """Every client event of one type is refused, and changes nothing."""
 
     kind: str

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import attrs
 import trio
 
-from voicecore.simulation.twilio.exchange import Exchange, Goodbyes
+from voicecore.simulation.twilio.application_client import ApplicationClient, StreamEndHooks
 from voicecore.simulation.twilio.faults import LineFaults
 from voicecore.simulation.twilio.line import Line
 from voicecore.simulation.twilio.progress import CallProgress
@@ -26,7 +26,7 @@ _CHARACTER_S = 0.06  #: of a text that the carrier speaks
 
 
 @attrs.frozen(kw_only=True)
-class FarEnd:
+class CallFlowSettings:
     """Who is on the line, and what is wrong with it."""
 
     script: Sequence[Step] = ()
@@ -41,16 +41,18 @@ class FarEnd:
     """Told of the line before its stream is opened."""
 
 
-class Course:
+class CallFlow:
     """What an answered call does."""
 
-    def __init__(self, exchange: Exchange, call_sid: str, progress: CallProgress, far_end: FarEnd) -> None:
+    def __init__(
+        self, application: ApplicationClient, call_sid: str, progress: CallProgress, settings: CallFlowSettings
+    ) -> None:
         self.line: Line | None = None
         """The last stream's."""
-        self._exchange = exchange
+        self._application = application
         self._call_sid = call_sid
         self._progress = progress
-        self._far_end = far_end
+        self._settings = settings
         self._verbs: deque[Verb] = deque()  # of one TwiML document, which is bounded
 
     @property
@@ -82,12 +84,12 @@ class Course:
                 self.stop()
 
     async def _connect(self, stream: ConnectStream) -> None:
-        await trio.sleep(self._far_end.stream_after_s)
-        line = self.line = self._exchange.new_line(self._call_sid, self._far_end.script, self._far_end.faults)
-        self._far_end.on_line(line)
+        await trio.sleep(self._settings.stream_after_s)
+        line = self.line = self._application.new_line(self._call_sid, self._settings.script, self._settings.faults)
+        self._settings.on_line(line)
         try:
-            goodbye = Goodbyes(self._report_before_stop, self._report_before_close)
-            await self._exchange.run(line, stream, self._far_end.faults, goodbye)
+            stream_end = StreamEndHooks(self._report_before_stop, self._report_before_close)
+            await self._application.run(line, stream, self._settings.faults, stream_end)
         finally:
             line.over.set()
         if line.ended_by not in {"application", "fault"}:
@@ -99,14 +101,14 @@ class Course:
         await trio.sleep(len(text) * _CHARACTER_S)
 
     async def _report_before_stop(self) -> None:
-        await self._report_early(self._far_end.completed_before_stop_s)
+        await self._report_early(self._settings.completed_before_stop_s)
 
     async def _report_before_close(self) -> None:
-        await self._report_early(self._far_end.completed_before_close_s)
+        await self._report_early(self._settings.completed_before_close_s)
 
     async def _report_early(self, ahead_s: float | None) -> None:
         """Report the end before the stream says so, where the faults want that."""
         if ahead_s is not None and self.line is not None and self.line.ended_by not in {"application", "fault"}:
             self._progress.reach("completed")
-            await self._progress.wait_told()
+            await self._progress.wait_delivered()
             await trio.sleep(ahead_s)

@@ -10,7 +10,7 @@ from voicecore.audio.formats import PCMU_8K, AudioFormat
 from voicecore.simulation.twilio.user import FRAME_S
 
 
-class Voice:
+class UserAudioEncoder:
     """Frames of µ-law in, frames of the stream's format out, one for one."""
 
     def __init__(self, audio_format: AudioFormat) -> None:
