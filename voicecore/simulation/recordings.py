@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from importlib import resources
 from types import MappingProxyType
 
-from voicecore.audio.formats import PCM16_8K
+from voicecore.audio.convert import from_samples, to_samples
+from voicecore.audio.formats import PCM16_8K, PCMU_8K
 from voicecore.audio.wav import read_wav
 
 MEANINGS: Mapping[str, str] = MappingProxyType(
@@ -50,6 +51,11 @@ def load(name: str) -> bytes:
     file = resources.files("voicecore.simulation") / "recordings" / f"{name}.wav"
     _, samples = read_wav(file.read_bytes())
     return samples
+
+
+def ulaw(name: str) -> bytes:
+    """Return a recording as the telephone carries it: µ-law at 8 kHz; raises KeyError as `load` does."""
+    return from_samples(to_samples(load(name), PCM16_8K), PCMU_8K)
 
 
 def seconds(name: str) -> float:

@@ -101,7 +101,7 @@ async def test_what_is_said_over_a_protected_message_is_told_when_it_is_said(
     """Once for each utterance, with whether the agent will ever get it; unprotected, it is a barge-in instead."""
     async with rig(TALK, agent__first_message=GREETING, **overrides) as it:
         await it.dial(DialPlan(ring_s=1.0, script=HELLOS))
-    spoken = it.told(SpokeOverMessage)
+    spoken = it.facts_of(SpokeOverMessage)
     assert [fact.kept for fact in spoken] == told
     assert all(0.04 < fact.at_s < 2.0 for fact in spoken)
 

@@ -60,7 +60,7 @@ async def test_the_users_last_words_are_waited_for(autojump_clock: MockClock) ->
         nothing_is_left(it)
     assert [line.text for line in it.report.transcript] == [BYE]
     assert [line["text"] for line in it.records()[0]["transcript"]] == [BYE]
-    assert [fact.text for fact in it.told(UserSaid)] == [BYE]
+    assert [fact.text for fact in it.facts_of(UserSaid)] == [BYE]
     assert isinstance(it.facts[-1], CallEnded)
     assert it.report.outcome is EndCause.REMOTE_HUNG_UP
     assert it.report.duration_s == pytest.approx(HANGS_UP_AT, abs=0.05)

@@ -100,7 +100,9 @@ async def test_what_is_ignored_is_told_once_and_counted(autojump_clock: MockCloc
         await it.engine.drain()
     code = "notice: response.done.response.usage.input_tokens"
     assert assert_as_usual(it).problems[code] == 2
-    assert [fact.message for fact in it.told(ProblemSeen) if fact.code == code] == ["must be a whole number; ignored"]
+    assert [fact.message for fact in it.facts_of(ProblemSeen) if fact.code == code] == [
+        "must be a whole number; ignored"
+    ]
 
 
 async def test_an_event_that_cannot_be_used_is_lost_alone_and_told(autojump_clock: MockClock) -> None:
@@ -126,7 +128,7 @@ async def test_a_barge_in_needs_no_more_than_that_the_user_spoke(
     async with rig(talk, Behaviour(vad=vad, rewrites=(READY_MADE[name],)), agent__speaks_first="user", **how) as it:
         await it.carrier.call(it.engine.url, (HangUp(At(12.0)),))
         await it.engine.drain()
-    assert len(it.told(BargedIn)) == 1
+    assert len(it.facts_of(BargedIn)) == 1
     assert it.report.outcome is EndCause.REMOTE_HUNG_UP
 
 

@@ -174,7 +174,7 @@ async def test_c20_an_answer_without_progress_is_left_in_bounded_time_and_named(
     async with rig(numbered(4.0, 1.0, 1.0), behaviour) as it:
         await hold(it, 40.0)
     assert it.report.problems[cause] == 1
-    done = [fact.at_s for fact in it.told(AgentDone)]
+    done = [fact.at_s for fact in it.facts_of(AgentDone)]
     assert done[0] <= 0.2 + SPEAKS_S + within_s + TICK_S
     assert done[-1] == pytest.approx(30.0 + SPEAKS_S + FIRST_DELTA_S + 1.0, abs=0.05)  # answered as ever
     assert it.report.outcome is EndCause.REMOTE_HUNG_UP
@@ -187,7 +187,7 @@ async def test_c20_audio_whose_last_mark_is_lost_counts_as_played_in_bounded_tim
     """Speaking without progress: two seconds after the clock's own end it is over, and the report says how often."""
     async with rig(numbered(4.0), scripted(0.2)) as it:
         await hold(it, 10.0, LineFaults(marks_until_s=marks_until_s))
-    (done,) = it.told(AgentDone)
+    (done,) = it.facts_of(AgentDone)
     assert done.at_s <= 0.2 + SPEAKS_S + FIRST_DELTA_S + 4.0 + 2.0 + TICK_S
     assert it.report.media.marks_assumed >= 1
 

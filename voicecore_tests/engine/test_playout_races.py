@@ -86,7 +86,7 @@ async def test_c1_hanging_up_while_marks_are_outstanding_leaves_nobody_waiting(
         await hold(it, 60.0, faults)
         await trio.testing.wait_all_tasks_blocked()
         assert len(list(living_tasks())) == before
-    media, back = it.report.media, it.told(MarkReturned)
+    media, back = it.report.media, it.facts_of(MarkReturned)
     assert media.marks_placed > media.marks_heard > 0
     assert media.marks_placed - media.marks_heard <= 8  # a second and a lead of them, at one each fifth of a second
     assert len({fact.name for fact in back}) == len(back) == media.marks_heard + media.marks_flushed
@@ -100,7 +100,7 @@ async def test_c2_names_of_marks_are_unique_in_a_call_and_each_counts_once(autoj
         line = await hold(it, 14.0, faults)
     no_old_speech(on_wire(line))  # holds the names, too
     names = [entry.detail for entry in line.ledger if (entry.direction, entry.kind) == ("in", "mark")]
-    heard = [fact.name for fact in it.told(MarkReturned) if fact.heard]
+    heard = [fact.name for fact in it.facts_of(MarkReturned) if fact.heard]
     media = it.report.media
     assert len(heard) == len(set(heard)) == media.marks_heard
     assert set(heard) <= set(names)
@@ -118,7 +118,7 @@ async def test_c3_no_playout_waits_for_a_time_out(autojump_clock: MockClock, del
     media = it.report.media
     assert (media.marks_heard, media.marks_assumed, media.marks_unmatched) == (media.marks_placed, 0, 0)
     assert (line.playout.gaps, media.under_runs) == (0, 0)
-    (done,) = it.told(AgentDone)
+    (done,) = it.facts_of(AgentDone)
     played = max(piece.began_at + len(piece.audio) / BYTES_PER_S for piece in line.playout.heard)
     assert done.at_s + it.report.ringing_s <= played + delay_s + TICK_S
 
@@ -134,7 +134,7 @@ async def test_c4_lost_echoes_cost_bounded_time_and_no_speech(
     assert (line.playout.gaps, len(line.playout.heard_bytes())) == (0, 8 * BYTES_PER_S)
     media = it.report.media
     assert media.marks_heard + media.marks_assumed == media.marks_placed
-    (done,) = it.told(AgentDone)
+    (done,) = it.facts_of(AgentDone)
     assert done.at_s <= 0.2 + SPEAKS_S + FIRST_DELTA_S + 8.0 + 2.0 + TICK_S
 
 
@@ -172,7 +172,7 @@ async def test_c18_a_carrier_that_returns_marks_only_sometimes_is_counted_by_the
     assert it.report.playout is not None
     assert it.report.playout.confirmed_by is confirmed_by
     assert (line.playout.gaps, it.report.media.under_runs) == (2, 0)  # between the answers
-    assert [fact.why for fact in it.told(AgentDone)] == ["", "barged in on", ""]
+    assert [fact.why for fact in it.facts_of(AgentDone)] == ["", "barged in on", ""]
 
 
 # --- barge-in -----------------------------------------------------------------------------

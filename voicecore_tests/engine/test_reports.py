@@ -174,7 +174,7 @@ async def test_turns_behind_a_refused_truncation_are_answered(autojump_clock: Mo
     said = script("wait a moment please", "and then?", "and now?")
     turns = (HELLO, (3.0, 4.0), (9.0, 9.6), (12.0, 12.6))
     seen = await talk(said, *turns, behaviour=behaviour, hangs_up_at=16.0, **mode)
-    assert len(seen.it.told(BargedIn)) == len(seen.got(TRUNCATE)) == 1
+    assert len(seen.it.facts_of(BargedIn)) == len(seen.got(TRUNCATE)) == 1
     assert len(seen.said("error")) >= 2
     assert seen.said("conversation.item.truncated") == []
     assert seen.ends == [TurnEnd.INTERRUPTED, *[TurnEnd.COMPLETED] * 3]

@@ -191,5 +191,5 @@ async def test_a_server_that_greets_by_itself_is_not_heard_twice(autojump_clock:
         report = await it.dial()
     assert outcome(report) is MessageOutcome.HEARD
     heard = [line for line in report.transcript if line.speaker is Speaker.AGENT]
-    assert len(heard) == len(it.told(AgentHeard)) == 2  # the message, and one answer to the hello
-    assert len({fact.response_id for fact in it.told(AgentAudible)}) == 2
+    assert len(heard) == len(it.facts_of(AgentHeard)) == 2  # the message, and one answer to the hello
+    assert len({fact.response_id for fact in it.facts_of(AgentAudible)}) == 2

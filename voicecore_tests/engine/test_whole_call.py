@@ -113,13 +113,13 @@ async def test_barge_in_stops_the_agent_at_the_ear(autojump_clock: MockClock) ->
         line = await it.carrier.call(it.engine.url, steps)
         await it.engine.drain()
     assert line is not None
-    (barge_in,) = it.told(BargedIn)
+    (barge_in,) = it.facts_of(BargedIn)
     (cleared,) = [entry.at for entry in line.ledger if entry.kind == "clear"]
     played = [heard for heard in line.playout.heard if heard.began_at < cleared]
     heard_s = sum(len(heard.audio) for heard in played) / 8000
     assert heard_s - 0.1 <= barge_in.heard_s <= heard_s
-    assert it.told(ClearWritten)[0].delay_s <= 0.02
-    cut = it.told(AgentSaid)[0]
+    assert it.facts_of(ClearWritten)[0].delay_s <= 0.02
+    cut = it.facts_of(AgentSaid)[0]
     assert cut.interrupted
     assert cut.text is not None
     assert LONG.text.startswith(cut.text)

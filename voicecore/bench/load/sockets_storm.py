@@ -20,7 +20,7 @@ import attrs
 import trio
 
 from voicecore.assembly import real_world
-from voicecore.bench.load.simulated_calls import PROVIDER, TALK, talks
+from voicecore.bench.load.simulated_calls import PROVIDER, SCRIPT, user_steps
 from voicecore.bench.load.storm import By, HangUp, Moment, drawn, find_spans
 from voicecore.bench.processes.child import Child, apart_from_children, open_child
 from voicecore.bench.processes.controlled import Usage
@@ -124,7 +124,7 @@ async def _hold(carrier: TwilioTwin, url: str, hang_up: HangUp, number: int, pla
             return
         faults = LineFaults(ends_at_s=hang_up.after_s, stream_end=hang_up.stream_end)
         statuses = StatusFaults(completed_before_stop_s=_STATUS_BEFORE_S if hang_up.by is By.STATUS else None)
-        await carrier.call(url, talks(briefly=True), faults=faults, statuses=statuses)
+        await carrier.call(url, user_steps(brief=True), faults=faults, statuses=statuses)
 
 
 async def _give_up(carrier: TwilioTwin, url: str, hang_up: HangUp, number: int) -> None:
@@ -206,7 +206,7 @@ def _rest_s(plan: Plan) -> float:
 @asynccontextmanager
 async def _exchange(first_message: str) -> AsyncIterator[tuple[RealtimeTwin, Child]]:
     """Run a provider twin here, and an engine that counts in a process of its own."""
-    provider = RealtimeTwin(real_world(), TALK, PROVIDER)
+    provider = RealtimeTwin(real_world(), SCRIPT, PROVIDER)
     async with (
         provider.serve() as base_url,
         open_child("voicecore.bench.processes.storm_process", base_url, str(_MAX_CALLS), first_message) as child,

@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 import trio
 
-from voicecore.bench.load.simulated_calls import HANDSHAKE_S, Rig, open_rig, run_virtual, talks
+from voicecore.bench.load.simulated_calls import HANDSHAKE_S, SimulatedRig, open_simulated_rig, run_virtual, user_steps
 from voicecore.bench.processes.census import call_objects, living_tasks, registered
 from voicecore.bench.report.result import BenchmarkFailed, Plan, Progress
 from voicecore.facts import CallBegan, CallReport, EndCause
@@ -109,7 +109,7 @@ def run_storm(plan: Plan, progress: Progress) -> Storm:
 
 
 async def _storm(count: int, seed: int) -> Storm:
-    async with open_rig(seed, max_calls=2 * _AT_ONCE) as it:
+    async with open_simulated_rig(seed, max_calls=2 * _AT_ONCE) as it:
         spans = await _find_spans(it)
         hang_ups = list(drawn(count, random.Random(seed), spans, tuple(By)))
         before = await _census(it)
@@ -128,15 +128,15 @@ def find_spans(seed: int) -> Spans:
     """Return when each moment is in a call that nobody ends; takes some virtual seconds."""
 
     async def look() -> Spans:
-        async with open_rig(seed) as it:
+        async with open_simulated_rig(seed) as it:
             return await _find_spans(it)
 
     return run_virtual(look)
 
 
-async def _find_spans(it: Rig) -> Spans:
-    await it.run(talks(briefly=True))
-    await it.over()
+async def _find_spans(it: SimulatedRig) -> Spans:
+    await it.run(user_steps(brief=True))
+    await it.wait_until_idle()
     return _spans(it.reports.pop())
 
 
@@ -169,14 +169,14 @@ def drawn(count: int, rng: random.Random, spans: Spans, ways: Sequence[By]) -> I
 # --- one call -----------------------------------------------------------------------
 
 
-async def _hold_all(it: Rig, hang_ups: Sequence[HangUp]) -> None:
+async def _hold_all(it: SimulatedRig, hang_ups: Sequence[HangUp]) -> None:
     """Hold these calls at once, each under a number of its own; return once all are over and filed."""
     numbered = {f"+1555{index:07d}": hang_up for index, hang_up in enumerate(hang_ups)}
     it.carrier.expect(lambda request: _plan(numbered, request))
     async with trio.open_nursery() as nursery:
         for index, (number, hang_up) in enumerate(numbered.items()):
             nursery.start_soon(_hold, it, number, hang_up, index * _APART_S)
-    await it.over()
+    await it.wait_until_idle()
 
 
 def _plan(numbered: Mapping[str, HangUp], request: DialRequest) -> DialPlan:
@@ -187,10 +187,10 @@ def _plan(numbered: Mapping[str, HangUp], request: DialRequest) -> DialPlan:
     status = StatusFaults(completed_before_stop_s=_STATUS_BEFORE_S if hang_up.by is By.STATUS else None)
     ends_at_s = None if hang_up.by is By.US else hang_up.after_s
     line = LineFaults(ends_at_s=ends_at_s, stream_end=hang_up.stream_end)
-    return DialPlan(ring_s=_RING_S, script=talks(briefly=True), line=line, statuses=status)
+    return DialPlan(ring_s=_RING_S, script=user_steps(brief=True), line=line, statuses=status)
 
 
-async def _hold(it: Rig, number: str, hang_up: HangUp, after_s: float) -> None:
+async def _hold(it: SimulatedRig, number: str, hang_up: HangUp, after_s: float) -> None:
     await trio.sleep(after_s)
     async with it.engine.dial(number) as call:
         if hang_up.by is By.US and not hang_up.is_picked_up:
@@ -202,7 +202,7 @@ async def _hold(it: Rig, number: str, hang_up: HangUp, after_s: float) -> None:
                 return
 
 
-async def _census(it: Rig) -> Mapping[str, int]:
+async def _census(it: SimulatedRig) -> Mapping[str, int]:
     """Return what is there once everything has come to rest."""
     await trio.sleep(_REST_S)
     return {

@@ -18,8 +18,8 @@ import attrs
 import trio
 from trio.lowlevel import Task
 
-from voicecore.assembly import Engine, open_engine, real_world
-from voicecore.bench.load.simulated_calls import CALLEE, TALK, settings
+from voicecore.assembly import real_world
+from voicecore.bench.load.simulated_calls import SCRIPT
 from voicecore.bench.load.sockets_storm import IdleCalls, SocketsStorm, look_at_idle, run_sockets_storm
 from voicecore.bench.load.storm import Moment, Storm, run_storm
 from voicecore.bench.processes.census import registered
@@ -27,8 +27,9 @@ from voicecore.bench.report.result import BenchmarkFailed, Column, Plan, Progres
 from voicecore.engine.settings import CallSettings
 from voicecore.facts import CallEnded, Fact
 from voicecore.nurseries import open_service_nursery
-from voicecore.simulation.openai_realtime import Behaviour, Pace, RealtimeTwin
-from voicecore.simulation.twilio import Account, DialPlan, Line, LineFaults, StreamEnd, TwilioTwin, open_twilio
+from voicecore.simulation.openai_realtime import Behaviour, Pace
+from voicecore.simulation.rig import CALLEE, Rig, open_rig
+from voicecore.simulation.twilio import DialPlan, Line, LineFaults, StreamEnd
 
 _STOP, _CLOSE, _STATUS, _US = "stop message", "socket close", "status, no stop", "hang-up by us"
 _SPEAKS_S = (0.15, 0.35)  #: from the start of the stream to the end: the greeting is being said
@@ -160,16 +161,10 @@ async def _times(calls: int, rng: random.Random) -> Mapping[str, Sequence[_Gone]
         if isinstance(fact, CallEnded):
             filed_at.append(trio.current_time())
 
-    world = real_world()
-    provider = RealtimeTwin(world, TALK, Behaviour(pace=Pace(first_delta_s=0.05)))
+    provider, overrides = Behaviour(pace=Pace(first_delta_s=0.05)), {"agent.first_message": "Hello."}
     with trio.move_on_after(_LONGEST_S):
-        async with (
-            provider.serve() as base_url,
-            open_twilio(world, Account()) as carrier,
-            carrier.serve_rest() as api_base_url,
-            open_engine(settings(base_url, api_base_url, {}), world=world, observers=[observe]) as engine,
-        ):
-            bench = _Bench(engine, carrier, provider, filed_at, rng)
+        async with open_rig(real_world(), SCRIPT, provider, overrides=overrides, observers=[observe]) as rig:
+            bench = _Bench(rig, filed_at, rng)
             for how in (_STOP, _US):  # connections that are kept are opened now
                 await bench.end_one(how)
             return {how: [await bench.end_one(how) for _ in range(calls)] for how in (_STOP, _CLOSE, _STATUS, _US)}
@@ -180,9 +175,7 @@ async def _times(calls: int, rng: random.Random) -> Mapping[str, Sequence[_Gone]
 class _Bench:
     """An engine between its twins, and when its calls were filed."""
 
-    engine: Engine
-    carrier: TwilioTwin
-    provider: RealtimeTwin
+    rig: Rig
     filed_at: list[float]
     rng: random.Random
 
@@ -195,7 +188,7 @@ class _Bench:
             await self._gone(tasks, ended_at)
         finally:
             trio.lowlevel.remove_instrument(tasks)
-        closed = (line.t for line in self.provider.ledger.of(self.provider.attempts) if line.kind == "ended")
+        closed = (line.t for line in self.rig.provider.ledger.of(self.rig.provider.attempts) if line.kind == "ended")
         session_at, filed_at = next(closed), self.filed_at[-1]
         everything_at = max(session_at, filed_at, tasks.ended_at)
         return _Gone(session_at - ended_at, filed_at - ended_at, everything_at - ended_at)
@@ -206,7 +199,7 @@ class _Bench:
         faults = LineFaults(stream_end=StreamEnd.CLOSE if how == _CLOSE else StreamEnd.STOP)
 
         async def run() -> None:
-            await self.carrier.call(self.engine.url, (), faults=faults, on_line=lines.append)
+            await self.rig.carrier.call(self.rig.engine.url, (), faults=faults, on_line=lines.append)
 
         async with open_service_nursery() as nursery:
             nursery.start_soon(run)
@@ -223,10 +216,10 @@ class _Bench:
 
     async def _dial(self) -> float:
         """Place a call and hang up; return when."""
-        self.carrier.expect(DialPlan(ring_s=0.05))
-        before = len(self.carrier.lines)
-        async with self.engine.dial(CALLEE) as call:
-            while len(self.carrier.lines) == before:  # noqa: ASYNC110 - nobody tells
+        self.rig.carrier.expect(DialPlan(ring_s=0.05))
+        before = len(self.rig.carrier.lines)
+        async with self.rig.engine.dial(CALLEE) as call:
+            while len(self.rig.carrier.lines) == before:  # noqa: ASYNC110 - nobody tells
                 await trio.sleep(_LOOK_S)
             await trio.sleep(self.rng.uniform(*_SPEAKS_S))
             ended_at = trio.current_time()
@@ -234,7 +227,7 @@ class _Bench:
         return ended_at
 
     async def _say_completed(self, call_sid: str) -> None:
-        account = self.carrier.account
+        account = self.rig.carrier.account
         fields = {
             "CallSid": call_sid,
             "AccountSid": account.account_sid,
@@ -246,11 +239,11 @@ class _Bench:
             "CallDuration": "1",
             "SequenceNumber": "9",
         }
-        await self.carrier.post(f"{self.engine.url}/twilio/status", fields, None)
+        await self.rig.carrier.post(f"{self.rig.engine.url}/twilio/status", fields, None)
 
     async def _released(self) -> None:
         with trio.move_on_after(_GONE_S):
-            while registered(self.engine.statistics()) or self.provider.open_connections:  # noqa: ASYNC110
+            while registered(self.rig.engine.statistics()) or self.rig.provider.open_connections:  # noqa: ASYNC110
                 await trio.sleep(_LOOK_S)
             await trio.sleep(_SETTLE_S)
 

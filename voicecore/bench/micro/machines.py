@@ -17,7 +17,7 @@ import trio
 
 from voicecore import facts
 from voicecore.audio.formats import PCMU_8K
-from voicecore.bench.load.simulated_calls import open_rig, run_virtual, talks
+from voicecore.bench.load.simulated_calls import open_simulated_rig, run_virtual, user_steps
 from voicecore.bench.micro.frames import FRAME_BYTES, FRAME_S
 from voicecore.bench.micro.machine_series import record, replay
 from voicecore.bench.micro.timing import Step, timed
@@ -241,13 +241,13 @@ def _whole_calls(plan: Plan, progress: Progress) -> Result:
 
 async def _hold(calls: int, seed: int) -> tuple[float, float]:
     """Hold so many calls, one after the other; return the processor's seconds and the virtual ones."""
-    async with open_rig(seed) as it:
-        await it.run(talks())  # what is made once a process is made now
-        await it.over()
+    async with open_simulated_rig(seed) as it:
+        await it.run(user_steps())  # what is made once a process is made now
+        await it.wait_until_idle()
         began_at, began_s = trio.current_time(), time.process_time()
         for _ in range(calls):
-            await it.run(talks())
-        await it.over()
+            await it.run(user_steps())
+        await it.wait_until_idle()
         spent = time.process_time() - began_s, trio.current_time() - began_at
         courses = {(report.outcome, report.barge_ins, len(report.turns)) for report in it.reports}
         if courses != {(EndCause.REMOTE_HUNG_UP, 1, 3)}:
