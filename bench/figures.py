@@ -7,7 +7,7 @@
 Rule: what stands in the documentation comes from this file; the file holds every
 run, the medians are made from it.
 
-Used by run.py and account.py.
+Used by run.py and write_docs.py.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from voicecore.bench.load.conversation import Level
-from voicecore.bench.load.conversation_limit import Limit
-from voicecore.bench.report.conversation_tables import ms
+from voicecore.bench.load.conversation import ms
+from voicecore.bench.load.conversation_load import Level
+from voicecore.bench.load.limit import Limit
 
 Record = Mapping[str, Any]
 

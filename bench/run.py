@@ -27,16 +27,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import account
 import attrs
 import orjson
+import write_docs
 from figures import FULL_S, Record, is_overloaded, medians, of_level, of_limit
 from targets import ENGINES, RUNNERS, Engine, prepare, target, version
 
 from voicecore.bench.arguments import OneLineParser, call_counts, seconds
-from voicecore.bench.load.conversation import Level, run_level
-from voicecore.bench.load.conversation_limit import DELAY_LIMIT_S, Search, find_limit
-from voicecore.bench.report.conversation_tables import tables, warn
+from voicecore.bench.load.conversation import tables, warn
+from voicecore.bench.load.conversation_load import Level, run_level
+from voicecore.bench.load.limit import DELAY_LIMIT_S, Search, find_limit
 from voicecore.bench.report.result import BenchmarkFailed, Plan
 from voicecore.bench.report.tables import as_text, machine
 
@@ -84,7 +84,7 @@ def _run(order: Order) -> int:
         order.out.parent.mkdir(exist_ok=True)
         order.out.write_bytes(orjson.dumps(results, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         if order.out == RESULTS:
-            account.write(results)
+            write_docs.write(results)
     except (BenchmarkFailed, OSError) as failure:
         _say(str(failure))
         return _FAILED

@@ -10,7 +10,7 @@ documents do it; what had to be changed stands at the head of its runner.
 Rule 2: where G.711 cannot pass through, the load speaks PCM16 at 24 kHz with it, and
 voicecore does the same in a row of its own.
 
-Used by run.py and account.py.
+Used by run.py and write_docs.py.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from pathlib import Path
 
 import attrs
 
-from voicecore.bench.load.conversation import Target, engine_target, relay_target
-from voicecore.bench.processes.carrier_side import Entrance, ProviderAudio
+from voicecore.bench.load.call_log import ProviderAudio
+from voicecore.bench.load.carrier_line import Entrance
+from voicecore.bench.load.targets import Target, engine_target, relay_target
 from voicecore.bench.report.result import BenchmarkFailed, Progress
 
 HERE = Path(__file__).parent

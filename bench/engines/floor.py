@@ -19,8 +19,8 @@ import logging
 import sys
 
 import orjson
-from obey import obey
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect, ws_create_server
+from report_usage import report_usage
 
 SESSION = {
     "type": "realtime",
@@ -114,7 +114,7 @@ class Provider(WSListener):
 async def main(provider_url: str) -> None:
     """Answer calls until the parent has gone."""
     server = await ws_create_server(lambda _request: Carrier(provider_url), "127.0.0.1", 0)
-    obey(server.sockets[0].getsockname()[1])
+    report_usage(server.sockets[0].getsockname()[1])
     async with server:
         await server.serve_forever()
 

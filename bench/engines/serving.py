@@ -12,7 +12,7 @@ import socket
 from typing import Any
 
 import uvicorn
-from obey import obey
+from report_usage import report_usage
 
 HOST = "127.0.0.1"
 _BACKLOG = 512
@@ -21,5 +21,5 @@ _BACKLOG = 512
 def serve(app: Any) -> None:
     """Serve an application."""
     listener = socket.create_server((HOST, 0), backlog=_BACKLOG)
-    obey(listener.getsockname()[1])
+    report_usage(listener.getsockname()[1])
     uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])

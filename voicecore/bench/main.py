@@ -16,9 +16,8 @@ from pathlib import Path
 import attrs
 
 from voicecore.bench.arguments import OneLineParser, call_counts, milliseconds, seconds
-from voicecore.bench.load import barge_in, calls, conversation_limit, pacing, pickup, sockets, teardown
-from voicecore.bench.micro import audio_path, json_libraries, machines
-from voicecore.bench.report import conversation_tables
+from voicecore.bench.load import barge_in, calls, conversation, limit, pickup, teardown
+from voicecore.bench.micro import audio_path, json_libraries, machines, pacing, sockets
 from voicecore.bench.report.compare import Earlier, comparison, read_earlier
 from voicecore.bench.report.pictures import draw
 from voicecore.bench.report.result import FULL, SMALL, BenchmarkFailed, Measurement, Plan, Result, Size
@@ -28,8 +27,8 @@ from voicecore.errors import first_cause
 MEASUREMENTS: dict[str, Measurement] = {
     "pickup": pickup.measure,
     "calls": calls.measure,
-    "conversation": conversation_tables.measure,
-    "limit": conversation_limit.measure,
+    "conversation": conversation.measure,
+    "limit": limit.measure,
     "barge-in": barge_in.measure,
     "teardown": teardown.measure,
     "machines": machines.measure,

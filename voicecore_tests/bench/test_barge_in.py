@@ -8,8 +8,8 @@ import attrs
 import pytest
 
 from voicecore.bench.load import barge_in
-from voicecore.bench.load.conversation import Level
-from voicecore.bench.micro.frames import Faults
+from voicecore.bench.load.conversation_load import Level
+from voicecore.bench.load.frames import Faults
 from voicecore.bench.processes.barge_in_process import ClearTimes
 from voicecore.bench.report.result import FULL, SMALL, BenchmarkFailed, Plan
 from voicecore.facts import BargedIn, ClearWritten
@@ -31,7 +31,7 @@ GOOD = Level(
     filled_frames=0.0,
     holes_s=[],
     heard_s=1.0,
-    asked_in_vain=[],
+    unknown_requests=[],
     lateness_s=[0.0],
     load=0.1,
     others=None,

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from voicecore.bench.processes.child import apart_from_children, open_child
-from voicecore.bench.processes.controlled import own_usage
+from voicecore.bench.processes.usage import own_usage
 from voicecore.bench.report.result import BenchmarkFailed
 from voicecore_tests.chance import REAL_TIME
 

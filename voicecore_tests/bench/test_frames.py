@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicecore.bench.micro.frames import FRAME_BYTES, Direction, Faults, Track, call_of
+from voicecore.bench.load.frames import FRAME_BYTES, Direction, Faults, Track, call_of
 
 
 def track(call: int = 1) -> Track:

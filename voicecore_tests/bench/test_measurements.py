@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from voicecore.bench.load import barge_in, calls, conversation_limit, pacing, pickup, sockets, teardown
+from voicecore.bench.load import barge_in, calls, conversation, limit, pickup, teardown
 from voicecore.bench.main import MEASUREMENTS
-from voicecore.bench.micro import audio_path, json_libraries, machines
-from voicecore.bench.report import conversation_tables
+from voicecore.bench.micro import audio_path, json_libraries, machines, pacing, sockets
 from voicecore.bench.report.pictures import PANELS
 from voicecore.bench.report.result import SMALL, BenchmarkFailed, Measurement, Result, Value
 from voicecore_tests.chance import REAL_TIME
@@ -49,7 +48,7 @@ def number(row: Mapping[str, Value], name: str) -> float:
 
 def test_every_measurement_is_tried_here() -> None:
     """A new one comes with its test."""
-    whole = (pickup, calls, conversation_tables, conversation_limit, barge_in, teardown)
+    whole = (pickup, calls, conversation, limit, barge_in, teardown)
     parts = (machines, audio_path, pacing, sockets, json_libraries)
     tried = (*whole, *parts)
     assert set(MEASUREMENTS.values()) == {module.measure for module in tried}

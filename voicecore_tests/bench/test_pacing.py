@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from voicecore.bench.load import pacing
 from voicecore.bench.main import main
+from voicecore.bench.micro import pacing
 from voicecore.bench.micro.line_model import Course, Line, Talk, course
 from voicecore.bench.report.lead_picture import lead_svg
 from voicecore.bench.report.result import SMALL, Plan

@@ -19,13 +19,14 @@ from pathlib import Path
 import attrs
 import orjson
 
-from voicecore.bench.load.conversation import Level, Target, engine_target, run_level
-from voicecore.bench.micro.frames import Faults
-from voicecore.bench.micro.rhythm import Rhythm, Turn
+from voicecore.bench.load.conversation_load import Level, run_level
+from voicecore.bench.load.frames import Faults
+from voicecore.bench.load.targets import Target, engine_target
+from voicecore.bench.load.turn_cycle import Turn, TurnCycle
 from voicecore.bench.report.result import BenchmarkFailed, Column, Plan, Progress, Result, Value, percentile
 
 _TURN = Turn(user_s=0.4, answer_s=6.0, cut_s=0.5)
-_RHYTHM = Rhythm(cycle=(_TURN,), silence_s=0.2, thinking_s=0.1, first_delta_s=0.1)
+_CYCLE = TurnCycle(cycle=(_TURN,), silence_s=0.2, thinking_s=0.1, first_delta_s=0.1)
 _CALM = 0.25  #: of a processor; with more taken by others, figures are not the engine's own
 _ABOUT = """\
 From before the provider's write of speech_started to after the carrier's read of clear, both in one process with one
@@ -68,14 +69,14 @@ def _level(calls: int, plan: Plan) -> tuple[Level, Sequence[float]]:
     """Return what the load saw, and what the engine says."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clears.json"
-        level = run_level(_target(path), calls, attrs.evolve(plan, seconds=_seconds(calls, plan)), _RHYTHM)
+        level = run_level(_target(path), calls, attrs.evolve(plan, seconds=_seconds(calls, plan)), _CYCLE)
         _check(level)
         return level, orjson.loads(path.read_bytes())
 
 
 def _seconds(calls: int, plan: Plan) -> float:
     """Return how long a level takes: longer with few calls, so that there are some cuts."""
-    enough = plan.pick(6, 60, 2_000) * _RHYTHM.length_s(_TURN) / calls
+    enough = plan.pick(6, 60, 2_000) * _CYCLE.length_s(_TURN) / calls
     return max(plan.seconds, min(enough, plan.pick(2.5, 5.0, 120.0)))
 
 

@@ -19,7 +19,7 @@ import attrs
 import trio
 from trio.testing import MockClock
 
-from voicecore.bench.processes.census import registered
+from voicecore.bench.processes.resource_counts import registered
 from voicecore.bench.report.result import BenchmarkFailed
 from voicecore.simulation.openai_realtime import Behaviour, Handshake, Recorded, Reply, Script, Updates
 from voicecore.simulation.recordings import ulaw

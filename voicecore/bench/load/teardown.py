@@ -19,10 +19,10 @@ import trio
 from trio.lowlevel import Task
 
 from voicecore.assembly import real_world
+from voicecore.bench.load.hangup_storm import Moment, Storm, run_storm
+from voicecore.bench.load.hangup_storm_on_sockets import IdleCalls, SocketsStorm, look_at_idle, run_sockets_storm
 from voicecore.bench.load.simulated_calls import SCRIPT
-from voicecore.bench.load.sockets_storm import IdleCalls, SocketsStorm, look_at_idle, run_sockets_storm
-from voicecore.bench.load.storm import Moment, Storm, run_storm
-from voicecore.bench.processes.census import registered
+from voicecore.bench.processes.resource_counts import registered
 from voicecore.bench.report.result import BenchmarkFailed, Column, Plan, Progress, Result, Value, percentile
 from voicecore.engine.settings import CallSettings
 from voicecore.facts import CallEnded, Fact
@@ -208,7 +208,7 @@ class _Bench:
             await trio.sleep(self.rng.uniform(*_SPEAKS_S))
             ended_at = trio.current_time()
             if how == _STATUS:
-                await self._say_completed(lines[0].call_sid)
+                await self.rig.carrier.inbound[-1].report_completed()
             else:
                 lines[0].hang_up()
             await self._released()
@@ -225,21 +225,6 @@ class _Bench:
             ended_at = trio.current_time()
             call.hang_up()
         return ended_at
-
-    async def _say_completed(self, call_sid: str) -> None:
-        account = self.rig.carrier.account
-        fields = {
-            "CallSid": call_sid,
-            "AccountSid": account.account_sid,
-            "From": account.caller,
-            "To": account.callee,
-            "Direction": "inbound",
-            "ApiVersion": "2010-04-01",
-            "CallStatus": "completed",
-            "CallDuration": "1",
-            "SequenceNumber": "9",
-        }
-        await self.rig.carrier.post(f"{self.rig.engine.url}/twilio/status", fields, None)
 
     async def _released(self) -> None:
         with trio.move_on_after(_GONE_S):

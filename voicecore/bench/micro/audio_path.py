@@ -18,8 +18,8 @@ from voicecore.audio.convert import converter
 from voicecore.audio.formats import PCM16_24K, PCMU_8K
 from voicecore.audio.g711 import decode_ulaw, encode_ulaw
 from voicecore.audio.resample import Resampler
+from voicecore.bench.load.frames import FRAME_BYTES, FRAME_S
 from voicecore.bench.load.raw_websocket import client_frame
-from voicecore.bench.micro.frames import FRAME_BYTES, FRAME_S
 from voicecore.bench.micro.timing import Step, timed
 from voicecore.bench.report.result import Plan, Progress, Result
 from voicecore.events import LegStarted, PlaceMark, PlayAudio, UserAudio

@@ -21,7 +21,7 @@ import attrs
 import msgspec
 import orjson
 
-from voicecore.bench.micro.frames import FRAME_BYTES
+from voicecore.bench.load.frames import FRAME_BYTES
 from voicecore.bench.micro.timing import Step, timed
 from voicecore.bench.report.result import Plan, Progress, Result
 from voicecore.simulation.twilio.messages import StreamWriter

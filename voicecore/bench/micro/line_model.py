@@ -20,6 +20,7 @@ import attrs
 from voicecore.audio.formats import PCMU_8K
 from voicecore.events import LegOrder, PlaceMark, PlayAudio
 from voicecore.facts import PlayoutFigures
+from voicecore.simulation.twilio import LinePlayout
 from voicecore.turns.playout.ledger import PlayoutLedger, PlayoutSettings
 
 _DELTA_S = 0.2  #: what a provider sends at once
@@ -94,7 +95,7 @@ class _Direction:
 
 
 class _Carrier:
-    """Plays what comes, and sends marks back; its line's two directions are kept here too."""
+    """The carrier twin's playout at the end of a line; the line's two directions are kept here too."""
 
     def __init__(self, line: Line, utterances: int, chance: random.Random) -> None:
         self.arrivals: list[Arrival] = []
@@ -104,7 +105,7 @@ class _Carrier:
         self._chance = chance
         self._there, self._back = _Direction(line, chance), _Direction(line, chance)
         self._there_at = -math.inf
-        self._end = -math.inf
+        self._playout = LinePlayout(began_at=0.0)
         self._item = ""
 
     def take(self, order: LegOrder, now: float) -> None:
@@ -113,16 +114,17 @@ class _Carrier:
         if isinstance(order, PlayAudio):
             self._play(order)
         elif isinstance(order, PlaceMark) and self._chance.random() >= self._loss:
-            self.echoes.append((self._back.arrives_at(max(self._there_at, self._end)), order.name))
+            self.echoes.append((self._back.arrives_at(max(self._there_at, self._playout.plays_until)), order.name))
 
     def _play(self, order: PlayAudio) -> None:
-        at, seconds = self._there_at, len(order.audio) / PCMU_8K.bytes_per_second
-        ran_dry = order.item_id == self._item and self._end < at - 1e-9
+        at, waits_until = self._there_at, self._playout.plays_until
+        ran_dry = order.item_id == self._item and waits_until < at - 1e-9
         if ran_dry:
             self.under_runs[int(order.item_id)] += 1
-        before_s = max(0.0, self._end - at)
-        self.arrivals.append(Arrival(at, before_s, before_s + seconds, ran_dry))
-        self._end, self._item = max(self._end, at) + seconds, order.item_id
+        before_s = max(0.0, waits_until - at)
+        self._playout.media(order.audio, at)
+        self._item = order.item_id
+        self.arrivals.append(Arrival(at, before_s, before_s + PCMU_8K.seconds_in(len(order.audio)), ran_dry))
 
 
 def course(line: Line, talk: Talk, settings: PlayoutSettings, seed: int) -> Course:

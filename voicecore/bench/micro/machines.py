@@ -17,9 +17,9 @@ import trio
 
 from voicecore import facts
 from voicecore.audio.formats import PCMU_8K
+from voicecore.bench.load.frames import FRAME_BYTES, FRAME_S
 from voicecore.bench.load.simulated_calls import open_simulated_rig, run_virtual, user_steps
-from voicecore.bench.micro.frames import FRAME_BYTES, FRAME_S
-from voicecore.bench.micro.machine_series import record, replay
+from voicecore.bench.micro.recorded_call import record, replay
 from voicecore.bench.micro.timing import Step, timed
 from voicecore.bench.report.result import BenchmarkFailed, Column, Plan, Progress, Result, Value
 from voicecore.events import PlaceMark, PlayAudio, RequestResponse, ResponseEnded, ResponseStarted, ResponseStatus

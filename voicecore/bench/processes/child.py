@@ -18,7 +18,7 @@ from pathlib import Path
 import orjson
 import trio
 
-from voicecore.bench.processes.controlled import Usage
+from voicecore.bench.processes.usage import Usage
 from voicecore.bench.report.result import BenchmarkFailed
 
 START_S = 20.0  #: imports included, on a busy machine

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import trio
 
 from voicecore.assembly import open_engine
-from voicecore.bench.processes.controlled import obey
+from voicecore.bench.processes.usage import report_usage
 from voicecore.config import Settings
 from voicecore.facts import Observer
 from voicecore.gc_tuning import tune_gc
@@ -28,7 +28,7 @@ async def main(base_url: str, max_calls: int, observers: Sequence[Observer] = ()
     """Answer calls until the parent has gone."""
     async with open_engine(_settings(base_url, max_calls, given), observers=observers) as engine:
         tune_gc()
-        await obey(int(engine.url.rpartition(":")[2]))
+        await report_usage(int(engine.url.rpartition(":")[2]))
 
 
 def _settings(base_url: str, max_calls: int, given: Sequence[str]) -> Settings:

@@ -18,9 +18,9 @@ from time import perf_counter
 
 import orjson
 
-from voicecore.bench.load.raw_loop import Loop
+from voicecore.bench.load.selector_loop import Loop
 from voicecore.bench.processes.child import ANSWER_S, END_S, START_S, reserved_processor
-from voicecore.bench.processes.controlled import Usage
+from voicecore.bench.processes.usage import Usage
 from voicecore.bench.report.result import BenchmarkFailed
 
 _READ_BYTES = 64 * 1024

@@ -12,7 +12,7 @@ import sys
 
 import trio
 
-from voicecore.bench.processes.controlled import obey
+from voicecore.bench.processes.usage import report_usage
 from voicecore.errors import ConnectionLost
 from voicecore.net.http.messages import Request, Upgrade
 from voicecore.net.http.server import serve
@@ -37,7 +37,7 @@ async def main(url: str) -> None:
     listening = await network.listen("127.0.0.1", 0)
     async with trio.open_nursery() as nursery:
         await nursery.start(serve, listening.listeners, answer)
-        await obey(listening.port)
+        await report_usage(listening.port)
         nursery.cancel_scope.cancel()
 
 

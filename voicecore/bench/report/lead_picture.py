@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from voicecore.bench.load.pacing import ADAPTING, FIXED
 from voicecore.bench.micro.line_model import Course, Line, Talk, course
+from voicecore.bench.micro.pacing import ADAPTING, FIXED
 from voicecore.bench.report.canvas import BLUE, FAINT, GREEN, RED, Canvas
 from voicecore.turns.playout.ledger import PlayoutSettings
 

@@ -124,3 +124,5 @@ class WebhookFaults:
     """The voice webhook is delivered so often, all at the same moment."""
     fields: Mapping[str, str | None] = attrs.field(factory=dict)
     """Fields of every webhook: more of them, other values, None for left out."""
+    abandoned_after_s: float | None = None
+    """The user hangs up so long after the voice webhook was answered, before any media; None: stays."""

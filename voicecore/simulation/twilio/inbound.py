@@ -59,6 +59,13 @@ class InboundCall(CarrierCall):
     def cancel(self) -> None:
         """Nothing: only a call that was placed can be canceled."""
 
+    # --- by tests -----------------------------------------------------------------------
+
+    async def report_completed(self) -> None:
+        """Send the terminal status callback now, while the stream goes on; return once it was delivered."""
+        self._progress.reach("completed")
+        await self._progress.wait_delivered()
+
     # --- the call ----------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -78,6 +85,9 @@ class InboundCall(CarrierCall):
         verbs = await self._ask()
         if any(isinstance(verb, RejectCall) for verb in verbs[:1]):
             self._progress.reach("busy")
+            return
+        if self._faults.abandoned_after_s is not None:
+            await trio.sleep(self._faults.abandoned_after_s)
             return
         self._progress.reach("in-progress")
         if self._progress.delivers_at_once:

@@ -21,7 +21,6 @@ Facts: OpenAI Realtime, sections 2 to 10.
 from __future__ import annotations
 
 import binascii
-import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping
 from time import perf_counter
@@ -29,52 +28,45 @@ from typing import Any
 
 import orjson
 
-from voicecore.bench.load.raw_loop import Connection, Loop
+from voicecore.bench.load import turn_cycle
+from voicecore.bench.load.call_log import CallLog, ProviderAudio
+from voicecore.bench.load.frames import FRAME_BYTES
+from voicecore.bench.load.provider_response import (
+    EXPIRES_AT,
+    RATE_LIMITS,
+    TRANSCRIPT,
+    USAGE,
+    ProviderResponse,
+    merged_session,
+    message_item,
+    new_id,
+)
 from voicecore.bench.load.raw_websocket import server_frame
-from voicecore.bench.micro import rhythm
-from voicecore.bench.micro.frames import FRAME_BYTES
-from voicecore.bench.micro.rhythm import Rhythm, Turn
-from voicecore.bench.processes.carrier_side import CallBooks, ProviderAudio, stream_sid
-from voicecore.bench.report.answers import Answer
+from voicecore.bench.load.selector_loop import Connection, Loop
+from voicecore.bench.load.turn_cycle import Turn, TurnCycle
 from voicecore.bench.report.result import BenchmarkFailed
 from voicecore.simulation.openai_realtime.configuration import default_session
-
-PLAIN_PATH = "/plain"
-
-_WORDS = "of course I will look that up for you and call you back tomorrow morning if that is fine"
-_TRANSCRIPT = "Could you look that up for me?"
-_RATE_LIMITS = [{"name": "tokens", "limit": 800_000, "remaining": 799_000, "reset_seconds": 0.1}]
-_USAGE = {
-    "total_tokens": 300,
-    "input_tokens": 200,
-    "output_tokens": 100,
-    "input_token_details": {"text_tokens": 100, "audio_tokens": 100, "cached_tokens": 0},
-    "output_token_details": {"text_tokens": 20, "audio_tokens": 80},
-}
-_EXPIRES_AT = 2_000_000_000
-
-_ids = itertools.count(1)
 
 
 class ProviderSession:
     """One session, and the rhythm of its call."""
 
-    def __init__(self, loop: Loop, connection: Connection, books: CallBooks, manner: Rhythm) -> None:
+    def __init__(self, loop: Loop, connection: Connection, log: CallLog, cycle: TurnCycle) -> None:
         self.is_ready = False
         """Whether it is configured."""
         self.faults: list[str] = []
         """What the client should not have asked; bounded by what it asks."""
         self._loop = loop
         self._connection = connection
-        self._books = books
-        self._random = random.Random(books.call)
-        self._rhythm = manner
-        self._session = default_session(session_id=_new_id("sess"), model="bench", expires_at=_EXPIRES_AT)
+        self._log = log
+        self._random = random.Random(log.call)
+        self._cycle = cycle
+        self._session = default_session(session_id=new_id("sess"), model="bench", expires_at=EXPIRES_AT)
         self._turns: Iterator[Turn] | None = None
         self._unanswered: Turn | None = None
         self._unwhole = b""  # less than a frame of the user's audio
-        self._response: _Response | None = None
-        self._spoken: _Response | None = None
+        self._response: ProviderResponse | None = None
+        self._spoken: ProviderResponse | None = None
         self._item_id = ""
         self._heard_bytes = 0
         connection.on_text = self._take
@@ -93,7 +85,7 @@ class ProviderSession:
             BenchmarkFailed: The session is not in the format that the target is said to speak.
         """
         self._check_formats()
-        wait_s, self._turns = self._rhythm.begin(self._books.call)
+        wait_s, self._turns = self._cycle.begin(self._log.call)
         self._loop.at(perf_counter() + wait_s, self._speech_starts)
 
     def end(self) -> None:
@@ -107,7 +99,7 @@ class ProviderSession:
         self._emit("session.created", session=self._session)
 
     def _take(self, payload: bytes, now: float) -> None:
-        self._books.counts.to_provider += 1
+        self._log.counts.to_provider += 1
         message = orjson.loads(payload)
         if message["type"] == "input_audio_buffer.append":
             self._heard(binascii.a2b_base64(message["audio"]), now)
@@ -118,9 +110,9 @@ class ProviderSession:
 
     def _heard(self, audio: bytes, now: float) -> None:
         self._heard_bytes += len(audio)
-        if self._books.audio is ProviderAudio.PCMU:
+        if self._log.audio is ProviderAudio.PCMU:
             audio = self._whole_frames(audio)
-        self._books.user.take(audio, self._books.user.to_provider, now)
+        self._log.user.take(audio, self._log.user.to_provider, now)
 
     def _whole_frames(self, audio: bytes) -> bytes:
         """Return what is whole with this; keep the rest."""
@@ -131,13 +123,13 @@ class ProviderSession:
         return audio
 
     def _heard_ms(self) -> int:
-        return self._heard_bytes * 1000 // self._books.audio.bytes_per_s
+        return self._heard_bytes * 1000 // self._log.audio.bytes_per_s
 
     def _check_formats(self) -> None:
         audio = self._session["audio"]
         for way in ("input", "output"):
-            if (kind := audio[way]["format"]["type"]) != self._books.audio.value:
-                raise BenchmarkFailed(f"a session's {way} is {kind}, not {self._books.audio.value}")
+            if (kind := audio[way]["format"]["type"]) != self._log.audio.value:
+                raise BenchmarkFailed(f"a session's {way} is {kind}, not {self._log.audio.value}")
 
     def _make_handlers(self) -> Mapping[str, Callable[[dict[str, Any]], None]]:
         return {
@@ -152,7 +144,7 @@ class ProviderSession:
         }
 
     def _update(self, message: dict[str, Any]) -> None:
-        self._session = _merged(self._session, message["session"])
+        self._session = merged_session(self._session, message["session"])
         self._emit("session.updated", session=self._session)
         self.is_ready = True
 
@@ -173,14 +165,14 @@ class ProviderSession:
         self._emit("error", error=error)
 
     def _add_item(self, message: dict[str, Any]) -> None:
-        item = {"id": _new_id("item"), "object": "realtime.item", "status": "completed", **message["item"]}
+        item = {"id": new_id("item"), "object": "realtime.item", "status": "completed", **message["item"]}
         self._emit("conversation.item.added", item=item, previous_item_id=None)
         self._emit("conversation.item.done", item=item, previous_item_id=None)
 
     def _show_item(self, message: dict[str, Any]) -> None:
         """Show an item as if it were the user's last words: nobody looks at the sound."""
-        content = [{"type": "input_audio", "transcript": _TRANSCRIPT, "audio": ""}]
-        item = _message(message["item_id"], "user", "completed", content)
+        content = [{"type": "input_audio", "transcript": TRANSCRIPT, "audio": ""}]
+        item = message_item(message["item_id"], "user", "completed", content)
         self._emit("conversation.item.retrieved", item=item)
 
     def _acknowledge(self, message: dict[str, Any], *keys: str) -> None:
@@ -192,15 +184,15 @@ class ProviderSession:
     def _speech_starts(self, now: float) -> None:
         if self._turns is None:
             return
-        self._item_id = _new_id("item")
+        self._item_id = new_id("item")
         if self._spoken is not None and self._spoken.turn.cut_s is not None:
-            self._books.answers.cut(perf_counter())
+            self._log.answers.cut(perf_counter())
         turn = self._unanswered = next(self._turns)
         self._say_speech_started()
         self._spoken = None
         if self._response is not None and self._detection("interrupt_response"):
-            self._response.left = rhythm.LATE_DELTAS
-        self._loop.at(now + turn.user_s + self._rhythm.silence_s, self._speech_stops)
+            self._response.left = turn_cycle.LATE_DELTAS
+        self._loop.at(now + turn.user_s + self._cycle.silence_s, self._speech_stops)
 
     def _say_speech_started(self) -> None:
         self._emit("input_audio_buffer.speech_started", audio_start_ms=self._heard_ms(), item_id=self._item_id)
@@ -212,20 +204,20 @@ class ProviderSession:
         self._emit("input_audio_buffer.speech_stopped", audio_end_ms=self._heard_ms(), item_id=item_id)
         self._emit("input_audio_buffer.committed", item_id=item_id, previous_item_id=None)
         content = [{"type": "input_audio", "transcript": None}]
-        item = _message(item_id, "user", "completed", content)
+        item = message_item(item_id, "user", "completed", content)
         self._emit("conversation.item.added", item=item, previous_item_id=None)
         self._emit("conversation.item.done", item=item, previous_item_id=None)
         if self._session["audio"]["input"]["transcription"] is not None:
-            self._loop.at(now + self._rhythm.transcribed_s, lambda _: self._transcribed(item_id))
+            self._loop.at(now + self._cycle.transcribed_s, lambda _: self._transcribed(item_id))
         if self._detection("create_response"):
-            self._loop.at(now + self._rhythm.thinking_s, self._answer_turn)
+            self._loop.at(now + self._cycle.thinking_s, self._answer_turn)
 
     def _transcribed(self, item_id: str) -> None:
         usage = {"type": "duration", "seconds": 3}
         fields = {
             "item_id": item_id,
             "content_index": 0,
-            "transcript": _TRANSCRIPT,
+            "transcript": TRANSCRIPT,
             "usage": usage,
         }
         self._emit("conversation.item.input_audio_transcription.completed", **fields)
@@ -242,23 +234,23 @@ class ProviderSession:
             self._answer(now)
 
     def _answer(self, now: float) -> None:
-        turn, self._unanswered = self._unanswered or rhythm.GREETING, None
-        response = self._response = self._spoken = _Response(self._books.answers.begin(turn.answer_s), turn)
+        turn, self._unanswered = self._unanswered or turn_cycle.GREETING, None
+        response = self._response = self._spoken = ProviderResponse(self._log.answers.begin(turn.answer_s), turn)
         self._announce(response)
-        self._loop.at(now + self._rhythm.first_delta_s, lambda at: self._begin_audio(response, at))
+        self._loop.at(now + self._cycle.first_delta_s, lambda at: self._begin_audio(response, at))
 
-    def _begin_audio(self, response: _Response, now: float) -> None:
+    def _begin_audio(self, response: ProviderResponse, now: float) -> None:
         if response is not self._response:
             return
         turn = response.turn
         response.answer.began_at = perf_counter()
-        response.answer.over_at = now + turn.answer_s + self._rhythm.pause_s
-        if self._turns is not None and turn is not rhythm.GREETING:
-            self._loop.at(now + self._rhythm.after_answer_s(turn), self._speech_starts)
+        response.answer.over_at = now + turn.answer_s + self._cycle.pause_s
+        if self._turns is not None and turn is not turn_cycle.GREETING:
+            self._loop.at(now + self._cycle.after_answer_s(turn), self._speech_starts)
         response.began_at = now
         self._go_on(response, now)
 
-    def _go_on(self, response: _Response, now: float) -> None:
+    def _go_on(self, response: ProviderResponse, now: float) -> None:
         """Send the next delta, or the end."""
         answer = response.answer
         if response is not self._response:
@@ -270,54 +262,56 @@ class ProviderSession:
         if begin == len(answer.audio):
             self._finish(response, "completed", None)
             return
-        seconds = self._random.uniform(rhythm.SHORTEST_DELTA_S, rhythm.LONGEST_DELTA_S)
-        per_s = self._books.audio.bytes_per_s
+        seconds = self._random.uniform(turn_cycle.SHORTEST_DELTA_S, turn_cycle.LONGEST_DELTA_S)
+        per_s = self._log.audio.bytes_per_s
         end = min(len(answer.audio), begin + int(seconds * per_s) // 2 * 2)  # PCM16 comes in whole samples
         answer.wrote_bytes = end
         self._say_words(response, next(response.words))
         self._say_audio(response, answer.audio[begin:end])
         if response.left is not None:
             response.left -= 1
-            self._loop.at(now + rhythm.LATE_S, lambda at: self._go_on(response, at))
+            self._loop.at(now + turn_cycle.LATE_S, lambda at: self._go_on(response, at))
         else:
-            due = response.began_at + end / per_s / rhythm.SPEED
+            due = response.began_at + end / per_s / turn_cycle.SPEED
             self._loop.at(due, lambda at: self._go_on(response, at))
 
-    def _announce(self, response: _Response) -> None:
+    def _announce(self, response: ProviderResponse) -> None:
         self._emit("response.created", response=self._described(response, "in_progress", None))
-        item = _message(response.item_id, "assistant", "in_progress", [])
+        item = message_item(response.item_id, "assistant", "in_progress", [])
         self._emit("response.output_item.added", response_id=response.response_id, output_index=0, item=item)
         self._emit("conversation.item.added", item=item, previous_item_id=None)
         self._emit("response.content_part.added", **response.place, part={"type": "audio", "transcript": ""})
 
-    def _say_words(self, response: _Response, words: str) -> None:
+    def _say_words(self, response: ProviderResponse, words: str) -> None:
         response.said += words
         self._write(
-            f'{{"type":"response.output_audio_transcript.delta","event_id":"{_new_id("event")}",'
+            f'{{"type":"response.output_audio_transcript.delta","event_id":"{new_id("event")}",'
             f'{response.head},"delta":"{words}"}}'
         )
 
-    def _say_audio(self, response: _Response, audio: bytes) -> None:
+    def _say_audio(self, response: ProviderResponse, audio: bytes) -> None:
         encoded = binascii.b2a_base64(audio, newline=False).decode()
         self._write(
-            f'{{"type":"response.output_audio.delta","event_id":"{_new_id("event")}",'
+            f'{{"type":"response.output_audio.delta","event_id":"{new_id("event")}",'
             f'{response.head},"delta":"{encoded}"}}'
         )
 
-    def _finish(self, response: _Response, status: str, reason: str | None) -> None:
+    def _finish(self, response: ProviderResponse, status: str, reason: str | None) -> None:
         self._response = None
         place, words = response.place, response.said
         self._emit("response.output_audio.done", **place)
         self._emit("response.output_audio_transcript.done", **place, transcript=words)
         self._emit("response.content_part.done", **place, part={"type": "audio", "transcript": words})
         content = [{"type": "output_audio", "transcript": words}]
-        item = _message(response.item_id, "assistant", "completed" if reason is None else "incomplete", content)
+        item = message_item(response.item_id, "assistant", "completed" if reason is None else "incomplete", content)
         self._emit("response.output_item.done", response_id=response.response_id, output_index=0, item=item)
         self._emit("conversation.item.done", item=item, previous_item_id=None)
         self._emit("response.done", response=self._described(response, status, reason, item))
-        self._emit("rate_limits.updated", rate_limits=_RATE_LIMITS)
+        self._emit("rate_limits.updated", rate_limits=RATE_LIMITS)
 
-    def _described(self, response: _Response, status: str, reason: str | None, *items: object) -> dict[str, object]:
+    def _described(
+        self, response: ProviderResponse, status: str, reason: str | None, *items: object
+    ) -> dict[str, object]:
         return {
             "object": "realtime.response",
             "id": response.response_id,
@@ -328,94 +322,15 @@ class ProviderSession:
             "output_modalities": ["audio"],
             "max_output_tokens": "inf",
             "audio": {"output": self._session["audio"]["output"]},
-            "usage": _USAGE if items else None,
+            "usage": USAGE if items else None,
             "metadata": None,
         }
 
     # --- the wire ---------------------------------------------------------------
 
     def _emit(self, kind: str, **fields: object) -> None:
-        self._write(orjson.dumps({"type": kind, "event_id": _new_id("event"), **fields}).decode())
+        self._write(orjson.dumps({"type": kind, "event_id": new_id("event"), **fields}).decode())
 
     def _write(self, text: str) -> None:
-        self._books.counts.from_provider += 1
+        self._log.counts.from_provider += 1
         self._connection.send(server_frame(text.encode()))
-
-
-class PlainSession(ProviderSession):
-    """The same rhythm in the carrier's words: answers as media, a cut as a clear, nothing else."""
-
-    def _check_formats(self) -> None:
-        pass
-
-    def _open(self) -> None:
-        self.is_ready = True
-
-    def _take(self, payload: bytes, now: float) -> None:
-        self._books.counts.to_provider += 1
-        message = orjson.loads(payload)
-        if message["event"] == "media":
-            self._heard(binascii.a2b_base64(message["media"]["payload"]), now)
-
-    def _say_speech_started(self) -> None:
-        if self._spoken is not None:
-            self._write(f'{{"event":"clear","streamSid":"{stream_sid(self._books.call)}"}}')
-
-    def _say_words(self, response: _Response, words: str) -> None:
-        response.said += words
-
-    def _say_audio(self, response: _Response, audio: bytes) -> None:
-        if response.left is not None:
-            return  # nobody would drop it
-        encoded = binascii.b2a_base64(audio, newline=False).decode()
-        sid = stream_sid(self._books.call)
-        self._write(f'{{"event":"media","streamSid":"{sid}","media":{{"payload":"{encoded}"}}}}')
-
-    def _emit(self, kind: str, **fields: object) -> None:
-        pass
-
-
-class _Response:
-    """One answer on the wire."""
-
-    def __init__(self, answer: Answer, turn: Turn) -> None:
-        self.answer = answer
-        self.turn = turn
-        self.response_id = _new_id("resp")
-        self.item_id = _new_id("item")
-        self.words = itertools.cycle(f"{word} " for word in _WORDS.split())
-        self.said = ""
-        self.began_at = 0.0
-        self.left: int | None = None
-        """Deltas that still come before it ends as cancelled; None: all of them."""
-        self.place: Mapping[str, object] = {
-            "response_id": self.response_id,
-            "item_id": self.item_id,
-            "output_index": 0,
-            "content_index": 0,
-        }
-        self.head = orjson.dumps(self.place).decode()[1:-1]
-
-
-def _message(item_id: str, role: str, status: str, content: object) -> dict[str, object]:
-    return {
-        "id": item_id,
-        "object": "realtime.item",
-        "type": "message",
-        "status": status,
-        "role": role,
-        "content": content,
-    }
-
-
-def _merged(session: dict[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration with an update in it; turn detection is replaced whole."""
-    merged = dict(session)
-    for key, value in update.items():
-        whole = key in {"turn_detection", "format", "transcription"} or not isinstance(value, dict)
-        merged[key] = value if whole else _merged(session.get(key) or {}, value)
-    return merged
-
-
-def _new_id(kind: str) -> str:
-    return f"{kind}_{next(_ids):021d}"

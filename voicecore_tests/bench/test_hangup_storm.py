@@ -8,9 +8,9 @@ from collections import Counter
 import attrs
 import pytest
 
-from voicecore.bench.load import sockets_storm, storm
-from voicecore.bench.load.storm import By, Moment, drawn, find_spans, run_storm
-from voicecore.bench.processes.controlled import Usage
+from voicecore.bench.load import hangup_storm, hangup_storm_on_sockets
+from voicecore.bench.load.hangup_storm import By, Moment, drawn, find_spans, run_storm
+from voicecore.bench.processes.usage import Usage
 from voicecore.bench.report.result import SMALL, BenchmarkFailed
 from voicecore.engine import host, lifecycle
 from voicecore.engine.hosted_call import HostedCall
@@ -69,7 +69,7 @@ def test_a_process_that_holds_more_makes_the_storm_on_sockets_fail(last: dict[st
     """Counted before, half-way and after."""
     usages = [counted(), counted(filed=100), counted(**{"filed": 200} | last)]
     with pytest.raises(BenchmarkFailed, match=why):
-        sockets_storm._checked(100, usages)
+        hangup_storm_on_sockets._checked(100, usages)
 
 
 def test_memory_that_grows_makes_the_storm_on_sockets_fail() -> None:
@@ -77,13 +77,13 @@ def test_memory_that_grows_makes_the_storm_on_sockets_fail() -> None:
     sizes = [50_000_000, 60_000_000, 60_000_000 + 100 * 5_000]
     usages = [attrs.evolve(counted(filed=100 * part), rss_bytes=size_bytes) for part, size_bytes in enumerate(sizes)]
     with pytest.raises(BenchmarkFailed, match="added 5000 bytes"):
-        sockets_storm._checked(100, usages)
+        hangup_storm_on_sockets._checked(100, usages)
     quiet = [*usages[:2], attrs.evolve(usages[2], rss_bytes=60_000_000)]
-    assert sockets_storm._checked(100, quiet).leaked_bytes == 0
+    assert hangup_storm_on_sockets._checked(100, quiet).leaked_bytes == 0
 
 
 def test_a_call_that_fails_is_no_hang_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A storm of calls that break by themselves would find nothing, and mean nothing."""
-    monkeypatch.setattr(storm, "_OUTCOMES", {EndCause.HUNG_UP})
+    monkeypatch.setattr(hangup_storm, "_OUTCOMES", {EndCause.HUNG_UP})
     with pytest.raises(BenchmarkFailed, match=r"ended as .*remote_hung_up"):
         run_storm(SMALL, lambda _: None)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from voicecore.audio.convert import converter
 from voicecore.audio.formats import PCM16_24K, PCMU_8K
-from voicecore.bench.micro.coded_audio import LARGEST_CALL, LARGEST_NUMBER, MULAW, PCM24, CodeReader, Form, Name
-from voicecore.bench.micro.coded_books import CodedAnswers, CodedTrack
-from voicecore.bench.micro.frames import FRAME_BYTES, Faults
-from voicecore.bench.report.answers import Answer, within
+from voicecore.bench.load.answer_log import Answer, within
+from voicecore.bench.load.coded_audio import LARGEST_CALL, LARGEST_NUMBER, MULAW, PCM24, CodeReader, Form, Name
+from voicecore.bench.load.coded_log import CodedAnswerLog, CodedTrack
+from voicecore.bench.load.frames import FRAME_BYTES, Faults
 
 FORMS = pytest.mark.parametrize("form", [MULAW, PCM24], ids=["mulaw", "pcm"])
 FRAMES = 5
@@ -92,11 +92,11 @@ def test_a_user_s_frames_are_followed_through_a_conversion() -> None:
 # --- answers ---------------------------------------------------------------
 
 
-def books() -> CodedAnswers:
-    return CodedAnswers(3, random.Random(1))
+def books() -> CodedAnswerLog:
+    return CodedAnswerLog(3, random.Random(1))
 
 
-def written(here: CodedAnswers, began_at: float = 1.0) -> Answer:
+def written(here: CodedAnswerLog, began_at: float = 1.0) -> Answer:
     """Begin an answer of five frames, all of which have left."""
     answer = here.begin(FRAMES * 0.02)
     answer.wrote_bytes, answer.began_at, answer.over_at = len(answer.audio), began_at, began_at + 0.1
@@ -107,7 +107,7 @@ def heard(*numbers: int, call: int = 3) -> bytes:
     return b"".join(MULAW.frame(call, number) for number in numbers)
 
 
-def faults(here: CodedAnswers) -> tuple[float, ...]:
+def faults(here: CodedAnswerLog) -> tuple[float, ...]:
     here.finish(9.0)
     counts = (here.lost_bytes, here.doubled_bytes, here.altered_bytes, here.stale_bytes)
     return tuple(count / FRAME_BYTES for count in counts)

@@ -22,11 +22,11 @@ from xml.etree import ElementTree as ET
 import attrs
 import orjson
 
-from voicecore.bench.load.raw_loop import HOST, Connection, Loop, connect, post
+from voicecore.bench.load.call_log import CallLog, ProviderAudio, call_sid, stream_sid
+from voicecore.bench.load.frames import FRAME_BYTES, FRAME_S
+from voicecore.bench.load.playout_clock import PlayoutClock
 from voicecore.bench.load.raw_websocket import client_frame
-from voicecore.bench.micro.frames import FRAME_BYTES, FRAME_S, Track
-from voicecore.bench.micro.playout_clock import PlayoutClock
-from voicecore.bench.report.answers import AnswerBooks
+from voicecore.bench.load.selector_loop import HOST, Connection, Loop, connect, post
 from voicecore.bench.report.result import BenchmarkFailed
 from voicecore.simulation.twilio import Account
 from voicecore.simulation.twilio.messages import StreamWriter
@@ -47,49 +47,16 @@ class Phase(enum.Enum):
     HUNG_UP = "hung up"
 
 
-@attrs.define
-class Counts:
-    """WebSocket messages by their way through the measured process; of all calls together."""
-
-    from_carrier: int = 0
-    to_provider: int = 0
-    from_provider: int = 0
-    to_carrier: int = 0
-
-
-class ProviderAudio(enum.Enum):
-    """What an engine speaks with its provider."""
-
-    PCMU = "audio/pcmu"  #: G.711, as with the carrier: nothing has to be converted
-    PCM = "audio/pcm"  #: PCM16 at 24 kHz: everything is converted, both ways
-
-    @property
-    def bytes_per_s(self) -> int:
-        """Size of a second."""
-        return 8_000 if self is ProviderAudio.PCMU else 48_000
-
-
-@attrs.frozen
-class CallBooks:
-    """What is noted of one call."""
-
-    call: int
-    audio: ProviderAudio
-    user: Track
-    answers: AnswerBooks
-    counts: Counts
-
-
 class CarrierLine:
     """One call as the carrier sees it. Made by `dial`."""
 
-    def __init__(self, loop: Loop, connection: Connection, books: CallBooks, lateness_s: list[float]) -> None:
+    def __init__(self, loop: Loop, connection: Connection, log: CallLog, lateness_s: list[float]) -> None:
         self.phase = Phase.OPEN
         self._loop = loop
         self._connection = connection
-        self._books = books
+        self._log = log
         self._lateness_s = lateness_s
-        self._stream_sid = stream_sid(books.call)
+        self._stream_sid = stream_sid(log.call)
         self._playout = PlayoutClock()
         self._marks: deque[tuple[int, str]] = deque()  # by their clear; bounded by what the other side sends
         self._generation = 0
@@ -115,14 +82,12 @@ class CarrierLine:
         Where audio is converted, silence has to push the last of them out of the filters.
         """
         if self.phase is Phase.SPEAKING:
-            self.phase = Phase.OPEN if self._books.audio is ProviderAudio.PCMU else Phase.SILENT
+            self.phase = Phase.OPEN if self._log.audio is ProviderAudio.PCMU else Phase.SILENT
 
     def hang_up(self) -> None:
         """End the call."""
         self.phase = Phase.HUNG_UP
-        self._send(
-            f'"stop":{{"accountSid":"{Account().account_sid}","callSid":"{call_sid(self._books.call)}"}}', "stop"
-        )
+        self._send(f'"stop":{{"accountSid":"{Account().account_sid}","callSid":"{call_sid(self._log.call)}"}}', "stop")
         self._connection.close()
 
     def _speak(self, now: float) -> None:
@@ -130,34 +95,34 @@ class CarrierLine:
             return
         number, self._frame = self._frame, self._frame + 1
         self._lateness_s.append(now - self._began_at - number * FRAME_S)
-        audio = self._books.user.frame(number) if self.phase is Phase.SPEAKING else _SILENT_FRAME
+        audio = self._log.user.frame(number) if self.phase is Phase.SPEAKING else _SILENT_FRAME
         payload = binascii.b2a_base64(audio, newline=False).decode()
         stamp = f'"track":"inbound","chunk":"{number + 1}","timestamp":"{number * _FRAME_MS}"'
         if self.phase is Phase.SPEAKING:
-            self._books.user.to_provider.left(1, perf_counter())
+            self._log.user.to_provider.left(1, perf_counter())
         self._send(f'"media":{{{stamp},"payload":"{payload}"}}', "media")
         self._loop.at(self._began_at + self._frame * FRAME_S, self._speak)
 
     def _send(self, fields: str, event: str) -> None:
         self._sequence += 1
         head = f'"event":"{event}","sequenceNumber":"{self._sequence}","streamSid":"{self._stream_sid}"'
-        self._books.counts.from_carrier += 1
+        self._log.counts.from_carrier += 1
         self._connection.send(client_frame(f"{{{head},{fields}}}".encode()))
 
     def _take(self, payload: bytes, now: float) -> None:
-        self._books.counts.to_carrier += 1
+        self._log.counts.to_carrier += 1
         message = orjson.loads(payload)
         event = message["event"]
         if event == "media":
             if message["streamSid"] != self._stream_sid:
                 raise BenchmarkFailed("audio came on another call's stream")
             audio = binascii.a2b_base64(message["media"]["payload"])
-            self._books.answers.came(audio, self._playout.put(len(audio), now), now)
+            self._log.answers.came(audio, self._playout.put(len(audio), now), now)
         elif event == "mark":
             self._marks.append((self._generation, message["mark"]["name"]))
             self._loop.at(self._playout.empty_at, functools.partial(self._played, self._generation))
         elif event == "clear":
-            self._books.answers.cleared(self._playout.clear(now), now)
+            self._log.answers.cleared(self._playout.clear(now), now)
             self._generation += 1
             while self._marks:
                 self._echo()
@@ -187,13 +152,13 @@ class Entrance:
     """Path of the status webhook, which is told of the end."""
 
 
-def dial(loop: Loop, port: int, entrance: Entrance, books: CallBooks, lateness_s: list[float]) -> CarrierLine:
+def dial(loop: Loop, port: int, entrance: Entrance, log: CallLog, lateness_s: list[float]) -> CarrierLine:
     """Open a line; the loop runs meanwhile.
 
     Raises:
         BenchmarkFailed: The call was not taken.
     """
-    account, call = Account(), books.call
+    account, call = Account(), log.call
     path, headers = entrance.media, list[tuple[str, str]]()
     parameters: Mapping[str, str] = {}
     if entrance.webhook is not None:
@@ -201,10 +166,10 @@ def dial(loop: Loop, port: int, entrance: Entrance, books: CallBooks, lateness_s
         path = urlsplit(url).path
         headers.append(("X-Twilio-Signature", sign(account.auth_token.reveal(), url)))
     connection = connect(loop, port, path, headers, _OPEN_S)
-    line = CarrierLine(loop, connection, books, lateness_s)
+    line = CarrierLine(loop, connection, log, lateness_s)
     writer = StreamWriter(account.account_sid, call_sid(call), stream_sid(call))
     for text in (writer.connected(), writer.start(parameters)):
-        books.counts.from_carrier += 1
+        log.counts.from_carrier += 1
         connection.send(client_frame(text.encode()))
     return line
 
@@ -238,13 +203,3 @@ def _post(loop: Loop, port: int, path: str, call: int, **fields: str) -> bytes:
     }
     headers = [("X-Twilio-Signature", sign(account.auth_token.reveal(), url, form))]
     return post(loop, url, headers, urlencode(form).encode(), _OPEN_S)
-
-
-def stream_sid(call: int) -> str:
-    """Return the name of a call's media stream."""
-    return f"MZ{call:032x}"
-
-
-def call_sid(call: int) -> str:
-    """Return the name of a call."""
-    return f"CA{call:032x}"

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from voicecore.bench.load.conversation import Level, Target, engine_target, relay_target, run_level
-from voicecore.bench.micro.frames import Faults
-from voicecore.bench.report.conversation_tables import ms, warn
+from voicecore.bench.load.conversation import ms, warn
+from voicecore.bench.load.conversation_load import Level, run_level
+from voicecore.bench.load.frames import Faults
+from voicecore.bench.load.targets import Target, engine_target, relay_target
 from voicecore.bench.report.result import BenchmarkFailed, Column, Plan, Progress, Result, Value, median, percentile
 
 DELAY_LIMIT_S = 0.020  #: p99; a frame: later than that, the next one has come

@@ -61,7 +61,7 @@ def own_usage() -> Usage:
     return Usage(time.perf_counter(), time.process_time(), _resident_bytes(), _machine_s())
 
 
-async def obey(port: int, look: Callable[[], Usage] = own_usage) -> None:
+async def report_usage(port: int, look: Callable[[], Usage] = own_usage) -> None:
     """Announce the port, answer questions by looking, and return when the parent has gone."""
     with suppress(BrokenPipeError):  # it went while we started, or before it read an answer
         _say({"port": port})

@@ -20,13 +20,13 @@ import attrs
 import trio
 
 from voicecore.assembly import real_world
+from voicecore.bench.load.hangup_storm import By, HangUp, drawn, find_spans
 from voicecore.bench.load.simulated_calls import PROVIDER, SCRIPT, user_steps
-from voicecore.bench.load.storm import By, HangUp, Moment, drawn, find_spans
 from voicecore.bench.processes.child import Child, apart_from_children, open_child
-from voicecore.bench.processes.controlled import Usage
+from voicecore.bench.processes.usage import Usage
 from voicecore.bench.report.result import BenchmarkFailed, Plan, Progress, Size
 from voicecore.simulation.openai_realtime import RealtimeTwin
-from voicecore.simulation.twilio import LineFaults, StatusFaults, TwilioTwin, open_twilio
+from voicecore.simulation.twilio import LineFaults, StatusFaults, TwilioTwin, WebhookFaults, open_twilio
 
 LEAK_LIMIT_BYTES = 4096  #: that a hang-up may add to the memory for good: noise of the allocator
 
@@ -111,37 +111,20 @@ async def _hold_all(carrier: TwilioTwin, url: str, hang_ups: Sequence[HangUp]) -
     places = trio.CapacityLimiter(_AT_ONCE)
     with trio.move_on_after(_LONGEST_S):
         async with trio.open_nursery() as nursery:
-            for number, hang_up in enumerate(hang_ups):
-                nursery.start_soon(_hold, carrier, url, hang_up, number, places)
+            for hang_up in hang_ups:
+                nursery.start_soon(_run_call, carrier, url, hang_up, places)
         return
     raise BenchmarkFailed(f"{len(hang_ups)} calls of a storm took longer than {_LONGEST_S:.0f} s")
 
 
-async def _hold(carrier: TwilioTwin, url: str, hang_up: HangUp, number: int, places: trio.CapacityLimiter) -> None:
+async def _run_call(carrier: TwilioTwin, url: str, hang_up: HangUp, places: trio.CapacityLimiter) -> None:
     async with places:
-        if hang_up.moment in {Moment.RINGING, Moment.PARKED}:
-            await _give_up(carrier, url, hang_up, number)
+        if not hang_up.is_picked_up:
+            await carrier.call(url, (), webhooks=WebhookFaults(abandoned_after_s=hang_up.after_s))
             return
         faults = LineFaults(ends_at_s=hang_up.after_s, stream_end=hang_up.stream_end)
         statuses = StatusFaults(completed_before_stop_s=_STATUS_BEFORE_S if hang_up.by is By.STATUS else None)
         await carrier.call(url, user_steps(brief=True), faults=faults, statuses=statuses)
-
-
-async def _give_up(carrier: TwilioTwin, url: str, hang_up: HangUp, number: int) -> None:
-    """Announce a call whose media never come: its user hangs up before."""
-    account = carrier.account
-    form = {
-        "CallSid": f"CA{number:024x}{id(hang_up) % 2**32:08x}",
-        "AccountSid": account.account_sid,
-        "From": account.caller,
-        "To": account.callee,
-        "Direction": "inbound",
-        "ApiVersion": "2010-04-01",
-    }
-    await carrier.post(f"{url}/twilio/voice", {**form, "CallStatus": "ringing"}, None)
-    await trio.sleep(hang_up.after_s)
-    ended = {**form, "CallStatus": "completed", "CallDuration": "0", "SequenceNumber": "1"}
-    await carrier.post(f"{url}/twilio/status", ended, None)
 
 
 # --- idle calls ---------------------------------------------------------------------
@@ -209,6 +192,6 @@ async def _exchange(first_message: str) -> AsyncIterator[tuple[RealtimeTwin, Chi
     provider = RealtimeTwin(real_world(), SCRIPT, PROVIDER)
     async with (
         provider.serve() as base_url,
-        open_child("voicecore.bench.processes.storm_process", base_url, str(_MAX_CALLS), first_message) as child,
+        open_child("voicecore.bench.processes.counting_process", base_url, str(_MAX_CALLS), first_message) as child,
     ):
         yield provider, child

@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicecore.bench.micro.frames import FRAME_BYTES
-from voicecore.bench.report.answers import Answer, AnswerBooks, within
+from voicecore.bench.load.answer_log import Answer, AnswerLog, within
+from voicecore.bench.load.frames import FRAME_BYTES
 
 SECONDS = 0.1
 SIZE = 5 * FRAME_BYTES
 
 
-def books(call: int = 1) -> AnswerBooks:
-    return AnswerBooks(call, random.Random(call))
+def books(call: int = 1) -> AnswerLog:
+    return AnswerLog(call, random.Random(call))
 
 
-def written(here: AnswerBooks, began_at: float = 1.0) -> Answer:
+def written(here: AnswerLog, began_at: float = 1.0) -> Answer:
     """Begin an answer of which everything has left."""
     answer = here.begin(SECONDS)
     answer.wrote_bytes, answer.began_at, answer.over_at = SIZE, began_at, began_at + SECONDS
@@ -34,7 +34,7 @@ def pieces(audio: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
     yield audio
 
 
-def faults(here: AnswerBooks, until: float = 9.0) -> tuple[int, int, int, int]:
+def faults(here: AnswerLog, until: float = 9.0) -> tuple[int, int, int, int]:
     here.finish(until)
     return here.lost_bytes, here.doubled_bytes, here.altered_bytes, here.stale_bytes
 

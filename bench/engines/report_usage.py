@@ -1,6 +1,6 @@
 """The child's half of a measured process for programs that are not voicecore's: the standard library alone.
 
-    obey(port)      say the port; from then on answer what was used, and end the process with its parent
+    report_usage(port)      say the port; from then on answer what was used, and end the process with its parent
 
 The same protocol as voicecore/bench/processes/controlled.py.  A thread waits for the
 questions: it costs nothing between them, and needs no event loop's consent.
@@ -20,7 +20,7 @@ from pathlib import Path
 _IDLE = (3, 4)  # fields of /proc/stat that count time without work
 
 
-def obey(port: int) -> None:
+def report_usage(port: int) -> None:
     """Announce the port and answer from now on."""
     _say({"port": port})
     threading.Thread(target=_answer, daemon=True).start()

@@ -1,8 +1,8 @@
-"""The agent's words in the books: what the provider wrote, what the carrier got, what became of the rest.
+"""The agent's words in the log: what the provider wrote, what the carrier got, what became of the rest.
 
-    answer = books.begin(...)           the provider begins an answer; its audio names call and frame
-    books.wrote(...) / came(...)        bytes of it left, or were read, cut anywhere
-    books.cut(...) / cleared(...)       the user cut it; the carrier was told to be silent
+    answer = log.begin(...)           the provider begins an answer; its audio names call and frame
+    log.wrote(...) / came(...)        bytes of it left, or were read, cut anywhere
+    log.cut(...) / cleared(...)       the user cut it; the carrier was told to be silent
 
 Rule 1: every byte is compared.  What is not the next byte of the current answer is
 looked for: it was lost before, it is there twice, it belongs to an answer that
@@ -11,7 +11,7 @@ Rule 2: what of an answer does not come is lost, unless the user cut it.
 Rule 3: a delay is one of answers that begin while the line is silent: their first
 audio has nothing to wait for.
 
-Where an engine converts audio, coded_books.py has the books.
+Where an engine converts audio, coded_books.py has the log.
 Pure.
 """
 
@@ -23,7 +23,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from voicecore.bench.micro.frames import FRAME_BYTES, FRAME_S
+from voicecore.bench.load.frames import FRAME_BYTES, FRAME_S
 
 SILENCE = frozenset((0xFF, 0x7F))  #: µ-law for zero
 CLEAR_S = 1.0  #: a cut without a clear by then was missed
@@ -51,7 +51,7 @@ class Answer:
 
 
 @attrs.define
-class AnswerBooks:
+class AnswerLog:
     """All answers of one call. Lists are of (moment, seconds), and bounded by the run's length."""
 
     call: int

@@ -2,9 +2,9 @@
 
     carrier, µ-law 8 kHz ──► engine, which converts ──► provider, PCM16 24 kHz
     CodedTrack               the user's frames                ─────►
-    CodedAnswers             the agent's                        ◄─────
+    CodedAnswerLog             the agent's                        ◄─────
 
-Rule 1: they stand in for `Track` and `AnswerBooks`, and say the same of a call.
+Rule 1: they stand in for `Track` and `AnswerLog`, and say the same of a call.
 Rule 2: a frame that does not come, or cannot be read any more, is lost; one that is
 read as something nobody said, or as another call's, is altered.
 Rule 3: after its last frame a line sends silence, so that a filter's rest comes out;
@@ -18,10 +18,10 @@ import random
 
 import attrs
 
-from voicecore.bench.micro.coded_audio import LARGEST_NUMBER, MULAW, PCM24, CodeReader, Name
-from voicecore.bench.micro.frames import FRAME_BYTES, FRAME_S, Direction, Track
-from voicecore.bench.micro.playout_clock import BYTES_PER_S
-from voicecore.bench.report.answers import HOLE_S, SILENCE, Answer, AnswerBooks
+from voicecore.bench.load.answer_log import HOLE_S, SILENCE, Answer, AnswerLog
+from voicecore.bench.load.coded_audio import LARGEST_NUMBER, MULAW, PCM24, CodeReader, Name
+from voicecore.bench.load.frames import FRAME_BYTES, FRAME_S, Direction, Track
+from voicecore.bench.load.playout_clock import BYTES_PER_S
 
 
 class CodedTrack(Track):
@@ -45,7 +45,7 @@ class CodedTrack(Track):
 
 
 @attrs.define
-class CodedAnswers(AnswerBooks):
+class CodedAnswerLog(AnswerLog):
     """All answers of one call: PCM16 at 24 kHz at the provider, µ-law at the carrier."""
 
     _reader: CodeReader = attrs.field(init=False, factory=lambda: CodeReader(MULAW), repr=False)

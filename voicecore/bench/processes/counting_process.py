@@ -1,6 +1,6 @@
 """An engine that counts what it holds.
 
-`python -m voicecore.bench.processes.storm_process BASE_URL MAX_CALLS FIRST_MESSAGE`.
+`python -m voicecore.bench.processes.counting_process BASE_URL MAX_CALLS FIRST_MESSAGE`.
 
 Beside processor time and memory it tells, garbage collected before: tasks,
 threads, files, objects of calls, what its registry holds, how many calls it has
@@ -18,8 +18,8 @@ import attrs
 import trio
 
 from voicecore.assembly import Engine, open_engine
-from voicecore.bench.processes.census import process_counts, registered
-from voicecore.bench.processes.controlled import Usage, obey, own_usage
+from voicecore.bench.processes.resource_counts import process_counts, registered
+from voicecore.bench.processes.usage import Usage, own_usage, report_usage
 from voicecore.config import Settings
 from voicecore.facts import CallEnded, EndCause, Fact
 from voicecore.simulation.twilio import Account
@@ -36,7 +36,7 @@ async def main(base_url: str, max_calls: int, first_message: str) -> None:
             outcomes[fact.report.outcome] += 1
 
     async with open_engine(_settings(base_url, max_calls, first_message), observers=[observe]) as engine:
-        await obey(int(engine.url.rpartition(":")[2]), lambda: _look(engine, outcomes))
+        await report_usage(int(engine.url.rpartition(":")[2]), lambda: _look(engine, outcomes))
 
 
 def _look(engine: Engine, outcomes: Counter[EndCause]) -> Usage:

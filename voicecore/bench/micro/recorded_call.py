@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 
 from voicecore import events as ev
 from voicecore.audio.formats import PCMU_8K
+from voicecore.simulation.twilio import LinePlayout
 from voicecore.turns.barge_in.machine import BargeInPolicy
 from voicecore.turns.barge_in.strategies import Backchannels, MinWords
 from voicecore.turns.conversation import Conversation
@@ -74,8 +75,8 @@ class _Recorder:
         self._conversation = new_conversation()
         self._series: list[tuple[float, Handed]] = []
         self._script = deque(_script())  # of one call, which is bounded
-        self._echoes: deque[tuple[float, str]] = deque()  # (played at, mark); bounded by the speech of the script
-        self._empty_at = 0.0
+        self._playout = LinePlayout(began_at=0.0)
+        self._returned: deque[str] = deque()  # marks that a clear has returned; bounded by the speech of the script
 
     def run(self) -> Series:
         now = 0.0
@@ -86,8 +87,9 @@ class _Recorder:
         return self._series
 
     def _take_in(self, now: float) -> None:
-        while self._echoes and self._echoes[0][0] <= now:
-            self._hand(ev.MarkReturned(self._echoes.popleft()[1]), now)
+        self._returned.extend(mark.name for mark in self._playout.advance(now))
+        while self._returned:
+            self._hand(ev.MarkReturned(self._returned.popleft()), now)
         while self._script and self._script[0][0] <= now:
             self._hand(self._script.popleft()[1], now)
 
@@ -101,12 +103,11 @@ class _Recorder:
 
     def _carry(self, order: ev.LegOrder, now: float) -> None:
         if isinstance(order, ev.PlayAudio):
-            self._empty_at = max(self._empty_at, now) + PCMU_8K.seconds_in(len(order.audio))
+            self._playout.media(order.audio, now)
         elif isinstance(order, ev.PlaceMark):
-            self._echoes.append((max(self._empty_at, now), order.name))
+            self._playout.mark(order.name, now)
         else:
-            self._empty_at = now
-            self._echoes = deque((now, name) for _, name in self._echoes)
+            self._returned.extend(mark.name for mark in self._playout.clear(now))
 
     def _hand(self, handed: Handed, now: float) -> None:
         self._series.append((now, handed))
@@ -114,7 +115,10 @@ class _Recorder:
 
     def _next(self) -> float:
         """Return when something is to happen again; never, once the script is at its end and all is played."""
-        heads = (self._script[0][0] if self._script else None, self._echoes[0][0] if self._echoes else None)
+        heads = (
+            self._script[0][0] if self._script else None,
+            0.0 if self._returned else self._playout.next_mark_at(),
+        )
         mine = (self._conversation.next_due(), self._conversation.deadline())
         moments = [moment for moment in heads if moment is not None]
         if moments:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voicecore import events as ev
-from voicecore.bench.micro.machine_series import TURNS, hand_over, new_conversation, record, replay
+from voicecore.bench.micro.recorded_call import TURNS, hand_over, new_conversation, record, replay
 from voicecore.facts import BargeInOutcome, Speaker
 
 

@@ -46,7 +46,7 @@ _CUT_EARLY, _CUT_LATE = Turn(3.0, 4.0, cut_s=0.4), Turn(3.0, 4.0, cut_s=2.0)
 
 
 @attrs.frozen(kw_only=True)
-class Rhythm:
+class TurnCycle:
     """The cycle of turns, and the pauses in them; seconds."""
 
     cycle: tuple[Turn, ...] = (_WHOLE, _CUT_EARLY, _WHOLE, _WHOLE, _CUT_LATE, _WHOLE)
@@ -98,7 +98,7 @@ class Rhythm:
         return Turn(least_s, turn.answer_s - gone_s, None if turn.cut_s is None else turn.cut_s - gone_s)
 
 
-QUICK = Rhythm(
+QUICK_CYCLE = TurnCycle(
     cycle=(Turn(0.05, 0.2), Turn(0.05, 0.5, cut_s=0.05), Turn(0.05, 0.5, cut_s=0.2)),
     silence_s=0.02,
     thinking_s=0.01,

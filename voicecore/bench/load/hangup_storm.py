@@ -26,7 +26,7 @@ import attrs
 import trio
 
 from voicecore.bench.load.simulated_calls import HANDSHAKE_S, SimulatedRig, open_simulated_rig, run_virtual, user_steps
-from voicecore.bench.processes.census import call_objects, living_tasks, registered
+from voicecore.bench.processes.resource_counts import call_objects, living_tasks, registered
 from voicecore.bench.report.result import BenchmarkFailed, Plan, Progress
 from voicecore.facts import CallBegan, CallReport, EndCause
 from voicecore.simulation.twilio import DialPlan, DialRequest, LineFaults, Pickup, StatusFaults, StreamEnd
