@@ -1,11 +1,10 @@
-"""The carrier twin: a faithful fake Twilio for tests, demos and benchmarks. It places calls to us, and takes ours.
+"""The carrier twin: a faithful simulation of Twilio for tests, demos and benchmarks. It places and takes calls.
 
-It is written from the sheet in docs/protocols/ with plain JSON objects and shares no code
-with wire/, so that the two can disagree.  Read playout.py first (what the
-user hears), then user.py (what the user does), then line.py; for calls that
-we place plan.py (what becomes of them), then dialled_call.py.  tunnel.py goes between it and us.
-
-Level 5; imports audio/, net/ and world.
+It is written from the sheets in docs/protocols/ with plain JSON objects and shares no code
+with wire/, so that the two can disagree.  Read playout.py first (what the user
+hears), then user.py (what the user does) and line.py (the media stream); for calls
+that we place, plan.py (how they turn out), then dialled_call.py.  tunnel.py goes
+between carrier and application.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What all calls of the carrier share: webhooks, signed as Twilio signs, and sockets of media streams.
+"""How the carrier reaches the application: webhooks, signed as Twilio signs them, and media streams.
 
-Rule 1: everything is signed over the URL that the application gave, query
+Rule 1: the signature is computed over the URL that the application gave, query
 included; a fragment is neither sent nor signed.
-Rule 2: what the application did that Twilio would complain about is kept in
-`violations`, beginning with Twilio's code, and holds no secret.
+Rule 2: whatever the application does that Twilio would complain about is kept in
+`violations`, beginning with Twilio's code; no secret is in it.
 
 Facts: docs/protocols/twilio-media-streams.md, sections 2, 10, 11 and 12.
 """
@@ -33,7 +33,7 @@ _SWITCHING_PROTOCOLS = 101
 
 @attrs.frozen(kw_only=True)
 class Account:
-    """Whose calls these are."""
+    """The Twilio account that the calls belong to."""
 
     account_sid: str = "AC00000000000000000000000000000001"
     auth_token: Secret = attrs.field(factory=lambda: Secret("voicecore-test-token"))
@@ -47,14 +47,14 @@ class Account:
 
 @attrs.frozen
 class StreamEndHooks:
-    """What is done on the way to the end of a stream."""
+    """Called while a stream ends."""
 
     before_stop: Callable[[], Awaitable[None]]
     before_close: Callable[[], Awaitable[None]]
 
 
 class ApplicationClient:
-    """The carrier's side of the network."""
+    """Webhooks and media streams of all calls of one carrier."""
 
     def __init__(self, world: World, account: Account, http: HttpClient) -> None:
         self.world = world
@@ -62,7 +62,7 @@ class ApplicationClient:
         self.lines: list[Line] = []
         """Every line that was opened, in order."""
         self.violations: list[str] = []
-        """What the application did wrong, in order; a line's own are in its playout."""
+        """What the application did wrong, in order; violations on a media stream are in its line's playout."""
         self._http = http
 
     def new_sid(self, prefix: str) -> str:
@@ -72,7 +72,7 @@ class ApplicationClient:
     # --- webhooks ----------------------------------------------------------------------
 
     async def post(self, url: str, fields: Mapping[str, str], signature: str | None) -> HttpAnswer:
-        """Deliver one webhook, signed. Raises ConnectionLost."""
+        """Send one webhook, signed. Raises ConnectionLost."""
         url, _ = urldefrag(url)
         token = self.account.auth_token.reveal()
         headers = {"X-Twilio-Signature": signature or sign(token, url, fields)}
@@ -93,7 +93,7 @@ class ApplicationClient:
         return read_twiml(answer.body)
 
     async def notify(self, url: str, fields: Mapping[str, str], signature: str | None = None) -> None:
-        """Deliver a callback whose answer decides nothing; one that fails is a violation, and not repeated."""
+        """Send a callback whose answer is not used; a failed one is a violation and is not retried."""
         try:
             answer = await self.post(url, fields, signature)
         except ConnectionLost:
@@ -120,7 +120,7 @@ class ApplicationClient:
         return line
 
     async def run(self, line: Line, stream: ConnectStream, faults: LineFaults, hooks: StreamEndHooks) -> None:
-        """Open a stream and hold it to its end.
+        """Open a stream and run it to its end.
 
         Raises:
             HandshakeRefused: The application refused it (31920).
@@ -150,7 +150,7 @@ class ApplicationClient:
 
 
 class _Tap:
-    """The world's network, remembering the stream of one line so that it can be cut."""
+    """The world's network; remembers the byte stream of one line, so that it can be cut."""
 
     def __init__(self, network: Network) -> None:
         self.stream: ByteStream | None = None

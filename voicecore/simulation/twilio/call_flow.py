@@ -1,8 +1,9 @@
-"""The course of one answered call: its TwiML verb by verb, with a line for each media stream.
+"""The flow of one answered call: its TwiML verb by verb, with a line for each media stream.
 
-Rule 1: TwiML goes on behind a stream when the application closed it, or when its
-connection broke; when the far end or the REST interface ended it, the call is over.
-Rule 2: a text that is spoken behind a stream is kept with its line.
+Rule 1: the verb after a stream is executed when the application closed the stream
+or its connection broke; when the remote party or the REST interface ended it, the
+call is over.
+Rule 2: text that is spoken after a stream is kept with its line.
 
 Facts: docs/protocols/twilio-media-streams.md, sections 1 and 6.
 """
@@ -27,28 +28,28 @@ _CHARACTER_S = 0.06  #: of a text that the carrier speaks
 
 @attrs.frozen(kw_only=True)
 class CallFlowSettings:
-    """Who is on the line, and what is wrong with it."""
+    """Who is on the line, and what goes wrong with it."""
 
     script: Sequence[Step] = ()
     faults: LineFaults = attrs.field(factory=LineFaults)
     stream_after_s: float = 0.0
     """From the verb until the stream is opened."""
     completed_before_stop_s: float | None = None
-    """The terminal callback comes so long before the stream's stop."""
+    """How long before the stream's stop the terminal callback is sent; None: after it."""
     completed_before_close_s: float | None = None
-    """It comes behind the stop, so long before the socket closes."""
+    """The terminal callback is sent after the stop, this long before the socket closes."""
     on_line: Callable[[Line], None] = lambda _: None
-    """Told of the line before its stream is opened."""
+    """Called with the line before its stream is opened."""
 
 
 class CallFlow:
-    """What an answered call does."""
+    """Executes the TwiML of one answered call."""
 
     def __init__(
         self, application: ApplicationClient, call_sid: str, progress: CallProgress, settings: CallFlowSettings
     ) -> None:
         self.line: Line | None = None
-        """The last stream's."""
+        """Of the newest stream."""
         self._application = application
         self._call_sid = call_sid
         self._progress = progress
@@ -61,18 +62,18 @@ class CallFlow:
         return not self._verbs
 
     def begin(self, verbs: Sequence[Verb]) -> None:
-        """Take up a TwiML document."""
+        """Start on a TwiML document."""
         self._verbs = deque(verbs)
 
     def stop(self) -> None:
-        """Forget what is left of the document; a stream that runs is not touched."""
+        """Drop the rest of the document; a stream that is open stays open."""
         self._verbs.clear()
 
     async def go_on(self) -> None:
-        """Follow what is left of the document to its end, or to the end of the call.
+        """Execute the rest of the document, or as much of it as the call lasts for.
 
         Raises:
-            ConnectionLost: A stream was refused or could not be opened; called again it goes on behind it.
+            ConnectionLost: A stream was refused or could not be opened; the next call continues with the verb after it.
         """
         while self._verbs:
             verb = self._verbs.popleft()
@@ -88,8 +89,8 @@ class CallFlow:
         line = self.line = self._application.new_line(self._call_sid, self._settings.script, self._settings.faults)
         self._settings.on_line(line)
         try:
-            stream_end = StreamEndHooks(self._report_before_stop, self._report_before_close)
-            await self._application.run(line, stream, self._settings.faults, stream_end)
+            hooks = StreamEndHooks(self._report_before_stop, self._report_before_close)
+            await self._application.run(line, stream, self._settings.faults, hooks)
         finally:
             line.over.set()
         if line.ended_by not in {"application", "fault"}:
@@ -107,7 +108,7 @@ class CallFlow:
         await self._report_early(self._settings.completed_before_close_s)
 
     async def _report_early(self, ahead_s: float | None) -> None:
-        """Report the end before the stream says so, where the faults want that."""
+        """Report the end before the stream does, where the faults ask for that."""
         if ahead_s is not None and self.line is not None and self.line.ended_by not in {"application", "fault"}:
             self._progress.reach("completed")
             await self._progress.wait_delivered()

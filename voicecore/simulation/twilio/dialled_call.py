@@ -1,10 +1,10 @@
-"""One call that the application placed: it waits, rings, is answered or not, and ends once.
+"""One call that the application placed: it is queued, rings, is answered or not, and ends once.
 
-Rule 1: its only end is a final status; whoever causes it first (the person, the
+Rule 1: it ends with a final status; whoever ends it first (the callee, the
 application, the REST interface, the carrier) is kept as `ended_by`.
-Rule 2: what the application does wrong on the way is a violation and ends this
-call at most, as it does at Twilio.
-Rule 3: the task that runs a call ends with it; cancelled, it leaves no socket.
+Rule 2: what the application does wrong on the way is a violation, and ends at most
+this call, as it does at Twilio.
+Rule 3: the task that runs a call ends with it; when cancelled, it leaves no socket.
 
 Facts: docs/protocols/twilio-media-streams.md, sections 6 to 10.
 """
@@ -30,7 +30,7 @@ from voicecore.simulation.twilio.plan import DialPlan, Pickup
 from voicecore.simulation.twilio.progress import CallProgress
 from voicecore.simulation.twilio.twiml import Verb, read_twiml
 
-RING_GRACE_S = 5.0  #: Twilio rings about so much longer than Timeout says
+RING_GRACE_S = 5.0  #: Twilio rings about this much longer than Timeout says
 
 DialEnd = Literal["callee", "application", "rest", "carrier"]
 """Who ended a call: "application" by closing the stream or by TwiML, "rest" by the REST interface."""
@@ -52,7 +52,7 @@ class DialledCall(CarrierCall):
         """The CallSid of callbacks and stream."""
         self.ended_by: DialEnd | None = None
         self.over = trio.Event()
-        """The call is over, and every callback about it was delivered."""
+        """Set once the call is over and every callback about it was delivered."""
         self._application = application
         self._rung = rung
         self._scope = trio.CancelScope()
@@ -66,11 +66,11 @@ class DialledCall(CarrierCall):
 
     @property
     def rang(self) -> int:
-        """How often a phone rang for this number, by this call or another."""
+        """How often a phone rang for this number, for this call or another."""
         return self._rung[self.request.to]
 
     def is_named(self, call_sid: str) -> bool:
-        """Whether one of its CallSids is this."""
+        """Whether this is one of its CallSids."""
         return call_sid in {self.call_sid, self.answered_sid}
 
     # --- by REST -----------------------------------------------------------------------
@@ -87,7 +87,7 @@ class DialledCall(CarrierCall):
             self.line.end("rest")
 
     def cancel(self) -> None:
-        """End the call if it was not answered; one that was goes on."""
+        """End the call if it was not answered; an answered one goes on."""
         if self._progress.answered_at is None:
             self._ends("rest", "canceled")
             self._scope.cancel()
@@ -95,7 +95,7 @@ class DialledCall(CarrierCall):
     # --- the call ----------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Live through the call, until its last callback was delivered."""
+        """Run the call until its last callback was delivered."""
         try:
             async with open_service_nursery() as nursery:
                 nursery.start_soon(self._progress.deliver)
@@ -113,7 +113,7 @@ class DialledCall(CarrierCall):
         self._progress.reach("initiated")
         if plan.end is not Pickup.FAILED:
             self._progress.reach("ringing")
-        if self.status == "ringing":  # and not canceled in this very moment
+        if self.status == "ringing":  # and not canceled at this very moment
             self._rung[self.request.to] += 1
         await trio.sleep(math.inf if plan.end is Pickup.SILENT else min(plan.ring_s, patience_s))
         if plan.end is Pickup.ANSWERS and plan.ring_s <= patience_s:
@@ -122,13 +122,13 @@ class DialledCall(CarrierCall):
             self._ends("carrier", plan.end.value if plan.ring_s <= patience_s else Pickup.NO_ANSWER.value)
 
     async def _talk(self) -> None:
-        """Follow TwiML while detection listens; the call may have ended in the very moment of the answer."""
+        """Execute the TwiML while AMD listens; the call may have ended at the very moment of the answer."""
         if self._progress.is_final:
             return
         with trio.move_on_after(self.request.time_limit_s) as limit:
             async with trio.open_nursery() as nursery:
                 if self.request.detection is not None:
-                    nursery.start_soon(self._detect_beside, self.request.detection)
+                    nursery.start_soon(self._detect_async, self.request.detection)
                 await self._follow(await self._instructions())
                 nursery.cancel_scope.cancel()
         if limit.cancelled_caught:
@@ -147,8 +147,8 @@ class DialledCall(CarrierCall):
     # --- TwiML -------------------------------------------------------------------------
 
     async def _instructions(self) -> Sequence[Verb]:
-        """Return what to do with the call: nothing, which ends it, when nobody says it."""
-        verdict = await self._detect_before()
+        """Return the TwiML of the call; none, which ends the call, where no document can be fetched."""
+        verdict = await self._detect_sync()
         urls = [url for url in (self.request.url, self.request.fallback_url) if url is not None]
         fields = self._progress.fields() | verdict
         if self.request.twiml is not None:
@@ -180,15 +180,15 @@ class DialledCall(CarrierCall):
         duration_ms = round(min(verdict.after_s, timeout_s) * 1000)
         return {"AnsweredBy": self.answered_by, "MachineDetectionDuration": str(duration_ms)}
 
-    async def _detect_before(self) -> dict[str, str]:
-        """Synchronous detection: dead air, then the verdict comes with the request for TwiML."""
+    async def _detect_sync(self) -> dict[str, str]:
+        """Synchronous AMD: silence, then the verdict is part of the request for TwiML."""
         detection = self.request.detection
         if detection is None or detection.callback is not None:
             return {}
         return await self._detect(detection.timeout_s)
 
-    async def _detect_beside(self, detection: AmdRequest) -> None:
-        """Asynchronous detection: the verdict comes by a callback of its own."""
+    async def _detect_async(self, detection: AmdRequest) -> None:
+        """Asynchronous AMD: the verdict is sent by a callback of its own."""
         if detection.callback is None:
             return
         verdict = await self._detect(detection.timeout_s)
@@ -224,12 +224,12 @@ class DialledCall(CarrierCall):
         return CallFlow(self._application, self.call_sid, progress, settings)
 
     def _ends(self, by: DialEnd, status: str | None = None) -> None:
-        """Keep who ended the call, the first one to do so, and how."""
+        """Note who ended the call, if nobody has yet, and with which status."""
         if self.ended_by is None:
             self.ended_by = by
         if status is not None:
             self._progress.reach(status)
 
     def _ender(self) -> DialEnd:
-        """Return who ended an answered call: where there was no stream, the application's TwiML did."""
+        """Return who ended an answered call; without a stream the application's TwiML did."""
         return "application" if self.line is None else _END_OF_LINE.get(self.line.ended_by, "callee")

@@ -1,6 +1,6 @@
-"""One call that the application answers: it rings at the webhook, follows the TwiML, and ends once.
+"""One call to the application: it rings at the webhook, follows the TwiML, and ends once.
 
-Rule 1: known to the REST interface from its first moment on, as a placed call is.
+Rule 1: the REST interface knows it from its first moment on, as it knows a placed call.
 Rule 2: what the application answers wrongly is raised to whoever placed the call.
 
 Facts: docs/protocols/twilio-media-streams.md, sections 1, 6, 7 and 10.
@@ -21,7 +21,7 @@ from voicecore.simulation.twilio.twiml import RejectCall, Verb
 
 
 class InboundCall(CarrierCall):
-    """A call that comes in at the application. Made by `TwilioTwin.call`."""
+    """A call to the application. Made by `TwilioTwin.call`."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class InboundCall(CarrierCall):
 
     @property
     def answered_sid(self) -> str:
-        """The CallSid; a call that comes in has one only."""
+        """The CallSid; an inbound call has only one."""
         return self.identity["CallSid"]
 
     def is_named(self, call_sid: str) -> bool:
@@ -49,7 +49,7 @@ class InboundCall(CarrierCall):
     # --- by REST -----------------------------------------------------------------------
 
     def complete(self) -> None:
-        """End the call; a stream that runs is stopped."""
+        """End the call; an open stream is stopped."""
         self._flow.stop()
         if self.line is None or self.line.over.is_set():
             self._scope.cancel()
@@ -57,7 +57,7 @@ class InboundCall(CarrierCall):
             self.line.end("rest")
 
     def cancel(self) -> None:
-        """Nothing: only a call that was placed can be canceled."""
+        """Do nothing: only a placed call can be canceled."""
 
     # --- by tests -----------------------------------------------------------------------
 
@@ -69,10 +69,10 @@ class InboundCall(CarrierCall):
     # --- the call ----------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Live through the call; its last callback may still be under way.
+        """Run the call; its last callback may still be on its way afterwards.
 
         Raises:
-            RemoteProtocolError: The TwiML is not what Twilio takes.
+            RemoteProtocolError: Twilio would not accept the TwiML.
             ConnectionLost: The webhook could not be delivered.
             HandshakeRefused: The media stream was refused (31920).
         """
@@ -91,12 +91,12 @@ class InboundCall(CarrierCall):
             return
         self._progress.reach("in-progress")
         if self._progress.delivers_at_once:
-            await self._progress.wait_delivered()  # the application knows of the answer before the stream comes
+            await self._progress.wait_delivered()  # the application is notified of the answer before the stream opens
         self._flow.begin(verbs)
         await self._flow.go_on()
 
     async def _ask(self) -> Sequence[Verb]:
-        """Fetch the TwiML, as often at once as the faults say; the answers are kept, and the last one is followed."""
+        """Fetch the TwiML, as often at once as the faults say; the last answer is executed."""
         fields = self._progress.fields()
         answers: list[Sequence[Verb]] = []
 

@@ -1,10 +1,10 @@
-"""How far one call is, and the callbacks that tell of it.
+"""The status of one call, and the status callbacks that report it.
 
-Rule 1: a status is reached at once and told by callbacks of its own task: a call
-never waits for a slow application.
-Rule 2: callbacks leave one after the other, numbered as things happened, in the
-order in which they happened unless the faults say otherwise.
-Rule 3: behind a final status nothing is reached any more.
+Rule 1: a status is reached at once and reported by a task of its own: a call never
+waits for a slow application.
+Rule 2: callbacks are sent one after the other, numbered in the order of events, and in
+that order unless the faults say otherwise.
+Rule 3: nothing changes after a final status.
 
 Facts: docs/protocols/twilio-media-streams.md, section 8.
 """
@@ -42,13 +42,13 @@ class CallProgress:
         Args:
             application: Delivers the callbacks.
             identity: The fields that all webhooks of the call have in common.
-            callback_url: Where they go; None: nowhere.
-            faults: What goes wrong with them.
-            events: Which of them are wanted.
+            callback_url: Where they are sent; None: nowhere.
+            faults: What goes wrong with the callbacks.
+            events: Which of them are sent.
         """
         self.status = "queued"
         self.sent: list[str] = []
-        """The statuses that were delivered, or tried to be, in order."""
+        """The statuses whose callbacks were sent, in order."""
         self.answered_at: float | None = None
         self.duration_s: int | None = None
         """Of an answered call that is completed."""
@@ -59,7 +59,7 @@ class CallProgress:
         self._events = events
         self._sequence = 0
         self._waiting: deque[tuple[float, dict[str, str]]] = deque()  # (due, fields); a call has five statuses
-        self._held: list[tuple[float, dict[str, str]]] = []
+        self._withheld: list[tuple[float, dict[str, str]]] = []
         self._changed = trio.Event()
         self._idle = trio.Event()
         self._idle.set()
@@ -71,7 +71,7 @@ class CallProgress:
 
     @property
     def delivers_at_once(self) -> bool:
-        """Whether nothing holds callbacks back."""
+        """Whether callbacks are sent without delay."""
         return not self._faults.late_s
 
     def fields(self, status: str | None = None) -> dict[str, str]:
@@ -79,10 +79,10 @@ class CallProgress:
         return {**self.identity, "CallStatus": status or self.status, "ApiVersion": "2010-04-01"}
 
     def reach(self, status: str) -> None:
-        """Take a step, and have it told where that is wanted."""
+        """Change the status, and report it where that was asked for."""
         if self.is_final:
             return
-        # "initiated" is told by callback only; a call that is asked for is still queued then
+        # "initiated" is reported by callback only; a fetch still shows the call as queued
         self.status = self.status if status == "initiated" else status
         now = trio.current_time()
         if status == "in-progress":
@@ -104,7 +104,7 @@ class CallProgress:
             await self._changed.wait()
 
     async def wait_delivered(self) -> None:
-        """Return once every callback that is under way was answered; those held for reversal are not waited for."""
+        """Return once every callback on its way was answered; those withheld for reversal are not waited for."""
         await self._idle.wait()
 
     # --- inside ------------------------------------------------------------------------
@@ -126,16 +126,16 @@ class CallProgress:
         if status in FINAL:
             fields = changed(fields, self._faults.final_fields)
         self._sequence += 1
-        self._held.append((now + self._faults.late_s, fields))
+        self._withheld.append((now + self._faults.late_s, fields))
         if not self._faults.reversed:
             self._release()
 
     def _release(self) -> None:
-        """Let go of what was held: one callback, or all of them, last one first."""
-        if not self._held:
+        """Release what is withheld: one callback, or all of them, last one first."""
+        if not self._withheld:
             return
-        self._waiting.extend(reversed(self._held))
-        self._held.clear()
+        self._waiting.extend(reversed(self._withheld))
+        self._withheld.clear()
         if self._idle.is_set():
             self._idle = trio.Event()
         self._changed.set()

@@ -1,10 +1,10 @@
-"""The REST interface that places calls, looks at them and ends them.
+"""The REST interface that places, shows and ends calls.
 
-Rule 1: a placed call runs in the nursery of `serve_rest`: it needs no connection
-to stay, and does not outlive the interface.
-Rule 2: what an application should never have asked is refused and a violation;
-asking for a call that has ended meanwhile is neither unusual nor wrong.
-Rule 3: every request is a line of the ledger, refused ones too.
+Rule 1: a placed call runs in the nursery of `serve_rest`: it does not depend on any
+connection, and does not outlive the interface.
+Rule 2: a request that an application should never make is refused and a violation; a
+request about a call that has ended meanwhile is refused, and no violation.
+Rule 3: every request is kept, refused ones too.
 
 Facts: docs/protocols/twilio-media-streams.md, section 7.
 """
@@ -51,29 +51,29 @@ _ACCOUNT = "/2010-04-01/Accounts/{account}"
 _CALLS = f"{_ACCOUNT}/Calls"
 _FORM = "application/x-www-form-urlencoded"
 _UPDATES = frozenset({"Status"})
-_LIMITS = ServerLimits(answer_s=math.inf)  # how late a request is answered is the plan's business
+_LIMITS = ServerLimits(answer_s=math.inf)  # how late a request is answered is up to the plan
 
 
 @attrs.define
 class RestRequest:
-    """One request, as the ledger keeps it."""
+    """One request to the REST interface."""
 
     at: float
     method: str
     path: str
     form: Form = attrs.field(repr=False)
     status: int | None = None
-    """The HTTP status of the answer, also of one that was lost; None as long as there is none."""
+    """The HTTP status of the answer, also of an answer that was lost; None until there is one."""
 
 
 class RestState:
-    """The calls that are placed by REST, and what becomes of those that will be."""
+    """All calls that the REST interface knows, and the plans for those to come."""
 
     def __init__(self) -> None:
         self.dials: list[DialledCall] = []
         """Every call that was placed, in order."""
         self.inbound: list[InboundCall] = []
-        """Every call that came in at the application, in order."""
+        """Every inbound call, in order."""
         self.requests: list[RestRequest] = []
         """Every request, in order."""
         self.plans = DialPlanQueue(DialPlan())
@@ -101,7 +101,7 @@ class _RestInterface:
     """Twilio's Calls resource of one account, and the account itself."""
 
     def __init__(self, application: ApplicationClient, state: RestState, calls: trio.Nursery) -> None:
-        """Answer for a switchboard; each call that is placed runs in ``calls`` until it is over."""
+        """Serve a state; each placed call runs in ``calls`` until it is over."""
         self._application = application
         self._state = state
         self._calls = calls
@@ -143,7 +143,7 @@ class _RestInterface:
         self._calls.start_soon(dialled.run)
         await trio.sleep(plan.answer_s)
         if plan.answer_lost:
-            await trio.aclose_forcefully(current_stream())  # the server finds that nobody takes the answer
+            await trio.aclose_forcefully(current_stream())  # the server finds that nobody reads the answer
         return answer
 
     async def _update(self, request: Request, parameters: Parameters) -> Response:
@@ -153,7 +153,7 @@ class _RestInterface:
             return _refusal(self._state.updates.refuse)
         given = single_values(_form_of(request), _UPDATES)
         if given.get("Status") not in {"completed", "canceled"}:
-            raise RestRefusal(400, WRONG_REQUEST, "Status is completed or canceled")
+            raise RestRefusal(400, WRONG_REQUEST, "Status must be completed or canceled")
         if call.status in FINAL:
             raise RestRefusal(400, NOT_IN_PROGRESS, "the call is not in progress")
         if given["Status"] == "completed":
@@ -219,7 +219,7 @@ class _RestInterface:
 
 def _form_of(request: Request) -> Form:
     if request.headers.get("content-type", "").partition(";")[0].strip() != _FORM:
-        raise RestRefusal(400, WRONG_REQUEST, f"a request is sent as {_FORM}")
+        raise RestRefusal(400, WRONG_REQUEST, f"a request must be sent as {_FORM}")
     return read_form(request.body)
 
 

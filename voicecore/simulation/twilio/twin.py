@@ -1,4 +1,4 @@
-"""The carrier: rings at the webhook or takes calls by REST, follows the TwiML, holds the line, reports statuses.
+"""The carrier twin: rings at the webhook or takes calls by REST, follows the TwiML, runs the stream, reports statuses.
 
     async with open_twilio(world) as carrier:
         line = await carrier.call("http://127.0.0.1:8000", script)   # inbound; returns when the call is over
@@ -8,10 +8,10 @@
             ...
 
 Rule 1: everything is signed as Twilio signs it, over the URL that Twilio knows.
-Rule 2: what the application answers is read strictly: TwiML that Twilio would
-not take is raised to whoever placed an inbound call, and a violation of an
+Rule 2: what the application answers is read strictly: TwiML that Twilio would not
+accept is raised to whoever placed an inbound call, and is a violation on an
 outbound one.
-Rule 3: one call, one scope: leaving it leaves no task and no socket.
+Rule 3: each call has a scope: leaving it leaves no task and no socket.
 
 Facts: docs/protocols/twilio-media-streams.md, sections 1, 2, 6, 8 and 10.
 """
@@ -35,11 +35,11 @@ from voicecore.simulation.twilio.rest import RestRequest, RestState, serve_rest
 from voicecore.simulation.twilio.user import Step
 from voicecore.world import World
 
-_INBOUND_EVENTS = frozenset({"answered", "completed"})  #: that it rings is told by the voice webhook
+_INBOUND_EVENTS = frozenset({"answered", "completed"})  #: ringing is what the voice webhook reports
 
 
 class TwilioTwin:
-    """A fake Twilio. Made by `open_twilio`."""
+    """A simulated Twilio. Made by `open_twilio`."""
 
     def __init__(self, world: World, account: Account, http: HttpClient) -> None:
         self._application = ApplicationClient(world, account, http)
@@ -56,11 +56,11 @@ class TwilioTwin:
 
     @property
     def violations(self) -> Sequence[str]:
-        """What the application did wrong, beside what stands in a line's playout."""
+        """What the application did wrong, apart from the violations in a line's playout."""
         return self._application.violations
 
     async def post(self, url: str, fields: Mapping[str, str], signature: str | None) -> HttpAnswer:
-        """Deliver one webhook, signed."""
+        """Send one webhook, signed."""
         return await self._application.post(url, fields, signature)
 
     # --- calls that the application answers --------------------------------------------
@@ -75,13 +75,13 @@ class TwilioTwin:
         webhooks: WebhookFaults | None = None,
         on_line: Callable[[Line], None] | None = None,
     ) -> Line | None:
-        """Place one call to ``public_url`` and hold it until it is over.
+        """Place one call to ``public_url`` and run it to its end.
 
         Returns:
             The line of its media stream; None when the call was rejected, or ended without one.
 
         Raises:
-            RemoteProtocolError: The TwiML is not what Twilio takes.
+            RemoteProtocolError: Twilio would not accept the TwiML.
             ConnectionLost: The webhook could not be delivered.
             HandshakeRefused: The media stream was refused (31920).
         """
@@ -120,7 +120,7 @@ class TwilioTwin:
 
     @property
     def inbound(self) -> Sequence[InboundCall]:
-        """Every call that came in at the application, in order."""
+        """Every inbound call, in order."""
         return self._state.inbound
 
     # --- calls that the application places ---------------------------------------------
@@ -136,11 +136,11 @@ class TwilioTwin:
         return self._state.requests
 
     def expect(self, plans: DialPlans) -> None:
-        """Say what becomes of the calls that are placed from now on; see `DialPlans`."""
+        """Set how the calls that are placed from now on turn out; see `DialPlans`."""
         self._state.plans = DialPlanQueue(plans)
 
     def disturb_updates(self, faults: UpdateFaults) -> None:
-        """Say what goes wrong from now on with requests that change a call."""
+        """Set what goes wrong from now on with requests that change a call."""
         self._state.updates = faults
 
     def serve_rest(self, host: str = "127.0.0.1", port: int = 0) -> AbstractAsyncContextManager[str]:

@@ -1,4 +1,4 @@
-"""The user's voice in the format of the stream: frames of 20 ms, whatever a conversion holds back.
+"""The user's audio in the format of the stream: frames of 20 ms, whatever delay a conversion adds.
 
 Pure.
 """
@@ -16,11 +16,11 @@ class UserAudioEncoder:
     def __init__(self, audio_format: AudioFormat) -> None:
         self._frame_bytes = audio_format.bytes_in(FRAME_S)
         self._converter = converter(PCMU_8K, audio_format)
-        held_back = audio_format.bytes_in(self._converter.delay_s)
-        self._waiting = audio_format.silence(held_back)  # so that a frame is whole from the first one on
+        delay_bytes = audio_format.bytes_in(self._converter.delay_s)
+        self._waiting = audio_format.silence(delay_bytes)  # so that a frame is whole from the first one on
 
     def frame(self, ulaw: bytes) -> bytes:
-        """Return the frame that leaves for the one that was spoken."""
+        """Return the frame to send for one that was spoken."""
         self._waiting += self._converter.convert(ulaw)
         frame, self._waiting = self._waiting[: self._frame_bytes], self._waiting[self._frame_bytes :]
         return frame

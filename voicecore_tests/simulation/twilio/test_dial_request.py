@@ -102,7 +102,7 @@ def test_machine_detection_is_read(pairs: Pairs, detection: AmdRequest | None) -
         (changed(("StatusCallbackEvent", "busy")), 21200, "repeated"),
         (changed(("SendDigits", "12a")), 21200, "SendDigits"),
         (changed(("MachineDetection", "true")), 21200, "DetectMessageEnd"),
-        (changed(("MachineDetection", "Enable"), ("AsyncAmd", "True")), 21200, "AsyncAmd is"),
+        (changed(("MachineDetection", "Enable"), ("AsyncAmd", "True")), 21200, "AsyncAmd must be"),
         (changed(("MachineDetection", "Enable"), ("MachineDetectionTimeout", "2")), 21200, "from 3 to 59"),
         (changed(("MachineDetection", "Enable"), ("AsyncAmd", "true")), 21262, "AsyncAmdStatusCallback"),
     ],
