@@ -1,7 +1,7 @@
-"""WebSocket text frames made binary on their way out, as gateways relay them that know of bytes alone.
+"""WebSocket text frames turned into binary ones on their way out, as by a gateway that relays bytes.
 
-Rule: what is written begins where the last write ended, and ends with a whole
-frame; only the first byte of a text frame changes, so that lengths stay.
+Rule: a write begins where the last one ended and ends with a whole frame; only the
+first byte of a text frame changes, so that lengths stay the same.
 
 Pure.
 """
@@ -17,13 +17,13 @@ _LENGTH_16, _LENGTH_64 = 126, 127
 
 
 class BinaryFrames:
-    """One connection's frames, from after its upgrade; those of a server, which are not masked."""
+    """One connection's frames after its upgrade; a server's, which are not masked."""
 
     def __init__(self) -> None:
-        self._owed = 0  # bytes of the frame that was written in part
+        self._unfinished = 0  # bytes still to come of a frame that was written in part
 
     def retyped(self, data: Buffer) -> bytearray:
-        """Return what to write in place of this."""
+        """Return what to write instead."""
         changed = bytearray(data)
         for begin in self._beginnings(changed):
             if changed[begin] == _WHOLE_TEXT:
@@ -31,12 +31,12 @@ class BinaryFrames:
         return changed
 
     def written(self, data: Buffer, taken: int) -> None:
-        """Take note that so many of these bytes have left."""
+        """Note that the first ``taken`` of these bytes were written."""
         ends = [*self._beginnings(data), len(data)]
-        self._owed = next(end for end in ends if end >= taken) - taken
+        self._unfinished = next(end for end in ends if end >= taken) - taken
 
     def _beginnings(self, data: Buffer) -> list[int]:
-        begins, at = [], self._owed
+        begins, at = [], self._unfinished
         while at < len(data):
             begins.append(at)
             at += _frame_bytes(data, at)
@@ -44,7 +44,7 @@ class BinaryFrames:
 
 
 def _frame_bytes(data: Buffer, at: int) -> int:
-    """Return how long the frame is that begins here, its head included."""
+    """Return the length of the frame that begins here, header included."""
     length: int = data[at + 1]
     if length == _LENGTH_16:
         return 4 + int(unpack_from("!H", data, at + 2)[0])

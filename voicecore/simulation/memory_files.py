@@ -1,8 +1,8 @@
 """A disk in memory, with the faults of a real one: slow, full, read-only, gone, and back again.
 
-Rule 1: as on the real one, a write that has begun takes its time and is
-finished, whoever is cancelled meanwhile.
-Rule 2: a fault is in force from the moment it is set: `MemoryFiles.fault`.
+Rule 1: as on a real disk, a write that has begun takes its time and is finished, even
+if its task is cancelled meanwhile.
+Rule 2: a fault applies from the moment it is set: `MemoryFiles.fault`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from voicecore.world import OpenFile
 
 @attrs.frozen
 class FileWrite:
-    """One write, in the order in which the disk saw them."""
+    """One write; the history has them in the disk's order."""
 
     path: Path
     offset_bytes: int | None
@@ -34,25 +34,25 @@ class DiskFault:
     """What is wrong with a disk."""
 
     takes_s: float = 0.0
-    """How long everything takes that writes."""
+    """How long each write takes."""
     fails_with: int | None = None
-    """The error number of everything that writes, such as ``errno.ENOSPC``."""
+    """The error number that every write fails with, such as ``errno.ENOSPC``."""
     is_without_threads: bool = False
-    """No thread can be started: what the operating system says then is no OSError."""
+    """No thread can be started: Python raises no OSError then."""
 
 
 HEALTHY = DiskFault()
 
 
 class MemoryFiles:
-    """Files as a dictionary, and the history of how they came to be."""
+    """Files as a dictionary, and every write in order."""
 
     def __init__(self) -> None:
         self.files: dict[Path, bytearray] = {}
         self.history: list[FileWrite] = []
         self.fault = HEALTHY
         self.most_at_once = 0
-        """The most writes of whole files that ran at the same time."""
+        """The largest number of whole-file writes that ran at the same time."""
         self.syncs = 0
         self._at_once = 0
 
@@ -90,7 +90,7 @@ class MemoryFiles:
         return len(left)
 
     async def work(self) -> None:
-        """Take the time that a write takes, and fail as the disk does now."""
+        """Take as long as a write takes, and fail as the current fault says."""
         await trio.lowlevel.checkpoint()
         if self.fault.is_without_threads:
             raise RuntimeError("can't start new thread")

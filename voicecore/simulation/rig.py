@@ -131,7 +131,7 @@ async def open_rig(
         script: What the agent says; see `RealtimeTwin`.
         behaviour: How the provider behaves; see `RealtimeTwin`.
         overrides: Settings by their dotted keys, over those of `twin_settings`.
-        observers: Notified of every fact, behind the one that collects the reports.
+        observers: Notified of every fact, after the one that collects the reports.
         host_settings: What the settings cannot say.
 
     Raises:

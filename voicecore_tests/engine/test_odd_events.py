@@ -28,10 +28,10 @@ from voicecore.simulation.openai_realtime import (
     Tone,
     Updates,
     acknowledged_formats,
-    deep_beside,
     dropped,
     left_out,
     replaced,
+    with_deep_field,
 )
 from voicecore.simulation.twilio import AfterAgent, At, DialPlan, HangUp, Say
 from voicecore.simulation.twilio.line import Line
@@ -86,7 +86,7 @@ APART = {"depth beside speech", "no item ids", "no id in its beginning", "turns 
 async def test_all_of_it_at_once(autojump_clock: MockClock) -> None:
     """One odd field more is no more odd."""
     spared = [each for name, each in READY_MADE.items() if name not in APART]
-    async with rig(HELLO, Behaviour(rewrites=(*spared, deep_beside("output_audio.delta", 900))), **RESTORES) as it:
+    async with rig(HELLO, Behaviour(rewrites=(*spared, with_deep_field("output_audio.delta", 900))), **RESTORES) as it:
         await it.carrier.call(it.engine.url, STEPS)
         await it.engine.drain()
     assert_as_usual(it)

@@ -1,17 +1,17 @@
-"""The agent's words in the log: what the provider wrote, what the carrier got, what became of the rest.
+"""The agent's audio of one call: what the provider wrote, what the carrier received, what happened to the rest.
 
-    answer = log.begin(...)           the provider begins an answer; its audio names call and frame
-    log.wrote(...) / came(...)        bytes of it left, or were read, cut anywhere
-    log.cut(...) / cleared(...)       the user cut it; the carrier was told to be silent
+    answer = log.begin(...)         the provider begins an answer; its audio carries call and frame number
+    log.came(...)                   the carrier read bytes, cut anywhere
+    log.cut(...) / cleared(...)     the user barged in; the carrier read the clear
 
 Rule 1: every byte is compared.  What is not the next byte of the current answer is
-looked for: it was lost before, it is there twice, it belongs to an answer that
-is over (*stale*), it is silence that the engine has filled in, or it is *altered*.
-Rule 2: what of an answer does not come is lost, unless the user cut it.
-Rule 3: a delay is one of answers that begin while the line is silent: their first
+looked up: audio before it was lost, it is there twice, it belongs to an answer that
+is over (*stale*), it is silence that the engine filled in, or it is *altered*.
+Rule 2: audio of an answer that does not arrive is lost, unless the user barged in.
+Rule 3: delays are those of answers that begin while the line is silent: their first
 audio has nothing to wait for.
 
-Where an engine converts audio, coded_books.py has the log.
+Where an engine converts audio, coded_log.py is used instead.
 Pure.
 """
 
@@ -31,13 +31,13 @@ HOLE_S = 0.001  #: shorter ones are the clock's
 
 _STAMP = struct.Struct(">HHI")
 _MAGIC = 0x5AC3
-_PROBE_BYTES = 48  #: of odd audio are looked for: more than a stamp, so that chance finds nothing
-_LOOKED_THROUGH = 4  #: answers back
+_PROBE_BYTES = 48  #: of unexpected audio are searched for: more than a stamp, so that nothing is found by chance
+_SEARCHED_ANSWERS = 4  #: the newest ones
 
 
 @attrs.define(eq=False)
 class Answer:
-    """One answer's audio, and how far it has come."""
+    """One answer's audio, and how much of it was written and received."""
 
     audio: bytes = attrs.field(repr=False)
     wrote_bytes: int = 0
@@ -45,7 +45,7 @@ class Answer:
     began_at: float = 0.0
     """When its first bytes were about to be written."""
     over_at: float = float("inf")
-    """When it should have been heard to its end."""
+    """When it should have been heard completely."""
     cut_at: float | None = None
     is_cleared: bool = False
 
@@ -60,19 +60,19 @@ class AnswerLog:
     first_audio: list[tuple[float, float]] = attrs.field(factory=list)
     """From the provider's write of an answer's first audio to the carrier's read."""
     clears: list[tuple[float, float]] = attrs.field(factory=list)
-    """From the provider's word that the user speaks to the carrier's read of the clear."""
+    """From the provider's speech_started to the carrier's read of the clear."""
     holes: list[tuple[float, float]] = attrs.field(factory=list)
-    """Silence inside of answers."""
+    """Silence within answers."""
     heard: list[tuple[float, float]] = attrs.field(factory=list)
-    """Audio of answers that came."""
+    """Audio of answers that was received."""
     lost_bytes: int = 0
     doubled_bytes: int = 0
     altered_bytes: int = 0
     stale_bytes: int = 0
     filled_bytes: int = 0
-    """Silence that nobody said."""
+    """Silence that the engine filled in."""
     wrong_clears: int = 0
-    """While an answer was heard that the user had not cut."""
+    """Clears while an answer was playing that the user had not cut."""
     _cursor: int = 0
     _frames: int = 0
 
@@ -87,21 +87,21 @@ class AnswerLog:
         return self.answers[-1]
 
     def came(self, audio: bytes, silent_s: float, now: float) -> None:
-        """The carrier read audio, when its line had been silent for so long."""
+        """Enter audio that the carrier read, when its line had been silent for ``silent_s``."""
         answer = self.answers[self._cursor] if self._cursor < len(self.answers) else None
         if answer is None or not self._is_next(answer, audio):
-            self._odd(audio, silent_s, now)
+            self._enter_unexpected(audio, silent_s, now)
             return
         self._enter(answer, len(audio), silent_s, now)
         if answer.came_bytes == len(answer.audio):
             self._cursor += 1
 
     def cut(self, now: float) -> None:
-        """The user speaks over the newest answer; the word of it is about to be written."""
+        """Note that the user barges in on the newest answer; speech_started is about to be written."""
         self.answers[-1].cut_at = now
 
     def cleared(self, waiting_s: float, now: float) -> None:
-        """The carrier read a clear, with so much audio waiting."""
+        """Enter a clear that the carrier read, with ``waiting_s`` of audio queued."""
         cut = False
         for answer in self.answers[self._cursor - 1 if self._cursor else 0 :]:
             if answer.cut_at is not None and not answer.is_cleared:
@@ -111,13 +111,13 @@ class AnswerLog:
             self.wrong_clears += 1
 
     def finish(self, now: float) -> None:
-        """The run is over: what should have come by now is lost."""
+        """End the run: what should have arrived by now is lost."""
         for answer in self.answers:
             if answer.cut_at is None and answer.over_at < now:
                 self.lost_bytes += len(answer.audio) - answer.came_bytes
 
     def missed(self, until: float) -> int:
-        """Return how many cuts were not followed by a clear, though there was time for it."""
+        """Return how many cuts were not followed by a clear, although there was time for one."""
         cuts = [each for each in self.answers if each.cut_at is not None and not each.is_cleared]
         return sum(each.cut_at is not None and each.cut_at < until - CLEAR_S for each in cuts)
 
@@ -133,21 +133,21 @@ class AnswerLog:
         self.heard.append((now, size_bytes / FRAME_BYTES * FRAME_S))
         answer.came_bytes += size_bytes
 
-    def _odd(self, audio: bytes, silent_s: float, now: float) -> None:
+    def _enter_unexpected(self, audio: bytes, silent_s: float, now: float) -> None:
         """Enter audio that is not what comes next, piece by piece."""
         while audio:
-            size = self._odd_piece(audio, silent_s, now)
+            size = self._enter_unexpected_piece(audio, silent_s, now)
             audio, silent_s = audio[size:], 0.0
 
-    def _odd_piece(self, audio: bytes, silent_s: float, now: float) -> int:
-        """Enter what begins the audio; return its size in bytes."""
-        if self._cursor < len(self.answers):  # an answer's last bytes, and more behind them
+    def _enter_unexpected_piece(self, audio: bytes, silent_s: float, now: float) -> int:
+        """Enter the beginning of the audio; return its size in bytes."""
+        if self._cursor < len(self.answers):  # an answer's last bytes, followed by more
             answer = self.answers[self._cursor]
             rest = answer.audio[answer.came_bytes : answer.wrote_bytes]
             if rest and not answer.is_cleared and audio.startswith(rest):
                 self._found(self._cursor, answer.came_bytes, len(rest), silent_s, now)
                 return len(rest)
-        for index in range(len(self.answers) - 1, max(-1, len(self.answers) - 1 - _LOOKED_THROUGH), -1):
+        for index in range(len(self.answers) - 1, max(-1, len(self.answers) - 1 - _SEARCHED_ANSWERS), -1):
             answer = self.answers[index]
             at = answer.audio.find(audio[:_PROBE_BYTES], 0, answer.wrote_bytes)
             if at >= 0 and (size := _alike(answer.audio[at : answer.wrote_bytes], audio)):
@@ -177,7 +177,7 @@ class AnswerLog:
 
 
 def _alike(expected: bytes, audio: bytes) -> int:
-    """Return how many bytes the two have in common at their beginning."""
+    """Return the length of the common prefix."""
     size = min(len(expected), len(audio))
     if expected[:size] == audio[:size]:
         return size
@@ -185,5 +185,5 @@ def _alike(expected: bytes, audio: bytes) -> int:
 
 
 def within(entries: Sequence[tuple[float, float]], begin: float, end: float) -> list[float]:
-    """Return the seconds of entries of a stretch of time."""
+    """Return the seconds of the entries from ``begin`` to ``end``."""
     return [seconds for moment, seconds in entries if begin <= moment < end]

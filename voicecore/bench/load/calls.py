@@ -1,13 +1,13 @@
-"""The engine under load: what a call costs, and how much later its audio is.
+"""The engine under load: what a call costs, and how much latency it adds to the audio.
 
     this process                      child, on a processor of its own
     carrier's lines ──────────────► engine ──► provider ┐
-          ▲                           │   ◄── echo ◄────┘  (this process again)
+          ▲                           │   ◄── audio ◄───┘  (this process again)
           └───────────────────────────┘
 
-Every call speaks 50 frames of 20 ms a second, G.711 passed through; the provider
-says each again at once.  The same load then goes through a relay: the same
-sockets, a process that hands messages over unread.
+Every call sends 50 frames of 20 ms a second, G.711 passed through; the provider sends
+each straight back.  The same load then goes through a relay: the same sockets in a
+process that passes messages on unread.
 """
 
 from __future__ import annotations
@@ -30,19 +30,20 @@ from voicecore.bench.report.result import BenchmarkFailed, Column, Plan, Progres
 _CALM = 0.25  #: of a processor; with more taken by others, figures are not the engine's own
 
 _ABOUT_COST = """\
-CPU of the process between carrier and provider, user and system, for one second of one call; memory that it holds
-more with these calls than after a first one. G.711 passed through, 20 ms messages in all four directions (a provider's
-own are longer, and fewer), no TLS, no recording. Not: opening and ending calls, the peers.
-Relay: the same load through the same sockets, messages handed over unread, no marks."""
+CPU of the process between carrier and provider, user and system, for one second of one call; memory that it uses with
+these calls, less what it used after a first one. G.711 passed through, 20 ms messages in all four directions (a real
+provider's are longer and fewer), no TLS, no recording. Not included: opening and ending calls, the peers.
+Relay: the same load through the same sockets, messages passed on unread, no marks."""
 _ABOUT_DELAY = """\
 From before the write of a frame on one side to after its read on the other, both in one process with one clock: two
-loopback hops, the process between them, and the load's own waking up. The echo never runs ahead, so that no frame waits
-for its turn to be played: pacing is not in it. Frames are all that left, warm-up included; each is compared whole.
-Late: how far behind its time the load sent. Load, others: share of a processor that this load and everything else on
-the machine used. Near 100 % load, or with others at work, the delays are not the engine's: measure again."""
+loopback hops, the process between them, and the load's own wake-ups. What the provider sends back never runs ahead, so
+that no frame waits for its turn to be played: pacing is not included. Frames: all that were sent, warm-up included;
+each is compared as a whole. Late: how long after its due time the load sent. Load, others: share of a processor that
+this load and everything else on the machine used. Near 100 % load, or with others busy, the delays are not the
+engine's: measure again."""
 _ABOUT_ADDED = """\
-Each percentile of the engine's delays less the same one of the relay's: what the engine adds to two loopback hops and a
-process that hands messages over. Of few calls the high ones are the machine's, and may be below zero."""
+Each percentile of the engine's delays minus the same one of the relay's: what the engine adds to two loopback hops and
+a process that passes messages on. With few calls the high ones are the machine's, and may be negative."""
 
 _ENGINE, _RELAY = engine_target().name, relay_target().name
 _PERCENTS = (50, 99, 99.9)
@@ -78,7 +79,7 @@ _ADDED = (Column("calls"), *_DELAY[2:8])
 
 @attrs.frozen(kw_only=True)
 class Level:
-    """What was seen of one number of calls through one process."""
+    """The measurements of one number of calls through one process."""
 
     calls: int
     through: str
@@ -100,14 +101,14 @@ def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
     """Return the tables of cost, of delay, and of what the engine adds to it.
 
     Raises:
-        BenchmarkFailed: A frame did not come as it left, or a process did not do its part.
+        BenchmarkFailed: A frame did not arrive as it was sent, or a process failed.
     """
     levels: list[Level] = []
     for calls, target in itertools.product(plan.calls, (engine_target(), relay_target())):
         progress(f"{calls} call{'s' * (calls > 1)} through the {target.name}")
         levels.append(_level(plan, calls, target))
         if (levels[-1].others or 0.0) > _CALM:
-            progress(f"  others were at work ({levels[-1].others:.0%} of a processor): measure this again")
+            progress(f"  other processes used {levels[-1].others:.0%} of a processor: measure again")
     for level in levels:
         if level.faults != Faults():
             raise BenchmarkFailed(f"{level.calls} calls through the {level.through}: {level.faults}")
@@ -167,7 +168,7 @@ def _percentiles(level: Level) -> dict[str, float]:
 
 
 def _added(engine: Level, relay: Level) -> dict[str, Value]:
-    """Return what the engine's delays are above the relay's."""
+    """Return the engine's delays minus the relay's."""
     over = _percentiles(relay)
     return {"calls": engine.calls, **{name: ms - over[name] for name, ms in _percentiles(engine).items()}}
 
@@ -192,7 +193,7 @@ def _level_of(target: Target, run: Run) -> Level:
     tracks = [log.user for log in run.logs]
     observed, stretch, calls = run.observed, run.observed.stretch, len(tracks)
     if wrong := sum(log.answers.wrong_clears for log in run.logs):
-        raise BenchmarkFailed(f"{calls} calls through the {target.name}: {wrong} clears that nobody had caused")
+        raise BenchmarkFailed(f"{calls} calls through the {target.name}: {wrong} clears without a barge-in")
     return Level(
         calls=calls,
         through=target.name,

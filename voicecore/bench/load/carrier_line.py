@@ -1,10 +1,11 @@
-"""The carrier of a conversation load: lines on which somebody always sends 50 frames a second.
+"""The carrier of a load: fast lines on which somebody always sends 50 frames a second.
 
-Rule 1: each line's frames leave on absolute times, the lines evenly spread over
-the 20 ms of a frame; one that is late leaves at once, and the lateness is told.
-Rule 2: what comes is played by a clock (playout_clock.py); a mark is echoed when
-everything before it has been played, and a clear echoes all of them.
+Rule 1: each line's frames leave at absolute times, the lines evenly spread over the
+20 ms of a frame; a late one leaves at once, and its lateness is reported.
+Rule 2: received audio is played by a clock (playout_clock.py); a mark is returned when
+everything before it was played, and a clear returns all of them.
 
+The carrier twin (voicecore.simulation.twilio) is the faithful one, at many times the cost.
 Facts: docs/protocols/twilio-media-streams.md, sections 1 to 5 and 11.
 """
 
@@ -38,12 +39,12 @@ _OPEN_S = 10.0  #: for each step of opening a line
 
 
 class Phase(enum.Enum):
-    """Where a line is."""
+    """The state of a line."""
 
-    OPEN = "open"  #: nobody speaks yet, or any more; marks are echoed
+    OPEN = "open"  #: no frames are sent; marks are returned
     SPEAKING = "speaking"
     SILENT = "silent"  #: frames of silence
-    ENDED = "ended"  #: by the other side
+    ENDED = "ended"  #: ended by the other side
     HUNG_UP = "hung up"
 
 
@@ -58,7 +59,7 @@ class CarrierLine:
         self._lateness_s = lateness_s
         self._stream_sid = stream_sid(log.call)
         self._playout = PlayoutClock()
-        self._marks: deque[tuple[int, str]] = deque()  # by their clear; bounded by what the other side sends
+        self._marks: deque[tuple[int, str]] = deque()  # (generation, name); bounded by what the other side sends
         self._generation = 0
         self._sequence = 1  # of the start message
         self._frame = 0
@@ -67,7 +68,7 @@ class CarrierLine:
         connection.on_end = self._ended
 
     def is_playing(self, now: float) -> bool:
-        """Whether the user hears something."""
+        """Whether audio is playing."""
         return self._playout.is_playing(now)
 
     def speak_from(self, moment: float) -> None:
@@ -77,9 +78,9 @@ class CarrierLine:
         self._loop.at(moment, self._speak)
 
     def fall_silent(self) -> None:
-        """Send no more frames that mean something; marks are still echoed.
+        """Send no more numbered frames; marks are still returned.
 
-        Where audio is converted, silence has to push the last of them out of the filters.
+        Where audio is converted, silence follows, to push the last of them out of the filters.
         """
         if self.phase is Phase.SPEAKING:
             self.phase = Phase.OPEN if self._log.audio is ProviderAudio.PCMU else Phase.SILENT
@@ -115,7 +116,7 @@ class CarrierLine:
         event = message["event"]
         if event == "media":
             if message["streamSid"] != self._stream_sid:
-                raise BenchmarkFailed("audio came on another call's stream")
+                raise BenchmarkFailed("audio arrived on another call's stream")
             audio = binascii.a2b_base64(message["media"]["payload"])
             self._log.answers.came(audio, self._playout.put(len(audio), now), now)
         elif event == "mark":
@@ -125,13 +126,13 @@ class CarrierLine:
             self._log.answers.cleared(self._playout.clear(now), now)
             self._generation += 1
             while self._marks:
-                self._echo()
+                self._return_mark()
 
     def _played(self, generation: int, _now: float) -> None:
-        if self._marks and self._marks[0][0] == generation:  # else a clear has echoed it
-            self._echo()
+        if self._marks and self._marks[0][0] == generation:  # else a clear has returned it
+            self._return_mark()
 
-    def _echo(self) -> None:
+    def _return_mark(self) -> None:
         _, name = self._marks.popleft()
         self._send(f'"mark":{{"name":{orjson.dumps(name).decode()}}}', "mark")
 
@@ -142,21 +143,21 @@ class CarrierLine:
 
 @attrs.frozen(kw_only=True)
 class Entrance:
-    """How a carrier's call gets into the measured process."""
+    """How a call reaches the measured process."""
 
     webhook: str | None = None
     """Path of the voice webhook, whose TwiML says where the stream goes."""
     media: str = "/"
-    """Path of the media stream where nobody is asked."""
+    """Path of the media stream where there is no webhook."""
     status: str | None = None
-    """Path of the status webhook, which is told of the end."""
+    """Path of the status webhook, which is notified of the end."""
 
 
 def dial(loop: Loop, port: int, entrance: Entrance, log: CallLog, lateness_s: list[float]) -> CarrierLine:
-    """Open a line; the loop runs meanwhile.
+    """Open a line; the loop runs in the meantime.
 
     Raises:
-        BenchmarkFailed: The call was not taken.
+        BenchmarkFailed: The call was not answered.
     """
     account, call = Account(), log.call
     path, headers = entrance.media, list[tuple[str, str]]()
@@ -175,17 +176,17 @@ def dial(loop: Loop, port: int, entrance: Entrance, log: CallLog, lateness_s: li
 
 
 def report_end(loop: Loop, port: int, path: str, call: int) -> None:
-    """Tell the measured process that a call is over."""
+    """Report to the measured process that a call is over."""
     _post(loop, port, path, call, CallStatus="completed", CallDuration="1", SequenceNumber="1")
 
 
 def _ask(loop: Loop, port: int, path: str, call: int) -> tuple[str, Mapping[str, str]]:
-    """Return where the media stream goes, and what it is to say when it begins."""
+    """Return the URL of the media stream, and its custom parameters."""
     body = _post(loop, port, path, call, CallStatus="ringing").partition(b"\r\n\r\n")[2]
     begin, end = body.find(b"<"), body.rfind(b">")  # it may be chunked
     stream = ET.fromstring(body[begin : end + 1]).find("Connect/Stream") if begin >= 0 else None  # noqa: S314
     if stream is None:
-        raise BenchmarkFailed("a call was not taken")
+        raise BenchmarkFailed("a call was not answered with a media stream")
     named = {each.get("name", ""): each.get("value", "") for each in stream.iter("Parameter")}
     return stream.get("url", ""), named
 

@@ -1,19 +1,19 @@
-"""Audio whose frames can still be read behind a conversion: 40 bits in the signs of each 20 ms.
+"""Audio whose frames can still be identified after a conversion: 40 bits in the signs of each 20 ms.
 
     MULAW.frame(call, number)       as the carrier sends it; PCM24 the same for a provider
     reader = CodeReader(MULAW)
-    reader.feed(audio)              the names of the frames that are whole by now
+    reader.feed(audio)              the names of the frames that are complete by now
 
-    15 ms: 40 bits of 0.375 ms, mark, call, number, check sum        5 ms of no meaning
+    15 ms: 40 bits of 0.375 ms, marker, call, number, checksum       5 ms without meaning
     ▀▀▄▄▀▄▄▀ ▀▄▀▀▄▄▄▀▀▄ …                                            ▀▄▀▄▀▄
 
-Rule 1: a bit is the sign in its middle; loudness, filters and µ-law leave it alone,
+Rule 1: a bit is the sign in its middle; loudness, filters and µ-law do not change it,
 and a delay of any number of samples is found once and kept.
-Rule 2: what a filter of up to 5 ms holds back of a frame has no meaning: a frame is
-read with the message that brings it, if the conversion brings whole frames.
-Rule 3: what cannot be read is not named; that a frame is missing shows in the numbers.
+Rule 2: the part of a frame that a filter of up to 5 ms delays has no meaning: a frame
+is read from the message that brings it, if the conversion yields whole frames.
+Rule 3: what cannot be read is not named; a missing frame shows in the numbers.
 
-frames.py and answers.py compare every byte, where nobody converts.
+frames.py and answer_log.py compare every byte, where nothing is converted.
 Pure.
 """
 

@@ -1,14 +1,14 @@
-"""The books of a call whose audio is converted on its way: frames are known by their names, not by their bytes.
+"""The log of a call whose audio is converted on its way: frames are identified by their codes, not by their bytes.
 
     carrier, µ-law 8 kHz ──► engine, which converts ──► provider, PCM16 24 kHz
     CodedTrack               the user's frames                ─────►
-    CodedAnswerLog             the agent's                        ◄─────
+    CodedAnswerLog           the agent's                        ◄─────
 
-Rule 1: they stand in for `Track` and `AnswerLog`, and say the same of a call.
-Rule 2: a frame that does not come, or cannot be read any more, is lost; one that is
-read as something nobody said, or as another call's, is altered.
-Rule 3: after its last frame a line sends silence, so that a filter's rest comes out;
-but what an engine keeps of an answer's end, for good, is lost.
+Rule 1: they replace `Track` and `AnswerLog`, with the same figures.
+Rule 2: a frame that does not arrive, or cannot be read, is lost; one that was never
+sent, or belongs to another call, is altered.
+Rule 3: after its last frame a line sends silence, so that the rest of a filter comes
+out; what an engine keeps of an answer's end for good is lost.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class CodedAnswerLog(AnswerLog):
     _starts: list[int] = attrs.field(init=False, factory=list)
     """The number of each answer's first frame."""
     _silent_s: float = attrs.field(init=False, default=0.0)
-    """How long the line has been silent before the audio that is not read yet."""
+    """How long the line was silent before the audio that was not read yet."""
 
     def begin(self, seconds: float) -> Answer:
         """Make the audio of the next answer."""
@@ -63,7 +63,7 @@ class CodedAnswerLog(AnswerLog):
         return self.answers[-1]
 
     def came(self, audio: bytes, silent_s: float, now: float) -> None:
-        """The carrier read audio, when its line had been silent for so long."""
+        """Enter audio that the carrier read, when its line had been silent for ``silent_s``."""
         self._silent_s += silent_s
         if SILENCE.issuperset(audio):
             self.filled_bytes += len(audio)
@@ -73,7 +73,7 @@ class CodedAnswerLog(AnswerLog):
             self._silent_s = 0.0
 
     def finish(self, now: float) -> None:
-        """The run is over: what should have come by now is lost."""
+        """End the run: what should have arrived by now is lost."""
         for answer in self.answers:
             if answer.cut_at is None and answer.over_at < now:
                 self.lost_bytes += (len(answer.audio) - answer.came_bytes) // PCM24.frame_bytes * FRAME_BYTES
@@ -95,7 +95,7 @@ class CodedAnswerLog(AnswerLog):
             self._enter_next(index, at, now)
 
     def _enter_next(self, index: int, at: int, now: float) -> None:
-        """Enter a frame that was waited for; those before it are lost."""
+        """Enter an expected frame; those skipped before it are lost."""
         answer = self.answers[index]
         self.lost_bytes += (at - answer.came_bytes) // PCM24.frame_bytes * FRAME_BYTES
         if self._silent_s > HOLE_S and answer.came_bytes:

@@ -1,4 +1,4 @@
-"""What `python -m voicecore.bench conversation` shows: levels of the conversation load as three tables."""
+"""The conversation measurement: what it prints, and levels of the conversation load as three tables."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from voicecore.bench.report.result import BenchmarkFailed, Column, Plan, Progres
 
 CALM = 0.25  #: of a processor; with more taken by others, figures are not the target's own
 _ABOUT_COST = """\
-Whole conversations: user's frames all the time, answers generated 5 × as fast as speech, a third of them cut by the
-user. CPU of the process between carrier and provider, user and system, for one second of one call; memory that it
-holds more with these calls than after a first one; WebSocket messages by way, for one second of one call. Not: opening
-and ending calls, the peers, TLS, recordings."""
+Whole conversations: user's frames all the time, answers generated 5 × as fast as speech, a third of them cut by a
+barge-in. CPU of the process between carrier and provider, user and system, for one second of one call; memory that it
+uses with these calls, less what it used after a first one; WebSocket messages by way, for one second of one call. Not
+included: opening and ending calls, the peers, TLS, recordings."""
 _ABOUT_DELAY = """\
 To provider: from before the carrier's write of a 20 ms frame to after the provider's read. First audio: from before the
 provider's write of an answer's first delta to after the carrier's read, where the line was silent: nothing had to wait
-its turn. Barge-in: from before the provider's write of speech_started to after the carrier's read of clear. Both ends
-in one process with one clock: two loopback hops and the load's own waking up are in all of them."""
+for its turn. Barge-in: from before the provider's write of speech_started to after the carrier's read of clear. Both
+ends in one process with one clock: two loopback hops and the load's own wake-ups are in all of them."""
 _ABOUT_SOUND = """\
-What the user gets. Lost, doubled, altered: frames of both ways, compared byte by byte. Stale: frames of a cut answer
+What the user hears. Lost, doubled, altered: frames of both ways, compared byte by byte. Stale: frames of a cut answer
 that came after its clear. Missed: cuts without a clear within a second. Holes: the carrier ran dry within an answer;
-those of more than a frame. Late: how far behind its time the load sent. Load, others: share of a processor that this
-load and everything else on the machine used."""
+those of more than a frame. Late: how long after its due time the load sent. Load, others: share of a processor that
+this load and everything else on the machine used."""
 _COST = (
     Column("calls"),
     Column("through"),
@@ -70,7 +70,7 @@ def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
     """Return the tables of cost, delay and sound, for the engine and the relay.
 
     Raises:
-        BenchmarkFailed: A frame was lost, doubled or altered, or a process did not do its part.
+        BenchmarkFailed: A frame was lost, doubled or altered, or a process failed.
     """
     levels: list[Level] = []
     for calls, target in itertools.product(plan.calls, (engine_target(), relay_target())):
@@ -93,9 +93,9 @@ def tables(levels: Sequence[Level]) -> Sequence[Result]:
 
 
 def warn(level: Level, progress: Progress) -> None:
-    """Say so where others were at work."""
+    """Report it where other processes were busy."""
     if (level.others or 0.0) > CALM:
-        progress(f"  others were at work ({level.others:.0%} of a processor): measure this again")
+        progress(f"  other processes used {level.others:.0%} of a processor: measure again")
 
 
 def _cost(level: Level) -> dict[str, Value]:
@@ -147,5 +147,5 @@ def _sound(level: Level) -> dict[str, Value]:
 
 
 def ms(delays_s: Sequence[float], percent: float) -> float | None:
-    """Return a percentile in milliseconds; None of nothing."""
+    """Return a percentile in milliseconds; None without values."""
     return percentile(delays_s, percent) * 1000 if delays_s else None

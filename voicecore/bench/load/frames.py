@@ -1,14 +1,14 @@
-"""Audio whose every 20 ms frame says whose it is, and the books on when each left and came.
+"""Audio whose every 20 ms frame identifies itself, and when each frame was sent and received.
 
     track.frame(seq)            a frame of µ-law: magic, call, number, then noise of its call
     direction.left(...)         it was written to a socket
     direction.came(...)         it was read from one, in messages of any whole number of frames
 
-Rule 1: a frame is compared whole: one wrong byte is an altered frame.
-Rule 2: every frame that left is on time, or counted: lost, doubled, reordered, altered.
+Rule 1: a frame is compared as a whole: one wrong byte makes it an altered frame.
+Rule 2: every frame that was sent arrived in order, or is counted: lost, doubled, reordered, altered.
 
-`voicecore.simulation.numbered_audio` names every 5 ms and survives conversions;
-this costs a twentieth of it, and needs the bytes unchanged.
+`voicecore.simulation.numbered_audio` numbers every 5 ms and survives conversions; this
+costs a twentieth of it, and needs the bytes unchanged.
 Pure.
 """
 
@@ -29,7 +29,7 @@ _MAGIC = 0x7EA1
 
 @attrs.define
 class Faults:
-    """Frames of one direction that did not come as they left."""
+    """Frames of one direction that did not arrive as they were sent."""
 
     lost: int = 0
     doubled: int = 0
@@ -42,7 +42,7 @@ class Faults:
 
 
 class Direction:
-    """One way of one call: when each frame left, and when it came. Times are seconds of one clock."""
+    """One direction of one call: when each frame was sent, and when it arrived. Times are seconds of one clock."""
 
     def __init__(self) -> None:
         self._left_at: list[float] = []  # by number; bounded by the run's length, as the next
@@ -51,20 +51,20 @@ class Direction:
 
     @property
     def frames(self) -> int:
-        """Frames that left so far."""
+        """Frames that were sent so far."""
         return len(self._left_at)
 
     @property
     def waiting(self) -> int:
-        """Frames that are on their way."""
+        """Frames that are on their way or lost at the end."""
         return len(self._left_at) - len(self._came_at)
 
     def left(self, count: int, now: float) -> None:
-        """The next ``count`` frames are written."""
+        """Note that the next ``count`` frames are written."""
         self._left_at += [now] * count
 
     def came(self, number: int, now: float) -> None:
-        """A frame was read."""
+        """Note that a frame was read."""
         if number >= len(self._left_at):
             self._faults.altered += 1
         elif number >= len(self._came_at):
@@ -77,7 +77,7 @@ class Direction:
             self._faults.doubled += 1
 
     def altered(self) -> None:
-        """Something was read that never left."""
+        """Note that something was read that was never sent."""
         self._faults.altered += 1
 
     def faults(self) -> Faults:
@@ -85,13 +85,13 @@ class Direction:
         return attrs.evolve(self._faults, lost=self._came_at.count(None) + self.waiting)
 
     def delays(self, begin: float, end: float) -> Sequence[float]:
-        """Return the seconds that frames which left from ``begin`` to ``end`` took."""
+        """Return the delays of the frames that were sent from ``begin`` to ``end``, in seconds."""
         pairs = zip(self._left_at, self._came_at, strict=False)
         return [came - left for left, came in pairs if came is not None and begin <= left < end]
 
 
 class Track:
-    """The audio of one call, and its two ways."""
+    """The user's audio of one call, in both directions."""
 
     def __init__(self, call: int, rng: random.Random) -> None:
         self.call = call
@@ -104,7 +104,7 @@ class Track:
         return _STAMP.pack(_MAGIC, self.call, number) + self._noise
 
     def take(self, audio: bytes, direction: Direction, now: float) -> None:
-        """Enter audio that was read into the books of a direction."""
+        """Enter audio that was read in one direction."""
         for begin in range(0, len(audio), FRAME_BYTES):
             frame = audio[begin : begin + FRAME_BYTES]
             number = _STAMP.unpack_from(frame)[2] if len(frame) == FRAME_BYTES else 0
@@ -115,7 +115,7 @@ class Track:
 
 
 def call_of(audio: bytes) -> int | None:
-    """Return the call that audio belongs to; None where its first frame does not say."""
+    """Return the call that audio belongs to; None where its first frame has no stamp."""
     if len(audio) < FRAME_BYTES:
         return None
     magic, call, _ = _STAMP.unpack_from(audio)
@@ -123,7 +123,7 @@ def call_of(audio: bytes) -> int | None:
 
 
 def directions(tracks: Sequence[Track]) -> Iterator[Direction]:
-    """Yield both ways of each call."""
+    """Yield both directions of each call."""
     for track in tracks:
         yield track.to_provider
         yield track.to_carrier

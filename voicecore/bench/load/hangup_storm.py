@@ -1,18 +1,18 @@
 """A storm of hang-ups: calls that end at random moments, and a count of what is left when it is over.
 
     ringing         the session is being opened
-    parked          it waits for the pick-up
-    first message   the media have begun, the agent greets
+    parked          it waits for pickup
+    first message   media have begun, the agent greets
     talking         the user speaks, is waited for, or is answered
     barge-in        around the moment at which the user stops the agent
 
-    by stop, by the socket's end, by the carrier's last word, by us
+    ended by stop, by the socket's end, by the carrier's last status, by us
 
-Virtual time, both twins, the ports of the simulated world.  When the moments of
-a call are is taken from one that nobody ends.
+Virtual time, both twins, the ports of the simulated world.  When these moments are is
+taken from a call that nobody ends.
 
-Rule: every call is reported once, and nothing of it is left; otherwise there is
-no table.
+Rule: every call is reported once, and nothing of it is left; otherwise there is no
+table.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from voicecore.facts import CallBegan, CallReport, EndCause
 from voicecore.simulation.twilio import DialPlan, DialRequest, LineFaults, Pickup, StatusFaults, StreamEnd
 
 _AT_ONCE = 25
-_APART_S = 0.05  #: calls of a batch begin within so much of each other
+_APART_S = 0.05  #: between the beginnings of two calls of a batch
 _RING_S = 0.3  #: of calls that are picked up: longer than the handshake
 _LONGEST_RING_S = 1.0
-_STATUS_BEFORE_S = 0.2  #: the carrier's last word comes so long before the stop
+_STATUS_BEFORE_S = 0.2  #: how long before the stop the carrier's last status is sent
 _AROUND_S = 0.15  #: a barge-in, before and after
 _OUTCOMES = {EndCause.REMOTE_HUNG_UP, EndCause.LEG_LOST, EndCause.HUNG_UP, EndCause.BUSY}
-_REST_S = 120.0  #: virtual, until kept connections are closed too
+_IDLE_S = 120.0  #: virtual, until kept-alive connections are closed too
 
 
 class Moment(enum.Enum):
@@ -52,7 +52,7 @@ class Moment(enum.Enum):
 
 
 class By(enum.Enum):
-    """What ends it."""
+    """What ends a call."""
 
     STOP = "stop"
     SOCKET = "socket"
@@ -61,12 +61,12 @@ class By(enum.Enum):
 
 
 Spans = Mapping[Moment, tuple[float, float]]
-"""When each moment is: seconds after the dial, or after the start of the media."""
+"""When each moment is, in seconds after dialling, or after the start of the media."""
 
 
 @attrs.frozen
 class HangUp:
-    """How one call of the storm ends; ``after_s`` the dial or the start of the media."""
+    """How one call of the storm ends, ``after_s`` dialling or the start of the media."""
 
     moment: Moment
     by: By
@@ -81,7 +81,7 @@ class HangUp:
 
 @attrs.frozen
 class Storm:
-    """What a storm came to."""
+    """The result of a storm."""
 
     hang_ups: Mapping[Moment, int]
     reports: int
@@ -91,7 +91,7 @@ class Storm:
 
 
 def run_storm(plan: Plan, progress: Progress) -> Storm:
-    """Let calls end, all of them; return what was counted before and after.
+    """Run the storm; return what was counted before and after.
 
     Raises:
         BenchmarkFailed: A call was not reported once, or something is left.
@@ -112,10 +112,10 @@ async def _storm(count: int, seed: int) -> Storm:
     async with open_simulated_rig(seed, max_calls=2 * _AT_ONCE) as it:
         spans = await _find_spans(it)
         hang_ups = list(drawn(count, random.Random(seed), spans, tuple(By)))
-        before = await _census(it)
+        before = await _count(it)
         for batch in range(0, count, _AT_ONCE):
-            await _hold_all(it, hang_ups[batch : batch + _AT_ONCE])
-        after = await _census(it)
+            await _run_calls(it, hang_ups[batch : batch + _AT_ONCE])
+        after = await _count(it)
     counted = {moment: sum(each.moment is moment for each in hang_ups) for moment in Moment}
     outcomes = frozenset(report.outcome for report in it.reports)
     return Storm(counted, len(it.reports), outcomes, before, after)
@@ -125,7 +125,7 @@ async def _storm(count: int, seed: int) -> Storm:
 
 
 def find_spans(seed: int) -> Spans:
-    """Return when each moment is in a call that nobody ends; takes some virtual seconds."""
+    """Return when each moment is, from a call that nobody ends; takes a few virtual seconds."""
 
     async def look() -> Spans:
         async with open_simulated_rig(seed) as it:
@@ -142,7 +142,7 @@ async def _find_spans(it: SimulatedRig) -> Spans:
 
 def _spans(report: CallReport) -> Spans:
     if report.first_message is None or report.first_message.heard_s is None or not report.decisions:
-        raise BenchmarkFailed("the call that a storm is made of was not greeted, or has no barge-in")
+        raise BenchmarkFailed("the call that a storm is made of had no greeting or no barge-in")
     greeted_s, barged_in_s = report.first_message.heard_s, report.decisions[0].at_s
     return {
         Moment.RINGING: (0.0, HANDSHAKE_S),
@@ -154,7 +154,7 @@ def _spans(report: CallReport) -> Spans:
 
 
 def drawn(count: int, rng: random.Random, spans: Spans, ways: Sequence[By]) -> Iterator[HangUp]:
-    """Yield so many ends in these ways, each moment as often as the others."""
+    """Yield ``count`` hang-ups, each moment as often as the others."""
     early = [by for by in ways if by in {By.US, By.STATUS}]  # no media yet
     for moment in itertools.islice(itertools.cycle(Moment), count):
         after_s = rng.uniform(*spans[moment])
@@ -169,13 +169,13 @@ def drawn(count: int, rng: random.Random, spans: Spans, ways: Sequence[By]) -> I
 # --- one call -----------------------------------------------------------------------
 
 
-async def _hold_all(it: SimulatedRig, hang_ups: Sequence[HangUp]) -> None:
-    """Hold these calls at once, each under a number of its own; return once all are over and filed."""
+async def _run_calls(it: SimulatedRig, hang_ups: Sequence[HangUp]) -> None:
+    """Run these calls at once, each to its own number; return once all are over and filed."""
     numbered = {f"+1555{index:07d}": hang_up for index, hang_up in enumerate(hang_ups)}
     it.carrier.expect(lambda request: _plan(numbered, request))
     async with trio.open_nursery() as nursery:
         for index, (number, hang_up) in enumerate(numbered.items()):
-            nursery.start_soon(_hold, it, number, hang_up, index * _APART_S)
+            nursery.start_soon(_run_call, it, number, hang_up, index * _APART_S)
     await it.wait_until_idle()
 
 
@@ -190,7 +190,7 @@ def _plan(numbered: Mapping[str, HangUp], request: DialRequest) -> DialPlan:
     return DialPlan(ring_s=_RING_S, script=user_steps(brief=True), line=line, statuses=status)
 
 
-async def _hold(it: SimulatedRig, number: str, hang_up: HangUp, after_s: float) -> None:
+async def _run_call(it: SimulatedRig, number: str, hang_up: HangUp, after_s: float) -> None:
     await trio.sleep(after_s)
     async with it.engine.dial(number) as call:
         if hang_up.by is By.US and not hang_up.is_picked_up:
@@ -202,9 +202,9 @@ async def _hold(it: SimulatedRig, number: str, hang_up: HangUp, after_s: float) 
                 return
 
 
-async def _census(it: SimulatedRig) -> Mapping[str, int]:
-    """Return what is there once everything has come to rest."""
-    await trio.sleep(_REST_S)
+async def _count(it: SimulatedRig) -> Mapping[str, int]:
+    """Return what exists once everything is idle."""
+    await trio.sleep(_IDLE_S)
     return {
         "registry": registered(it.engine.statistics()),
         "tasks": sum(1 for _ in living_tasks()),

@@ -1,11 +1,11 @@
-"""The storm of hang-ups on loopback sockets, and what an idle call holds: an engine in a process of its own.
+"""The storm of hang-ups on loopback sockets, and what an idle call uses: an engine in a process of its own.
 
 Calls come in from the carrier twin, some of them without ever having media; the
-engine's process counts what it holds before, half-way and after (storm_process.py).
+engine's process counts its resources before, half-way and after (counting_process.py).
 
-Rule 1: between the counts the carrier is closed, so that kept connections are
+Rule 1: between the counts the carrier is closed, so that kept-alive connections are
 not taken for leaks.
-Rule 2: memory is told as what the second half of the storm has added: in the
+Rule 2: memory is reported as what the second half of the storm has added: in the
 first half, pools and caches fill.
 """
 
@@ -35,13 +35,13 @@ _MAX_CALLS = 120
 _STATUS_BEFORE_S = 0.2
 _LONGEST_S = 300.0
 _LOOK_S = 0.1
-_SETTLES_S = 15.0  #: what is on its way has ended, or it is stuck
+_SETTLES_S = 15.0  #: whatever has not ended by then is stuck
 _APART_S = 0.02  #: idle calls, as they come in
 
 
 @attrs.frozen
 class SocketsStorm:
-    """What a storm on sockets came to."""
+    """The result of a storm on sockets."""
 
     hang_ups: int
     before: Mapping[str, int]
@@ -52,7 +52,7 @@ class SocketsStorm:
 
 @attrs.frozen
 class IdleCalls:
-    """What calls hold that are open and silent, each."""
+    """What each open, silent call uses."""
 
     calls: int
     memory_kib: float | None
@@ -62,7 +62,7 @@ class IdleCalls:
 
 
 def run_sockets_storm(plan: Plan, progress: Progress) -> SocketsStorm:
-    """Let calls end on real sockets.
+    """Run the storm on real sockets.
 
     Raises:
         BenchmarkFailed: A call was not filed once, or something is left.
@@ -94,20 +94,20 @@ def _checked(half: int, usages: Sequence[Usage]) -> SocketsStorm:
 
 
 async def _storm(parts: Sequence[Sequence[HangUp]], rest_s: float) -> list[Usage]:
-    """Return what the engine's process holds after each part; the first one is the warm-up."""
+    """Return what the engine's process uses after each part; the first one is the warm-up."""
     usages = []
-    async with _exchange("Hello.") as (provider, child):
+    async with _open_engine("Hello.") as (provider, child):
         for part in parts:
             async with open_twilio(real_world()) as carrier:
-                await _hold_all(carrier, f"http://127.0.0.1:{child.port}", part)
-            usages.append(await _at_rest(child, 0, rest_s))
+                await _run_calls(carrier, f"http://127.0.0.1:{child.port}", part)
+            usages.append(await _usage_when_idle(child, 0, rest_s))
             if provider.open_connections:
                 raise BenchmarkFailed(f"a storm on sockets left {provider.open_connections} sessions at the provider")
     return usages
 
 
-async def _hold_all(carrier: TwilioTwin, url: str, hang_ups: Sequence[HangUp]) -> None:
-    """Hold these calls, so many at once; return once all are over for the carrier."""
+async def _run_calls(carrier: TwilioTwin, url: str, hang_ups: Sequence[HangUp]) -> None:
+    """Run these calls, a limited number at once; return once all are over for the carrier."""
     places = trio.CapacityLimiter(_AT_ONCE)
     with trio.move_on_after(_LONGEST_S):
         async with trio.open_nursery() as nursery:
@@ -131,7 +131,7 @@ async def _run_call(carrier: TwilioTwin, url: str, hang_up: HangUp, places: trio
 
 
 def look_at_idle(plan: Plan, progress: Progress) -> Sequence[IdleCalls]:
-    """Return what silent calls hold, by how many there are.
+    """Return what silent calls use, by how many there are.
 
     Raises:
         BenchmarkFailed: They could not be opened.
@@ -145,18 +145,18 @@ def look_at_idle(plan: Plan, progress: Progress) -> Sequence[IdleCalls]:
 
 
 async def _idle(calls: int, rest_s: float) -> IdleCalls:
-    async with _exchange("") as (_, child), open_twilio(real_world()) as carrier:
+    async with _open_engine("") as (_, child), open_twilio(real_world()) as carrier:
         url = f"http://127.0.0.1:{child.port}"
-        await carrier.call(url, (), faults=LineFaults(ends_at_s=rest_s))  # what is made once a process is made now
-        before = await _at_rest(child, 0, rest_s)
+        await carrier.call(url, (), faults=LineFaults(ends_at_s=rest_s))  # what is made once per process is made now
+        before = await _usage_when_idle(child, 0, rest_s)
         async with trio.open_nursery() as nursery:
             for _ in range(calls):
                 nursery.start_soon(carrier.call, url, ())
                 await trio.sleep(_APART_S)
-            during = await _at_rest(child, calls, rest_s)
+            during = await _usage_when_idle(child, calls, rest_s)
             nursery.cancel_scope.cancel()
     if during.counts["registry"] != calls:
-        raise BenchmarkFailed(f"with {calls} idle calls the registry held {during.counts['registry']}")
+        raise BenchmarkFailed(f"with {calls} idle calls the registry had {during.counts['registry']}")
     return _each(calls, before, during)
 
 
@@ -172,8 +172,8 @@ def _each(calls: int, before: Usage, during: Usage) -> IdleCalls:
     )
 
 
-async def _at_rest(child: Child, registry: int, rest_s: float) -> Usage:
-    """Return what the process holds once its registry holds so much, or will not, and some time has passed."""
+async def _usage_when_idle(child: Child, registry: int, rest_s: float) -> Usage:
+    """Return what the process uses once its registry has this many entries, or time is up, and some time has passed."""
     deadline = trio.current_time() + _SETTLES_S
     while (await child.usage()).counts["registry"] != registry and trio.current_time() < deadline:  # noqa: ASYNC110
         await trio.sleep(_LOOK_S)
@@ -182,12 +182,12 @@ async def _at_rest(child: Child, registry: int, rest_s: float) -> Usage:
 
 
 def _rest_s(plan: Plan) -> float:
-    """Return how long it takes until what is opened is quiet, and what is closed is gone on both sides."""
+    """Return how long new calls take to settle, and closed ones to disappear on both sides."""
     return plan.pick(0.4, 1.0, 2.0)
 
 
 @asynccontextmanager
-async def _exchange(first_message: str) -> AsyncIterator[tuple[RealtimeTwin, Child]]:
+async def _open_engine(first_message: str) -> AsyncIterator[tuple[RealtimeTwin, Child]]:
     """Run a provider twin here, and an engine that counts in a process of its own."""
     provider = RealtimeTwin(real_world(), SCRIPT, PROVIDER)
     async with (

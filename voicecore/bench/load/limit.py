@@ -1,7 +1,7 @@
-"""How many conversations one processor holds: `python -m voicecore.bench limit`.
+"""How many conversations one processor can run: `python -m voicecore.bench limit`.
 
-Rule: the number is searched, a few seconds a level, each in a fresh process; what
-is found is a level that went well, with one above it that did not.
+Rule: the number is searched for, a few seconds per level, each in a fresh process; the
+result is a level that passed, with one above it that failed.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ DELAY_LIMIT_S = 0.020  #: p99; a frame: later than that, the next one has come
 _MOST_TRIED = 400
 _STEP = 2.0  #: from the first level to the next
 _LOAD_LIMIT = 0.9  #: of a processor
-_TRIES = 2  #: a level fails when it fails so often: what disturbs makes it worse, never better
+_TRIES = 2  #: a level fails when it fails this often: disturbances only make it worse
 
 
 @attrs.frozen(kw_only=True)
 class Search:
-    """How a limit is looked for, and what is asked of a level."""
+    """How a limit is searched for, and what a level must achieve."""
 
     first: int = 25
     step: float = _STEP
-    """Times as many, until one level fails; or as few, until one goes well."""
+    """Factor between levels, until one fails, or one passes."""
     resolution: float = 0.05
-    """Of the calls, between the level that went well and the one that did not."""
+    """Relative distance between the level that passed and the one that failed."""
     to_provider_s: float = DELAY_LIMIT_S
     """What p99 has to stay under."""
     first_audio_s: float = DELAY_LIMIT_S
@@ -40,8 +40,8 @@ class Search:
 
 _ABOUT_LIMIT = f"""\
 Most calls on one processor with p99 of both delays under {DELAY_LIMIT_S * 1000:.0f} ms and no frame lost, doubled or
-altered: doubled until it fails, then halved in between, to {Search().resolution:.0%}. A level has failed when it failed
-{_TRIES} times; where nothing failed, there may be more."""
+altered: doubled until it fails, then bisected, to {Search().resolution:.0%}. A level has failed when it failed
+{_TRIES} times; where nothing failed, the limit may be higher."""
 
 _LIMIT = (
     Column("through"),
@@ -62,19 +62,19 @@ def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
 
 @attrs.frozen
 class Limit:
-    """How far a target went."""
+    """The limit of one target."""
 
     target: str
     best: Level | None
-    """None: not even the least that was tried went well."""
+    """None: not even the smallest level passed."""
     fails_with: int | None
-    """None: no level was seen to fail; the target may hold more."""
+    """None: no level failed; the limit may be higher."""
     because: str
-    """What was wrong with that level, or why no more was tried."""
+    """Why that level failed, or why no more was tried."""
 
 
 def find_limit(target: Target, plan: Plan, progress: Progress, search: Search | None = None) -> Limit:
-    """Search the largest number of calls that goes well; a level takes a few seconds."""
+    """Search for the largest number of calls that passes; a level takes a few seconds."""
     search = search or Search()
     most = plan.pick(min(plan.calls), _MOST_TRIED, _MOST_TRIED)
     best: Level | None = None
@@ -96,7 +96,7 @@ def find_limit(target: Target, plan: Plan, progress: Progress, search: Search | 
 
 
 def _next(good: int, bad: int, most: int, step: float) -> int:
-    """Return the number of calls to try after so many went well, and so many did not."""
+    """Return the number of calls to try next, when ``good`` passed and ``bad`` failed."""
     if bad > most:
         return min(max(good + 1, int(good * step)), most)
     if good == 0:
@@ -105,7 +105,7 @@ def _next(good: int, bad: int, most: int, step: float) -> int:
 
 
 def _try(target: Target, calls: int, plan: Plan, search: Search, progress: Progress) -> tuple[Level | None, str | None]:
-    """Return a level and what is wrong with it, at the best of some tries."""
+    """Return a level and why it failed, or None; the best of a few tries."""
     level: Level | None = None
     wrong: str | None = None
     for _ in range(_TRIES):
@@ -124,7 +124,7 @@ def _try(target: Target, calls: int, plan: Plan, search: Search, progress: Progr
 
 
 def _wrong(level: Level, search: Search) -> Iterator[str]:
-    """Yield what is wrong with a level."""
+    """Yield the reasons why a level fails."""
     if level.faults != Faults():
         yield f"frames: {level.faults.lost} lost, {level.faults.doubled} doubled, {level.faults.altered} altered"
     limits = (

@@ -1,8 +1,8 @@
 """Carrier and provider around one measured process, in this process and on one clock.
 
-    with open_peers(loop, target, new_log, new_session) as peers, open_process(...) as process:
-        with peers.calls([1, 2]) as logs:               every session open, every user speaking
-            seen = observe(peers, process, plan, ...)   usage and messages of the measured stretch
+    run = run_calls(target, 50, warm_up_s=2.0, seconds=5.0, new_log=..., new_session=...)
+    run.logs                what each call sent and received
+    run.observed            what the measured process used
 
 Rule 1: a session belongs to the call that is being opened when it opens.
 Rule 2: after the measured stretch nobody speaks, and what is still on its way has time to arrive.
@@ -178,7 +178,7 @@ def run_calls(
     new_log: Callable[[int, MessageCounts], CallLog],
     new_session: NewSession,
 ) -> Run:
-    """Run so many calls through a fresh process, and observe them.
+    """Run this many calls through a fresh process, and observe them.
 
     Raises:
         BenchmarkFailed: A call was not answered, or ended by itself.

@@ -1,14 +1,14 @@
-"""How long a user waits after pick-up: a session opened cold, one that was parked, a message that was prepared.
+"""How long a user waits after pickup: with a session opened cold, a parked one, and a prepared first message.
 
-The engine places calls to phones that ring, and is called where nothing waits, on
-loopback sockets, towards a provider of known slowness: so much for its handshake,
-so much for the first audio of a response.  What the engine adds is the rest; how
-much of that any program needs, pickup_floor.py shows.
+The engine places calls to phones that ring, and is called where nothing can be
+prepared, on loopback sockets, with a provider whose handshake and first audio take a
+known time.  The engine adds the rest; pickup_floor.py shows how much of that any
+program needs.
 
-Rule 1: the carrier's clock decides: from its start message to the first media
-message that it receives.
-Rule 2: all ways run in one process and one run, so that they compare.
-Rule 3: a call whose session did not come the way it should is no figure.
+Rule 1: the carrier's clock decides: from its start message to the first media message
+that it receives.
+Rule 2: all variants run in one process and one run, so that they can be compared.
+Rule 3: a call whose session did not come the intended way makes the run fail.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from voicecore.simulation.openai_realtime import Behaviour, Handshake, Pace, Rep
 from voicecore.simulation.rig import open_rig, open_twins
 from voicecore.simulation.twilio import AfterAgent, DialPlan, HangUp, Line
 
-_APART_S = 0.4  #: between two dials: what is measured is one pick-up, not a crowd
+_APART_S = 0.4  #: between two calls: what is measured is one pickup, not a burst
 _RINGS_S = 0.3  #: longer than the provider takes
 _LONGEST_S = 120.0
 _HEARS_IT = (HangUp(AfterAgent(0.1)),)
 _ABOUT = """\
 A provider whose handshake takes {handshake_ms:.0f} ms in all and whose first audio comes {first_delta_ms:.0f} ms after
-it was asked for. From the carrier's start message to the first audio that the carrier receives, and how much of that is
-neither handshake nor first audio. Loopback sockets; both twins in the engine's process. Floor: no engine, a task that
-opens a session, configures it, asks for the message and hands its audio on. Floor and cold are called; in the other
-two ways the engine calls, so that it rings."""
+it was requested. From the carrier's start message to the first audio that the carrier receives, and how much of that is
+neither handshake nor first audio. Loopback sockets; both twins in the engine's process. Floor: no engine, just a task
+that opens a session, configures it, requests the message and passes its audio on. Floor and cold are inbound calls;
+the other two are outbound, so that the phone rings."""
 _COLUMNS = (
     Column("session"),
     Column("calls"),
@@ -50,11 +50,11 @@ _COLUMNS = (
 
 @attrs.frozen(kw_only=True)
 class _Way:
-    """One way in which a session comes to its call."""
+    """One way in which a call gets its session."""
 
     source: str
     rings: bool
-    """Whether the engine calls; otherwise it is called, and nothing can be prepared."""
+    """Whether the engine places the call; otherwise it is called, and nothing can be prepared."""
     overrides: Mapping[str, object]
     waits_for: tuple[bool, bool]
     """Whether the provider's handshake, and its first audio, are part of the wait."""
@@ -78,7 +78,7 @@ def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
     """Return the table of waits.
 
     Raises:
-        BenchmarkFailed: A call was not answered, or its session came another way.
+        BenchmarkFailed: A call was not answered, or got its session in another way.
     """
     calls = plan.pick(2, 15, 50)
     progress(f"{calls} calls, floor")
@@ -104,7 +104,7 @@ def _row(name: str, provider_s: float, waits_s: Sequence[float]) -> Mapping[str,
 
 
 def _provider(plan: Plan) -> Behaviour:
-    """Return a provider that spends a third of its handshake at each of its three steps."""
+    """Return a provider that spends a third of its handshake on each of its three steps."""
     step_s = plan.handshake_s / 3
     return Behaviour(
         handshake=Handshake(accept_s=step_s, created_s=step_s),
@@ -150,7 +150,7 @@ async def _floor_waits(calls: int, plan: Plan) -> Sequence[float]:
 
 
 async def _apart(call: Callable[[], Awaitable[object]], calls: int) -> None:
-    """Hold so many calls, one begun after the other."""
+    """Run this many calls, each begun a moment after the last."""
     async with trio.open_nursery() as nursery:
         for _ in range(calls):
             nursery.start_soon(call)
@@ -165,7 +165,7 @@ def _check(way: _Way, reports: Sequence[CallReport], calls: int) -> None:
 
 
 def _wait_s(line: Line) -> float:
-    """Return how long a user waited. Raises BenchmarkFailed where nothing was heard."""
+    """Return how long the user waited. Raises BenchmarkFailed where nothing was heard."""
     started_at = next(entry.at for entry in line.ledger if entry.kind == "start")
     for entry in line.ledger:
         if entry.direction == "in" and entry.kind == "media":

@@ -1,7 +1,7 @@
-"""What a carrier does with the audio that it gets: it plays it, without a pause, from the moment it has some.
+"""How a carrier plays the audio that it receives: without pauses, from the moment it has some.
 
-Rule: nothing is played twice or early; where audio comes later than it was
-needed, the user has heard a hole.
+Rule: nothing is played twice or early; where audio arrives later than it was needed,
+the user has heard a gap.
 
 Pure.
 """
@@ -12,13 +12,13 @@ BYTES_PER_S = 8000  #: G.711
 
 
 class PlayoutClock:
-    """The buffer of one line, as a moment: when it will have run dry."""
+    """The buffer of one line, as the time at which it will run dry."""
 
     def __init__(self) -> None:
         self.empty_at = 0.0
 
     def is_playing(self, now: float) -> bool:
-        """Whether the user hears something."""
+        """Whether audio is playing."""
         return self.empty_at > now
 
     def put(self, size_bytes: int, now: float) -> float:
@@ -28,7 +28,7 @@ class PlayoutClock:
         return silent_s
 
     def clear(self, now: float) -> float:
-        """Throw away what waits; return how many seconds that were."""
+        """Drop what is queued; return how many seconds that was."""
         waiting_s = max(0.0, self.empty_at - now)
         self.empty_at = min(self.empty_at, now)
         return waiting_s

@@ -1,20 +1,20 @@
-"""The provider of a conversation load: OpenAI Realtime sessions that follow a rhythm, not the audio.
+"""The provider of the conversation load: OpenAI Realtime sessions that follow a turn cycle, not the audio.
 
     /v1/realtime    the real events, in their real order
-    /plain          the carrier's own messages, for the relay, which reads nothing
+    /plain          the carrier's own messages, for the relay (relay_session.py)
 
-The user's turns are said to have ended, and are answered, by rhythm.py; what
-the user sends is compared, not listened to.
+When the user's turns end and are answered is decided by turn_cycle.py; the user's
+audio is compared, not analysed.
 
-Rule 1: a session does what a healthy server does with what it is asked: updates
-are acknowledged with the whole configuration, cancels and truncations obeyed,
-an answer begins by itself unless `create_response` is off, and ends when the
-user speaks unless `interrupt_response` is off.
-Rule 2: what every answer has in common is written once; a delta costs a base64.
-Rule 3: it speaks what the target is said to speak; one that asks for something else
-is not measured.
+Rule 1: a session does what a healthy server does with each request: updates are
+acknowledged with the whole configuration, cancels and truncations take effect, an
+answer begins by itself unless `create_response` is off, and ends when the user speaks
+unless `interrupt_response` is off.
+Rule 2: what all answers have in common is encoded once; a delta costs one base64.
+Rule 3: it speaks the format that the target declares; a target that asks for another
+one is not measured.
 
-The provider twin (voicecore.simulation) is the faithful one, at ten times the cost.
+The provider twin (voicecore.simulation.openai_realtime) is the faithful one, at ten times the cost.
 Facts: OpenAI Realtime, sections 2 to 10.
 """
 
@@ -49,13 +49,13 @@ from voicecore.simulation.openai_realtime.configuration import default_session
 
 
 class ProviderSession:
-    """One session, and the rhythm of its call."""
+    """One session, and the turns of its call."""
 
     def __init__(self, loop: Loop, connection: Connection, log: CallLog, cycle: TurnCycle) -> None:
         self.is_ready = False
         """Whether it is configured."""
         self.faults: list[str] = []
-        """What the client should not have asked; bounded by what it asks."""
+        """What the client should not have sent; bounded by what it sends."""
         self._loop = loop
         self._connection = connection
         self._log = log
@@ -64,7 +64,7 @@ class ProviderSession:
         self._session = default_session(session_id=new_id("sess"), model="bench", expires_at=EXPIRES_AT)
         self._turns: Iterator[Turn] | None = None
         self._unanswered: Turn | None = None
-        self._unwhole = b""  # less than a frame of the user's audio
+        self._partial_frame = b""  # less than a frame of the user's audio
         self._response: ProviderResponse | None = None
         self._spoken: ProviderResponse | None = None
         self._item_id = ""
@@ -82,14 +82,14 @@ class ProviderSession:
         """Let the user speak; the rest follows.
 
         Raises:
-            BenchmarkFailed: The session is not in the format that the target is said to speak.
+            BenchmarkFailed: The session is not in the format that the target declares.
         """
         self._check_formats()
         wait_s, self._turns = self._cycle.begin(self._log.call)
         self._loop.at(perf_counter() + wait_s, self._speech_starts)
 
     def end(self) -> None:
-        """Begin no more turns, and say no more."""
+        """Begin no more turns, and send no more audio."""
         self._turns = None
         self._response = None
 
@@ -115,11 +115,11 @@ class ProviderSession:
         self._log.user.take(audio, self._log.user.to_provider, now)
 
     def _whole_frames(self, audio: bytes) -> bytes:
-        """Return what is whole with this; keep the rest."""
-        if self._unwhole:
-            audio, self._unwhole = self._unwhole + audio, b""
+        """Return the frames that are complete with this; keep the rest."""
+        if self._partial_frame:
+            audio, self._partial_frame = self._partial_frame + audio, b""
         if size := len(audio) % FRAME_BYTES:
-            self._unwhole, audio = audio[-size:], audio[:-size]
+            self._partial_frame, audio = audio[-size:], audio[:-size]
         return audio
 
     def _heard_ms(self) -> int:
@@ -170,7 +170,7 @@ class ProviderSession:
         self._emit("conversation.item.done", item=item, previous_item_id=None)
 
     def _show_item(self, message: dict[str, Any]) -> None:
-        """Show an item as if it were the user's last words: nobody looks at the sound."""
+        """Show an item as if it were the user's last turn: nobody looks at its audio."""
         content = [{"type": "input_audio", "transcript": TRANSCRIPT, "audio": ""}]
         item = message_item(message["item_id"], "user", "completed", content)
         self._emit("conversation.item.retrieved", item=item)
@@ -223,14 +223,14 @@ class ProviderSession:
         self._emit("conversation.item.input_audio_transcription.completed", **fields)
 
     def _detection(self, switch: str) -> bool:
-        """Return what the client said of a switch of the turn detection."""
+        """Return a switch of the turn detection as the client set it."""
         detection = self._session["audio"]["input"]["turn_detection"]
         return bool(detection and detection.get(switch, True))
 
     # --- the agent ---------------------------------------------------------------
 
     def _answer_turn(self, now: float) -> None:
-        if self._turns is not None and self._response is None:  # else the client's own request was faster
+        if self._turns is not None and self._response is None:  # otherwise the client's own request came first
             self._answer(now)
 
     def _answer(self, now: float) -> None:

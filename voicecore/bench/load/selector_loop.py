@@ -1,15 +1,15 @@
-"""The cheapest load there is: one loop in one thread, over sockets that never block.
+"""The cheapest event loop: one thread over sockets that never block.
 
-    loop.at(due, action)            action(now) when it is time
-    loop.watch(file, action)        action() when it can be read
+    loop.at(due, action)            action(now) when it is due
+    loop.watch(file, action)        action() when it is readable
     loop.run(until, done)           let time pass
 
-A measurement of 200 calls needs 20,000 messages a second from the processor that
-the engine does not have; as Trio tasks they would cost more than the engine.
+A measurement of 200 calls needs 20,000 messages a second from the processor that the
+engine does not have; as Trio tasks they would cost more than the engine.
 
 Rule 1: times are seconds of `perf_counter`, which all processes of a machine share.
-Rule 2: what a peer does not read waits, up to UNSENT_LIMIT_BYTES; then the run fails.
-Rule 3: it is for measuring programs on loopback; it believes its peer.
+Rule 2: what a peer does not read is queued, up to UNSENT_LIMIT_BYTES; then the run fails.
+Rule 3: it is for measuring programs on loopback; it trusts its peer.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Loop:
         self._order = itertools.count()
 
     def at(self, due: float, action: Action) -> None:
-        """Call ``action(now)`` once it is ``due``; those of one moment in the order in which they came."""
+        """Call ``action(now)`` once it is ``due``; actions for the same time run in the order of scheduling."""
         heapq.heappush(self._timers, (due, next(self._order), action))
 
     def watch(self, file: socket.socket | int, action: Callable[[], None]) -> None:
@@ -58,11 +58,11 @@ class Loop:
         self._selector.register(file, selectors.EVENT_READ, action)
 
     def forget(self, file: socket.socket | int) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._selector.unregister(file)
 
     def run(self, until: float, done: Callable[[], bool] | None = None) -> bool:
-        """Let time pass until then, or until something is done; return whether it is."""
+        """Let time pass until ``until``, or until ``done()``; return whether it is done."""
         timers, select = self._timers, self._selector.select
         while True:
             now = perf_counter()
@@ -78,7 +78,7 @@ class Loop:
                 key.data()
 
     def close(self) -> None:
-        """Forget everything; close the sockets that are still watched."""
+        """Cancel everything; close the sockets that are still watched."""
         self._timers.clear()
         for key in list(self._selector.get_map().values()):
             if isinstance(key.fileobj, socket.socket):
@@ -93,9 +93,9 @@ class Connection:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.on_text: Callable[[bytes, float], None] = lambda _payload, _now: None
-        """Takes the payload of each text message, and when it was read."""
+        """Called with the payload of each text message, and when it was read."""
         self.on_end: Callable[[], None] = lambda: None
-        """Told when the peer has closed, or is lost."""
+        """Called when the peer has closed, or is lost."""
         self.open = True
         self._loop = loop
         self._sock = sock
@@ -105,7 +105,7 @@ class Connection:
         loop.watch(sock, self._readable)
 
     def send(self, data: bytes) -> None:
-        """Write now what the peer takes now; the rest waits for it."""
+        """Write what the peer accepts now; queue the rest."""
         if not self.open:
             return
         if self._unsent:
@@ -116,10 +116,10 @@ class Connection:
                 self._unsent += data[sent:]
                 self._loop.at(perf_counter() + _TRY_AGAIN_S, self._flush)
         if len(self._unsent) > UNSENT_LIMIT_BYTES:
-            raise BenchmarkFailed("the measured process does not read any more")
+            raise BenchmarkFailed("the measured process has stopped reading")
 
     def close(self) -> None:
-        """Close, without a word."""
+        """Close without a close frame."""
         if self.open:
             self.open = False
             self._loop.forget(self._sock)
@@ -160,11 +160,11 @@ class Connection:
     def _read_head(self) -> None:
         head, found, rest = self._buffer.partition(b"\r\n\r\n")
         if found and self._on_head is not None:
-            self._buffer, tell, self._on_head = rest, self._on_head, None
-            tell(head.decode("latin-1"))
+            self._buffer, on_head, self._on_head = rest, self._on_head, None
+            on_head(head.decode("latin-1"))
 
     def _read_frames(self, now: float) -> None:
-        """Take whole frames, masked or not."""
+        """Handle whole frames, masked or not."""
         buffer, start, size = self._buffer, 0, len(self._buffer)
         while size - start >= 2 and self.open:
             kind, length = buffer[start], buffer[start + 1] & 0x7F
@@ -191,7 +191,7 @@ class Connection:
         self._buffer = buffer[start:]
 
     def _answer(self, kind: int, payload: bytes, *, is_client: bool) -> None:
-        """Send a control frame back."""
+        """Answer a control frame."""
         head = bytes((kind, _MASKED | len(payload))) + _NO_MASK if is_client else bytes((kind, len(payload)))
         self.send(head + payload)
 
@@ -202,10 +202,10 @@ class Connection:
 
 
 def connect(loop: Loop, port: int, path: str, headers: Sequence[tuple[str, str]], limit_s: float) -> Connection:
-    """Open a connection as a client; the loop runs meanwhile.
+    """Open a connection as a client; the loop runs in the meantime.
 
     Raises:
-        BenchmarkFailed: The upgrade was refused, or did not come.
+        BenchmarkFailed: The upgrade was refused, or not answered.
     """
     heads: list[str] = []
     lines = [
@@ -228,10 +228,10 @@ def connect(loop: Loop, port: int, path: str, headers: Sequence[tuple[str, str]]
 
 
 def post(loop: Loop, url: str, headers: Sequence[tuple[str, str]], body: bytes, limit_s: float) -> bytes:
-    """Send one HTTP request to this machine; return the whole answer, head included. The loop runs meanwhile.
+    """Send one HTTP request to this machine; return the whole answer, head included. The loop runs in the meantime.
 
     Raises:
-        BenchmarkFailed: It did not come in time.
+        BenchmarkFailed: No answer in time.
     """
     where = urlsplit(url)
     lines = [
@@ -266,14 +266,14 @@ def post(loop: Loop, url: str, headers: Sequence[tuple[str, str]], body: bytes, 
 
 
 def listen(loop: Loop, accepted: Callable[[Connection, str], None]) -> tuple[int, Callable[[], None]]:
-    """Take connections as a server; ``accepted`` gets each with its head. Returns the port, and how to stop."""
+    """Accept connections; ``accepted`` gets each with its head. Returns the port, and a function that stops."""
     listener = socket.create_server((HOST, 0), backlog=_BACKLOG)
     listener.setblocking(False)
 
     def accept() -> None:
         sock, _ = listener.accept()
 
-        def welcome(head: str) -> None:
+        def handshake(head: str) -> None:
             lines = head.split("\r\n")
             key = next((line.partition(":")[2].strip() for line in lines if _is_key(line)), "")
             proof = base64.b64encode(hashlib.sha1((key + GUID).encode(), usedforsecurity=False).digest()).decode()
@@ -281,7 +281,7 @@ def listen(loop: Loop, accepted: Callable[[Connection, str], None]) -> tuple[int
             connection.send("\r\n".join([*answer, f"sec-websocket-accept: {proof}", "", ""]).encode())
             accepted(connection, head)
 
-        connection = Connection(loop, sock, welcome)
+        connection = Connection(loop, sock, handshake)
 
     def stop() -> None:
         loop.forget(listener)

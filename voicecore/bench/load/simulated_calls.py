@@ -5,8 +5,8 @@
         await it.run(user_steps())          one inbound call, with everything in it
         it.engine.dial(...)                 outbound calls
 
-Rule: everything is drawn from one seed; only Trio's own choice among tasks that
-are ready at the same instant is not.
+Rule: everything random is drawn from one seed, except Trio's own choice among tasks
+that are ready at the same instant.
 """
 
 from __future__ import annotations

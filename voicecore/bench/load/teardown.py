@@ -1,12 +1,12 @@
-"""From a call's last event to nothing left of it; and what is left after very many of them: nothing.
+"""From a call's last event until nothing of it is left; and what is left after very many calls: nothing.
 
-Four tables: how long it takes on loopback sockets, what a storm of hang-ups has
-left in virtual time and on sockets, when the calls of the storm ended, and what
-a call holds while it is open and silent.
+Four tables: how long it takes on loopback sockets, what a storm of hang-ups has left in
+virtual time and on sockets, when the calls of the storm ended, and what an open,
+silent call uses.
 
-Rule 1: released is what all have released: the call's tasks (the carrier's and
-the provider's too), the sockets at both ends, the registry.
-Rule 2: something that is left is no figure: the run fails.
+Rule 1: a call is released once its tasks (the carrier's and the provider's too), the
+sockets at both ends and the registry have released it.
+Rule 2: anything that is left makes the run fail.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ from voicecore.simulation.twilio import DialPlan, Line, LineFaults, StreamEnd
 _STOP, _CLOSE, _STATUS, _US = "stop message", "socket close", "status, no stop", "hang-up by us"
 _SPEAKS_S = (0.15, 0.35)  #: from the start of the stream to the end: the greeting is being said
 _LOOK_S = 0.002
-_GONE_S = 5.0  #: the longest time that a call may take to be gone
+_GONE_S = 5.0  #: the longest time that a call may take to disappear
 _SETTLE_S = 0.03
 _LONGEST_S = 300.0
 
 _ABOUT_TIMES = """\
-From a call's last event to: its session closed at the provider; its report filed and its entry gone; everything
-released: these two, and every task of the call, those of the twins too. One call at a time, ended in its first message.
-Loopback sockets; both twins in the engine's process. Behind a terminal status the engine waits {stop_wait_s:g} s for
-the stream's own stop, which does not come here; to hang up, it first asks the carrier by REST."""
+From a call's last event until its session is closed at the provider, until its report is filed and its entry removed,
+and until everything is released: these two, and every task of the call, those of the twins too. One call at a time,
+ended during its first message. Loopback sockets; both twins in the engine's process. After a terminal status the engine
+waits {stop_wait_s:g} s for the stream's own stop, which is not sent here; to hang up, it asks the carrier by REST."""
 _ABOUT_LEFT = """\
-What is more after a storm than before it, at rest, garbage collected. In virtual time: engine and both twins in one
+The difference after a storm, when idle and after a garbage collection. In virtual time: engine and both twins in one
 process on memory streams, from ringing to barge-in, ended by stop, socket, status and us. On sockets: the engine in a
-process of its own, calls that come in. Objects: calls, entries, conversations, sessions that were parked. Memory: what
-a hang-up of the storm's second half has added to the resident memory: noise of the allocator, or a leak."""
+process of its own, inbound calls. Objects: calls, entries, conversations, parked sessions. Memory: what a hang-up of
+the storm's second half has added to the resident memory: allocator noise, or a leak."""
 _ABOUT_MOMENTS = """\
-What the calls of the storm in virtual time were doing when they ended; the moments are drawn evenly within each."""
+What the calls of the storm in virtual time were doing when they ended; the moments are random within each."""
 _ABOUT_IDLE = """\
-What a call adds to the engine's process while its line and its session are open and nobody speaks: the user's silence
-comes in all the time. Resident memory, tasks, files (sockets), objects of calls; with few calls the memory is noise."""
+What a call adds to the engine's process while its line and its session are open and nobody speaks: frames of silence
+arrive all the time. Resident memory, tasks, files (sockets), objects of calls; with few calls the memory is noise."""
 
 _TIMES = (
     Column("ended by"),
@@ -110,7 +110,7 @@ def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
 
 @attrs.frozen
 class _Gone:
-    """When parts of one call were gone, in seconds after its last event."""
+    """When parts of one call were released, in seconds after its last event."""
 
     session_s: float
     registry_s: float
@@ -118,7 +118,7 @@ class _Gone:
 
 
 class _Tasks(trio.abc.Instrument):
-    """How many tasks live, and when the last one ended."""
+    """How many tasks exist, and when the last one ended."""
 
     def __init__(self) -> None:
         self.living = 0  # above what there was at first
@@ -165,7 +165,7 @@ async def _times(calls: int, rng: random.Random) -> Mapping[str, Sequence[_Gone]
     with trio.move_on_after(_LONGEST_S):
         async with open_rig(real_world(), SCRIPT, provider, overrides=overrides, observers=[observe]) as rig:
             bench = _Bench(rig, filed_at, rng)
-            for how in (_STOP, _US):  # connections that are kept are opened now
+            for how in (_STOP, _US):  # kept-alive connections are opened now
                 await bench.end_one(how)
             return {how: [await bench.end_one(how) for _ in range(calls)] for how in (_STOP, _CLOSE, _STATUS, _US)}
     raise BenchmarkFailed(f"4 times {calls} calls took longer than {_LONGEST_S:.0f} s")
@@ -180,7 +180,7 @@ class _Bench:
     rng: random.Random
 
     async def end_one(self, how: str) -> _Gone:
-        """Hold a call, end it, and look until it is gone."""
+        """Run a call, end it, and wait until it is released."""
         tasks = _Tasks()
         trio.lowlevel.add_instrument(tasks)
         try:
@@ -194,7 +194,7 @@ class _Bench:
         return _Gone(session_at - ended_at, filed_at - ended_at, everything_at - ended_at)
 
     async def _call(self, how: str) -> float:
-        """Let a call come in and end; return when."""
+        """Run an inbound call and end it; return when."""
         lines: list[Line] = []
         faults = LineFaults(stream_end=StreamEnd.CLOSE if how == _CLOSE else StreamEnd.STOP)
 
@@ -203,7 +203,7 @@ class _Bench:
 
         async with open_service_nursery() as nursery:
             nursery.start_soon(run)
-            while not lines:  # noqa: ASYNC110 - nobody tells
+            while not lines:  # noqa: ASYNC110 - nothing to wait for
                 await trio.sleep(_LOOK_S)
             await trio.sleep(self.rng.uniform(*_SPEAKS_S))
             ended_at = trio.current_time()
@@ -219,7 +219,7 @@ class _Bench:
         self.rig.carrier.expect(DialPlan(ring_s=0.05))
         before = len(self.rig.carrier.lines)
         async with self.rig.engine.dial(CALLEE) as call:
-            while len(self.rig.carrier.lines) == before:  # noqa: ASYNC110 - nobody tells
+            while len(self.rig.carrier.lines) == before:  # noqa: ASYNC110 - nothing to wait for
                 await trio.sleep(_LOOK_S)
             await trio.sleep(self.rng.uniform(*_SPEAKS_S))
             ended_at = trio.current_time()
@@ -233,7 +233,7 @@ class _Bench:
             await trio.sleep(_SETTLE_S)
 
     async def _gone(self, tasks: _Tasks, ended_at: float) -> None:
-        """Return once nothing of the call is left."""
+        """Return once nothing of the call is left. Raises BenchmarkFailed where something stays."""
         await self._released()
         while tasks.living > 0:
             if trio.current_time() > ended_at + _GONE_S:

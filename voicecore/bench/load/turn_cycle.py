@@ -1,12 +1,12 @@
 """How the calls of a conversation load talk: who speaks when, and for how long.
 
     user 3 s ─ silence 0.5 s ─ turn ends ─ answer begins 0.45 s later ─ 4 s ─ pause 1 s ─ user …
-                                                     └── in a third of the turns the user cuts it
+                                                     └── in a third of the turns the user barges in
 
-Rule 1: each call goes through the same cycle of turns, from a place of its own, so
-that at any moment about as many calls speak as at any other.
-Rule 2: one cut in two comes while the answer is still being generated, the other
-when all of it is out and waits somewhere to be played.
+Rule 1: each call goes through the same cycle of turns, from a starting point of its
+own, so that at any moment about equally many calls speak.
+Rule 2: every other barge-in comes while the answer is still being generated, the
+others when all of it was sent and is waiting to be played.
 
 Pure.
 """
@@ -20,10 +20,10 @@ import attrs
 
 SPEED = 5.0  #: seconds of audio generated in one second
 SHORTEST_DELTA_S, LONGEST_DELTA_S = 0.1, 0.3  #: audio in one delta; of any number of bytes between the two
-LATE_DELTAS = 2  #: that still come after the user has cut an answer which is being generated
+LATE_DELTAS = 2  #: that still follow when the user cuts an answer that is being generated
 LATE_S = 0.01  #: between them
 
-_GOLDEN = 0.6180339887498949  # its multiples spread evenly, however many there are
+_GOLDEN = 0.6180339887498949  # its multiples are evenly spread, however many there are
 _LEAST_S = 0.2
 _APART, _SPREAD = 0.1, 10.0  # calls that begin with an answer do so within a second, not at one moment
 
@@ -35,11 +35,11 @@ class Turn:
     user_s: float
     answer_s: float
     cut_s: float | None = None
-    """From the answer's first audio to the user's next word; None: it is heard to its end."""
+    """From the answer's first audio to the user's next word; None: it is heard completely."""
 
 
 GREETING = Turn(user_s=0.0, answer_s=1.0)
-"""What the agent says where the engine asks for an answer out of turn."""
+"""What the agent says where the engine requests a response outside of any turn."""
 
 _WHOLE = Turn(3.0, 4.0)
 _CUT_EARLY, _CUT_LATE = Turn(3.0, 4.0, cut_s=0.4), Turn(3.0, 4.0, cut_s=2.0)
@@ -47,11 +47,11 @@ _CUT_EARLY, _CUT_LATE = Turn(3.0, 4.0, cut_s=0.4), Turn(3.0, 4.0, cut_s=2.0)
 
 @attrs.frozen(kw_only=True)
 class TurnCycle:
-    """The cycle of turns, and the pauses in them; seconds."""
+    """The cycle of turns, and their pauses; seconds."""
 
     cycle: tuple[Turn, ...] = (_WHOLE, _CUT_EARLY, _WHOLE, _WHOLE, _CUT_LATE, _WHOLE)
     silence_s: float = 0.5
-    """After the user's last word, until the turn is over."""
+    """After the user's last word, until the turn ends."""
     thinking_s: float = 0.2
     """From there to `response.created`."""
     first_delta_s: float = 0.25
@@ -59,7 +59,7 @@ class TurnCycle:
     pause_s: float = 1.0
     """After the agent's last word."""
     transcribed_s: float = 0.4
-    """From the end of the turn to the user's words."""
+    """From the end of the turn to its transcript."""
 
     def after_answer_s(self, turn: Turn) -> float:
         """Return the seconds from an answer's first audio to the user's next word."""
@@ -71,7 +71,7 @@ class TurnCycle:
         return turn.user_s + pauses_s + self.after_answer_s(turn)
 
     def begin(self, call: int) -> tuple[float, Iterator[Turn]]:
-        """Return the seconds until a call's first word, and its turns without end.
+        """Return the seconds until a call's first word, and its endless turns.
 
         Each call is somewhere in the cycle: its first turn is what is left of one.
         """
@@ -84,7 +84,7 @@ class TurnCycle:
                 rest = self._rest(turn, into_s, least_s)
                 return (self.length_s(turn) - into_s, turns) if rest is None else (0.0, itertools.chain([rest], turns))
             into_s -= self.length_s(turn)
-        raise AssertionError("a cycle has no end")
+        raise AssertionError("a cycle never ends")
 
     def _rest(self, turn: Turn, into_s: float, least_s: float) -> Turn | None:
         """Return what is left of a turn; None where no answer is."""

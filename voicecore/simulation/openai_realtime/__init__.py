@@ -1,10 +1,8 @@
-"""The provider twin: a faithful fake of the OpenAI Realtime server (GA), for tests, demos and benchmarks.
+"""The provider twin: a faithful simulation of the OpenAI Realtime server (GA), for tests, demos and benchmarks.
 
 It is written from the sheet in docs/protocols/ with plain JSON objects and shares no code
 with wire/, so that the two can disagree.  The session itself is synchronous and
 needs no socket: read session.py first, then server.py.
-
-Level 5; imports audio/, net/ and world.
 """
 
 from voicecore.simulation.openai_realtime.behaviour import (
@@ -28,11 +26,11 @@ from voicecore.simulation.openai_realtime.rewrites import (
     Rewrite,
     acknowledged_formats,
     bare_responses,
-    deep_beside,
     dropped,
     flat_errors,
     left_out,
     replaced,
+    with_deep_field,
 )
 from voicecore.simulation.openai_realtime.script import (
     Echo,
@@ -83,10 +81,10 @@ __all__ = [
     "Updates",
     "acknowledged_formats",
     "bare_responses",
-    "deep_beside",
     "dropped",
     "errors",
     "flat_errors",
     "left_out",
     "replaced",
+    "with_deep_field",
 ]

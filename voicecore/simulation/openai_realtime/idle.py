@@ -1,11 +1,11 @@
-"""The idle timeout: when a user who says nothing is taken for a turn.
+"""The idle timeout: when a user who says nothing is counted as a turn.
 
-Rule 1: the clock starts when the last response has been played, and counts
-appended audio from there: a user who is held back holds it back.
-Rule 2: a response and a user who speaks stop it; a clear starts it anew.
-Rule 3: a stale timeout counts time instead, from the moment at which detection
-comes on over a buffer that was not cleared, or not behind its last audio; it
-happens when the behaviour says so.
+Rule 1: the timer starts when the last response has been played, and counts appended
+audio from there: while no user audio is sent, it does not advance.
+Rule 2: a response and a user who speaks stop it; a clear restarts it.
+Rule 3: a stale timeout counts time instead, from the moment at which detection is
+switched on while the buffer has audio that was not cleared; it happens when the
+behaviour says so.
 
 Facts: OpenAI Realtime, sections turn detection, first-message lockout.
 Pure.
@@ -23,21 +23,21 @@ from voicecore.simulation.openai_realtime.scheduler import Action, ActionId, Sch
 
 @attrs.frozen(kw_only=True)
 class IdleTimerContext:
-    """What the idle clock needs of its session."""
+    """What the idle timer needs from its session."""
 
     scheduler: Scheduler
     appended_ms: Callable[[], int]
     """Audio appended so far."""
     buffer_start_ms: Callable[[], int]
-    """Where the audio begins that is still in the input buffer."""
+    """Where the audio that is still in the input buffer begins."""
     fire: Callable[[int, float], None]
-    """Make a turn of the silence since so many milliseconds of audio, now."""
+    """Make a turn of the silence since this position, now."""
     stale_s: float | None
     """How late a stale timeout fires; None: never."""
 
 
 class IdleTimer:
-    """One session's."""
+    """The idle timer of one session."""
 
     def __init__(self, context: IdleTimerContext) -> None:
         self._context = context
@@ -46,12 +46,12 @@ class IdleTimer:
         self._cleared_at_ms: int | None = None
 
     def stop(self) -> None:
-        """Stop: somebody speaks, or is about to."""
+        """Stop: somebody speaks, or is about to speak."""
         self._context.scheduler.cancel(self._pending)
         self._since_ms = None
 
     def start_at(self, due: float) -> None:
-        """Start at ``due``, when the agent has been heard to the end."""
+        """Start at ``due``, when the agent's audio has been played."""
         self._plan(due, self._start)
 
     def watch(self, turn_detection: JsonObject | None, now: float) -> None:
@@ -64,13 +64,13 @@ class IdleTimer:
         self._context.fire(since_ms, now)
 
     def clear(self) -> None:
-        """The input buffer was cleared."""
+        """Restart: the input buffer was cleared."""
         self._cleared_at_ms = self._context.appended_ms()
         if self._since_ms is not None:
             self._since_ms = self._cleared_at_ms
 
     def detection_comes_on(self, now: float) -> None:
-        """What piled up while it was off may be taken for silence."""
+        """Detection is on again: what was buffered while it was off may count as silence."""
         context = self._context
         if context.stale_s is not None and self._cleared_at_ms != context.appended_ms():
             since_ms = context.buffer_start_ms()

@@ -1,10 +1,10 @@
-"""The user's turns: from appended audio to items of the conversation, and their words.
+"""The user's turns: from appended audio to items of the conversation, and their transcripts.
 
 Rule 1: the id announced with `speech_started` is the id of the item that is committed.
-Rule 2: a turn is committed whatever `create_response` says; only the answer depends on it.
-Rule 3: the words of a turn come apart from it, and may come after the next turn.
-Rule 4: switching detection off forgets an open turn, unless it is an early one,
-which was opened before any audio: that ends at its time or by a clear.
+Rule 2: a turn is committed whatever `create_response` says; only the response depends on it.
+Rule 3: the transcript of a turn is sent separately, and may come after the next turn.
+Rule 4: switching detection off discards an open turn, unless it is an early one, which
+began before any audio: that one ends when it is due or by a clear.
 
 Facts: OpenAI Realtime, sections turn detection, normal event orders, first-message lockout.
 Pure.
@@ -31,13 +31,13 @@ from voicecore.simulation.openai_realtime.vad import (
     VadSettings,
 )
 
-_TRANSCRIPT_PIECE_S = 0.02  #: between the deltas of one turn's words
+_TRANSCRIPT_PIECE_S = 0.02  #: between the deltas of one transcript
 _USER_TOKEN_MS = 100
 
 
 @attrs.frozen(kw_only=True)
 class InputTurnsContext:
-    """What the user's turns need of their session."""
+    """What the user's turns need from their session."""
 
     emit: Emit
     new_id: Callable[[str], str]
@@ -46,17 +46,17 @@ class InputTurnsContext:
     hears: tuple[str, ...]
     transcribing: Transcribing
     vad: object
-    """An `MeasuredVad` or a `ScriptedVad`; only the first listens to the audio."""
+    """A `MeasuredVad` or a `ScriptedVad`; only the former looks at the audio."""
     stale_idle_s: float | None
     """How late a stale idle timeout fires once detection is on again; None: never."""
     answer: Callable[[float], None]
-    """Begin a response of the server's own accord."""
+    """Begin a response to a turn."""
     interrupt: Callable[[float], None]
-    """Cancel the active response, if there is one, because the user speaks."""
+    """Cancel the active response, if any, because the user speaks."""
 
 
 class InputTurns:
-    """One session's user."""
+    """The user's turns of one session."""
 
     def __init__(self, context: InputTurnsContext, input_settings: JsonObject) -> None:
         self._context = context
@@ -77,7 +77,7 @@ class InputTurns:
         )
 
     def configure(self, input_settings: JsonObject, now: float) -> None:
-        """Take the `audio.input` of a new configuration."""
+        """Apply the `audio.input` of a new configuration."""
         was, self._input = self._input, input_settings
         if was["format"] != input_settings["format"]:
             self._buffer.change_format(audio_format(input_settings["format"]))
@@ -87,54 +87,54 @@ class InputTurns:
             self._idle.detection_comes_on(now)
 
     def append(self, audio: bytes, now: float) -> None:
-        """Take user audio, in the input format."""
+        """Append user audio in the input format."""
         described = self._input["turn_detection"]
         detection_off = isinstance(self._context.vad, ScriptedVad) or self._early_id is not None
-        listens = described is not None and not detection_off
-        for heard in self._buffer.append(audio, VadSettings.of(described) if listens else None):
-            self._react(heard, now)
+        is_detecting = described is not None and not detection_off
+        for event in self._buffer.append(audio, VadSettings.of(described) if is_detecting else None):
+            self._react(event, now)
         if not self._in_speech:
             self._idle.watch(described, now)
 
     def commit(self, now: float) -> None:
-        """Make a turn of what is in the buffer; raises Refused when that is too little."""
+        """Make a turn of what is in the buffer; raises Refused when there is too little."""
         self._commit(self._buffer.commit(), self._context.new_id("item"), now)
 
     def clear(self) -> None:
-        """Forget what is not committed, an open turn too, and start the idle clock anew."""
+        """Discard what is not committed, an open turn too, and restart the idle timer."""
         self._buffer.clear()
         self._early_id = None
         self._idle.clear()
 
     def speech_starts(self, now: float) -> None:
-        """Hear speech now, whatever the audio is; nothing happens while detection is off or a turn is open."""
+        """Detect speech now, whatever the audio is; does nothing while detection is off or a turn is open."""
         described = self._input["turn_detection"]
         if described is not None and not self._in_speech:
             self._react(self._buffer.start_speech(VadSettings.of(described).prefix_ms), now)
 
     def speech_stops(self, now: float) -> None:
-        """Hear the end of speech now; nothing happens when no turn is open."""
+        """Detect the end of speech now; does nothing when no turn is open."""
         if self._buffer.in_speech:
             self._react(self._buffer.stop_speech(), now)
 
     def early_speech_starts(self, now: float) -> None:
-        """Hear an early turn begin; nothing happens while detection is off or a turn is open."""
+        """Begin an early turn; does nothing while detection is off or a turn is open."""
         if self._input["turn_detection"] is not None and not self._in_speech:
             self._early_id = self._turn_begins(self._buffer.appended_ms, now)
 
     def early_speech_stops(self, now: float) -> None:
-        """Hear the early turn end; nothing happens when it was cleared away."""
+        """End the early turn; does nothing when it was cleared."""
         if self._early_id is not None:
             item_id, self._early_id = self._early_id, None
             end_ms = self._buffer.appended_ms
             self._turn_ends(item_id, end_ms, self._buffer.take_since(self._buffer.buffer_start_ms), now)
 
     def agent_begins(self) -> None:
-        """A response was created: the idle clock stops."""
+        """A response was created: stop the idle timer."""
         self._idle.stop()
 
     def agent_ended(self, now: float, playback_s: float) -> None:
-        """A response is done; the idle clock starts when it has been played."""
+        """A response is done: the idle timer starts when it has been played."""
         self._idle.start_at(now + playback_s)
 
     @property
@@ -151,8 +151,8 @@ class InputTurns:
         self._commit(self._buffer.take_since(since_ms), item_id, now)
         self._context.answer(now)
 
-    def _react(self, heard: VadEvent, now: float) -> None:
-        match heard:
+    def _react(self, event: VadEvent, now: float) -> None:
+        match event:
             case SpeechStarted(start_ms):
                 self._announced_id = self._turn_begins(start_ms, now)
             case SpeechStopped(end_ms, audio):
@@ -170,7 +170,7 @@ class InputTurns:
         self._context.emit("input_audio_buffer.speech_stopped", audio_end_ms=end_ms, item_id=item_id)
         self._commit(audio, item_id, now)
         turn_detection = self._input["turn_detection"]
-        if turn_detection is not None and turn_detection["create_response"]:  # it may be off behind an early turn
+        if turn_detection is not None and turn_detection["create_response"]:  # it may be off after an early turn
             self._context.answer(now)
 
     def _commit(self, audio: bytes, item_id: str, now: float) -> None:

@@ -1,9 +1,9 @@
-"""The parts of a response as they go over the wire: a spoken message, a written one, a function call.
+"""The parts of a response on the wire: a spoken message, a written one, a function call.
 
-Rule 1: each part opens with `.added` events and closes with its `.done` events,
-also when it is cut short; between the two it may only grow.
-Rule 2: items of the default conversation are announced there as well; those of
-an out-of-band response are not.
+Rule 1: each part opens with `.added` events and closes with its `.done` events, also
+when it is cut short; in between it only grows.
+Rule 2: items of the default conversation are announced there as well; those of an
+out-of-band response are not.
 
 Orders: OpenAI Realtime, section normal event orders.
 Pure.
@@ -32,7 +32,7 @@ class Emit(Protocol):
 
 @attrs.frozen(kw_only=True)
 class OutputSlot:
-    """Where an output item stands: its response, its number in it, and its conversation if it has one."""
+    """Where an output item belongs: its response, its index in it, and its conversation, if any."""
 
     emit: Emit
     response_id: str
@@ -40,14 +40,14 @@ class OutputSlot:
     conversation: Conversation | None
 
     def open_item(self, item: Item) -> None:
-        """Announce the item, still in progress."""
+        """Announce the item as in progress."""
         previous = None if self.conversation is None else self.conversation.add(item)
         self._show("response.output_item.added", item)
         if self.conversation is not None:
             self.emit("conversation.item.added", previous_item_id=previous, item=item.shown())
 
     def close_item(self, item: Item, status: ItemStatus) -> None:
-        """Announce the item as it will stay."""
+        """Announce the item in its final state."""
         item.body["status"] = status
         self._show("response.output_item.done", item)
         if self.conversation is not None and self.conversation.find(item.item_id) is item:
@@ -75,7 +75,7 @@ class MessageOutput:
     """An agent message: spoken, with its transcript running ahead, or written."""
 
     def __init__(self, slot: OutputSlot, item_id: str, audio_format: AudioFormat | None) -> None:
-        """Open it; ``audio_format`` None makes it a written one."""
+        """Open the message; without an ``audio_format`` it is a written one."""
         body: JsonObject = {
             "id": item_id,
             "object": "realtime.item",
@@ -102,12 +102,12 @@ class MessageOutput:
         self.add_encoded_audio(audio, base64.b64encode(audio).decode())
 
     def add_encoded_audio(self, audio: bytes, encoded: str) -> None:
-        """Send more speech whose base64 text exists already."""
+        """Send more speech that is already encoded in base64."""
         self.item.generate(audio)
         self._emit("response.output_audio.delta", delta=encoded)
 
     def close(self, status: ItemStatus) -> None:
-        """Close audio, words, part and item."""
+        """Close audio, text, part and item."""
         if self._spoken:
             self._emit("response.output_audio.done")
             self._emit("response.output_audio_transcript.done", transcript=self._words)
@@ -137,7 +137,7 @@ class MessageOutput:
 
 
 class FunctionCallOutput:
-    """The model asks for a function."""
+    """A function call of the model."""
 
     def __init__(self, slot: OutputSlot, item_id: str, call_id: str, call: ToolCall) -> None:
         body: JsonObject = {

@@ -23,5 +23,5 @@ class RefusedEvent:
     """Seconds from the event to its refusal."""
 
     def refusal(self) -> Refused:
-        """Return what the server says of such an event."""
+        """Return the refusal of such an event."""
         return Refused(self.code, self.message, self.param)

@@ -1,7 +1,7 @@
 """One response, from its creation to `response.done`: what is said, in which pieces, at what times.
 
-Rule 1: audio comes in uneven pieces, in bursts, faster than real time; words run ahead of it.
-Rule 2: whatever its end, open parts are closed with their `.done` events and
+Rule 1: audio is sent in uneven pieces, in bursts, faster than real time; the text runs ahead of it.
+Rule 2: however it ends, open parts are closed with their `.done` events and
 `response.done` is the last event, unless a fault says otherwise.
 
 Orders: OpenAI Realtime, sections normal event orders, response bookkeeping.
@@ -31,7 +31,7 @@ from voicecore.simulation.openai_realtime.outputs import (
 )
 from voicecore.simulation.openai_realtime.script import Reply, ToolCall
 
-_LATE_DELTA_S = 0.02  #: between the deltas that still come after a cancel
+_LATE_DELTA_S = 0.02  #: between the deltas that still follow a cancel
 _ARGUMENT_PIECE_CHARS = 12
 
 
@@ -55,47 +55,47 @@ Piece = TextPiece | AudioPiece
 
 
 def cut_into_pieces(text: str, audio: bytes, audio_format: AudioFormat, pace: Pace, rng: random.Random) -> list[Piece]:
-    """Return words and sound in the order in which they leave.
+    """Return text and audio in the order in which they are sent.
 
-    Pieces of sound are of random size, so that frames are split, and samples too
-    where the pace says so; each leaves with the burst that holds its first byte.
-    The words have all left when half of the sound has.
+    Pieces of audio are of random size, so that frames are split, and samples too
+    where the pace says so; each is sent with the burst that its first byte is in.
+    All text has been sent when half of the audio has.
     """
     unit = 1 if pace.splits_samples else audio_format.sample_bytes
     largest = max(1, audio_format.bytes_in(pace.largest_delta_s) // unit)
-    sounds: list[Piece] = []
+    audio_pieces: list[Piece] = []
     begin = 0
     while begin < len(audio):
         size = rng.randint(1, largest) * unit
         burst = math.floor(audio_format.seconds_in(begin) / pace.burst_s)
-        sounds.append(AudioPiece(burst * pace.burst_s / pace.speed, audio[begin : begin + size]))
+        audio_pieces.append(AudioPiece(burst * pace.burst_s / pace.speed, audio[begin : begin + size]))
         begin += size
     words = [f"{word} " for word in text.split()]
     if words:
         words[-1] = words[-1].rstrip()
     half_s = audio_format.seconds_in(len(audio)) / pace.speed / 2
-    said: list[Piece] = [TextPiece(half_s * n / len(words), word) for n, word in enumerate(words)]
-    return sorted([*said, *sounds], key=lambda piece: piece.at_s)
+    text_pieces: list[Piece] = [TextPiece(half_s * n / len(words), word) for n, word in enumerate(words)]
+    return sorted([*text_pieces, *audio_pieces], key=lambda piece: piece.at_s)
 
 
 @attrs.frozen(kw_only=True)
 class ResponseSpec:
-    """What a response is to be: settled when it is created, later updates do not touch it."""
+    """What a response will contain: fixed when it is created, later updates do not change it."""
 
     response_id: str
     reply: Reply | None
-    """None: an echo, whose audio is fed from outside."""
+    """None: user audio that is sent back, see `Echo`."""
     audio: bytes
     audio_format: AudioFormat | None
     """None: written text."""
     described: JsonObject
-    """The fields that `response.created` and `response.done` show beside status and output."""
+    """The fields that `response.created` and `response.done` have in addition to status and output."""
     fault: ResponseFault | None
 
 
 @attrs.frozen(kw_only=True)
 class ResponseContext:
-    """What a response needs of its session."""
+    """What a response needs from its session."""
 
     emit: Emit
     new_id: Callable[[str], str]
@@ -106,7 +106,7 @@ class ResponseContext:
     measure: Callable[[list[Item]], JsonObject]
     """Return the usage of a response with this output."""
     on_done: Callable[[Response], None]
-    """Told once, after `response.done`, or when the response is lost."""
+    """Called once, after `response.done` or when the response is lost."""
 
 
 _SERVER_ERROR = "The server had an error while processing your request. Sorry about that!"
@@ -142,7 +142,7 @@ _WORDLESS = {ResponseFault.EMPTY, ResponseFault.NO_QUOTA, ResponseFault.SERVER_E
 
 
 class Response:
-    """One response in the making."""
+    """One response in progress."""
 
     def __init__(self, spec: ResponseSpec, context: ResponseContext) -> None:
         self._spec = spec
@@ -151,7 +151,7 @@ class Response:
         self._open: Output | None = None
         self._unsent: deque[Piece] = deque()  # bounded by the reply
         self.done: JsonObject | None = None
-        """What its `response.done` says; None while it runs, and if it was lost."""
+        """The body of its `response.done`; None while it is in progress, and if it was lost."""
 
     @property
     def response_id(self) -> str:
@@ -160,18 +160,18 @@ class Response:
 
     @property
     def metadata(self) -> JsonObject | None:
-        """What the client gave it along."""
+        """What the client attached to it."""
         metadata: JsonObject | None = self._spec.described["metadata"]
         return metadata
 
     @property
     def out_of_band(self) -> bool:
-        """Whether it stands outside the default conversation."""
+        """Whether it is outside the default conversation."""
         return self._context.conversation is None
 
     @property
     def playback_s(self) -> float:
-        """How long the audio sent so far plays."""
+        """Duration of the audio sent so far."""
         items = (output.item for output in self._outputs)
         return sum(item.audio_format.seconds_in(len(item.generated)) for item in items)
 
@@ -181,9 +181,9 @@ class Response:
         return b"".join(bytes(output.item.generated) for output in self._outputs)
 
     def deliver(self) -> Iterator[float]:
-        """Send the whole response; yields the seconds to wait before going on.
+        """Send the whole response; yields the seconds to wait before each step.
 
-        Not going on is legal at any point: `cancel` closes what is open.
+        It may be abandoned at any step: `cancel` closes what is open.
         """
         spec, pace = self._spec, self._context.pace
         yield pace.created_s
@@ -204,7 +204,7 @@ class Response:
             self._fail(spec.fault)
 
     def echo(self, audio: bytes, encoded: str) -> None:
-        """Send appended audio back; only for an echo that was delivered."""
+        """Send appended audio back; only after `deliver` has run for an echo."""
         if isinstance(self._open, MessageOutput):
             self._open.add_encoded_audio(audio, encoded)
 
@@ -213,7 +213,7 @@ class Response:
         self._finish("cancelled", {"type": "cancelled", "reason": reason})
 
     def late_deltas(self, how_many: int) -> Iterator[float]:
-        """Send audio of a cancelled response all the same; yields the seconds to wait before going on."""
+        """Send audio of a cancelled response all the same; yields the seconds to wait before each step."""
         messages = [each for each in self._outputs if isinstance(each, MessageOutput)]
         late = [piece for piece in self._unsent if isinstance(piece, AudioPiece)][:how_many]
         for piece in late if messages else ():

@@ -1,8 +1,8 @@
 """Which responses run: at most one in the default conversation, any number out of band.
 
-Rule 1: a second response for the default conversation is refused, whoever asked for it.
-Rule 2: a reply is used up by each response, in order; the last one is repeated.
-Rule 3: settings are those of the moment of creation.
+Rule 1: a second response for the default conversation is refused, whoever requested it.
+Rule 2: each response uses one reply of the script, in order; the last one is repeated.
+Rule 3: settings are those at the moment of creation.
 
 Facts: OpenAI Realtime, section response bookkeeping.
 Pure.
@@ -30,11 +30,11 @@ from voicecore.simulation.openai_realtime.usage import UsageMeter
 
 @attrs.frozen(kw_only=True)
 class SessionIdentity:
-    """Who connected, and what a session draws its ids and sizes from."""
+    """Who connected, and where a session's ids and random numbers come from."""
 
     model: str
     call_number: int
-    """Which session of its server this is; numbered audio carries it."""
+    """The number of the session at its server; numbered audio carries it."""
     new_id: Callable[[str], str]
     random: random.Random
     expires_at: int
@@ -45,7 +45,7 @@ class SessionIdentity:
 
 @attrs.frozen(kw_only=True)
 class ResponseManagerContext:
-    """What responses need of their session."""
+    """What responses need from their session."""
 
     script: Script
     behaviour: Behaviour
@@ -54,9 +54,9 @@ class ResponseManagerContext:
     scheduler: Scheduler
     conversation: Conversation
     on_started: Callable[[], None]
-    """Told when a response of the default conversation is created."""
+    """Called when a response of the default conversation is created."""
     on_ended: Callable[[float, float], None]
-    """Told when it is over: now, and the seconds of audio it sent."""
+    """Called when it is over, with the time and the seconds of audio that it sent."""
 
 
 class ResponseManager:
@@ -68,7 +68,7 @@ class ResponseManager:
         self._running: dict[str, tuple[Response, ActionId]] = {}
         self._now = 0.0
         self.active: Response | None = None
-        """The response that runs in the default conversation."""
+        """The response in progress in the default conversation."""
         self.responses: list[Response] = []
         """All of them, in the order of creation."""
 
@@ -76,12 +76,12 @@ class ResponseManager:
         """Create a response.
 
         Args:
-            request: A checked `response` object, empty for one of the server's own accord.
+            request: A checked `response` object, empty for one that the client did not request.
             effective: The session's configuration.
-            now: Seconds.
+            now: The time in seconds.
 
         Raises:
-            Refused: It is for the default conversation, where one runs already.
+            Refused: It is for the default conversation, where one is already in progress.
         """
         out_of_band = request.get("conversation") == "none"
         if not out_of_band and self.active is not None:
@@ -99,14 +99,14 @@ class ResponseManager:
         self._go_on(response, response.deliver(), now)
 
     def cancel(self, response_id: str | None, now: float) -> None:
-        """Cancel for the client; None: the active one. Raises Refused when it does not run."""
+        """Cancel for the client; None: the active one. Raises Refused when it is not in progress."""
         running = self._running.get(response_id or (self.active.response_id if self.active else ""))
         if running is None:
             raise Refused("response_cancel_not_active", "Cancellation failed: no active response found")
         self._cancel(*running, "client_cancelled", now)
 
     def interrupt(self, now: float) -> None:
-        """Cancel the active response, if there is one, because the user speaks."""
+        """Cancel the active response, if any, because the user speaks."""
         if self.active is not None:
             self._cancel(*self._running[self.active.response_id], "turn_detected", now)
 

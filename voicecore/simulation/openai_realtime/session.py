@@ -1,14 +1,14 @@
-"""One session of the fake server, without sockets and without a clock.
+"""One session of the simulated server, without sockets and without a clock.
 
 Messages go in with the time, outgoing events come out of `take`, and
-`deadline`/`expire` let time pass.  This file owns the session's life: the
-reading of client events, and its end.  The parts know their own rules:
-session_update.py, configuration.py, input_turns.py, response_queue.py, items.py.
+`deadline`/`expire` let time pass.  This file has the session's life: reading client
+events, and its end.  The parts have their own rules: session_update.py,
+configuration.py, input_turns.py, response_manager.py, items.py.
 
 Rule 1: an event that is refused changes nothing; the refusal names the event.
-Rule 2: after the end nothing is sent and nothing is taken.
+Rule 2: after the end nothing is sent and nothing is accepted.
 Rule 3: it is written from the sheet in docs/protocols/ with plain JSON objects, never with
-voicecore's own codec, so that it can disagree with it.
+voicecore's own codec, so that the two can disagree.
 
 Facts: OpenAI Realtime, all sections.
 """
@@ -53,7 +53,7 @@ from voicecore.simulation.openai_realtime.session_update import SessionConfigura
 from voicecore.simulation.openai_realtime.unsolicited_events import UnsolicitedEvent
 
 APPEND_LIMIT_BYTES = 15 * 1024 * 1024
-_EARLY_LIMIT_MESSAGES = 1000  #: what a client may send before `session.created`; the oldest falls out
+_EARLY_LIMIT_MESSAGES = 1000  #: what a client may send before `session.created`; the oldest is dropped
 _LONGEST_MS = 24 * 3600 * 1000
 
 _NORMAL_CLOSURE = 1000
@@ -72,7 +72,7 @@ class Phase(enum.Enum):
 
 def _end_ms(value: Any, path: str) -> int:
     if isinstance(value, float):
-        # NB: the refusal is recorded, its code is not.
+        # NB: the refusal was recorded, its code was not.
         problem = "expected an integer, but got a decimal number instead"
         raise Refused("invalid_type", f"Invalid type for '{path}': {problem}.", path)
     checked: int = whole(0, _LONGEST_MS)(value, path)
@@ -100,7 +100,7 @@ class TwinSession:
         self._outbox = Outbox(behaviour, identity.new_id)
         self._early: deque[Any] = deque(maxlen=_EARLY_LIMIT_MESSAGES)
         self.user_audio = bytearray()
-        """Every byte appended, in order; its bound is the session's length."""
+        """Every byte appended, in order; bounded by the session's length."""
         self.conversation = Conversation(identity.new_id("conv"))
         self._configuration = self._make_configuration()
         self._response_manager = self._make_response_manager()
@@ -115,7 +115,7 @@ class TwinSession:
 
     @property
     def effective(self) -> JsonObject:
-        """The configuration in force, whatever the server says of it."""
+        """The configuration in force, whatever acknowledgements show."""
         return self._configuration.effective
 
     @property
@@ -124,7 +124,7 @@ class TwinSession:
         return list(self._response_manager.responses)
 
     def receive(self, message: Any, now: float) -> None:
-        """Take one decoded message, None for text that is no JSON; a bad one is answered with `error`, never raised."""
+        """Handle one decoded message, None for text that is not JSON; a bad one is answered with `error`."""
         self.expire(now)
         if self._phase is Phase.OPENING:
             self._early.append(message)
@@ -142,23 +142,23 @@ class TwinSession:
         self._now = now
 
     def take(self) -> list[Outgoing]:
-        """Return what is to be sent, oldest first, and forget it."""
+        """Remove and return what is to be sent, oldest first."""
         return self._outbox.take()
 
     def speech_starts(self, now: float) -> None:
-        """Hear the user begin now, whatever the audio is."""
+        """Detect speech now, whatever the audio is."""
         self.expire(now)
         self._turns.speech_starts(now)
         self._scheduler.run(now)
 
     def speech_stops(self, now: float) -> None:
-        """Hear the user end now."""
+        """Detect the end of speech now."""
         self.expire(now)
         self._turns.speech_stops(now)
         self._scheduler.run(now)
 
     def end(self, how: End, now: float) -> None:
-        """End the session, or freeze its socket, by the server's doing."""
+        """End the session, or freeze its socket, from the server's side."""
         self.expire(now)
         self._end(how)
 
@@ -202,13 +202,13 @@ class TwinSession:
             self._scheduler.at(due + start_s, self._turns.early_speech_starts)
             self._scheduler.at(due + stop_s, self._turns.early_speech_stops)
         for unsolicited in self._behaviour.unsolicited_events:
-            self._scheduler.at(due + unsolicited.at_s, functools.partial(self._say_aside, unsolicited))
+            self._scheduler.at(due + unsolicited.at_s, functools.partial(self._send_unsolicited, unsolicited))
         self._scheduler.run(due)
         while self._early:
             self._handle(self._early.popleft())
             self._scheduler.run(due)
 
-    def _say_aside(self, unsolicited: UnsolicitedEvent, due: float) -> None:  # noqa: ARG002 - an action
+    def _send_unsolicited(self, unsolicited: UnsolicitedEvent, due: float) -> None:  # noqa: ARG002 - an action
         self._emit(unsolicited.kind, **unsolicited.fields)
 
     def _end_due(self, how: End, due: float) -> None:  # noqa: ARG002 - an action
@@ -264,9 +264,9 @@ class TwinSession:
         message = without_nulls(message)
         event_id = message.get("event_id") if isinstance(message, dict) else None
         event_id = event_id if isinstance(event_id, str) else None
-        if refused_events := self._objections(message):
-            for objection in refused_events:
-                self._object(objection, event_id)
+        if refused_events := self._refusals_of(message):
+            for refused_event in refused_events:
+                self._refuse_later(refused_event, event_id)
             return
         try:
             shape, handler = self._handler(message)
@@ -274,19 +274,19 @@ class TwinSession:
         except Refused as refused:
             self._refuse(refused, event_id)
 
-    def _objections(self, message: Any) -> list[RefusedEvent]:
+    def _refusals_of(self, message: Any) -> list[RefusedEvent]:
         kind = message.get("type") if isinstance(message, dict) else None
-        return [objection for objection in self._behaviour.refused_events if objection.kind == kind]
+        return [refused_event for refused_event in self._behaviour.refused_events if refused_event.kind == kind]
 
-    def _object(self, objection: RefusedEvent, event_id: str | None) -> None:
-        self._scheduler.at(self._now + objection.after_s, lambda _: self._refuse(objection.refusal(), event_id))
+    def _refuse_later(self, refused_event: RefusedEvent, event_id: str | None) -> None:
+        self._scheduler.at(self._now + refused_event.after_s, lambda _: self._refuse(refused_event.refusal(), event_id))
 
     def _handler(self, message: Any) -> tuple[Shape, Callable[[JsonObject], None]]:
         if not isinstance(message, dict):
             raise Refused("invalid_value", "A client event is a JSON object.")
         kind = _KIND({key: value for key, value in message.items() if key == "type"}, "")["type"]
         if kind not in self._handlers:
-            # NB: the real server's code for an unknown event type is not recorded.
+            # NB: the real server's code for an unknown event type was never recorded.
             raise Refused("unknown_event", f"Unknown or unsupported event type: '{kind}'.", "type")
         return self._handlers[kind]
 

@@ -1,11 +1,11 @@
-"""What becomes of `session.update`: if it is taken, when it takes effect, and what the server says of it.
+"""How `session.update` is handled: whether it is accepted, when it takes effect, and what is acknowledged.
 
-Rule 1: an update is judged whole, first for what it says, then by the behaviour;
-one that is refused changes nothing.
+Rule 1: an update is checked as a whole, first for what it contains, then by the
+behaviour; one that is refused changes nothing.
 Rule 2: updates take effect in the order in which they came; acknowledgements may
 overtake one another.
-Rule 3: an acknowledgement shows the configuration in force at its moment, unless
-the behaviour says that the server lies.
+Rule 3: an acknowledgement shows the configuration in force at its moment, unless the
+behaviour says that it shows another one.
 
 Facts: OpenAI Realtime, sections session.update rules, first-message lockout.
 Pure.
@@ -31,15 +31,15 @@ _LEFT_OUT = "left out"
 
 @attrs.frozen(kw_only=True)
 class SessionUpdateContext:
-    """What the configuration needs of its session."""
+    """What the configuration needs from its session."""
 
     settings: Updates
     partial: PartialTurnDetection
     scheduler: Scheduler
     changed: Callable[[float], None]
-    """Told when an update has taken effect."""
+    """Called when an update has taken effect."""
     acknowledge: Callable[[JsonObject], None]
-    """Send `session.updated` with this session."""
+    """Sends `session.updated` with this session."""
 
 
 class SessionConfiguration:
@@ -55,12 +55,12 @@ class SessionConfiguration:
         self._acknowledged = initial  # what acknowledgements show
 
     def update(self, session: Any, *, voice_in_use: Any | None, now: float) -> None:
-        """Take the `session` of a `session.update`.
+        """Handle the `session` of a `session.update`.
 
         Args:
             session: As it was received.
-            voice_in_use: The voice that has spoken already, None before the first audio.
-            now: Seconds.
+            voice_in_use: The voice that has already spoken; None before the first audio.
+            now: The time in seconds.
 
         Raises:
             Refused: Nothing of it applies.
@@ -78,7 +78,7 @@ class SessionConfiguration:
         self._plan(applied, acknowledged, now)
 
     def _forced_format(self) -> str | None:
-        """Return the type of both formats by the newest of the behaviour's changes; None: what is asked for."""
+        """Return the type of both formats that the behaviour now forces; None: what is requested."""
         forced = self._context.settings.formats_from
         return forced[max(begun)] if (begun := [number for number in forced if number <= self._taken]) else None
 
@@ -121,7 +121,7 @@ class SessionConfiguration:
 
 
 def _turn_detection(checked: JsonObject) -> Any:
-    """Return what a checked update says of it: an object, null, or that it is left out."""
+    """Return the turn detection of a checked update: an object, null, or that it is omitted."""
     return checked.get("audio", {}).get("input", {}).get("turn_detection", _LEFT_OUT)
 
 

@@ -1,8 +1,8 @@
 """What a response costs: the `usage` of `response.done`, and the rate limits that follow it.
 
-Rule: audio counts one token per 100 ms of the user and one per 50 ms of the
-agent; text is taken as one token per four characters; what an earlier response
-has read already is cached.
+Rule: audio counts one token per 100 ms of the user and one per 50 ms of the agent;
+text counts one token per four characters; what an earlier response has already read
+counts as cached.
 
 Facts: OpenAI Realtime, section usage and price.
 Pure.

@@ -1,11 +1,11 @@
-"""The input audio buffer and the buffer of the server: what was appended, and where speech begins and ends.
+"""The input audio buffer and its voice activity detection: what was appended, and where speech begins and ends.
 
-Rule 1: every time is counted over all audio appended in the session, whether
-it was used or not; a user who is held back holds this clock back too.
-Rule 2: audio that was not listened to (turn detection off) stays in the buffer
-and is heard when detection comes on: stale speech is speech.
-Rule 3: speech begins `prefix_ms` before it was detected, never before what is
-still in the buffer, and ends with the silence that proved its end.
+Rule 1: all times count the audio appended in the session, whether it was used or not:
+while no user audio is sent, this clock does not advance.
+Rule 2: audio that arrived while turn detection was off stays in the buffer and is
+analysed when detection comes on: old speech counts as speech.
+Rule 3: speech begins `prefix_ms` before it was detected, never before the start of the
+buffer, and ends with the silence that proved its end.
 
 Facts: OpenAI Realtime, sections turn detection, client and server events.
 Pure.
@@ -20,7 +20,7 @@ from voicecore.audio.level import level_dbfs
 from voicecore.simulation.openai_realtime.json_checks import JsonObject, Refused
 
 SMALLEST_COMMIT_MS = 100
-BUFFERED_DETECTION_ON_S = 30.0  #: silence kept while detection listens: the longest idle timeout
+BUFFERED_DETECTION_ON_S = 30.0  #: silence kept while detection is on: the longest idle timeout
 BUFFERED_DETECTION_OFF_S = 600.0  #: audio kept while detection is off; older audio is dropped
 
 _FRAME_S = 0.02
@@ -34,7 +34,7 @@ _SEMANTIC_SILENCE_MS = {"low": 1600, "medium": 800, "auto": 800, "high": 400}  #
 
 @attrs.frozen
 class VadSettings:
-    """How the server listens."""
+    """How speech is detected."""
 
     threshold_dbfs: float
     prefix_ms: int
@@ -62,7 +62,7 @@ class SpeechStarted:
 
 @attrs.frozen
 class SpeechStopped:
-    """Speech ended at ``end_ms``; ``audio`` is the whole turn and has left the buffer."""
+    """Speech ended at ``end_ms``; ``audio`` is the whole turn, which was removed from the buffer."""
 
     end_ms: int
     audio: bytes = attrs.field(repr=False)
@@ -72,7 +72,7 @@ VadEvent = SpeechStarted | SpeechStopped
 
 
 class InputAudioBuffer:
-    """One session's input buffer; positions are bytes since the session began, in the present format."""
+    """One session's input buffer; positions are bytes since the session began, in the current format."""
 
     def __init__(self, audio_format: AudioFormat) -> None:
         self._format = audio_format
@@ -90,7 +90,7 @@ class InputAudioBuffer:
 
     @property
     def buffer_start_ms(self) -> int:
-        """Where the audio begins that is still in the buffer."""
+        """Where the audio that is still in the buffer begins."""
         return self._ms(self._buffer_start)
 
     @property
@@ -98,15 +98,15 @@ class InputAudioBuffer:
         """Whether a turn is open."""
         return self._speech_from is not None
 
-    def append(self, audio: bytes, detection: VadSettings | None) -> list[VadEvent]:
-        """Put audio into the buffer and listen to it; None: detection is off, it only piles up."""
+    def append(self, audio: bytes, settings: VadSettings | None) -> list[VadEvent]:
+        """Append audio and look for speech in it; None: detection is off, it is only buffered."""
         self._audio += audio
-        heard = [] if detection is None else self._analyse(detection)
-        self._trim(BUFFERED_DETECTION_OFF_S if detection is None or self.in_speech else BUFFERED_DETECTION_ON_S)
-        return heard
+        events = [] if settings is None else self._analyse(settings)
+        self._trim(BUFFERED_DETECTION_OFF_S if settings is None or self.in_speech else BUFFERED_DETECTION_ON_S)
+        return events
 
     def commit(self) -> bytes:
-        """Take everything out of the buffer as one turn; raises Refused below 100 ms."""
+        """Remove everything from the buffer as one turn; raises Refused below 100 ms."""
         buffered_ms = len(self._audio) / self._bytes_per_ms
         if buffered_ms < SMALLEST_COMMIT_MS:
             raise Refused(
@@ -117,31 +117,31 @@ class InputAudioBuffer:
         return self._take(self._buffer_start)
 
     def clear(self) -> None:
-        """Forget what is not committed, an open turn too."""
+        """Discard what is not committed, an open turn too."""
         self._take(self._buffer_start)
 
     def discard_open_turn(self) -> None:
-        """Forget an open turn and keep the audio: detection went off."""
+        """Discard an open turn and keep the audio: detection was switched off."""
         self._speech_from = None
         self._loud_frames = self._quiet_frames = 0
 
     def change_format(self, audio_format: AudioFormat) -> None:
-        """Go on in another format: the buffer is emptied, the count of milliseconds goes on."""
+        """Switch to another format: the buffer is emptied, the count of milliseconds continues."""
         appended_ms = self.appended_ms
         self.clear()
         self._format = audio_format
         self._buffer_start = self._analysed_until = appended_ms * self._bytes_per_ms
 
     def start_speech(self, prefix_ms: int) -> SpeechStarted:
-        """Open a turn here and now, whatever the audio says."""
+        """Open a turn now, whatever the audio is."""
         return self._open_speech(self._appended, prefix_ms)
 
     def stop_speech(self) -> SpeechStopped:
-        """End the open turn here and now."""
+        """End the open turn now."""
         return self._close_speech(self._appended)
 
     def take_since(self, since_ms: int) -> bytes:
-        """Take the stretch since ``since_ms``, as far as it is still held, whatever was heard in it."""
+        """Remove and return the audio since ``since_ms``, as far as it is still buffered, speech or not."""
         return self._take(max(self._buffer_start, since_ms * self._bytes_per_ms))
 
     @property
@@ -155,25 +155,25 @@ class InputAudioBuffer:
     def _ms(self, position: int) -> int:
         return position // self._bytes_per_ms
 
-    def _analyse(self, detection: VadSettings) -> list[VadEvent]:
+    def _analyse(self, settings: VadSettings) -> list[VadEvent]:
         frame_bytes = self._format.bytes_in(_FRAME_S)
-        heard: list[VadEvent] = []
+        events: list[VadEvent] = []
         while self._analysed_until + frame_bytes <= self._appended:
             begin = self._analysed_until - self._buffer_start
             loudness = level_dbfs(bytes(self._audio[begin : begin + frame_bytes]), self._format)
             self._analysed_until += frame_bytes
-            if (what := self._classify(loudness >= detection.threshold_dbfs, frame_bytes, detection)) is not None:
-                heard.append(what)
-        return heard
+            if (event := self._classify(loudness >= settings.threshold_dbfs, frame_bytes, settings)) is not None:
+                events.append(event)
+        return events
 
-    def _classify(self, loud: bool, frame_bytes: int, detection: VadSettings) -> VadEvent | None:
+    def _classify(self, loud: bool, frame_bytes: int, settings: VadSettings) -> VadEvent | None:
         if self._speech_from is None:
             self._loud_frames = self._loud_frames + 1 if loud else 0
             if self._loud_frames == _ONSET_FRAMES:
-                return self._open_speech(self._analysed_until - _ONSET_FRAMES * frame_bytes, detection.prefix_ms)
+                return self._open_speech(self._analysed_until - _ONSET_FRAMES * frame_bytes, settings.prefix_ms)
             return None
         self._quiet_frames = 0 if loud else self._quiet_frames + 1
-        if self._quiet_frames * _FRAME_S * 1000 >= max(detection.silence_ms, 1):
+        if self._quiet_frames * _FRAME_S * 1000 >= max(settings.silence_ms, 1):
             return self._close_speech(self._analysed_until)
         return None
 
