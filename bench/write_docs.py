@@ -1,13 +1,11 @@
-"""What a comparison says: the marked part of docs/benchmarks.md, and its two pictures.
+"""The generated part of docs/benchmarks.md, and its two pictures.
 
     write(results)          both, from the figures of a run
     part(results)           the text alone
 
-Rule 1: everything here is made from the results; what an engine is, and what could
-not be compared, stands in targets.py and below.
-Rule 2: a figure of an engine that had more to do than a processor can is none.
-
-Used by run.py; a test holds that the documentation is what the results give.
+Rule 1: everything here is made from the results; what an engine is, and what could not
+be made equal, is in targets.py and below.
+Rule 2: an overloaded engine has no CPU figure.
 """
 
 from __future__ import annotations
@@ -58,46 +56,46 @@ _DELAY_HEAD = (
 
 _METHOD = """\
 The conversation load of this repository (`voicecore.bench.load`) with another program in the middle: users
-whose frames flow all the time, turns, answers generated five times as fast as speech, a third of them cut by the
-user. Each engine is one process on one processor; the load has the other one. Each figure is the median of {rounds}
-rounds of {seconds:g} s, which go through all engines in turn, so that whatever else the machine does meets all of them.
-Each process holds one call first; opening and ending calls is not measured."""
+whose frames flow all the time, turns, answers generated five times as fast as speech, a third of them cut by a
+barge-in. Each engine is one process on one processor; the load has the other one. Each figure is the median of {rounds}
+rounds of {seconds:g} s, which go through all engines in turn, so that whatever else the machine does affects all of
+them. Each process runs one call first; opening and ending calls is not measured."""
 
 _TERMS = """\
-- *CPU*: user and system, for one second of one call. *× voicecore*: by voicecore with the same work at its edge, G.711
-  passed through or 24 kHz converted both ways; *× passed through*: by voicecore where nothing is converted.
-- *messages*: WebSocket messages that the engine sends for one second of one call; a good part of what it costs.
+- *CPU*: user and system, for one second of one call. *× voicecore*: relative to voicecore with the same audio formats,
+  G.711 passed through or 24 kHz converted both ways; *× passed through*: relative to voicecore without conversion.
+- *messages*: WebSocket messages that the engine sends for one second of one call; much of the cost depends on them.
 - *to provider*: a user's frame, from before the carrier's write to after the provider's read. *first audio*: an
   answer's, from before the provider's write to after the carrier's read, on a silent line. *barge-in*: from the
-  provider's `speech_started` to the carrier's `clear`. All of it is added by what stands in the middle, two loopback
-  hops included: *floor* and *relay* are what that costs by itself.
-- *answers*, *cuts*: how many the two last delays are of, all rounds together. With fewer than a hundred in a round, p99
-  is the largest of the round.
-- *stale*: 20 ms frames of a cut answer that came behind its clear, which the user then hears; two deltas are still
-  on their way when the provider says `speech_started`. *lost*: frames, both ways.
-- Where 24 kHz is converted, frames carry their names in the signs of their samples, so that they can be told apart
-  behind any filter; a frame counts as come when 15 of its 20 ms have."""
+  provider's `speech_started` to the carrier's `clear`. All of it is added by the program in the middle and two
+  loopback hops: *floor* and *relay* show what these cost by themselves.
+- *answers*, *cuts*: how many values the last two delays are based on, all rounds together. With fewer than a hundred in
+  a round, p99 is the largest of the round.
+- *stale*: 20 ms frames of a cut answer that came after its clear, which the user then hears; two deltas are still
+  on their way when the provider sends `speech_started`. *lost*: frames, both ways.
+- Where 24 kHz is converted, frames carry their numbers in the signs of their samples, so that they can be identified
+  after any filter; a frame counts as received when 15 of its 20 ms were."""
 
 _LIMIT = """\
-How many calls one processor holds: the most with p99 of *to provider* and *first audio* within 20 ms of what the same
+The most calls that one processor can run with p99 of *to provider* and *first audio* within 20 ms of what the same
 engine adds on a quiet processor (its lowest level above; where that took more than {quiet:.0%} of the processor, two
-calls), no frame lost, doubled or altered. Searched from an estimate to {resolution:.0%}, {limit_seconds:g} s a level; a
-level has failed when it failed twice. Not for floor and relay, which are no engines."""
+calls), no frame lost, doubled or altered. Searched from an estimate to {resolution:.0%}, {limit_seconds:g} s per level;
+a level has failed when it failed twice. Not for floor and relay, which are not engines."""
 
 _NOT_COMPARED = """\
 What could not be made equal:
 
-- voicecore and Pipecat hold answers back and give the carrier what it needs, so that a cut takes effect where the audio
-  is; openai-agents, Patter, floor and relay give everything to the carrier as it comes. That is more work for the
+- voicecore and Pipecat pace answers and send the carrier what it needs, so that a barge-in takes effect where the audio
+  is; openai-agents, Patter, floor and relay send everything to the carrier as it comes. That is more work for the
   first two, in smaller messages.
-- openai-agents gathers 50 ms of the user's audio before it sends any, as its example does: fewer messages to the
+- openai-agents buffers 50 ms of the user's audio before it sends any, as its example does: fewer messages to the
   provider, and 20 to 40 ms of delay. voicecore-60ms is voicecore with that choice, at the same delay; by default it
-  sends each frame on at once. Pipecat's resampler gives its audio in lumps.
-- voicecore's process settles Python's garbage collector, as `voicecore serve` does; the others leave it, as theirs do.
-- voicecore answers a signed webhook, the others are met at their media stream: opening is not measured.
+  sends each frame on at once. Pipecat's resampler outputs its audio in bursts.
+- voicecore's process tunes Python's garbage collector, as `voicecore serve` does; the others leave it, as theirs do.
+- voicecore answers a signed webhook, the others are called at their media stream: opening is not measured.
 - uvicorn has uvloop and httptools everywhere, also where an engine's own instructions do without them.
-- The floor and the relay are no engines: they hold nothing back, know nothing, and cut nothing short.
-- TLS, recordings, tools, transcripts that are kept, observers: off, or not there."""
+- The floor and the relay are not engines: they pace nothing, track nothing, and truncate nothing.
+- TLS, recordings, tools, kept transcripts, observers: off, or not available."""
 
 
 def write(results: Record) -> None:
@@ -123,16 +121,16 @@ def marked(text: str) -> str:
 def part(results: Record) -> str:
     """Return the marked part."""
     settings = results["settings"]
-    told = dict(results["machine"])
-    head = f"{told.pop('processors')} processors, {told.pop('system')}, {told.pop('python')}"
-    machine = ", ".join([head, *(f"{name} {version}" for name, version in told.items())])
+    described = dict(results["machine"])
+    head = f"{described.pop('processors')} processors, {described.pop('system')}, {described.pop('python')}"
+    machine = ", ".join([head, *(f"{name} {version}" for name, version in described.items())])
     pieces = [
         _wrapped(_METHOD.format(**settings)),
         _TERMS,
         _wrapped(f"{results['date']}: {machine}. {_disturbance(results)}"),
         *(_level_text(results, calls) for calls in settings["levels"]),
         f"![CPU of a call by engine](pictures/{_COST})",
-        f"![What engines add, and how soon they obey](pictures/{_DELAY})",
+        f"![What engines add, and how soon a barge-in takes effect](pictures/{_DELAY})",
     ]
     if results["limits"]:
         pieces += [_wrapped(_LIMIT.format(**settings)), _limit_text(results)]
@@ -150,7 +148,7 @@ def pictures(results: Record) -> Mapping[str, str]:
             [cost],
         ),
         _DELAY: chart_svg(
-            "What engines add, and how soon they obey",
+            "What engines add, and how soon a barge-in takes effect",
             [
                 Panel(delay.name, "frame to provider p50", "p99", names=2),
                 Panel(delay.name, "first audio p50", "first audio p99", names=2),
@@ -214,7 +212,7 @@ def _remark(results: Record, engine: Engine, calls: int) -> str | None:
     found = medians(results["runs"], engine.name, calls)
     if found is not None:
         if is_overloaded(found):
-            return f"{engine.name} had more to do than one processor can: its CPU is that of the processor."
+            return f"{engine.name} was overloaded: its CPU figure is the limit of the processor."
         return None
     failures = [run["failed"] for run in results["runs"] if (run["engine"], run["calls"]) == (engine.name, calls)]
     return f"{engine.name}: {failures[0]}." if failures else None
@@ -258,9 +256,9 @@ def _disturbance(results: Record) -> str:
     """Say how much else the machine did."""
     others = [run["others"] for run in results["runs"] if run.get("others") is not None]
     if not others:
-        return "What else ran on the machine is not known."
-    told = "At real-time priority. " if results["settings"]["real_time"] else ""
-    return f"{told}Everything else on the machine took {min(others):.0%} to {max(others):.0%} of a processor meanwhile."
+        return "What else ran on the machine was not recorded."
+    prefix = "At real-time priority. " if results["settings"]["real_time"] else ""
+    return f"{prefix}Everything else on the machine used {min(others):.0%} to {max(others):.0%} of a processor."
 
 
 def _engines(results: Record) -> Iterator[Engine]:

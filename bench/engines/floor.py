@@ -4,10 +4,10 @@
 
 asyncio, picows (a WebSocket in Cython, callbacks, no tasks on the audio path) and
 orjson.  G.711 passes through, the provider's answers go to the carrier as they
-come, and when the user speaks the carrier is told to clear and the rest of the
+come, and when the user speaks the carrier is sent a clear and the rest of the
 answer is dropped.
 
-What it does not do, and an engine must: hold audio back, know what was heard,
+What it does not do, and an engine must: pace audio, know what was heard,
 truncate, park, tools, transcripts, records, limits, deadlines, retries.
 Nobody should answer calls with it; nobody can answer them for less in Python.
 """

@@ -1,11 +1,9 @@
-"""The child's half of a measured process for programs that are not voicecore's: the standard library alone.
+"""The child's half of a measured process for programs other than voicecore: the standard library alone.
 
-    report_usage(port)      say the port; from then on answer what was used, and end the process with its parent
+    report_usage(port)      report the port; then answer each question with the usage, and exit with the parent
 
-The same protocol as voicecore/bench/processes/controlled.py.  A thread waits for the
-questions: it costs nothing between them, and needs no event loop's consent.
-
-Used by every runner here.
+The same protocol as voicecore/bench/processes/usage.py.  A thread waits for the
+questions: it costs nothing in between, and does not depend on any event loop.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ _IDLE = (3, 4)  # fields of /proc/stat that count time without work
 
 
 def report_usage(port: int) -> None:
-    """Announce the port and answer from now on."""
+    """Report the port and answer from now on."""
     _say({"port": port})
     threading.Thread(target=_answer, daemon=True).start()
 

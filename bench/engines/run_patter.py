@@ -62,7 +62,7 @@ async def main(provider_url: str, max_calls: int) -> None:
 
 
 def _free_port() -> int:
-    """Return a port that was free a moment ago: the server wants to be told one."""
+    """Return a port that was free a moment ago: the server needs a number."""
     with socket.create_server((HOST, 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

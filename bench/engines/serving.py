@@ -1,9 +1,8 @@
-"""Serving for engines that are ASGI applications: a port of its own, announced once it listens.
+"""Serving for engines that are ASGI applications: a port of its own, reported once it listens.
 
     serve(app)      until the parent has gone
 
 uvicorn with what its extra "standard" brings (uvloop, httptools), warnings only.
-Used by the runners of Pipecat and openai-agents; Patter serves by itself.
 """
 
 from __future__ import annotations

@@ -107,9 +107,7 @@ def _say(line: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(
-        prog="voicecore.bench", description="What a call costs, and how much latency is added."
-    )
+    parser = OneLineParser(prog="voicecore.bench", description="What a call costs, and how much latency is added.")
     parser.add_argument("names", nargs="*", type=_name, metavar="NAME", help=f"some of: {', '.join(MEASUREMENTS)}")
     parser.add_argument("--full", action="store_true", help="the long plan: about 40 minutes")
     parser.add_argument(

@@ -2,11 +2,11 @@
 
     recorded callee → carrier twin ⇄ engine ⇄ provider twin → recorded agent
 
-The callee says hello the moment the phone is picked up, which is what swallows
-the first message of a careless engine.  Everything between the two recordings is
-the real thing: the REST request, webhooks with signatures, TwiML, the media
-stream, the engine, the realtime protocol.  The call is shown as it happens; then
-come its latencies and what was written.
+The callee says hello the moment the phone is picked up, which makes a careless engine
+swallow its first message.  Everything between the two recordings is real: the REST
+request, signed webhooks, TwiML, the media stream, the engine, the realtime protocol.
+The call is shown as it happens; then come its latencies and the files that were
+written.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from voicecore.simulation.recordings import ulaw
 from voicecore.simulation.rig import open_rig
 from voicecore.simulation.twilio import AfterAgent, At, DialPlan, HangUp, Say, Step, WhileAgentSpeaks
 
-_ROUND_TRIP_S = 0.075  #: a provider some way off: one for the session, one for its configuration
+_ROUND_TRIP_S = 0.075  #: to a distant provider: one for the session, one for its configuration
 _LONGEST_S = 60.0
 _LEVEL_STEP_S = 0.02
 _WAV_HEADER_BYTES = 44
@@ -69,9 +69,11 @@ def run(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     out: Path = options.out
     if (problem := folder_problem(out)) is not None:
         raise Failed(problem, "--out chooses another folder")
-    report, told = trio.run(run_call, out, options.json)
+    report, notified = trio.run(run_call, out, options.json)
     folder = out / report.call_id
-    (folder / "timeline.svg").write_text(timeline_svg(report, told, _levels(folder / "audio.wav")), encoding="utf-8")
+    (folder / "timeline.svg").write_text(
+        timeline_svg(report, notified, _levels(folder / "audio.wav")), encoding="utf-8"
+    )
     if options.json:
         print(record_json(report).decode(), end="")
     else:
@@ -80,12 +82,12 @@ def run(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
 
 
 async def run_call(out: Path, quietly: bool) -> tuple[facts.CallReport, Sequence[facts.Fact]]:
-    """Hold the call; return its report and everything that was told of it."""
-    told: list[facts.Fact] = []
-    observers: list[facts.Observer] = [lambda _call_id, fact: told.append(fact)]
+    """Run the call; return its report and every fact."""
+    notified: list[facts.Fact] = []
+    observers: list[facts.Observer] = [lambda _call_id, fact: notified.append(fact)]
     report: facts.CallReport | None = None
     if not quietly:
-        print("the engine calls somebody who says hello at once; this takes about 25 seconds", flush=True)
+        print("the engine calls somebody who says hello at once; this takes about 20 seconds", flush=True)
     async with trio.open_nursery() as nursery:
         if not quietly:
             printer = LivePrinter(sys.stdout)
@@ -95,8 +97,8 @@ async def run_call(out: Path, quietly: bool) -> tuple[facts.CallReport, Sequence
             report = await _place(out, observers)
         nursery.cancel_scope.cancel()
     if report is None:
-        raise Failed("the demonstration call did not come to its end")
-    return report, told
+        raise Failed("the demo call did not end in time")
+    return report, notified
 
 
 async def _leave_with_reader(printer: LivePrinter, scope: trio.CancelScope) -> None:
@@ -115,14 +117,14 @@ async def _place(out: Path, observers: Sequence[facts.Observer]) -> facts.CallRe
     async with open_rig(real_world(), _AGENT, _PROVIDER, overrides=overrides, observers=observers) as rig:
         report = await rig.dial(DialPlan(ring_s=_RINGS_S, script=_callee()))
         if rig.carrier.violations or any(line.playout.violations for line in rig.carrier.lines):
-            raise Failed("the simulated carrier complains about what the engine sent")
+            raise Failed("the simulated carrier rejected something that the engine sent")
         return report
 
 
 def _callee() -> Sequence[Step]:
     hello, moment = ulaw("caller-hello-it"), ulaw("caller-one-moment-it")
     return (
-        Say(At(0.05), hello),  # over the first message, which is not to be swallowed
+        Say(At(0.05), hello),  # over the first message, which must not be swallowed
         Say(AfterAgent(1.5), moment),
         Say(WhileAgentSpeaks(3.0), moment),  # the barge-in
         Say(AfterAgent(0.4), hello),

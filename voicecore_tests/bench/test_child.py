@@ -44,7 +44,7 @@ async def test_a_child_ends_with_its_block() -> None:
 
 async def test_a_child_that_does_not_come_up_is_a_failure() -> None:
     """With a line for people; the child's own words are on stderr."""
-    with pytest.raises(BenchmarkFailed, match="ended by itself"):
+    with pytest.raises(BenchmarkFailed, match="has exited"):
         async with open_child("voicecore.bench.no_such_process"):
             pass
 

@@ -89,7 +89,7 @@ def warm_up_s(plan: Plan) -> float:
 
 
 def run_level(target: Target, calls: int, plan: Plan, cycle: TurnCycle | None = None) -> Level:
-    """Run so many conversations through a fresh process; without a cycle they follow the plan's.
+    """Run this many conversations through a fresh process; without a cycle they follow the plan's.
 
     Raises:
         BenchmarkFailed: A call was not answered, or ended by itself.

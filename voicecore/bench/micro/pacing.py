@@ -1,8 +1,8 @@
-"""Whether the line ever runs dry: the playout ledger over lines with trips, jitter and lost echoes.
+"""Whether the line ever runs dry: the playout ledger over lines with round trips, jitter and lost marks.
 
 Three tables: under-runs with a fixed lead and with the one that follows jitter, in
-virtual time; the greatest jitter without any; and what a message costs by its size,
-in processor time.
+virtual time; the greatest jitter without any; and what a message costs by its size, in
+processor time.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ _JITTER_STEP_S = 0.02
 _MOST_JITTER_S = 1.2
 
 _ABOUT_LINES = """\
-Virtual time: the real ledger, a line that delays messages by the delay and up to the jitter, drawn evenly for each
-50 ms, both ways and in order, and a carrier that plays. Speech is generated four times as fast as it is spoken.
-Under-runs are what the user hears: holes at the carrier, for each minute of speech. The first utterance of a call
-is apart: the jitter has not been measured yet. Lead: in force, by pieces sent; trip: what was taken for the round
-trip at the end of a call, in the middle of all calls."""
+Virtual time: the real ledger, a line that delays messages by the delay and up to the jitter, drawn uniformly for each
+50 ms, both ways and in order, and the carrier twin's playout. Speech is generated four times as fast as real time.
+Under-runs are what the user hears: gaps at the carrier, per minute of speech. The first utterance of a call is shown
+separately: the jitter has not been measured yet. Lead: in force, by pieces sent; trip: the estimated round trip at the
+end of a call, median of all calls."""
 _ABOUT_LIMITS = """\
 The greatest jitter (steps of 20 ms, one-way delay 100 ms) at which no call had an under-run. Generated: how much
-faster than it is spoken; what is not there yet cannot run ahead."""
+faster than real time; audio that does not exist yet cannot be sent ahead."""
 _ABOUT_SIZES = """\
-Playout (push, due, marks and their echoes), Twilio's JSON and the WebSocket frame; not: the write itself, which is
-one for each message."""
+Playout (push, due, marks and their returns), Twilio's JSON and the WebSocket frame. Not included: the write itself, one
+per message."""
 
 
 def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
@@ -56,21 +56,21 @@ def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
 
 
 class _Calls:
-    """Calls over a line, enough of them for figures."""
+    """A number of calls over a line."""
 
     def __init__(self, seeds: range, talk: Talk) -> None:
         self._seeds = seeds
         self._talk = talk
 
     def generated(self, times: float) -> _Calls:
-        """Return the same calls with speech that comes slower or faster."""
+        """Return the same calls with speech that is generated slower or faster."""
         return _Calls(self._seeds, attrs.evolve(self._talk, generated=times))
 
     def over(self, line: Line, settings: PlayoutSettings) -> list[Course]:
         return [course(line, self._talk, settings, seed) for seed in self._seeds]
 
     def per_minute(self, courses: Sequence[Course], utterances: slice) -> float:
-        """Return the under-runs of these utterances for each minute of speech."""
+        """Return the under-runs of these utterances per minute of speech."""
         counts = [count for each in courses for count in each.under_runs[utterances]]
         return sum(counts) / (len(counts) * self._talk.utterance_s / 60)
 
@@ -150,7 +150,7 @@ def _size(size_s: float, cpu_us: Value, least_us: Value) -> dict[str, Value]:
 
 
 def _sender(size_s: float) -> Callable[[], int]:
-    """Return what a piece of this size takes, from the provider's delta to the frame on the socket."""
+    """Return the work on a piece of this size, from the provider's delta to the frame on the socket."""
     writer, codec = StreamWriter("AC" + "0" * 32, "CA" + "0" * 32, "MZ" + "0" * 32), TwilioMedia()
     codec.receive(writer.connected())
     if not isinstance(codec.receive(writer.start({})), LegStarted):

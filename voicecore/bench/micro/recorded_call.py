@@ -1,10 +1,10 @@
-"""A call's conversation as a recorded series: what a machine was handed, and when, to be handed over again.
+"""A call's conversation as a recorded series of steps: what a machine was given, and when, to be replayed.
 
-    series = record()               the machine beside a model of carrier and session, in virtual time
-    replay(series)                  the same steps to a fresh machine; returns how many orders came back
+    series = record()               the machine with the twin's playout and a scripted session, in virtual time
+    replay(series)                  the same steps on a fresh machine; returns how many orders came back
 
-The user asks and the agent answers, six times; the user speaks over every
-other answer, and a strategy has to judge by the words that it is to be cut.
+The user asks and the agent answers, six times; the user speaks over every other
+answer, and a strategy decides by the words that this is a barge-in.
 
 Pure.
 """
@@ -32,17 +32,17 @@ _CAPABILITIES = ev.Capabilities(
 SETTINGS = ConversationSettings(barge_in=BargeInPolicy(strategies=(Backchannels(), MinWords(2))))
 
 Handed = ev.SessionEvent | ev.LegEvent | ev.LegOrder | None
-"""An event of a side, an order that is on the wire; None: the clock's turn."""
+"""An event of a side, an order that is on the wire; None: only the clock."""
 Series = Sequence[tuple[float, Handed]]
 
 
 def record() -> Series:
-    """Return the steps of a call of some turns, as a conversation was handed them."""
+    """Return the steps of a call of a few turns, as a conversation received them."""
     return _Recorder().run()
 
 
 def replay(series: Series) -> int:
-    """Hand a series to a fresh conversation; return how many orders and facts came of it."""
+    """Replay a series on a fresh conversation; return how many orders and facts it returned."""
     conversation, count = new_conversation(), 0
     for now, handed in series:
         count += hand_over(conversation, handed, now)
@@ -58,7 +58,7 @@ def new_conversation() -> Conversation:
 
 
 def hand_over(conversation: Conversation, handed: Handed, now: float) -> int:
-    """Do one step; return how many orders and facts came of it."""
+    """Do one step; return how many orders and facts it returned."""
     if handed is None:
         return len(conversation.expire(now)) + len(conversation.due(now))
     if isinstance(handed, ev.LegOrder):
@@ -69,7 +69,7 @@ def hand_over(conversation: Conversation, handed: Handed, now: float) -> int:
 
 
 class _Recorder:
-    """A conversation, a carrier that plays and echoes, a session that follows a script."""
+    """A conversation, the twin's playout, and a session that follows a script."""
 
     def __init__(self) -> None:
         self._conversation = new_conversation()
@@ -94,7 +94,7 @@ class _Recorder:
             self._hand(self._script.popleft()[1], now)
 
     def _clock(self, now: float) -> None:
-        """Let the conversation act on the time, and put on the wire what it gives."""
+        """Let the conversation act on the time, and send what it orders."""
         self._series.append((now, None))
         self._conversation.expire(now)
         for order in self._conversation.due(now):
@@ -114,7 +114,7 @@ class _Recorder:
         hand_over(self._conversation, handed, now)
 
     def _next(self) -> float:
-        """Return when something is to happen again; never, once the script is at its end and all is played."""
+        """Return when something happens next; never, once the script has ended and all is played."""
         heads = (
             self._script[0][0] if self._script else None,
             0.0 if self._returned else self._playout.next_mark_at(),
@@ -127,7 +127,7 @@ class _Recorder:
 
 
 def _script() -> Iterator[tuple[float, ev.SessionEvent]]:
-    """Yield what the session says, in order."""
+    """Yield the session's events, in order."""
     now = 0.5
     for number in range(TURNS):
         yield from _user(number, now)

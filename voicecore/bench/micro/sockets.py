@@ -3,12 +3,12 @@
     stream           the bytes of the same frames on a bare Trio stream: the floor
     accepted         net/http/server.py: the server's end, towards carriers
     dialled          net/websocket/connect.py: the client's end, towards providers
-    trio-websocket   a library's client in the same place, for comparison
+    trio-websocket   a library's client in the same role, for comparison
 
 and the client's ends again, over TLS.
 
-The peer is the cheapest there is, the same everywhere, and in the same process:
-what a row has more than the floor is the socket's own.
+The peer is the cheapest possible, always the same, and in the same process: what a row
+has above the floor is the socket's own.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _LIMITS = SocketLimits(frames_a_second=10_000_000)
 _LONGEST_S = 60.0
 
 _ABOUT = """\
-CPU of both ends, 400-byte messages. One by one: a message is received, answered with one, and only then the next comes:
-a wake-up for each. At once: the same, answered without waiting. Together: 32 come at once, one answer goes back. Above:
-above the bare stream, which takes peer and system away; over TLS above Trio's own, at both ends. The client's ends mask
-what they send, the accepted end unmasks what it reads. The cipher of TLS is one that needs no certificate."""
+CPU of both ends, 400-byte messages. One by one: a message is received and answered with one before the next is sent: a
+wake-up for each. At once: the same, answered without waiting. Together: 32 arrive at once, one answer is sent. Above:
+above the bare stream, which removes peer and system; over TLS above Trio's own, at both ends. The client's ends mask
+what they send, the accepted end unmasks what it reads. The TLS cipher is one that needs no certificate."""
 
 
 @attrs.frozen
@@ -134,7 +134,7 @@ async def _tested(pair: Pair, rounds: int, size: int, at_once: bool) -> None:
         while missing > 0:
             missing -= await pair.take()
         if missing:
-            raise BenchmarkFailed("more messages came than were sent")
+            raise BenchmarkFailed("more messages arrived than were sent")
         if at_once:
             _answer_now(pair)
         else:
@@ -212,7 +212,7 @@ async def _client_stream(port: int, *, tls: bool) -> trio.SocketStream | trio.SS
 
 @asynccontextmanager
 async def _raw_server(*, tls: bool) -> AsyncIterator[tuple[int, trio.MemoryReceiveChannel[RawWebSocket]]]:
-    """Listen while the block runs; gives the port, and where the one connection comes out."""
+    """Listen while the block runs; gives the port, and a channel that receives the one connection."""
     send, receive = trio.open_memory_channel[RawWebSocket](1)
 
     async def run(stream: trio.SocketStream) -> None:
@@ -241,14 +241,14 @@ def _client_tls() -> ssl.SSLContext:
 
 
 def _without_certificate(context: ssl.SSLContext) -> ssl.SSLContext:
-    """Let a context shake hands with nobody in particular: here both ends are the same process."""
+    """Let a context do without certificates: here both ends are the same process."""
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("AECDH-AES128-SHA:@SECLEVEL=0")
     return context
 
 
 class _Bare:
-    """A raw end in the tested place."""
+    """A raw socket as the tested end."""
 
     def __init__(self, raw: RawWebSocket) -> None:
         self._raw = raw
@@ -262,7 +262,7 @@ class _Bare:
 
 
 class _Library:
-    """A library's end in the tested place."""
+    """A library's socket as the tested end."""
 
     def __init__(self, connection: WebSocketConnection) -> None:
         self._connection = connection
@@ -301,4 +301,4 @@ _TABLE: Mapping[str, Sequence[str]] = {
     "stream": ("accepted", "dialled", "trio-websocket"),
     "stream, TLS": ("dialled, TLS", "trio-websocket, TLS"),
 }
-"""Each floor, and the sockets that stand on it."""
+"""Each floor, and the sockets that are compared with it."""

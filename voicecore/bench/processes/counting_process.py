@@ -1,12 +1,11 @@
-"""An engine that counts what it holds.
+"""An engine that counts its resources.
 
 `python -m voicecore.bench.processes.counting_process BASE_URL MAX_CALLS FIRST_MESSAGE`.
 
-Beside processor time and memory it tells, garbage collected before: tasks,
-threads, files, objects of calls, what its registry holds, how many calls it has
-filed, and how many of them ended as no hang-up ends a call.  An empty FIRST_MESSAGE is none: the user begins.
-
-Started by sockets_storm.py.
+Besides processor time and memory it reports, after a garbage collection: tasks,
+threads, files, objects of calls, entries of its registry, how many calls it has filed,
+and how many of them did not end by a hang-up.  With an empty FIRST_MESSAGE the user
+speaks first.
 """
 
 from __future__ import annotations

@@ -2,11 +2,9 @@
 
 `python -m voicecore.bench.processes.engine_process BASE_URL MAX_CALLS [KEY=VALUE …]`.
 
-The real one, from settings as a configuration file gives them, as `voicecore serve`
-runs it: loopback, G.711 passed through, no records, no observers; a setting that is
-given changes that.
-
-Started by child.py and measured_process.py; barge_in_process.py is the same with an observer.
+The real one, from settings as a configuration file has them, as `voicecore serve` runs
+it: loopback, G.711 passed through, no records, no observers; each KEY=VALUE overrides a
+setting.  barge_in_process.py is the same with an observer.
 """
 
 from __future__ import annotations

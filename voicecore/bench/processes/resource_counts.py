@@ -1,7 +1,7 @@
-"""What is there that a call could have left behind, counted: tasks, sockets, files, threads, objects, memory.
+"""What a call could leave behind, counted: tasks, files, threads, objects.
 
-Rule: two counts of one kind are taken in the same state of rest, garbage
-collected before; what is more in the second one is a leak.
+Rule: two counts of one kind are taken in the same idle state, after a garbage
+collection; a difference is a leak.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _OF_A_CALL = (LiveCall, HostedCall, Conversation, ParkedSession, OutboundCall)
 
 
 def living_tasks(root: Task | None = None) -> Iterator[Task]:
-    """Yield every task below one, or below all that this run began with."""
+    """Yield every task below ``root``, or below the root task of this run."""
     task = root or trio.lowlevel.current_root_task()
     for nursery in task.child_nurseries if task is not None else ():
         for child in nursery.child_tasks:
@@ -35,19 +35,19 @@ def living_tasks(root: Task | None = None) -> Iterator[Task]:
 
 
 def registered(statistics: HostStatistics) -> int:
-    """Return how many calls, unwritten records and parked sessions an engine holds."""
+    """Return how many calls, unwritten records and parked sessions an engine has."""
     calls = statistics.ringing + statistics.live + statistics.unfiled
     return calls + statistics.unwritten + statistics.parked.waiting
 
 
 def call_objects() -> int:
-    """Return how many objects of calls the memory holds, whoever holds on to them."""
+    """Return how many objects of calls exist, whoever references them."""
     gc.collect()
     return sum(isinstance(each, _OF_A_CALL) for each in gc.get_objects())
 
 
 def process_counts() -> dict[str, int]:
-    """Return what the process holds, by kind; files and threads where the system says."""
+    """Return the resources of the process, by kind; files and threads where the system reports them."""
     counts = {"tasks": sum(1 for _ in living_tasks()), "objects": call_objects()}
     if sys.platform == "linux":
         counts["files"] = sum(1 for _ in _FILES.iterdir())

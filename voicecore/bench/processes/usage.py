@@ -1,9 +1,9 @@
-"""The child's half of a measured process: say the port, then what was used, whenever asked.
+"""The child's half of a measured process: report the port, then its resource usage whenever asked.
 
 child  → {"port": 40123}                            once it serves
 parent → any line
 child  → a `Usage` as JSON                          one for each line
-parent closes its end: the child leaves
+parent closes its end: the child exits
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Usage:
     machine_s: float | None
     """Processor time of the whole machine since it started, all processors together."""
     counts: Mapping[str, int] = attrs.field(factory=dict)
-    """What else a process counts, by name; most count nothing."""
+    """Other resources that a process counts, by name; most count none."""
 
 
 def share(begin: Usage, end: Usage) -> float:
@@ -62,17 +62,17 @@ def own_usage() -> Usage:
 
 
 async def report_usage(port: int, look: Callable[[], Usage] = own_usage) -> None:
-    """Announce the port, answer questions by looking, and return when the parent has gone."""
-    with suppress(BrokenPipeError):  # it went while we started, or before it read an answer
+    """Report the port, answer each question with the usage, and return when the parent has gone."""
+    with suppress(BrokenPipeError):  # the parent exited while we started, or before it read an answer
         _say({"port": port})
         async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as questions:
-            while asked := await questions.receive_some(_READ_BYTES):
-                for _ in range(asked.count(b"\n")):
+            while received := await questions.receive_some(_READ_BYTES):
+                for _ in range(received.count(b"\n")):
                     _say(attrs.asdict(look()))
 
 
 def _say(message: dict[str, object]) -> None:
-    """Write at once: what Python would still have to flush at its end, it would complain about there."""
+    """Write unbuffered: Python would complain at exit about what it could not flush."""
     os.write(sys.stdout.fileno(), orjson.dumps(message) + b"\n")
 
 
