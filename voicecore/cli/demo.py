@@ -87,7 +87,7 @@ async def run_call(out: Path, quietly: bool) -> tuple[facts.CallReport, Sequence
     observers: list[facts.Observer] = [lambda _call_id, fact: notified.append(fact)]
     report: facts.CallReport | None = None
     if not quietly:
-        print("the engine calls somebody who says hello at once; this takes about 20 seconds", flush=True)
+        print("the engine calls somebody who says hello at once; this takes about 25 seconds", flush=True)
     async with trio.open_nursery() as nursery:
         if not quietly:
             printer = LivePrinter(sys.stdout)

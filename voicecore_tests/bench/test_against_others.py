@@ -1,4 +1,4 @@
-"""The comparison in bench/: its runners compile, its program knows what it is asked, its account is its results'."""
+"""The comparison in bench/: its runners compile, its command line is checked, its documentation is its results."""
 
 from __future__ import annotations
 

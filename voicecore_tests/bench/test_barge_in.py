@@ -39,7 +39,7 @@ GOOD = Level(
 
 
 def test_a_row_has_what_was_seen() -> None:
-    """In milliseconds; what the engine does not say is left open."""
+    """In milliseconds; what the engine does not report stays empty."""
     barge_in._check(GOOD)
     row = barge_in._row(GOOD, [])
     assert (row["cuts"], row["clear p50"], row["clear p99.9"]) == (2, 1.0, 3.0)
@@ -57,7 +57,7 @@ def test_a_row_has_what_was_seen() -> None:
     ],
 )
 def test_what_must_not_happen_makes_the_run_fail(change: dict[str, Any], why: str) -> None:
-    """A figure of a barge-in that was not obeyed is none."""
+    """A cut without a clear yields no figure."""
     with pytest.raises(BenchmarkFailed, match=f"barge-ins on 2 calls: {why}|{why}"):
         barge_in._check(attrs.evolve(GOOD, **change))
 

@@ -1,4 +1,4 @@
-"""Audio that can be read behind a conversion, and the books of calls that have it."""
+"""Audio that can be read behind a conversion, and the log of calls that have it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_user_s_frames_are_followed_through_a_conversion() -> None:
     """Lost, doubled, and another call's."""
     track = CodedTrack(3, random.Random(1))
     way = track.to_provider
-    way.left(4, 1.0)
+    way.sent(4, 1.0)
     track.take(PCM24.frame(3, 0) + PCM24.frame(3, 2), way, 1.5)
     assert (way.frames, way.waiting) == (4, 1)
     assert way.faults() == Faults(lost=2)
@@ -92,14 +92,14 @@ def test_a_user_s_frames_are_followed_through_a_conversion() -> None:
 # --- answers ---------------------------------------------------------------
 
 
-def books() -> CodedAnswerLog:
+def new_log() -> CodedAnswerLog:
     return CodedAnswerLog(3, random.Random(1))
 
 
 def written(here: CodedAnswerLog, began_at: float = 1.0) -> Answer:
     """Begin an answer of five frames, all of which have left."""
     answer = here.begin(FRAMES * 0.02)
-    answer.wrote_bytes, answer.began_at, answer.over_at = len(answer.audio), began_at, began_at + 0.1
+    answer.written_bytes, answer.began_at, answer.over_at = len(answer.audio), began_at, began_at + 0.1
     return answer
 
 
@@ -115,12 +115,12 @@ def faults(here: CodedAnswerLog) -> tuple[float, ...]:
 
 def test_an_answer_is_followed_by_the_names_of_its_frames() -> None:
     """Two answers, cut anywhere: nothing is missing, and two first frames had nothing to wait for."""
-    here = books()
+    here = new_log()
     written(here, 1.0)
-    here.came(heard(0, 1)[:250], 0.5, 1.25)
-    here.came(heard(0, 1)[250:] + heard(2, 3, 4), 0.0, 1.3)
+    here.received(heard(0, 1)[:250], 0.5, 1.25)
+    here.received(heard(0, 1)[250:] + heard(2, 3, 4), 0.0, 1.3)
     written(here, 2.0)
-    here.came(heard(5, 6, 7, 8, 9), 0.4, 2.25)
+    here.received(heard(5, 6, 7, 8, 9), 0.4, 2.25)
     assert faults(here) == (0, 0, 0, 0)
     assert [delay for _, delay in here.first_audio] == pytest.approx([0.25, 0.25])
     assert here.holes == []
@@ -129,39 +129,39 @@ def test_an_answer_is_followed_by_the_names_of_its_frames() -> None:
 
 def test_what_does_not_come_is_lost_and_what_comes_again_doubled() -> None:
     """In the middle, at the end, and twice."""
-    here = books()
+    here = new_log()
     written(here)
-    here.came(heard(0, 1, 3, 1), 0.5, 1.25)
+    here.received(heard(0, 1, 3, 1), 0.5, 1.25)
     assert faults(here) == (2, 1, 0, 0)
 
 
 def test_what_nobody_said_is_altered() -> None:
     """Another call's, and what the provider has not written."""
-    here = books()
-    written(here).wrote_bytes = 2 * PCM24.frame_bytes
-    here.came(heard(0, 1, 4) + heard(2, call=4), 0.5, 1.25)
+    here = new_log()
+    written(here).written_bytes = 2 * PCM24.frame_bytes
+    here.received(heard(0, 1, 4) + heard(2, call=4), 0.5, 1.25)
     assert here.altered_bytes == 2 * FRAME_BYTES
 
 
 def test_after_the_clear_an_answer_is_stale() -> None:
     """What is missing of it is not lost."""
-    here = books()
+    here = new_log()
     written(here)
-    here.came(heard(0, 1), 0.5, 1.25)
+    here.received(heard(0, 1), 0.5, 1.25)
     here.cut(1.3)
     here.cleared(0.03, 1.35)
-    here.came(heard(2, 3), 0.0, 1.36)
+    here.received(heard(2, 3), 0.0, 1.36)
     assert faults(here) == (0, 0, 0, 2)
     assert within(here.clears, 1.0, 2.0) == [pytest.approx(0.05)]
 
 
 def test_silence_in_an_answer_is_a_hole_whoever_sends_it() -> None:
     """The line that ran dry, and silence that the engine filled in."""
-    here = books()
+    here = new_log()
     written(here)
-    here.came(heard(0), 0.5, 1.25)
-    here.came(heard(1), 0.03, 1.30)
-    here.came(b"\xff" * 160, 0.0, 1.32)
-    here.came(heard(2), 0.0, 1.34)
+    here.received(heard(0), 0.5, 1.25)
+    here.received(heard(1), 0.03, 1.30)
+    here.received(b"\xff" * 160, 0.0, 1.32)
+    here.received(heard(2), 0.0, 1.34)
     assert [hole for _, hole in here.holes] == pytest.approx([0.03, 0.02])
     assert here.filled_bytes == 160

@@ -27,7 +27,7 @@ def test_the_moments_follow_each_other() -> None:
 
 
 def test_ends_are_drawn_from_the_seed_and_evenly() -> None:
-    """Each moment as often as the others; before the media a call ends by us or by the carrier's word."""
+    """Each moment as often as the others; before the media a call ends by us or by the carrier's status."""
     spans = dict.fromkeys(Moment, (1.0, 2.0))
     first, again = (list(drawn(100, random.Random(3), spans, tuple(By))) for _ in range(2))
     assert first == again

@@ -1,7 +1,7 @@
 """The agent's audio of one call: what the provider wrote, what the carrier received, what happened to the rest.
 
     answer = log.begin(...)         the provider begins an answer; its audio carries call and frame number
-    log.came(...)                   the carrier read bytes, cut anywhere
+    log.received(...)                   the carrier read bytes, cut anywhere
     log.cut(...) / cleared(...)     the user barged in; the carrier read the clear
 
 Rule 1: every byte is compared.  What is not the next byte of the current answer is
@@ -40,8 +40,8 @@ class Answer:
     """One answer's audio, and how much of it was written and received."""
 
     audio: bytes = attrs.field(repr=False)
-    wrote_bytes: int = 0
-    came_bytes: int = 0
+    written_bytes: int = 0
+    received_bytes: int = 0
     began_at: float = 0.0
     """When its first bytes were about to be written."""
     over_at: float = float("inf")
@@ -86,14 +86,14 @@ class AnswerLog:
         self.answers.append(Answer(bytes(audio)))
         return self.answers[-1]
 
-    def came(self, audio: bytes, silent_s: float, now: float) -> None:
+    def received(self, audio: bytes, silent_s: float, now: float) -> None:
         """Enter audio that the carrier read, when its line had been silent for ``silent_s``."""
         answer = self.answers[self._cursor] if self._cursor < len(self.answers) else None
         if answer is None or not self._is_next(answer, audio):
             self._enter_unexpected(audio, silent_s, now)
             return
         self._enter(answer, len(audio), silent_s, now)
-        if answer.came_bytes == len(answer.audio):
+        if answer.received_bytes == len(answer.audio):
             self._cursor += 1
 
     def cut(self, now: float) -> None:
@@ -114,7 +114,7 @@ class AnswerLog:
         """End the run: what should have arrived by now is lost."""
         for answer in self.answers:
             if answer.cut_at is None and answer.over_at < now:
-                self.lost_bytes += len(answer.audio) - answer.came_bytes
+                self.lost_bytes += len(answer.audio) - answer.received_bytes
 
     def missed(self, until: float) -> int:
         """Return how many cuts were not followed by a clear, although there was time for one."""
@@ -122,16 +122,18 @@ class AnswerLog:
         return sum(each.cut_at is not None and each.cut_at < until - CLEAR_S for each in cuts)
 
     def _is_next(self, answer: Answer, audio: bytes) -> bool:
-        end = answer.came_bytes + len(audio)
-        return not answer.is_cleared and end <= answer.wrote_bytes and answer.audio[answer.came_bytes : end] == audio
+        end = answer.received_bytes + len(audio)
+        return (
+            not answer.is_cleared and end <= answer.written_bytes and answer.audio[answer.received_bytes : end] == audio
+        )
 
     def _enter(self, answer: Answer, size_bytes: int, silent_s: float, now: float) -> None:
-        if silent_s > HOLE_S and answer.came_bytes:
+        if silent_s > HOLE_S and answer.received_bytes:
             self.holes.append((now, silent_s))
-        elif silent_s and not answer.came_bytes:
+        elif silent_s and not answer.received_bytes:
             self.first_audio.append((answer.began_at, now - answer.began_at))
         self.heard.append((now, size_bytes / FRAME_BYTES * FRAME_S))
-        answer.came_bytes += size_bytes
+        answer.received_bytes += size_bytes
 
     def _enter_unexpected(self, audio: bytes, silent_s: float, now: float) -> None:
         """Enter audio that is not what comes next, piece by piece."""
@@ -143,14 +145,14 @@ class AnswerLog:
         """Enter the beginning of the audio; return its size in bytes."""
         if self._cursor < len(self.answers):  # an answer's last bytes, followed by more
             answer = self.answers[self._cursor]
-            rest = answer.audio[answer.came_bytes : answer.wrote_bytes]
+            rest = answer.audio[answer.received_bytes : answer.written_bytes]
             if rest and not answer.is_cleared and audio.startswith(rest):
-                self._found(self._cursor, answer.came_bytes, len(rest), silent_s, now)
+                self._found(self._cursor, answer.received_bytes, len(rest), silent_s, now)
                 return len(rest)
         for index in range(len(self.answers) - 1, max(-1, len(self.answers) - 1 - _SEARCHED_ANSWERS), -1):
             answer = self.answers[index]
-            at = answer.audio.find(audio[:_PROBE_BYTES], 0, answer.wrote_bytes)
-            if at >= 0 and (size := _alike(answer.audio[at : answer.wrote_bytes], audio)):
+            at = answer.audio.find(audio[:_PROBE_BYTES], 0, answer.written_bytes)
+            if at >= 0 and (size := _alike(answer.audio[at : answer.written_bytes], audio)):
                 self._found(index, at, size, silent_s, now)
                 return size
         if SILENCE.issuperset(audio[:_PROBE_BYTES]):
@@ -165,14 +167,14 @@ class AnswerLog:
         if answer.is_cleared:
             self.stale_bytes += size
             return
-        if at < answer.came_bytes:
+        if at < answer.received_bytes:
             self.doubled_bytes += size
             return
-        self.lost_bytes += at - answer.came_bytes
+        self.lost_bytes += at - answer.received_bytes
         self._cursor = index
         self._enter(answer, size, silent_s, now)
-        answer.came_bytes = at + size
-        if answer.came_bytes == len(answer.audio):
+        answer.received_bytes = at + size
+        if answer.received_bytes == len(answer.audio):
             self._cursor += 1
 
 

@@ -100,7 +100,7 @@ class CarrierLine:
         payload = binascii.b2a_base64(audio, newline=False).decode()
         stamp = f'"track":"inbound","chunk":"{number + 1}","timestamp":"{number * _FRAME_MS}"'
         if self.phase is Phase.SPEAKING:
-            self._log.user.to_provider.left(1, perf_counter())
+            self._log.user.to_provider.sent(1, perf_counter())
         self._send(f'"media":{{{stamp},"payload":"{payload}"}}', "media")
         self._loop.at(self._began_at + self._frame * FRAME_S, self._speak)
 
@@ -118,7 +118,7 @@ class CarrierLine:
             if message["streamSid"] != self._stream_sid:
                 raise BenchmarkFailed("audio arrived on another call's stream")
             audio = binascii.a2b_base64(message["media"]["payload"])
-            self._log.answers.came(audio, self._playout.put(len(audio), now), now)
+            self._log.answers.received(audio, self._playout.put(len(audio), now), now)
         elif event == "mark":
             self._marks.append((self._generation, message["mark"]["name"]))
             self._loop.at(self._playout.empty_at, functools.partial(self._played, self._generation))

@@ -39,7 +39,7 @@ class CodedTrack(Track):
         """Enter audio that the provider read."""
         for name in self._reader.feed(audio):
             if name.call == self.call:
-                direction.came(name.number, now)
+                direction.received(name.number, now)
             else:
                 direction.altered()
 
@@ -62,7 +62,7 @@ class CodedAnswerLog(AnswerLog):
         self.answers.append(Answer(audio))
         return self.answers[-1]
 
-    def came(self, audio: bytes, silent_s: float, now: float) -> None:
+    def received(self, audio: bytes, silent_s: float, now: float) -> None:
         """Enter audio that the carrier read, when its line had been silent for ``silent_s``."""
         self._silent_s += silent_s
         if SILENCE.issuperset(audio):
@@ -76,7 +76,7 @@ class CodedAnswerLog(AnswerLog):
         """End the run: what should have arrived by now is lost."""
         for answer in self.answers:
             if answer.cut_at is None and answer.over_at < now:
-                self.lost_bytes += (len(answer.audio) - answer.came_bytes) // PCM24.frame_bytes * FRAME_BYTES
+                self.lost_bytes += (len(answer.audio) - answer.received_bytes) // PCM24.frame_bytes * FRAME_BYTES
 
     def _enter_frame(self, name: Name, now: float) -> None:
         index = bisect.bisect_right(self._starts, name.number) - 1
@@ -85,11 +85,11 @@ class CodedAnswerLog(AnswerLog):
             self.altered_bytes += FRAME_BYTES
             return
         at = (name.number - self._starts[index]) * PCM24.frame_bytes
-        if at >= answer.wrote_bytes:
+        if at >= answer.written_bytes:
             self.altered_bytes += FRAME_BYTES
         elif answer.is_cleared:
             self.stale_bytes += FRAME_BYTES
-        elif at < answer.came_bytes:
+        elif at < answer.received_bytes:
             self.doubled_bytes += FRAME_BYTES
         else:
             self._enter_next(index, at, now)
@@ -97,11 +97,11 @@ class CodedAnswerLog(AnswerLog):
     def _enter_next(self, index: int, at: int, now: float) -> None:
         """Enter an expected frame; those skipped before it are lost."""
         answer = self.answers[index]
-        self.lost_bytes += (at - answer.came_bytes) // PCM24.frame_bytes * FRAME_BYTES
-        if self._silent_s > HOLE_S and answer.came_bytes:
+        self.lost_bytes += (at - answer.received_bytes) // PCM24.frame_bytes * FRAME_BYTES
+        if self._silent_s > HOLE_S and answer.received_bytes:
             self.holes.append((now, self._silent_s))
-        elif self._silent_s and not answer.came_bytes:
+        elif self._silent_s and not answer.received_bytes:
             self.first_audio.append((answer.began_at, now - answer.began_at))
         self.heard.append((now, FRAME_S))
-        answer.came_bytes = at + PCM24.frame_bytes
-        self._cursor = index + (answer.came_bytes == len(answer.audio))
+        answer.received_bytes = at + PCM24.frame_bytes
+        self._cursor = index + (answer.received_bytes == len(answer.audio))

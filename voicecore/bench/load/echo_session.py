@@ -38,7 +38,7 @@ class EchoLog(AnswerLog):
 
     track: Track = attrs.field(kw_only=True)
 
-    def came(self, audio: bytes, silent_s: float, now: float) -> None:  # noqa: ARG002 - see `AnswerLog`
+    def received(self, audio: bytes, silent_s: float, now: float) -> None:  # noqa: ARG002 - see `AnswerLog`
         """The carrier read audio."""
         self.track.take(audio, self.track.to_carrier, now)
 
@@ -75,7 +75,7 @@ class PlainEchoSession:
     def _hear(self, audio: bytes, now: float) -> None:
         track = self._log.user
         track.take(audio, track.to_provider, now)
-        track.to_carrier.left(len(audio) // FRAME_BYTES, now)
+        track.to_carrier.sent(len(audio) // FRAME_BYTES, now)
 
     def _send(self, payload: bytes) -> None:
         self._log.counts.from_provider += 1

@@ -1,8 +1,8 @@
 """Audio whose every 20 ms frame identifies itself, and when each frame was sent and received.
 
     track.frame(seq)            a frame of µ-law: magic, call, number, then noise of its call
-    direction.left(...)         it was written to a socket
-    direction.came(...)         it was read from one, in messages of any whole number of frames
+    direction.sent(...)         it was written to a socket
+    direction.received(...)         it was read from one, in messages of any whole number of frames
 
 Rule 1: a frame is compared as a whole: one wrong byte makes it an altered frame.
 Rule 2: every frame that was sent arrived in order, or is counted: lost, doubled, reordered, altered.
@@ -45,34 +45,34 @@ class Direction:
     """One direction of one call: when each frame was sent, and when it arrived. Times are seconds of one clock."""
 
     def __init__(self) -> None:
-        self._left_at: list[float] = []  # by number; bounded by the run's length, as the next
-        self._came_at: list[float | None] = []
+        self._sent_at: list[float] = []  # by number; bounded by the run's length, as the next
+        self._received_at: list[float | None] = []
         self._faults = Faults()
 
     @property
     def frames(self) -> int:
         """Frames that were sent so far."""
-        return len(self._left_at)
+        return len(self._sent_at)
 
     @property
     def waiting(self) -> int:
         """Frames that are on their way or lost at the end."""
-        return len(self._left_at) - len(self._came_at)
+        return len(self._sent_at) - len(self._received_at)
 
-    def left(self, count: int, now: float) -> None:
+    def sent(self, count: int, now: float) -> None:
         """Note that the next ``count`` frames are written."""
-        self._left_at += [now] * count
+        self._sent_at += [now] * count
 
-    def came(self, number: int, now: float) -> None:
+    def received(self, number: int, now: float) -> None:
         """Note that a frame was read."""
-        if number >= len(self._left_at):
+        if number >= len(self._sent_at):
             self._faults.altered += 1
-        elif number >= len(self._came_at):
-            self._came_at += [None] * (number - len(self._came_at))
-            self._came_at.append(now)
-        elif self._came_at[number] is None:
+        elif number >= len(self._received_at):
+            self._received_at += [None] * (number - len(self._received_at))
+            self._received_at.append(now)
+        elif self._received_at[number] is None:
             self._faults.reordered += 1
-            self._came_at[number] = now
+            self._received_at[number] = now
         else:
             self._faults.doubled += 1
 
@@ -82,11 +82,11 @@ class Direction:
 
     def faults(self) -> Faults:
         """Return what went wrong so far; what is still on its way counts as lost."""
-        return attrs.evolve(self._faults, lost=self._came_at.count(None) + self.waiting)
+        return attrs.evolve(self._faults, lost=self._received_at.count(None) + self.waiting)
 
     def delays(self, begin: float, end: float) -> Sequence[float]:
         """Return the delays of the frames that were sent from ``begin`` to ``end``, in seconds."""
-        pairs = zip(self._left_at, self._came_at, strict=False)
+        pairs = zip(self._sent_at, self._received_at, strict=False)
         return [came - left for left, came in pairs if came is not None and begin <= left < end]
 
 
@@ -109,7 +109,7 @@ class Track:
             frame = audio[begin : begin + FRAME_BYTES]
             number = _STAMP.unpack_from(frame)[2] if len(frame) == FRAME_BYTES else 0
             if frame == self.frame(number):
-                direction.came(number, now)
+                direction.received(number, now)
             else:
                 direction.altered()
 

@@ -258,14 +258,14 @@ class ProviderSession:
         if response.left == 0:
             self._finish(response, "cancelled", "turn_detected")
             return
-        begin = answer.wrote_bytes
+        begin = answer.written_bytes
         if begin == len(answer.audio):
             self._finish(response, "completed", None)
             return
         seconds = self._random.uniform(turn_cycle.SHORTEST_DELTA_S, turn_cycle.LONGEST_DELTA_S)
         per_s = self._log.audio.bytes_per_s
         end = min(len(answer.audio), begin + int(seconds * per_s) // 2 * 2)  # PCM16 comes in whole samples
-        answer.wrote_bytes = end
+        answer.written_bytes = end
         self._say_words(response, next(response.words))
         self._say_audio(response, answer.audio[begin:end])
         if response.left is not None:

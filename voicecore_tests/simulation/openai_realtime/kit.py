@@ -127,7 +127,7 @@ class Client:
 
 
 class Unjudged(Client):
-    """A client of a server that is told to send things no official type knows."""
+    """A client of a server that sends things no official type knows."""
 
     def judge(self, event: Event) -> None:
         """Take it as it is."""
@@ -167,5 +167,5 @@ def recording(name: str, audio_format: AudioFormat = PCMU_8K) -> bytes:
 
 
 def silence(seconds: float, audio_format: AudioFormat = PCMU_8K) -> bytes:
-    """Return so much silence."""
+    """Return silence of this length."""
     return audio_format.silence(audio_format.bytes_in(seconds))
