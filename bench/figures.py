@@ -1,13 +1,11 @@
-"""Figures of a comparison: one record a run, their medians, and the file that keeps them.
+"""Figures of a comparison: one record per run, their medians, and the file that keeps them.
 
     {"date", "machine", "settings", "versions",
      "runs":   [{"engine", "calls", "round", figures…  or "failed"}],
      "limits": [{"engine", "calls", figures…, "fails_with", "because"}]}
 
-Rule: what stands in the documentation comes from this file; the file holds every
-run, the medians are made from it.
-
-Used by run.py and account.py.
+Rule: the figures in the documentation come from this file; the file has every run, and
+the medians are computed from it.
 """
 
 from __future__ import annotations
@@ -16,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from voicecore.bench.load.conversation import Level
-from voicecore.bench.load.conversation_limit import Limit
-from voicecore.bench.report.conversation_tables import ms
+from voicecore.bench.load.conversation import ms
+from voicecore.bench.load.conversation_load import Level
+from voicecore.bench.load.limit import Limit
 
 Record = Mapping[str, Any]
 
-FULL_S = 0.95  #: of a processor: an engine that uses so much was asked for more than it can do
+FULL_S = 0.95  #: of a processor: an engine that uses this much is overloaded
 _SUMMED = frozenset({"answers", "cuts", "lost", "doubled", "altered", "missed"})
 _NAMES = ("engine", "calls")
 
@@ -70,7 +68,7 @@ def medians(runs: Sequence[Record], engine: str, calls: int) -> Record | None:
 
 
 def is_overloaded(record: Record) -> bool:
-    """Whether an engine had more to do than one processor can."""
+    """Whether an engine had more to do than one processor can do."""
     share: float = record["share"]
     return share > FULL_S
 

@@ -1,16 +1,14 @@
-"""The engines that are compared: what each of them is, where it lives, how a call gets in.
+"""The engines that are compared: what each of them is, where it is installed, how a call reaches it.
 
     ENGINES                 by the names of the command line and of the tables
-    prepare(engine)         its virtual environment, made once from pinned requirements
+    prepare(engine)         its virtual environment, created once from pinned requirements
     target(engine)          what the load measures
     version(engine)         what was measured
 
 Rule 1: an engine is one process on one processor, set up for telephony as its own
-documents do it; what had to be changed stands at the head of its runner.
+documentation does it; what had to be changed is listed at the top of its runner.
 Rule 2: where G.711 cannot pass through, the load speaks PCM16 at 24 kHz with it, and
 voicecore does the same in a row of its own.
-
-Used by run.py and account.py.
 """
 
 from __future__ import annotations
@@ -25,8 +23,9 @@ from pathlib import Path
 
 import attrs
 
-from voicecore.bench.load.conversation import Target, engine_target, relay_target
-from voicecore.bench.processes.carrier_side import Entrance, ProviderAudio
+from voicecore.bench.load.call_log import ProviderAudio
+from voicecore.bench.load.carrier_line import Entrance
+from voicecore.bench.load.targets import Target, engine_target, relay_target
 from voicecore.bench.report.result import BenchmarkFailed, Progress
 
 HERE = Path(__file__).parent
@@ -42,14 +41,14 @@ class Engine:
 
     name: str
     what: str
-    """A line of the table of versions."""
+    """Its line in the table of versions."""
     audio: ProviderAudio = ProviderAudio.PCMU
     runner: str | None = None
-    """Its file among the runners; None: it is of this repository."""
+    """Its file among the runners; None: it is part of this repository."""
     package: str = "voicecore"
-    """Whose version is told."""
+    """The package whose version is shown."""
     media: str = "/"
-    """Where its media stream is."""
+    """Path of its media stream."""
     ours: Target | None = None
 
     @property
@@ -139,10 +138,10 @@ def target(engine: Engine) -> Target:
 
 
 def prepare(engine: Engine, progress: Progress) -> None:
-    """Make an engine's virtual environment, unless it is there and made from the same requirements.
+    """Create an engine's virtual environment, unless it exists and has the same requirements.
 
     Raises:
-        BenchmarkFailed: It cannot be made.
+        BenchmarkFailed: It cannot be created.
     """
     if engine.runner is None:
         return
@@ -150,7 +149,7 @@ def prepare(engine: Engine, progress: Progress) -> None:
     stamp = engine.environment / _STAMP
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return
-    progress(f"making the virtual environment of {engine.name}")
+    progress(f"creating the virtual environment of {engine.name}")
     install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]
     _run([sys.executable, "-m", "venv", "--clear", str(engine.environment)])
     _run([str(_python(engine)), *install, str(engine.requirements)])

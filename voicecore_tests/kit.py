@@ -17,89 +17,59 @@ import trio
 from trio.lowlevel import Task
 from trio.testing import MockClock
 
-from voicecore.assembly import Engine, open_engine
-from voicecore.audio.convert import from_samples, to_samples
-from voicecore.audio.formats import PCM16_8K, PCMU_8K
 from voicecore.config import Settings
 from voicecore.engine.settings import HostSettings
-from voicecore.facts import CallEnded, CallReport, Fact
-from voicecore.simulation import recordings
+from voicecore.facts import Fact
+from voicecore.simulation import rig as simulation
 from voicecore.simulation.memory_network import LinkSettings
-from voicecore.simulation.openai_realtime import Behaviour, RealtimeTwin, Script, TwinConnection
-from voicecore.simulation.twilio import DialledCall, DialPlan, TwilioTwin, open_twilio
+from voicecore.simulation.openai_realtime import Behaviour, Script, TwinConnection
+from voicecore.simulation.recordings import ulaw
+from voicecore.simulation.rig import CALLEE
 from voicecore.simulation.world import SimulatedWorld, simulated_world
 from voicecore_tests.chance import seed_trio
 
+__all__ = [
+    "CALLEE",
+    "LIMIT_S",
+    "CancelAtStep",
+    "Rig",
+    "asked",
+    "living_tasks",
+    "nothing_is_left",
+    "rig",
+    "run_seeded",
+    "settings",
+    "ulaw",
+]
+
 T = TypeVar("T")
 
-CALLEE = "+15550100077"
 LIMIT_S = 900.0  #: virtual; a scenario that has not ended by then hangs
 
 
-def ulaw(name: str) -> bytes:
-    """A recording as the telephone carries it."""
-    return from_samples(to_samples(recordings.load(name), PCM16_8K), PCMU_8K)
-
-
 @attrs.define(eq=False)
-class Rig:
-    """A running engine between its twins."""
+class Rig(simulation.Rig):
+    """A running engine between its twins in a simulated world, and every fact."""
 
     simulated: SimulatedWorld
-    engine: Engine
-    carrier: TwilioTwin
-    provider: RealtimeTwin
     facts: list[Fact]
-
-    @property
-    def reports(self) -> list[CallReport]:
-        return [fact.report for fact in self.facts if isinstance(fact, CallEnded)]
-
-    @property
-    def report(self) -> CallReport:
-        (report,) = self.reports
-        return report
-
-    @property
-    def session(self) -> TwinConnection:
-        return self.provider.connections[-1]
 
     def records(self) -> list[dict[str, Any]]:
         files = self.simulated.files.files
         return [json.loads(bytes(data)) for path, data in files.items() if path.name == "record.json"]
 
-    @property
-    def dialled(self) -> DialledCall:
-        """The last call that the engine placed, at the carrier."""
-        return self.carrier.dials[-1]
-
-    async def dial(self, plan: DialPlan | None = None, **how: Any) -> CallReport:
-        """Place one call, stay until it is over, and return its report."""
-        if plan is not None:
-            self.carrier.expect(plan)
-        async with self.engine.dial(CALLEE, **how) as call:
-            async for _ in call.facts():
-                pass
-        return call.report
-
-    def told(self, kind: type) -> list[Any]:
+    def facts_of(self, kind: type) -> list[Any]:
         return [fact for fact in self.facts if isinstance(fact, kind)]
 
 
 def settings(base_url: str, **overrides: object) -> Settings:
     """Settings of an engine that talks to twins; ``section__key`` overrides."""
-    given = {
-        "server.port": 0,
-        "server.data_dir": "/data",
-        "agent.instructions": "Be brief.",
-        "carriers.twilio.account_sid": "AC00000000000000000000000000000001",
-        "carriers.twilio.auth_token": "voicecore-test-token",
-        "carriers.twilio.phone_number": "+15550100002",
-        "providers.openai_realtime.api_key": "sk-planted-secret",
-        "providers.openai_realtime.base_url": base_url,
-    }
-    given |= {name.replace("__", "."): value for name, value in overrides.items()}
-    return Settings.load(None, {}, given)
+    return simulation.twin_settings(base_url, _dotted(overrides))
+
+
+def _dotted(overrides: Mapping[str, object]) -> Mapping[str, object]:
+    given = {name.replace("__", "."): value for name, value in overrides.items()}
+    return {"server.data_dir": "/data", "agent.instructions": "Be brief.", **given}
 
 
 @asynccontextmanager
@@ -113,24 +83,24 @@ async def rig(
     files: Mapping[str, bytes] | None = None,
     **overrides: object,
 ) -> AsyncIterator[Rig]:
-    """Run an engine and both twins in one simulated world; leaving the block ends all of it."""
+    """Run an engine and both twins in one simulated world; ``section__key`` overrides settings.
+
+    Raises:
+        trio.TooSlowError: The block hangs.
+    """
     simulated = simulated_world(seed, link)
     simulated.files.files |= {Path(name): bytearray(data) for name, data in (files or {}).items()}
-    provider = RealtimeTwin(simulated.world, script, behaviour)
     facts: list[Fact] = []
     with trio.fail_after(LIMIT_S):
-        async with (
-            provider.serve() as base_url,
-            open_twilio(simulated.world) as carrier,
-            carrier.serve_rest() as api_base_url,
-            open_engine(
-                settings(base_url, **{"carriers__twilio__api_base_url": api_base_url, **overrides}),
-                world=simulated.world,
-                observers=[lambda _call_id, fact: facts.append(fact)],
-                host_settings=host,
-            ) as engine,
-        ):
-            yield Rig(simulated, engine, carrier, provider, facts)
+        async with simulation.open_rig(
+            simulated.world,
+            script,
+            behaviour,
+            overrides=_dotted(overrides),
+            observers=[lambda _call_id, fact: facts.append(fact)],
+            host_settings=host,
+        ) as it:
+            yield Rig(it.engine, it.carrier, it.provider, it.reports, simulated, facts)
 
 
 def nothing_is_left(it: Rig) -> None:

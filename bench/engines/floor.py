@@ -4,10 +4,10 @@
 
 asyncio, picows (a WebSocket in Cython, callbacks, no tasks on the audio path) and
 orjson.  G.711 passes through, the provider's answers go to the carrier as they
-come, and when the user speaks the carrier is told to clear and the rest of the
+come, and when the user speaks the carrier is sent a clear and the rest of the
 answer is dropped.
 
-What it does not do, and an engine must: hold audio back, know what was heard,
+What it does not do, and an engine must: pace audio, know what was heard,
 truncate, park, tools, transcripts, records, limits, deadlines, retries.
 Nobody should answer calls with it; nobody can answer them for less in Python.
 """
@@ -19,8 +19,8 @@ import logging
 import sys
 
 import orjson
-from obey import obey
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect, ws_create_server
+from report_usage import report_usage
 
 SESSION = {
     "type": "realtime",
@@ -114,7 +114,7 @@ class Provider(WSListener):
 async def main(provider_url: str) -> None:
     """Answer calls until the parent has gone."""
     server = await ws_create_server(lambda _request: Carrier(provider_url), "127.0.0.1", 0)
-    obey(server.sockets[0].getsockname()[1])
+    report_usage(server.sockets[0].getsockname()[1])
     async with server:
         await server.serve_forever()
 

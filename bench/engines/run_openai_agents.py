@@ -1,4 +1,4 @@
-"""openai-agents, OpenAI's Agents SDK: its session behind a Twilio stream, as its own example has it.
+"""openai-agents, OpenAI's Agents SDK: its session on a Twilio stream, as in its own example.
 
     python run_openai_agents.py ws://HOST:PORT MAX_CALLS
 
@@ -49,12 +49,12 @@ class Call:
         self._from_user = bytearray()
         self._to_user = bytearray()
         self._sent_to_model = self._sent_to_carrier = time.time()
-        self._marks: dict[str, tuple[str, int, int]] = {}  # what each stands behind: item, part, bytes
+        self._marks: dict[str, tuple[str, int, int]] = {}  # by name: the item, part and bytes before it
         self._unsent_marks: list[str] = []
         self._last_mark = 0
 
     async def run(self) -> None:
-        """Hold the call until the carrier hangs up."""
+        """Run the call until the carrier hangs up."""
         model_config: Any = {
             "api_key": "bench-key",
             "url": f"{sys.argv[1]}/v1/realtime?model=gpt-realtime",

@@ -35,7 +35,7 @@ os.environ.update(HTTPS_PROXY="http://127.0.0.1:9", NO_PROXY="127.0.0.1")
 import getpatter.server
 from getpatter import OpenAIRealtime, Patter, Twilio
 from getpatter.providers.openai_realtime import OpenAIRealtimeAdapter
-from obey import obey
+from report_usage import report_usage
 
 HOST = "127.0.0.1"
 TOKEN = "nobody-asks-for-it"  # noqa: S105
@@ -57,12 +57,12 @@ async def main(provider_url: str, max_calls: int) -> None:
     await phone.ready
     for name in ("uvicorn.access", "getpatter"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    obey(port)
+    report_usage(port)
     await serving
 
 
 def _free_port() -> int:
-    """Return a port that was free a moment ago: the server wants to be told one."""
+    """Return a port that was free a moment ago: the server needs a number."""
     with socket.create_server((HOST, 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

@@ -1,9 +1,8 @@
-"""Serving for engines that are ASGI applications: a port of its own, announced once it listens.
+"""Serving for engines that are ASGI applications: a port of its own, reported once it listens.
 
     serve(app)      until the parent has gone
 
 uvicorn with what its extra "standard" brings (uvloop, httptools), warnings only.
-Used by the runners of Pipecat and openai-agents; Patter serves by itself.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import socket
 from typing import Any
 
 import uvicorn
-from obey import obey
+from report_usage import report_usage
 
 HOST = "127.0.0.1"
 _BACKLOG = 512
@@ -21,5 +20,5 @@ _BACKLOG = 512
 def serve(app: Any) -> None:
     """Serve an application."""
     listener = socket.create_server((HOST, 0), backlog=_BACKLOG)
-    obey(listener.getsockname()[1])
+    report_usage(listener.getsockname()[1])
     uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])

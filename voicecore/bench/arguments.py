@@ -1,6 +1,6 @@
-"""What the benchmarks' programs take on their command lines, and how they refuse the rest.
+"""The command-line arguments of the benchmark programs, and how bad ones are refused.
 
-Rule: wrong usage is one line on stderr, which says what is right, and exit code 2.
+Rule: wrong usage is one line on stderr that says what is right, and exit code 2.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def call_counts(text: str) -> tuple[int, ...]:
 def seconds(text: str) -> float:
     """Return how long something is measured."""
     try:
-        told_s = float(text)
+        given_s = float(text)
     except ValueError:
-        told_s = 0.0
-    if not 0.1 <= told_s <= LONGEST_S:
+        given_s = 0.0
+    if not 0.1 <= given_s <= LONGEST_S:
         raise argparse.ArgumentTypeError(f"a number from 0.1 to {LONGEST_S:g}, not {text!r}")
-    return told_s
+    return given_s
 
 
 def milliseconds(text: str) -> float:

@@ -1,8 +1,8 @@
-"""The program: which measurements there are, how large they run, where their results go.
+"""The program: which measurements exist, how long they run, where their results go.
 
     0 done    1 a measurement failed    2 wrong usage
 
-Rule 1: tables go to stdout, what is being done to stderr; an error is one line there.
+Rule 1: tables go to stdout, progress to stderr; an error is one line there.
 Rule 2: a new measurement is a module with a function, and a line in MEASUREMENTS.
 """
 
@@ -16,9 +16,8 @@ from pathlib import Path
 import attrs
 
 from voicecore.bench.arguments import OneLineParser, call_counts, milliseconds, seconds
-from voicecore.bench.load import barge_in, calls, conversation_limit, pacing, pickup, sockets, teardown
-from voicecore.bench.micro import audio_path, json_libraries, machines
-from voicecore.bench.report import conversation_tables
+from voicecore.bench.load import barge_in, calls, conversation, limit, pickup, teardown
+from voicecore.bench.micro import audio_path, json_libraries, machines, pacing, sockets
 from voicecore.bench.report.compare import Earlier, comparison, read_earlier
 from voicecore.bench.report.pictures import draw
 from voicecore.bench.report.result import FULL, SMALL, BenchmarkFailed, Measurement, Plan, Result, Size
@@ -28,8 +27,8 @@ from voicecore.errors import first_cause
 MEASUREMENTS: dict[str, Measurement] = {
     "pickup": pickup.measure,
     "calls": calls.measure,
-    "conversation": conversation_tables.measure,
-    "limit": conversation_limit.measure,
+    "conversation": conversation.measure,
+    "limit": limit.measure,
     "barge-in": barge_in.measure,
     "teardown": teardown.measure,
     "machines": machines.measure,
@@ -41,13 +40,13 @@ MEASUREMENTS: dict[str, Measurement] = {
 """By the names that the command line takes."""
 
 LONG = frozenset({"limit"})
-"""Run where they are named, and with --full: they take minutes."""
+"""Run only when named, or with --full: they take minutes."""
 
 _DONE, _FAILED = 0, 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the measurements that are asked for; return the exit code."""
+    """Run the requested measurements; return the exit code."""
     code = _FAILED
     try:
         code = _measure(_parser().parse_args(arguments))
@@ -75,17 +74,17 @@ def _measure(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> Plan:
-    """Return the plan of the size that is asked for, with what else was said."""
+    """Return the plan of the requested size, with the other arguments."""
     size = Size.FULL if options.full else Size(options.size)
     base = {Size.SMALL: SMALL, Size.DESK: Plan(), Size.FULL: FULL}[size]
-    said = {
+    given = {
         "calls": options.calls,
         "seconds": options.seconds,
         "seed": options.seed,
         "handshake_s": options.handshake_ms,
         "first_delta_s": options.first_delta_ms,
     }
-    return attrs.evolve(base, **{name: value for name, value in said.items() if value is not None})
+    return attrs.evolve(base, **{name: value for name, value in given.items() if value is not None})
 
 
 def _run(names: Sequence[str], plan: Plan) -> dict[str, Sequence[Result]]:
@@ -108,14 +107,14 @@ def _say(line: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = OneLineParser(prog="voicecore.bench", description="What a call costs, and how much later its audio is.")
+    parser = OneLineParser(prog="voicecore.bench", description="What a call costs, and how much latency is added.")
     parser.add_argument("names", nargs="*", type=_name, metavar="NAME", help=f"some of: {', '.join(MEASUREMENTS)}")
-    parser.add_argument("--full", action="store_true", help="the long plan: some 40 minutes")
+    parser.add_argument("--full", action="store_true", help="the long plan: about 40 minutes")
     parser.add_argument(
         "--calls", type=call_counts, metavar="N,N", help="calls at once (1,10,50; full: 1,10,25,50,100)"
     )
     parser.add_argument("--seconds", type=seconds, metavar="S", help="for each level (2; full: 20)")
-    parser.add_argument("--seed", type=int, metavar="N", help="of all that is drawn (1)")
+    parser.add_argument("--seed", type=int, metavar="N", help="of all random choices (1)")
     parser.add_argument("--handshake-ms", type=milliseconds, metavar="MS", help="of the provider, in pickup (300)")
     parser.add_argument("--first-delta-ms", type=milliseconds, metavar="MS", help="of the provider, in pickup (250)")
     parser.add_argument("--size", choices=[size.value for size in Size], default=Size.DESK.value, help="(desk)")
@@ -127,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _name(text: str) -> str:
     if text not in MEASUREMENTS:
-        raise argparse.ArgumentTypeError(f"no measurement {text!r}; there are {', '.join(MEASUREMENTS)}")
+        raise argparse.ArgumentTypeError(f"unknown measurement {text!r}; choose from {', '.join(MEASUREMENTS)}")
     return text
 
 
@@ -135,10 +134,10 @@ def _folder(text: str) -> Path:
     path = Path(text)
     try:
         fits = path.is_dir()
-    except OSError:  # a name that cannot be one
+    except OSError:  # not a valid name
         fits = False
     if not fits:
-        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a folder that exists")
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not an existing folder")
     return path
 
 
@@ -146,15 +145,15 @@ def _earlier(text: str) -> Earlier:
     try:
         return read_earlier(Path(text))
     except (OSError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a file that --json wrote") from error
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} was not written by --json") from error
 
 
 def _file(text: str) -> Path:
     path = Path(text)
     try:
         fits = path.parent.is_dir() and not path.is_dir()
-    except OSError:  # a name that cannot be one
+    except OSError:  # not a valid name
         fits = False
     if not fits:
-        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a file in a folder that exists")
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a file in an existing folder")
     return path

@@ -2,11 +2,11 @@
 
     recorded callee → carrier twin ⇄ engine ⇄ provider twin → recorded agent
 
-The callee says hello the moment the phone is picked up, which is what swallows
-the first message of a careless engine.  Everything between the two recordings is
-the real thing: the REST request, webhooks with signatures, TwiML, the media
-stream, the engine, the realtime protocol.  The call is shown as it happens; then
-come its latencies and what was written.
+The callee says hello the moment the phone is picked up, which makes a careless engine
+swallow its first message.  Everything between the two recordings is real: the REST
+request, signed webhooks, TwiML, the media stream, the engine, the realtime protocol.
+The call is shown as it happens; then come its latencies and the files that were
+written.
 """
 
 from __future__ import annotations
@@ -19,36 +19,24 @@ from pathlib import Path
 import trio
 
 from voicecore import facts
-from voicecore.assembly import open_engine, real_world
-from voicecore.audio.convert import from_samples, to_samples
-from voicecore.audio.formats import PCM16_8K, PCMU_8K
+from voicecore.assembly import real_world
+from voicecore.audio.formats import PCM16_8K
 from voicecore.audio.level import levels_dbfs
 from voicecore.cli.exits import DONE, Failed
 from voicecore.cli.live import LivePrinter
 from voicecore.cli.probe import folder_problem
-from voicecore.config import Settings
 from voicecore.observe.store import record_json
 from voicecore.observe.timeline import Levels, timeline_svg
-from voicecore.simulation import recordings
-from voicecore.simulation.openai_realtime import Behaviour, Handshake, RealtimeTwin, Recorded, Reply, Script, Updates
-from voicecore.simulation.twilio import (
-    Account,
-    AfterAgent,
-    At,
-    DialPlan,
-    HangUp,
-    Say,
-    Step,
-    WhileAgentSpeaks,
-    open_twilio,
-)
+from voicecore.simulation.openai_realtime import Behaviour, Handshake, Recorded, Reply, Script, Updates
+from voicecore.simulation.recordings import ulaw
+from voicecore.simulation.rig import open_rig
+from voicecore.simulation.twilio import AfterAgent, At, DialPlan, HangUp, Say, Step, WhileAgentSpeaks
 
-_ROUND_TRIP_S = 0.075  #: a provider some way off: one for the session, one for its configuration
+_ROUND_TRIP_S = 0.075  #: to a distant provider: one for the session, one for its configuration
 _LONGEST_S = 60.0
 _LEVEL_STEP_S = 0.02
 _WAV_HEADER_BYTES = 44
 
-_NUMBER, _CALLEE = "+15550100002", "+15550100077"
 _RINGS_S = 2.0
 _FIRST_MESSAGE = "Your call is now first in line and will be answered by the next available representative."
 _AGENT = Script(
@@ -81,9 +69,11 @@ def run(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     out: Path = options.out
     if (problem := folder_problem(out)) is not None:
         raise Failed(problem, "--out chooses another folder")
-    report, told = trio.run(run_call, out, options.json)
+    report, notified = trio.run(run_call, out, options.json)
     folder = out / report.call_id
-    (folder / "timeline.svg").write_text(timeline_svg(report, told, _levels(folder / "audio.wav")), encoding="utf-8")
+    (folder / "timeline.svg").write_text(
+        timeline_svg(report, notified, _levels(folder / "audio.wav")), encoding="utf-8"
+    )
     if options.json:
         print(record_json(report).decode(), end="")
     else:
@@ -92,9 +82,9 @@ def run(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
 
 
 async def run_call(out: Path, quietly: bool) -> tuple[facts.CallReport, Sequence[facts.Fact]]:
-    """Hold the call; return its report and everything that was told of it."""
-    told: list[facts.Fact] = []
-    observers: list[facts.Observer] = [lambda _call_id, fact: told.append(fact)]
+    """Run the call; return its report and every fact."""
+    notified: list[facts.Fact] = []
+    observers: list[facts.Observer] = [lambda _call_id, fact: notified.append(fact)]
     report: facts.CallReport | None = None
     if not quietly:
         print("the engine calls somebody who says hello at once; this takes about 25 seconds", flush=True)
@@ -107,8 +97,8 @@ async def run_call(out: Path, quietly: bool) -> tuple[facts.CallReport, Sequence
             report = await _place(out, observers)
         nursery.cancel_scope.cancel()
     if report is None:
-        raise Failed("the demonstration call did not come to its end")
-    return report, told
+        raise Failed("the demo call did not end in time")
+    return report, notified
 
 
 async def _leave_with_reader(printer: LivePrinter, scope: trio.CancelScope) -> None:
@@ -118,52 +108,28 @@ async def _leave_with_reader(printer: LivePrinter, scope: trio.CancelScope) -> N
 
 
 async def _place(out: Path, observers: Sequence[facts.Observer]) -> facts.CallReport:
-    world = real_world()
-    async with (
-        RealtimeTwin(world, _AGENT, _PROVIDER).serve() as base_url,
-        open_twilio(world, Account()) as carrier,
-        carrier.serve_rest() as api_base_url,
-        open_engine(_settings(base_url, api_base_url, out), world=world, observers=observers) as engine,
-    ):
-        carrier.expect(DialPlan(ring_s=_RINGS_S, script=_callee()))
-        async with engine.dial(_CALLEE) as call:
-            async for _ in call.facts():
-                pass
-        if carrier.violations or any(line.playout.violations for line in carrier.lines):
-            raise Failed("the simulated carrier complains of what the engine sent")
-        return call.report
+    overrides = {
+        "server.data_dir": str(out),
+        "server.record_audio": True,
+        "agent.instructions": "You call customers for a small company.",
+        "agent.first_message": _FIRST_MESSAGE,
+    }
+    async with open_rig(real_world(), _AGENT, _PROVIDER, overrides=overrides, observers=observers) as rig:
+        report = await rig.dial(DialPlan(ring_s=_RINGS_S, script=_callee()))
+        if rig.carrier.violations or any(line.playout.violations for line in rig.carrier.lines):
+            raise Failed("the simulated carrier rejected something that the engine sent")
+        return report
 
 
 def _callee() -> Sequence[Step]:
-    hello, moment = _spoken("caller-hello-it"), _spoken("caller-one-moment-it")
+    hello, moment = ulaw("caller-hello-it"), ulaw("caller-one-moment-it")
     return (
-        Say(At(0.05), hello),  # over the first message, which is not to be swallowed
+        Say(At(0.05), hello),  # over the first message, which must not be swallowed
         Say(AfterAgent(1.5), moment),
         Say(WhileAgentSpeaks(3.0), moment),  # the barge-in
         Say(AfterAgent(0.4), hello),
         HangUp(AfterAgent(0.6)),
     )
-
-
-def _settings(base_url: str, api_base_url: str, out: Path) -> Settings:
-    overrides = {
-        "server.port": 0,
-        "server.data_dir": str(out),
-        "server.record_audio": True,
-        "agent.instructions": "You call customers for a small company.",
-        "agent.first_message": _FIRST_MESSAGE,
-        "carriers.twilio.account_sid": Account().account_sid,
-        "carriers.twilio.auth_token": Account().auth_token.reveal(),
-        "carriers.twilio.phone_number": _NUMBER,
-        "carriers.twilio.api_base_url": api_base_url,
-        "providers.openai_realtime.api_key": "demo-key",
-        "providers.openai_realtime.base_url": base_url,
-    }
-    return Settings.load(None, {}, overrides)
-
-
-def _spoken(name: str) -> bytes:
-    return from_samples(to_samples(recordings.load(name), PCM16_8K), PCMU_8K)
 
 
 def _levels(wav: Path) -> Levels:

@@ -1,4 +1,9 @@
-"""Twins and the simulated world: peers that speak the real wire, and a World in virtual time.
+"""Twins and the simulated world: peers that speak the real wire protocols, and a World in virtual time.
 
-Level 5.  A twin is written from the sheet in docs/protocols/s, not from our codecs, so that it can disagree with them.
+    rig.py              an engine between its twins, for tests, benchmarks and the demo
+    world.py            the simulated world: memory_network.py, memory_files.py
+    twilio/             the carrier twin
+    openai_realtime/    the provider twin
+
+A twin is written from the sheets in docs/protocols/, not from our codecs, so that the two can disagree.
 """

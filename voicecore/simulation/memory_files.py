@@ -1,8 +1,8 @@
-"""A disk in memory, with the troubles of a real one: slow, full, read-only, gone, and back again.
+"""A disk in memory, with the faults of a real one: slow, full, read-only, gone, and back again.
 
-Rule 1: as on the real one, a write that has begun takes its time and is
-finished, whoever is cancelled meanwhile.
-Rule 2: a trouble is in force from the moment it is set: `MemoryFiles.trouble`.
+Rule 1: as on a real disk, a write that has begun takes its time and is finished, even
+if its task is cancelled meanwhile.
+Rule 2: a fault applies from the moment it is set: `MemoryFiles.fault`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from voicecore.world import OpenFile
 
 
 @attrs.frozen
-class Written:
-    """One write, in the order in which the disk saw them."""
+class FileWrite:
+    """One write; the history has them in the disk's order."""
 
     path: Path
     offset_bytes: int | None
@@ -30,29 +30,29 @@ class Written:
 
 
 @attrs.frozen(kw_only=True)
-class DiskTrouble:
+class DiskFault:
     """What is wrong with a disk."""
 
     takes_s: float = 0.0
-    """How long everything takes that writes."""
+    """How long each write takes."""
     fails_with: int | None = None
-    """The error number of everything that writes, such as ``errno.ENOSPC``."""
+    """The error number that every write fails with, such as ``errno.ENOSPC``."""
     is_without_threads: bool = False
-    """No thread can be started: what the operating system says then is no OSError."""
+    """No thread can be started: Python raises no OSError then."""
 
 
-HEALTHY = DiskTrouble()
+HEALTHY = DiskFault()
 
 
 class MemoryFiles:
-    """Files as a dictionary, and the history of how they came to be."""
+    """Files as a dictionary, and every write in order."""
 
     def __init__(self) -> None:
         self.files: dict[Path, bytearray] = {}
-        self.history: list[Written] = []
-        self.trouble = HEALTHY
+        self.history: list[FileWrite] = []
+        self.fault = HEALTHY
         self.most_at_once = 0
-        """The most writes of whole files that ran at the same time."""
+        """The largest number of whole-file writes that ran at the same time."""
         self.syncs = 0
         self._at_once = 0
 
@@ -72,7 +72,7 @@ class MemoryFiles:
         finally:
             self._at_once -= 1
         self.files[path] = bytearray(data)
-        self.history.append(Written(path, None, data))
+        self.history.append(FileWrite(path, None, data))
 
     def open_file(
         self, path: Path, *, begins_with: bytes = b"", is_new: bool = False
@@ -90,15 +90,15 @@ class MemoryFiles:
         return len(left)
 
     async def work(self) -> None:
-        """Take the time that a write takes, and fail as the disk does now."""
+        """Take as long as a write takes, and fail as the current fault says."""
         await trio.lowlevel.checkpoint()
-        if self.trouble.is_without_threads:
+        if self.fault.is_without_threads:
             raise RuntimeError("can't start new thread")
-        if self.trouble.takes_s:
+        if self.fault.takes_s:
             with trio.CancelScope(shield=True):
-                await trio.sleep(self.trouble.takes_s)
-        if self.trouble.fails_with is not None:
-            raise OSError(self.trouble.fails_with, os.strerror(self.trouble.fails_with))
+                await trio.sleep(self.fault.takes_s)
+        if self.fault.fails_with is not None:
+            raise OSError(self.fault.fails_with, os.strerror(self.fault.fails_with))
 
     @asynccontextmanager
     async def _open(self, path: Path, begins_with: bytes, *, is_new: bool) -> AsyncIterator[OpenFile]:
@@ -106,7 +106,7 @@ class MemoryFiles:
         if is_new and path in self.files:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         self.files[path] = bytearray(begins_with)
-        self.history.append(Written(path, None, begins_with))
+        self.history.append(FileWrite(path, None, begins_with))
         yield _MemoryFile(self, path, self.files[path])
 
 
@@ -121,7 +121,7 @@ class _MemoryFile:
         gap = bytes(max(0, offset_bytes - len(self._content)))
         self._content += gap
         self._content[offset_bytes : offset_bytes + len(data)] = data
-        self._disk.history.append(Written(self._path, offset_bytes, data))
+        self._disk.history.append(FileWrite(self._path, offset_bytes, data))
 
     async def sync(self) -> None:
         await self._disk.work()

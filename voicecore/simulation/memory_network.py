@@ -1,13 +1,13 @@
 """A network in memory: bounded byte pipes between simulated peers, on Trio's clock.
 
-Rule 1: a pipe holds at most ``buffer_bytes``: a peer that does not read stops the
-one that writes, as a socket does.
-Rule 2: what may vary in a network (delay, how bytes are cut) is drawn from the
-seed it was given, and nothing else.
-Rule 3: every stream is counted when it opens and when it closes, so that a test
-can ask what is left; a connection that nobody accepted counts too.
-Rule 4: a stream behaves as a socket does: small writes never wait, and are whole
-or not at all when cancelled; what arrived before an end can still be read.
+Rule 1: a pipe buffers at most ``buffer_bytes``: a peer that does not read blocks the
+one that writes, as with sockets.
+Rule 2: what may vary in a network (delay, how bytes are split) is drawn from the seed
+that it was given, and from nothing else.
+Rule 3: every stream is counted when it opens and when it closes, so that a test can
+ask what is left open; a connection that nobody accepted counts too.
+Rule 4: a stream behaves as a socket does: small writes never wait, and are whole or
+not written at all when cancelled; what arrived before an end can still be read.
 
 Implements `voicecore.world.Network`.
 """
@@ -40,13 +40,13 @@ class LinkSettings:
     delay_s: float = attrs.field(default=0.0, validator=attrs.validators.ge(0.0))
     """One way."""
     buffer_bytes: int = attrs.field(default=256 * 1024, validator=attrs.validators.ge(1))
-    """What the two kernels and the wire would hold, each way."""
+    """What the two kernels and the wire would buffer, each way."""
     split_bytes: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
-    """Every read returns from one to so many bytes, drawn from the seed; None: what is there."""
+    """Every read returns from one to this many bytes, drawn from the seed; None: whatever is there."""
 
 
 class _End(enum.Enum):
-    """What became of one end of a pipe."""
+    """The state of one end of a pipe."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -60,7 +60,7 @@ class _Pipe:
         self._settings = settings
         self._rng = rng
         self._chunks: deque[tuple[float, bytes]] = deque()  # (arrives at, data); bounded by buffer_bytes
-        self._held_bytes = 0
+        self._buffered_bytes = 0
         self._changed = trio.Event()
         self.write_end = _End.OPEN
         self.read_end = _End.OPEN
@@ -68,23 +68,23 @@ class _Pipe:
         self.coalesce_bytes = 1
 
     @property
-    def room_bytes(self) -> int:
-        return self._settings.buffer_bytes - self._held_bytes
+    def free_bytes(self) -> int:
+        return self._settings.buffer_bytes - self._buffered_bytes
 
     def write_now(self, data: Buffer) -> int:
-        """Take what there is room for, and return how much that was."""
+        """Accept what fits, and return how much that was."""
         self._check_writable()
-        piece = bytes(data[: self.room_bytes])
+        piece = bytes(data[: self.free_bytes])
         if piece:
             self._chunks.append((trio.current_time() + self._settings.delay_s, piece))
-            self._held_bytes += len(piece)
+            self._buffered_bytes += len(piece)
             self.notify()
         return len(piece)
 
-    async def wait_for_room(self) -> None:
+    async def wait_for_space(self) -> None:
         self._check_writable()
         await trio.lowlevel.checkpoint()
-        while self.room_bytes == 0:
+        while self.free_bytes == 0:
             self._check_writable()
             await self._wait()
         self._check_writable()
@@ -110,7 +110,7 @@ class _Pipe:
         self._check_readable()
 
     def _ready_at(self) -> float:
-        """Return when enough of what is under way has arrived, or the end."""
+        """Return when enough of what is on its way has arrived, or the end has."""
         arrived = 0
         for arrives_at, data in self._chunks:
             arrived += len(data)
@@ -143,7 +143,7 @@ class _Pipe:
         self._changed = trio.Event()
 
     def _take(self, limit: int) -> bytes:
-        """Return what has arrived, as far as it may be returned at once."""
+        """Return what has arrived, up to what one read may return."""
         if self._settings.split_bytes is not None:
             limit = min(limit, self._rng.randint(1, self._settings.split_bytes))
         taken = bytearray()
@@ -153,7 +153,7 @@ class _Pipe:
             taken += data[:fits]
             if len(data) > fits:
                 self._chunks.appendleft((arrived_at, data[fits:]))
-        self._held_bytes -= len(taken)
+        self._buffered_bytes -= len(taken)
         self.notify()
         return bytes(taken)
 
@@ -176,7 +176,7 @@ class MemoryNetwork:
         self._listeners: dict[tuple[str, int], _MemoryListener] = {}
 
     async def open_stream(self, host: str, port: int, *, tls: bool) -> MemoryStream:
-        """See `voicecore.world.Network`; TLS is taken for done."""
+        """See `voicecore.world.Network`; TLS is not simulated."""
         await trio.sleep(self.settings.connect_s)
         listener = self._listeners.get((host, port))
         if listener is None:
@@ -203,7 +203,7 @@ class MemoryNetwork:
         return Listening([listener], port)
 
     def forget(self, address: tuple[str, int]) -> None:
-        """A listener has closed."""
+        """Note that a listener has closed."""
         self._listeners.pop(address, None)
 
 
@@ -250,7 +250,7 @@ class MemoryStream(ByteStream):
 
     async def wait_writable(self) -> None:
         """See `voicecore.world.ByteStream`."""
-        await self._outgoing.wait_for_room()
+        await self._outgoing.wait_for_space()
 
     def end_now(self) -> None:
         """See `voicecore.world.ByteStream`."""
@@ -261,7 +261,7 @@ class MemoryStream(ByteStream):
         self._close(_End.CLOSED)
 
     def limit_unsent(self, max_bytes: int) -> None:
-        """See `voicecore.world.ByteStream`; nothing to do: `LinkSettings` say what a link holds."""
+        """See `voicecore.world.ByteStream`; nothing to do: `LinkSettings` limit what a link buffers."""
 
     def coalesce(self, min_bytes: int) -> None:
         """See `voicecore.world.ByteStream`."""
@@ -269,7 +269,7 @@ class MemoryStream(ByteStream):
         self._incoming.notify()
 
     def reset(self) -> None:
-        """Break the connection as a TCP reset does: what was under way is lost."""
+        """Break the connection as a TCP reset does: what was on its way is lost."""
         self._close(_End.BROKEN)
 
     def _close(self, how: _End) -> None:

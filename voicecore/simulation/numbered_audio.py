@@ -1,14 +1,14 @@
-"""Agent audio that says where it came from: every 5 ms of µ-law name their call, response and place.
+"""Agent audio that says where it came from: every 5 ms of µ-law carries call, response and position.
 
-A test that finds a piece of it at the carrier knows which response made it,
+A test that finds a piece of it at the carrier knows which response produced it,
 what is missing before it and what came after a clear, without comparing whole
 streams.
 
-Rule 1: a piece is 40 bytes of µ-law and stands for 20 bytes: magic, numbers,
-check sum.  Deltas, media messages and clears may cut anywhere; what is left of
-a stream still yields every whole piece in it.
-Rule 2: only codes that survive µ-law → A-law → µ-law and µ-law → PCM16 → µ-law
-are used, so that frames can be read behind a G.711 conversion too.
+Rule 1: a piece is 40 bytes of µ-law and encodes 20 bytes: magic, numbers, checksum.
+Deltas, media messages and clears may cut anywhere; every whole piece in what is left
+of a stream can still be read.
+Rule 2: only codes that survive µ-law → A-law → µ-law and µ-law → PCM16 → µ-law are
+used, so that frames can be read after a G.711 conversion too.
 Rule 3: the sound is steady and about as loud as speech; it never looks like silence.
 
 Pure.  Made by the provider twin, read by invariant checks and benchmarks.

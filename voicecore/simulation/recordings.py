@@ -1,10 +1,10 @@
-"""Recorded telephone speech: real voices, 8 kHz, for demos, tests and twins.
+"""Recorded telephone speech: real voices at 8 kHz, for demos, tests and twins.
 
-`agent-*` is one woman's voice in English, `user-*` are others, in Italian and
-French, so that the two sides of a call can be told apart by ear.  Credits and
-licence (CC BY-SA 3.0) are in recordings/CREDITS.md and travel with the files.
+`agent-*` is a woman's voice in English, `caller-*` are others, in Italian and French,
+so that the two sides of a call are easy to tell apart when listening.  Credits and
+licence (CC BY-SA 3.0) are in recordings/CREDITS.md and are distributed with the files.
 
-Rule: a name is the file's name without its ending; every file is PCM16 at 8 kHz.
+Rule: a name is the file's name without its extension; every file is PCM16 at 8 kHz.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from importlib import resources
 from types import MappingProxyType
 
-from voicecore.audio.formats import PCM16_8K
+from voicecore.audio.convert import from_samples, to_samples
+from voicecore.audio.formats import PCM16_8K, PCMU_8K
 from voicecore.audio.wav import read_wav
 
 MEANINGS: Mapping[str, str] = MappingProxyType(
@@ -35,7 +36,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "caller-transfer-fr": "please hold while I transfer the call (French)",
     }
 )
-"""What is said: the words where the voice speaks English (all but the long one), else their meaning."""
+"""What is said: the words, where the voice speaks English (except the long one), else their meaning."""
 
 
 @functools.cache
@@ -50,6 +51,11 @@ def load(name: str) -> bytes:
     file = resources.files("voicecore.simulation") / "recordings" / f"{name}.wav"
     _, samples = read_wav(file.read_bytes())
     return samples
+
+
+def ulaw(name: str) -> bytes:
+    """Return a recording as the telephone carries it: µ-law at 8 kHz; raises KeyError as `load` does."""
+    return from_samples(to_samples(load(name), PCM16_8K), PCMU_8K)
 
 
 def seconds(name: str) -> float:

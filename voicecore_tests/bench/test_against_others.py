@@ -1,4 +1,4 @@
-"""The comparison in bench/: its runners compile, its program knows what it is asked, its account is its results'."""
+"""The comparison in bench/: its runners compile, its command line is checked, its documentation is its results."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from typing import Any
 import orjson
 import pytest
 
-from voicecore.bench.load.conversation import relay_target, run_level
-from voicecore.bench.processes.controlled import Usage
+from voicecore.bench.load.conversation_load import run_level
+from voicecore.bench.load.targets import relay_target
+from voicecore.bench.processes.usage import Usage
 from voicecore.bench.report.result import SMALL
 from voicecore_tests.chance import REAL_TIME
 from voicecore_tests.code_rules.packages import REPOSITORY
@@ -25,7 +26,7 @@ pytestmark = REAL_TIME
 BENCH = REPOSITORY / "bench"
 RUNNERS = sorted((BENCH / "engines").glob("*.py"))
 RESULTS = BENCH / "results" / "latest.json"
-MODULES = ("run", "account", "figures", "targets")
+MODULES = ("run", "write_docs", "figures", "targets")
 
 
 @pytest.fixture(name="bench")
@@ -65,7 +66,7 @@ def test_every_engine_has_its_runner_and_its_pins(bench: dict[str, ModuleType]) 
 
 def test_obey_speaks_the_child_s_half() -> None:
     """A port, a usage for every question, and the end with the parent."""
-    program = "import obey, time; obey.obey(4321); time.sleep(60)"
+    program = "import report_usage, time; report_usage.report_usage(4321); time.sleep(60)"
     done = subprocess.run(
         [sys.executable, "-c", program],
         input="?\n?\n",
@@ -107,10 +108,10 @@ def test_wrong_usage_is_one_line(
 
 def test_what_is_asked_for(bench: dict[str, ModuleType]) -> None:
     """All engines go into the documentation's file; a part of them does not."""
-    everything = bench["run"]._order([])
+    everything = bench["run"]._options([])
     assert [engine.name for engine in everything.engines] == list(bench["targets"].ENGINES)
     assert everything.out == RESULTS
-    ours = bench["run"]._order(["--pcm", "--levels", "50,10"])
+    ours = bench["run"]._options(["--pcm", "--levels", "50,10"])
     assert [engine.name for engine in ours.engines] == ["voicecore", "voicecore-24k"]
     assert ours.plan.calls == (10, 50)
     assert ours.out != RESULTS
@@ -151,12 +152,12 @@ def test_medians_are_over_the_rounds(bench: dict[str, ModuleType]) -> None:
 
 def test_the_documentation_is_what_the_results_give(bench: dict[str, ModuleType], results: dict[str, Any]) -> None:
     """Text and pictures."""
-    account = bench["account"]
-    document = account.DOCUMENT.read_text(encoding="utf-8")
-    assert account.marked(document) == account.part(results).strip()
-    assert account.replaced(document, account.part(results)) == document
-    for name, svg in account.pictures(results).items():
-        assert (account.PICTURES / name).read_text(encoding="utf-8") == svg
+    docs = bench["write_docs"]
+    document = docs.DOCUMENT.read_text(encoding="utf-8")
+    assert docs.marked(document) == docs.part(results).strip()
+    assert docs.replaced(document, docs.part(results)) == document
+    for name, svg in docs.pictures(results).items():
+        assert (docs.PICTURES / name).read_text(encoding="utf-8") == svg
 
 
 def test_an_engine_that_failed_is_told_with_its_reason(bench: dict[str, ModuleType], results: dict[str, Any]) -> None:
@@ -168,6 +169,6 @@ def test_an_engine_that_failed_is_told_with_its_reason(bench: dict[str, ModuleTy
             run["share"] = 1.0
     told["runs"] = [run for run in told["runs"] if (run["engine"], run["calls"]) != ("patter", calls)]
     told["runs"].append({"engine": "patter", "calls": calls, "round": 1, "failed": "it fell over"})
-    text = bench["account"].part(told)
+    text = bench["write_docs"].part(told)
     assert "patter: it fell over." in text
-    assert "floor had more to do than one processor can" in text
+    assert "floor was overloaded" in text

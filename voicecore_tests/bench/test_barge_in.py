@@ -8,8 +8,8 @@ import attrs
 import pytest
 
 from voicecore.bench.load import barge_in
-from voicecore.bench.load.conversation import Level
-from voicecore.bench.micro.frames import Faults
+from voicecore.bench.load.conversation_load import Level
+from voicecore.bench.load.frames import Faults
 from voicecore.bench.processes.barge_in_process import ClearTimes
 from voicecore.bench.report.result import FULL, SMALL, BenchmarkFailed, Plan
 from voicecore.facts import BargeInConfirmed, ClearSent
@@ -31,7 +31,7 @@ GOOD = Level(
     filled_frames=0.0,
     holes_s=[],
     heard_s=1.0,
-    asked_in_vain=[],
+    unknown_requests=[],
     lateness_s=[0.0],
     load=0.1,
     others=None,
@@ -39,7 +39,7 @@ GOOD = Level(
 
 
 def test_a_row_has_what_was_seen() -> None:
-    """In milliseconds; what the engine does not say is left open."""
+    """In milliseconds; what the engine does not report stays empty."""
     barge_in._check(GOOD)
     row = barge_in._row(GOOD, [])
     assert (row["cuts"], row["clear p50"], row["clear p99.9"]) == (2, 1.0, 3.0)
@@ -57,7 +57,7 @@ def test_a_row_has_what_was_seen() -> None:
     ],
 )
 def test_what_must_not_happen_makes_the_run_fail(change: dict[str, Any], why: str) -> None:
-    """A figure of a barge-in that was not obeyed is none."""
+    """A cut without a clear yields no figure."""
     with pytest.raises(BenchmarkFailed, match=f"barge-ins on 2 calls: {why}|{why}"):
         barge_in._check(attrs.evolve(GOOD, **change))
 

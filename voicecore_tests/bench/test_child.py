@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from voicecore.bench.processes.child import apart_from_children, open_child
-from voicecore.bench.processes.controlled import own_usage
+from voicecore.bench.processes.usage import own_usage
 from voicecore.bench.report.result import BenchmarkFailed
 from voicecore_tests.chance import REAL_TIME
 
@@ -19,7 +19,7 @@ RELAY = "voicecore.bench.processes.relay_process"
 
 
 async def test_a_child_says_where_it_serves_and_what_it_used() -> None:
-    """Its times are of the clock that its parent has, too; more and more is used."""
+    """Its times are on the same clock as its parent's; usage only grows."""
     async with open_child(RELAY, "ws://127.0.0.1:1/") as child:
         before, first, second = own_usage(), await child.usage(), await child.usage()
         assert before.at_s <= first.at_s <= second.at_s <= own_usage().at_s
@@ -44,13 +44,13 @@ async def test_a_child_ends_with_its_block() -> None:
 
 async def test_a_child_that_does_not_come_up_is_a_failure() -> None:
     """With a line for people; the child's own words are on stderr."""
-    with pytest.raises(BenchmarkFailed, match="ended by itself"):
+    with pytest.raises(BenchmarkFailed, match="has exited"):
         async with open_child("voicecore.bench.no_such_process"):
             pass
 
 
 def test_the_parent_keeps_off_the_childs_processor_for_a_while_only() -> None:
-    """What was before is again afterwards."""
+    """Afterwards everything is as it was before."""
     if sys.platform == "linux":
         before = os.sched_getaffinity(0)
         with apart_from_children():

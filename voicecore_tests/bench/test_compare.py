@@ -51,7 +51,7 @@ def test_rows_and_tables_of_one_run_only_are_named() -> None:
     old, new = table((1, "engine", 1.0, 0, "")), table((50, "engine", 1.0, 0, ""))
     text = comparison(earlier(old), SMALL, [new, table(name="delay")])
     assert "cost: 50 is new" in text
-    assert "cost: 1 is gone" in text
+    assert "cost: 1 is missing" in text
     assert "delay: not in the earlier run" in text
 
 
@@ -78,7 +78,7 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     """By a plain error, whatever is in it."""
     path = tmp_path / "other.json"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="not what --json writes"):
+    with pytest.raises(ValueError, match="not written by --json"):
         read_earlier(path)
 
 

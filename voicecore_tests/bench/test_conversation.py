@@ -8,12 +8,14 @@ from collections.abc import Sequence
 import attrs
 import pytest
 
-from voicecore.bench.load import conversation_limit
-from voicecore.bench.load.conversation import Level, Target, engine_target, relay_target, run_level
-from voicecore.bench.load.conversation_limit import find_limit, limit_table
-from voicecore.bench.micro.frames import FRAME_S, Faults
-from voicecore.bench.processes.carrier_side import Entrance, ProviderAudio
-from voicecore.bench.report.conversation_tables import tables
+from voicecore.bench.load import limit as limit_search
+from voicecore.bench.load.call_log import ProviderAudio
+from voicecore.bench.load.carrier_line import Entrance
+from voicecore.bench.load.conversation import tables
+from voicecore.bench.load.conversation_load import Level, run_level
+from voicecore.bench.load.frames import FRAME_S, Faults
+from voicecore.bench.load.limit import find_limit, limit_table
+from voicecore.bench.load.targets import Target, engine_target, relay_target
 from voicecore.bench.report.result import SMALL, BenchmarkFailed, Plan
 from voicecore_tests.chance import REAL_TIME
 
@@ -31,7 +33,7 @@ def test_two_conversations(target: Target) -> None:
     """
     tries = (run_level(target, 2, SMALL) for _ in range(3))
     level = next(level for level in tries if level.faults == Faults() and not level.wrong_clears)
-    assert (level.missed_barge_ins, level.asked_in_vain) == (0, [])
+    assert (level.missed_barge_ins, level.unknown_requests) == (0, [])
     assert level.stale_frames == 0
     assert level.heard_s > 0.1
     assert len(level.to_provider_s) >= 2 * SMALL.seconds / FRAME_S - 2
@@ -67,7 +69,7 @@ def test_a_limit_is_found(
     holds: int, found: int, fails_with: int | None, because: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between two levels, below the first, or not at all: then nothing "fails with" anything."""
-    monkeypatch.setattr(conversation_limit, "run_level", lambda _, calls, __: level(calls, 0.030 * (calls > holds)))
+    monkeypatch.setattr(limit_search, "run_level", lambda _, calls, __: level(calls, 0.030 * (calls > holds)))
     limit = find_limit(relay_target(), Plan(), lambda _: None)
     (row,) = limit_table([limit]).rows
     assert (row["calls"], row["fails with"], row["because"]) == (found, fails_with, because)
@@ -76,7 +78,7 @@ def test_a_limit_is_found(
 
 def test_the_load_s_own_limit_is_not_the_target_s(monkeypatch: pytest.MonkeyPatch) -> None:
     """The search ends there, and says so."""
-    monkeypatch.setattr(conversation_limit, "run_level", lambda _, calls, __: level(calls, 0.001, load=calls / 200))
+    monkeypatch.setattr(limit_search, "run_level", lambda _, calls, __: level(calls, 0.001, load=calls / 200))
     limit = find_limit(relay_target(), Plan(), lambda _: None)
     assert limit.best is not None
     assert (limit.best.calls, limit.fails_with, limit.because) == (200, None, "the load's own limit, at 200 calls")
@@ -88,7 +90,7 @@ def test_the_load_s_own_limit_is_not_the_target_s(monkeypatch: pytest.MonkeyPatc
 )
 def test_the_next_level_to_try(good: int, bad: int, expected: int) -> None:
     """Up or down by the step while one side is open, then halfway."""
-    assert conversation_limit._next(good, bad, 400, 1.25) == expected
+    assert limit_search._next(good, bad, 400, 1.25) == expected
 
 
 def level(calls: int, delay_s: float, load: float = 0.5) -> Level:
@@ -110,7 +112,7 @@ def level(calls: int, delay_s: float, load: float = 0.5) -> Level:
         filled_frames=0.0,
         holes_s=[],
         heard_s=1.0,
-        asked_in_vain=[],
+        unknown_requests=[],
         lateness_s=[0.0],
         load=load,
         others=0.0,

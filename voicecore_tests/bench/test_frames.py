@@ -1,4 +1,4 @@
-"""Numbered frames: every one that left is on time, or counted under what became of it."""
+"""Numbered frames: every one that was sent arrived in order, or is counted by its fault."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicecore.bench.micro.frames import FRAME_BYTES, Direction, Faults, Track, call_of
+from voicecore.bench.load.frames import FRAME_BYTES, Direction, Faults, Track, call_of
 
 
 def track(call: int = 1) -> Track:
@@ -27,7 +27,7 @@ def test_a_frame_names_its_call() -> None:
 def test_frames_may_come_in_messages_of_any_number(sizes: list[int]) -> None:
     """All are there, and nothing is counted."""
     here = track()
-    here.to_carrier.left(sum(sizes), 1.0)
+    here.to_carrier.sent(sum(sizes), 1.0)
     numbers = iter(range(sum(sizes)))
     for size in sizes:
         here.take(b"".join(here.frame(next(numbers)) for _ in range(size)), here.to_carrier, 1.25)
@@ -48,11 +48,11 @@ def test_frames_may_come_in_messages_of_any_number(sizes: list[int]) -> None:
     ],
 )
 def test_what_became_of_three_frames(came: list[int], expected: Faults) -> None:
-    """Lost, doubled, reordered, and one that never left."""
+    """Lost, doubled, reordered, and one that was never sent."""
     direction = Direction()
-    direction.left(3, 0.0)
+    direction.sent(3, 0.0)
     for number in came:
-        direction.came(number, 1.0)
+        direction.received(number, 1.0)
     assert direction.faults() == expected
 
 
@@ -60,7 +60,7 @@ def test_what_became_of_three_frames(came: list[int], expected: Faults) -> None:
 def test_one_wrong_byte_is_noticed(at: int, change: int) -> None:
     """Also in the noise behind the stamp: frames are compared whole."""
     here = track()
-    here.to_provider.left(1, 0.0)
+    here.to_provider.sent(1, 0.0)
     frame = bytearray(here.frame(0))
     frame[at] ^= change
     here.take(bytes(frame), here.to_provider, 1.0)
@@ -70,7 +70,7 @@ def test_one_wrong_byte_is_noticed(at: int, change: int) -> None:
 def test_frames_of_another_call_are_noticed() -> None:
     """Crosstalk would be the worst fault of all."""
     here, there = track(1), track(2)
-    here.to_carrier.left(1, 0.0)
+    here.to_carrier.sent(1, 0.0)
     here.take(there.frame(0), here.to_carrier, 1.0)
     assert here.to_carrier.faults().altered == 1
 
@@ -81,9 +81,9 @@ def test_faults_add_up() -> None:
 
 
 def test_delays_are_those_of_a_window() -> None:
-    """By the moment of leaving; the warm-up before it and the end behind it are left out."""
+    """By the time of sending; the warm-up before and the end after it are left out."""
     direction = Direction()
     for number in range(4):
-        direction.left(1, float(number))
-        direction.came(number, number + 0.5 + number / 10)
+        direction.sent(1, float(number))
+        direction.received(number, number + 0.5 + number / 10)
     assert direction.delays(1.0, 3.0) == pytest.approx([0.6, 0.7])

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from voicecore.bench.load import barge_in, calls, conversation_limit, pacing, pickup, sockets, teardown
+from voicecore.bench.load import barge_in, calls, conversation, limit, pickup, teardown
 from voicecore.bench.main import MEASUREMENTS
-from voicecore.bench.micro import audio_path, json_libraries, machines
-from voicecore.bench.report import conversation_tables
+from voicecore.bench.micro import audio_path, json_libraries, machines, pacing, sockets
 from voicecore.bench.report.pictures import PANELS
 from voicecore.bench.report.result import SMALL, BenchmarkFailed, Measurement, Result, Value
 from voicecore_tests.chance import REAL_TIME
@@ -18,7 +17,7 @@ pytestmark = REAL_TIME
 
 
 def run(measurement: Measurement, *, tries: int = 1) -> Sequence[Result]:
-    """Measure; on a machine that stands still for half a second, real calls may need another try."""
+    """Measure; on a machine that stalls for half a second, real calls may need another try."""
     told: list[str] = []
     for left in reversed(range(tries)):
         try:
@@ -27,7 +26,7 @@ def run(measurement: Measurement, *, tries: int = 1) -> Sequence[Result]:
         except BenchmarkFailed:
             if not left:
                 raise
-    assert told, "nobody was told what is being done"
+    assert told, "no progress was reported"
     pictures_show(measurement, results)
     return results
 
@@ -49,14 +48,14 @@ def number(row: Mapping[str, Value], name: str) -> float:
 
 def test_every_measurement_is_tried_here() -> None:
     """A new one comes with its test."""
-    whole = (pickup, calls, conversation_tables, conversation_limit, barge_in, teardown)
+    whole = (pickup, calls, conversation, limit, barge_in, teardown)
     parts = (machines, audio_path, pacing, sockets, json_libraries)
     tried = (*whole, *parts)
     assert set(MEASUREMENTS.values()) == {module.measure for module in tried}
 
 
 def test_pickup() -> None:
-    """Every call came the way it should; no figure is less than the provider's own part of it."""
+    """Every call got its session in the intended way; no figure is less than the provider's own part of it."""
     (table,) = run(pickup.measure)
     assert [row["session"] for row in table.rows] == ["floor", "cold", "parked", "parked, message prepared"]
     for row in table.rows:
@@ -85,7 +84,7 @@ def test_calls_through_engine_and_relay() -> None:
 
 
 def test_barge_in() -> None:
-    """Every cut was obeyed, in the provider's eyes, the carrier's and the engine's own; nothing stale was heard."""
+    """Every cut took effect, for the provider, the carrier and the engine itself; nothing stale was heard."""
     (table,) = run(barge_in.measure, tries=3)
     (row,) = table.rows
     assert (row["calls"], row["stale"], row["missed"]) == (2, 0, 0)
@@ -95,7 +94,7 @@ def test_barge_in() -> None:
 
 
 def test_teardown() -> None:
-    """Nothing is left of any call, however it ended; each is gone later than its session."""
+    """Nothing is left of any call, however it ended; each is released after its session."""
     times, left, moments, idle = run(teardown.measure)
     assert len(times.rows) == 4
     for row in times.rows:
@@ -132,7 +131,7 @@ def test_steps(measurement: Measurement) -> None:
 
 
 def test_sockets() -> None:
-    """Each socket stands below the bare stream that it is compared with; ours can also answer at once."""
+    """Each socket is listed below the bare stream that it is compared with; ours can also answer at once."""
     (table,) = run(sockets.measure)
     plain, tls = ["accepted", "dialled", "trio-websocket"], ["dialled, TLS", "trio-websocket, TLS"]
     assert [row["socket"] for row in table.rows] == ["stream", *plain, "stream, TLS", *tls]

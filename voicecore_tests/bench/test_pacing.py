@@ -1,4 +1,4 @@
-"""The pacing measurement: its line plays what it gets, its tables are whole, its picture is the documentation's."""
+"""The pacing measurement: its line plays what it receives, its tables are complete, its picture is in the docs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from voicecore.bench.load import pacing
 from voicecore.bench.main import main
+from voicecore.bench.micro import pacing
 from voicecore.bench.micro.line_model import Course, Line, Talk, course
 from voicecore.bench.report.lead_picture import lead_svg
 from voicecore.bench.report.result import SMALL, Plan
@@ -32,7 +32,7 @@ def spoken_s(it: Course) -> float:
 
 @pytest.mark.parametrize("line", [Line(delay_s=0.3), Line(delay_s=0.02, jitter_s=0.5, loss=0.5)], ids=["long", "bad"])
 def test_a_line_plays_everything_in_order(line: Line) -> None:
-    """Nothing is lost but echoes; the same seed gives the same call."""
+    """Nothing is lost but marks; the same seed gives the same call."""
     it = course(line, TALK, pacing.ADAPTING, 1)
     assert spoken_s(it) == pytest.approx(TALK.utterances * TALK.utterance_s)
     assert all(one.at <= other.at for one, other in pairwise(it.arrivals))

@@ -105,7 +105,7 @@ async def test_c5_c7_a_barge_in_at_any_moment_is_silence_first_and_nothing_old_b
     ear = at_ear(line, wire)
     no_old_speech(wire)
     clears = [entry.at for entry in wire if entry.kind == "clear"]
-    assert len(clears) == len(it.told(BargeInConfirmed)) == it.report.media.clears
+    assert len(clears) == len(it.facts_of(BargeInConfirmed)) == it.report.media.clears
     assert len(clears) >= 0.9 * BARGE_INS  # the others came before the first audio was sent
     silence_in_time(it, ear, delay_s)
     cleared_before_told(it, clears, order if delay_s == 0 else ())

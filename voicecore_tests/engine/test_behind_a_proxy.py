@@ -69,8 +69,8 @@ async def test_a_call_comes_through_a_tunnel_and_forged_streams_do_not(autojump_
     assert was_heard(it)
     assert it.carrier.violations == line.playout.violations == []
     assert len(it.provider.connections) == 1
-    (voice,) = [passed for passed in tunnel.passed if b"/twilio/voice" in passed.request]
-    *_, forged, stream = [passed for passed in tunnel.passed if b"/twilio/media/" in passed.request]
+    (voice,) = [passed for passed in tunnel.forwarded if b"/twilio/voice" in passed.request]
+    *_, forged, stream = [passed for passed in tunnel.forwarded if b"/twilio/media/" in passed.request]
     assert (voice.status, forged.status, stream.status) == (200, 403, 101)
     assert b"x-forwarded-host: evil.example\r\n" in forged.request
     for sent in (f"host: {HOST}", f"x-forwarded-host: {HOST}", "x-forwarded-proto: https", "accept-encoding: gzip"):
@@ -108,8 +108,8 @@ async def test_a_call_comes_through_a_proxy_that_strips_the_prefix(autojump_cloc
     assert [each.outcome for each in it.reports] == [EndCause.REMOTE_HUNG_UP] * 2
     assert report.carrier_status == "completed"
     assert it.carrier.violations == []
-    assert [passed.status for passed in tunnel.passed if b"/twilio/media/" in passed.request] == [101, 101]
-    assert not [passed for passed in tunnel.passed if b"/v1" in passed.request.partition(b" HTTP/")[0]]
+    assert [passed.status for passed in tunnel.forwarded if b"/twilio/media/" in passed.request] == [101, 101]
+    assert not [passed for passed in tunnel.forwarded if b"/v1" in passed.request.partition(b" HTTP/")[0]]
 
 
 async def test_a_proxy_that_keeps_the_prefix_is_explained_at_the_start_and_at_the_first_call(
@@ -129,7 +129,7 @@ async def test_a_proxy_that_keeps_the_prefix_is_explained_at_the_start_and_at_th
     )
     (at_call,) = caplog.messages
     assert "let the proxy remove the path prefix /voice from its requests" in at_call
-    assert {passed.status for passed in tunnel.passed} == {404}
+    assert {passed.status for passed in tunnel.forwarded} == {404}
     assert it.provider.connections == []
 
 
@@ -158,11 +158,11 @@ async def test_a_call_comes_through_in_every_form_of_http(autojump_clock: MockCl
     assert line is not None
     assert was_heard(it)
     assert it.carrier.violations == []
-    voice, *_ = tunnel.passed
+    voice, *_ = tunnel.forwarded
     assert voice.status == 200
     assert b"content-type: text/xml" in voice.answer.lower()
     assert all(part in voice.request for part in SENT[form])
-    assert [first_line(each.answer)[:12] for each in tunnel.passed if each.request.startswith(b"GET")] == [
+    assert [first_line(each.answer)[:12] for each in tunnel.forwarded if each.request.startswith(b"GET")] == [
         "HTTP/1.1 101"
     ]
-    assert {each.status for each in tunnel.passed if each.request.startswith(b"POST")} == {200, 204}
+    assert {each.status for each in tunnel.forwarded if each.request.startswith(b"POST")} == {200, 204}

@@ -24,20 +24,20 @@ from voicecore.engine.settings import HostSettings
 from voicecore.facts import CallEnded, Fact
 from voicecore.observe.store import FolderStore
 from voicecore.ports import RingingCall, StatusReport
-from voicecore.simulation.memory_files import HEALTHY, DiskTrouble, MemoryFiles
+from voicecore.simulation.memory_files import HEALTHY, DiskFault, MemoryFiles
 from voicecore.simulation.world import simulated_world
 from voicecore.statuses import CarrierStatus
 from voicecore_tests.engine.failing import OpenParts, Trap, TrappedDialler, TrappedProvider
 
 CALLS = 200
-FULL = DiskTrouble(fails_with=errno.ENOSPC)
+FULL = DiskFault(fails_with=errno.ENOSPC)
 ROWS = {
     "full": FULL,
-    "read-only": DiskTrouble(fails_with=errno.EROFS),
-    "gone": DiskTrouble(fails_with=errno.ENOENT),
-    "broken": DiskTrouble(fails_with=errno.EIO),
-    "no threads": DiskTrouble(is_without_threads=True),
-    "slow and full": DiskTrouble(takes_s=0.3, fails_with=errno.ENOSPC),
+    "read-only": DiskFault(fails_with=errno.EROFS),
+    "gone": DiskFault(fails_with=errno.ENOENT),
+    "broken": DiskFault(fails_with=errno.EIO),
+    "no threads": DiskFault(is_without_threads=True),
+    "slow and full": DiskFault(takes_s=0.3, fails_with=errno.ENOSPC),
 }
 
 
@@ -66,9 +66,9 @@ class Ends:
 
 
 @asynccontextmanager
-async def ends(trouble: DiskTrouble = HEALTHY, **settings: Any) -> AsyncIterator[Ends]:
+async def ends(trouble: DiskFault = HEALTHY, **settings: Any) -> AsyncIterator[Ends]:
     simulated = simulated_world()
-    simulated.files.trouble = trouble
+    simulated.files.fault = trouble
     ended: list[str] = []
 
     def observe(call_id: str, fact: Fact) -> None:
@@ -96,7 +96,7 @@ async def test_a_slow_disk_keeps_nothing_from_being_written(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, takes_s: float
 ) -> None:
     """Every record is written in the end; observers are notified at the same time, a few are written at once."""
-    async with ends(DiskTrouble(takes_s=takes_s)) as it:
+    async with ends(DiskFault(takes_s=takes_s)) as it:
         it.end_calls()
         await trio.sleep(1.0)
         assert len(it.ended) == CALLS  # told when it is over, not when it is written
@@ -132,7 +132,7 @@ async def test_what_the_disk_does_not_take_is_kept_said_and_written_when_it_is_b
         with trio.fail_after(1.0):
             await it.host.wait_idle()  # who drains is not kept by a dead disk
         it.end_calls(10)  # calls go on
-        it.disk.trouble = HEALTHY
+        it.disk.fault = HEALTHY
         await trio.sleep(61.0)
         assert (it.host.statistics().filed, it.host.statistics().unwritten) == (CALLS + 10, 0)
         assert set(it.records) == set(it.ended)
@@ -160,7 +160,7 @@ async def test_a_disk_that_is_back_at_the_end_gets_everything(autojump_clock: Mo
     async with ends(FULL) as it:
         it.end_calls()
         await trio.sleep(100.0)
-        it.disk.trouble = HEALTHY
+        it.disk.fault = HEALTHY
     assert len(it.records) == CALLS
 
 
@@ -175,14 +175,14 @@ async def test_beyond_the_bound_of_memory_the_oldest_is_said_whole(
         assert it.host.statistics().unwritten == 50
         lost = {json.loads(line[line.index("{") :])["call_id"] for line in said(caplog, "was dropped to make room")}
         assert len(lost) == 150
-        it.disk.trouble = HEALTHY
+        it.disk.fault = HEALTHY
         await trio.sleep(61.0)
         assert set(it.records) == set(it.ended) - lost
 
 
 async def test_who_placed_a_call_does_not_wait_for_a_dead_disk(autojump_clock: MockClock) -> None:
     """The block of `dial` is left when the report is there and a first try was made, within a bound."""
-    for trouble, bound_s in ((FULL, 0.1), (DiskTrouble(takes_s=3600.0), 5.1)):
+    for trouble, bound_s in ((FULL, 0.1), (DiskFault(takes_s=3600.0), 5.1)):
         async with ends(trouble, status_wait_s=0.0) as it:
             began_at = trio.current_time()
             async with it.host.dial("+15550100001") as call:

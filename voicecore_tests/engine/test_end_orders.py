@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from voicecore.facts import EndCause
 from voicecore.simulation.openai_realtime import Behaviour, End, Ending, Recorded, Reply, Script
-from voicecore.simulation.twilio import At, DialPlan, Goodbye, HangUp, LineFaults, Say, StatusFaults
+from voicecore.simulation.twilio import At, DialPlan, HangUp, LineFaults, Say, StatusFaults, StreamEnd
 from voicecore_tests.kit import Rig, nothing_is_left, rig, ulaw
 
 TALK = Script(replies=(Reply("Hello.", speech=Recorded("agent-hello")),) * 2, hears=("hello?",))
@@ -21,11 +21,11 @@ FIRST = [StatusFaults(completed_before_stop_s=ahead_s) for ahead_s in (0.0, 0.05
 BETWEEN = [StatusFaults(completed_before_close_s=ahead_s) for ahead_s in (0.0, 0.05, 1.9)]
 LAST = [StatusFaults(), StatusFaults(late_s=0.2), StatusFaults(late_s=1.5)]
 ORDERS = [
-    (goodbye, status)
-    for goodbye, statuses in (
-        (Goodbye.STOP, [*FIRST, *BETWEEN, *LAST, StatusFaults(late_s=5.0)]),
-        (Goodbye.CLOSE, [*FIRST, *LAST]),
-        (Goodbye.CUT, [*FIRST, *LAST]),
+    (stream_end, status)
+    for stream_end, statuses in (
+        (StreamEnd.STOP, [*FIRST, *BETWEEN, *LAST, StatusFaults(late_s=5.0)]),
+        (StreamEnd.CLOSE, [*FIRST, *LAST]),
+        (StreamEnd.CUT, [*FIRST, *LAST]),
     )
     for status in statuses
 ]
@@ -50,18 +50,18 @@ def content(record: Any) -> Any:
     return None if isinstance(record, float) else record
 
 
-async def inbound(it: Rig, goodbye: Goodbye, statuses: StatusFaults) -> None:
-    await it.carrier.call(it.engine.url, STEPS, faults=LineFaults(goodbye=goodbye), statuses=statuses)
+async def inbound(it: Rig, stream_end: StreamEnd, statuses: StatusFaults) -> None:
+    await it.carrier.call(it.engine.url, STEPS, faults=LineFaults(stream_end=stream_end), statuses=statuses)
     await it.engine.drain()
 
 
-async def outbound(it: Rig, goodbye: Goodbye, statuses: StatusFaults) -> None:
-    await it.dial(DialPlan(ring_s=1.0, script=STEPS, line=LineFaults(goodbye=goodbye), statuses=statuses))
+async def outbound(it: Rig, stream_end: StreamEnd, statuses: StatusFaults) -> None:
+    await it.dial(DialPlan(ring_s=1.0, script=STEPS, line=LineFaults(stream_end=stream_end), statuses=statuses))
 
 
-async def record_of(place: Any, goodbye: Goodbye, statuses: StatusFaults) -> Any:
+async def record_of(place: Any, stream_end: StreamEnd, statuses: StatusFaults) -> Any:
     async with rig(TALK, agent__first_message="Hello.") as it:
-        await place(it, goodbye, statuses)
+        await place(it, stream_end, statuses)
         nothing_is_left(it)
     (record,) = it.records()
     return record
@@ -73,20 +73,20 @@ PLAIN: dict[Any, Any] = {}
 async def plain_content(place: Any) -> Any:
     """The content of the plain order, made once."""
     if place not in PLAIN:
-        PLAIN[place] = content(await record_of(place, Goodbye.STOP, StatusFaults()))
+        PLAIN[place] = content(await record_of(place, StreamEnd.STOP, StatusFaults()))
     return PLAIN[place]
 
 
 @pytest.mark.parametrize("place", [inbound, outbound])
-@pytest.mark.parametrize(("goodbye", "statuses"), ORDERS, ids=lambda each: getattr(each, "value", "") or told(each))
+@pytest.mark.parametrize(("stream_end", "statuses"), ORDERS, ids=lambda each: getattr(each, "value", "") or told(each))
 async def test_i14_a_hang_up_is_one_record_with_one_content_in_every_order(
-    autojump_clock: MockClock, place: Any, goodbye: Goodbye, statuses: StatusFaults
+    autojump_clock: MockClock, place: Any, stream_end: StreamEnd, statuses: StatusFaults
 ) -> None:
     """As that of the plain order: stop, close, status."""
     plain = await plain_content(place)
     assert (plain["outcome"], plain["outcome_detail"], plain["carrier_status"]) == ("remote_hung_up", "", "completed")
     assert [line["text"] for line in plain["transcript"]] == ["Hello.", "hello?", "Hello."]
-    assert content(await record_of(place, goodbye, statuses)) == plain
+    assert content(await record_of(place, stream_end, statuses)) == plain
 
 
 @pytest.mark.parametrize("place", [inbound, outbound])
@@ -96,13 +96,17 @@ async def test_i14_repeated_and_reversed_statuses_change_nothing(
 ) -> None:
     """With a stop, and with a reset."""
     faults = StatusFaults(repeats=repeats, reversed=is_reversed)
-    records = [content(await record_of(place, goodbye, faults)) for goodbye in Goodbye if goodbye is not Goodbye.HANG]
+    records = [
+        content(await record_of(place, stream_end, faults))
+        for stream_end in StreamEnd
+        if stream_end is not StreamEnd.HANG
+    ]
     assert all(a == b for a, b in itertools.pairwise(records))
     assert records[0]["outcome"] == "remote_hung_up"
 
 
-@pytest.mark.parametrize("goodbye", [Goodbye.CLOSE, Goodbye.CUT])
-async def test_a_stream_that_breaks_off_without_any_word_is_lost(autojump_clock: MockClock, goodbye: Goodbye) -> None:
+@pytest.mark.parametrize("goodbye", [StreamEnd.CLOSE, StreamEnd.CUT])
+async def test_a_stream_that_breaks_off_without_any_word_is_lost(autojump_clock: MockClock, goodbye: StreamEnd) -> None:
     """Nothing says that the remote side hung up."""
     record = await record_of(inbound, goodbye, StatusFaults(sends=False))
     assert (record["outcome"], record["carrier_status"]) == ("leg_lost", None)
@@ -143,14 +147,14 @@ async def test_without_an_apology_a_stream_that_is_lost_ends_the_call_and_is_the
     assert (it.report.outcome, it.report.carrier_status) == (EndCause.LEG_LOST, "completed")
 
 
-@pytest.mark.parametrize("goodbye", [Goodbye.STOP, Goodbye.CLOSE, Goodbye.CUT])
+@pytest.mark.parametrize("stream_end", [StreamEnd.STOP, StreamEnd.CLOSE, StreamEnd.CUT])
 async def test_without_an_apology_a_hang_up_that_the_carrier_has_told_first_is_one(
-    autojump_clock: MockClock, goodbye: Goodbye
+    autojump_clock: MockClock, stream_end: StreamEnd
 ) -> None:
     """By its status or by a stop, whatever becomes of the stream."""
-    statuses = StatusFaults() if goodbye is Goodbye.STOP else StatusFaults(completed_before_stop_s=0.05)
+    statuses = StatusFaults() if stream_end is StreamEnd.STOP else StatusFaults(completed_before_stop_s=0.05)
     async with rig(TALK, agent__first_message="Hello.", carriers__twilio__apology="") as it:
-        await inbound(it, goodbye, statuses)
+        await inbound(it, stream_end, statuses)
     assert it.report.outcome is EndCause.REMOTE_HUNG_UP
 
 

@@ -24,7 +24,7 @@ from voicecore.simulation.openai_realtime import (
     ToolCall,
     Transcribing,
 )
-from voicecore.simulation.twilio import At, DialPlan, Goodbye, HangUp, LineFaults, Press, Say, StatusFaults
+from voicecore.simulation.twilio import At, DialPlan, HangUp, LineFaults, Press, Say, StatusFaults, StreamEnd
 from voicecore.turns.first_message.requests import word_for_word
 from voicecore.turns.recovery import DID_NOT_CATCH, SORRY
 from voicecore_tests.engine.talks import HELLO, LONG, LONG_S, MODES, SHORT, WORDS, Seen, script, talk
@@ -89,21 +89,21 @@ async def test_a_connection_that_ends_behind_a_fatal_reason_does_not_hide_it(aut
 
 
 @pytest.mark.parametrize(
-    ("goodbye", "statuses"),
+    ("stream_end", "statuses"),
     [
-        (Goodbye.STOP, StatusFaults()),
-        (Goodbye.STOP, StatusFaults(completed_before_stop_s=0.2)),
-        (Goodbye.CLOSE, StatusFaults()),
-        (Goodbye.CUT, StatusFaults(sends=False)),
+        (StreamEnd.STOP, StatusFaults()),
+        (StreamEnd.STOP, StatusFaults(completed_before_stop_s=0.2)),
+        (StreamEnd.CLOSE, StatusFaults()),
+        (StreamEnd.CUT, StatusFaults(sends=False)),
     ],
 )
 async def test_a_user_who_hangs_up_over_the_last_words_does_not_hide_why_they_were_the_last(
-    autojump_clock: MockClock, goodbye: Goodbye, statuses: StatusFaults, caplog: pytest.LogCaptureFixture
+    autojump_clock: MockClock, stream_end: StreamEnd, statuses: StatusFaults, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The end was decided, and only waited for what plays: its cause is the outcome, and an error of the log."""
     behaviour = attrs.evolve(faults(ResponseFault.QUOTA_RAN_OUT), vad=ScriptedVad((HELLO,)))
     async with rig(script(), behaviour) as it:
-        line = LineFaults(goodbye=goodbye)
+        line = LineFaults(stream_end=stream_end)
         await it.carrier.call(it.engine.url, [HangUp(At(2.5))], faults=line, statuses=statuses)
         await it.engine.drain()
     assert it.report.duration_s == pytest.approx(2.5, abs=0.25)

@@ -57,7 +57,7 @@ VARIANTS = {
     "acknowledged late": Behaviour(updates=Updates(answer_s=3.5)),
     "never acknowledged": Behaviour(updates=Updates(answer_s=None)),
     "null kept, and the echo says so": Behaviour(updates=Updates(ignores_null_turn_detection=True)),
-    "null kept silently": Behaviour(updates=Updates(echoes_null_but_keeps=True)),
+    "null kept silently": Behaviour(updates=Updates(acknowledges_null_but_keeps=True)),
     "flat field ignored": Behaviour(updates=Updates(ignores_flat_turn_detection=True)),
     "speech before the update": Behaviour(
         handshake=Handshake(speech_before_update_s=(0.0, 0.9)), updates=Updates(answer_s=0.2, effect_s=0.2)
@@ -101,7 +101,7 @@ async def test_what_is_said_over_a_protected_message_is_told_when_it_is_said(
     """Once for each utterance, with whether the agent will ever get it; unprotected, it is a barge-in instead."""
     async with rig(TALK, agent__first_message=GREETING, **overrides) as it:
         await it.dial(DialPlan(ring_s=1.0, script=HELLOS))
-    spoken = it.told(SpokeOverMessage)
+    spoken = it.facts_of(SpokeOverMessage)
     assert [fact.kept for fact in spoken] == told
     assert all(0.04 < fact.at_s < 2.0 for fact in spoken)
 
@@ -362,7 +362,7 @@ async def test_b17_whoever_begins_has_the_floor(autojump_clock: MockClock) -> No
 
 async def test_b20_without_any_mark_the_floor_opens_all_the_same(autojump_clock: MockClock) -> None:
     """At the computed end plus a margin; the report says that no mark proves it."""
-    faults = LineFaults(echoes=MarkOrder.NEVER)
+    faults = LineFaults(mark_returns=MarkOrder.NEVER)
     async with rig(TALK, agent__first_message=GREETING) as it:
         report = await it.dial(DialPlan(ring_s=1.0, script=HELLOS, line=faults))
     message = report.first_message

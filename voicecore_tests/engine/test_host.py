@@ -15,7 +15,7 @@ from voicecore.engine.settings import CallSettings, HostSettings
 from voicecore.facts import CallBegan, CallEnded, EndCause, Fact
 from voicecore.net.http.client import open_http_client
 from voicecore.simulation.openai_realtime import RealtimeTwin, Recorded, Reply, Script
-from voicecore.simulation.twilio import At, Goodbye, HangUp, LineFaults, Say, StatusFaults, open_twilio
+from voicecore.simulation.twilio import At, HangUp, LineFaults, Say, StatusFaults, StreamEnd, open_twilio
 from voicecore.simulation.twilio.signing import sign
 from voicecore.simulation.world import simulated_world
 from voicecore_tests.kit import rig, run_seeded, settings, ulaw
@@ -66,7 +66,7 @@ async def test_f11_the_terminal_status_ends_a_call_whose_stream_never_stops(auto
             await it.carrier.call(
                 it.engine.url,
                 [HangUp(At(1.0))],
-                faults=LineFaults(goodbye=Goodbye.HANG),
+                faults=LineFaults(stream_end=StreamEnd.HANG),
                 statuses=StatusFaults(completed_before_stop_s=0.0),
             )
         await it.engine.drain()

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from voicecore.engine.settings import CallSettings, HostSettings
 from voicecore.facts import AgentSaid, CallEnded, EndCause, UserSaid
-from voicecore.simulation.memory_files import DiskTrouble, Written
+from voicecore.simulation.memory_files import DiskFault, FileWrite
 from voicecore.simulation.openai_realtime import (
     Behaviour,
     End,
@@ -60,7 +60,7 @@ async def test_the_users_last_words_are_waited_for(autojump_clock: MockClock) ->
         nothing_is_left(it)
     assert [line.text for line in it.report.transcript] == [BYE]
     assert [line["text"] for line in it.records()[0]["transcript"]] == [BYE]
-    assert [fact.text for fact in it.told(UserSaid)] == [BYE]
+    assert [fact.text for fact in it.facts_of(UserSaid)] == [BYE]
     assert isinstance(it.facts[-1], CallEnded)
     assert it.report.outcome is EndCause.REMOTE_HUNG_UP
     assert it.report.duration_s == pytest.approx(HANGS_UP_AT, abs=0.05)
@@ -175,21 +175,21 @@ def stretches(line: Line) -> list[tuple[float, bytes]]:
 
 @pytest.mark.parametrize(
     "trouble",
-    [DiskTrouble(takes_s=5.0), DiskTrouble(takes_s=300.0), DiskTrouble(fails_with=errno.ENOSPC)],
+    [DiskFault(takes_s=5.0), DiskFault(takes_s=300.0), DiskFault(fails_with=errno.ENOSPC)],
     ids=["slow", "hanging", "full"],
 )
 async def test_a_bad_disk_never_touches_the_audio(
-    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, trouble: DiskTrouble
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, trouble: DiskFault
 ) -> None:
     """The user hears the same bytes at the same moments; what the disk did not take meanwhile is in the record."""
     heard: list[list[tuple[float, bytes]]] = []  # stretches without a gap, and when they began
-    for now in (DiskTrouble(), trouble):
+    for now in (DiskFault(), trouble):
         async with rig(TALK, agent__first_message="Hello.", server__record_audio=True) as it:
-            it.simulated.files.trouble = now
+            it.simulated.files.fault = now
             line = await it.carrier.call(it.engine.url, STEPS)
             assert line is not None
             heard.append(stretches(line))
-            it.simulated.files.trouble = DiskTrouble()
+            it.simulated.files.fault = DiskFault()
             await trio.sleep(700.0)
             await it.engine.drain()
         assert [entry["text"] for entry in it.records()[0]["transcript"]] == [
@@ -208,7 +208,7 @@ async def test_a_file_that_opens_too_late_does_not_replace_the_whole_one(autojum
         opens, files = it.simulated.files.open_file, it.simulated.files
 
         def late(path: Path, *, begins_with: bytes = b"", is_new: bool = False) -> object:
-            files.history.append(Written(path, 0, b"asked to open"))
+            files.history.append(FileWrite(path, 0, b"asked to open"))
             return opens(path, begins_with=begins_with, is_new=is_new)
 
         files.open_file = late  # type: ignore[method-assign, assignment]
@@ -216,7 +216,7 @@ async def test_a_file_that_opens_too_late_does_not_replace_the_whole_one(autojum
 
         async def slow_to_open() -> None:
             if files.history and files.history[-1].data == b"asked to open":
-                files.history.append(Written(Path("x"), 0, b""))
+                files.history.append(FileWrite(Path("x"), 0, b""))
                 with trio.CancelScope(shield=True):
                     await trio.sleep(60.0)
             await work()

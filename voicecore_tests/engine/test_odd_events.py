@@ -28,10 +28,10 @@ from voicecore.simulation.openai_realtime import (
     Tone,
     Updates,
     acknowledged_formats,
-    deep_beside,
     dropped,
     left_out,
     replaced,
+    with_deep_field,
 )
 from voicecore.simulation.twilio import AfterAgent, At, DialPlan, HangUp, Say
 from voicecore.simulation.twilio.line import Line
@@ -86,7 +86,7 @@ APART = {"depth beside speech", "no item ids", "no id in its beginning", "turns 
 async def test_all_of_it_at_once(autojump_clock: MockClock) -> None:
     """One odd field more is no more odd."""
     spared = [each for name, each in READY_MADE.items() if name not in APART]
-    async with rig(HELLO, Behaviour(rewrites=(*spared, deep_beside("output_audio.delta", 900))), **RESTORES) as it:
+    async with rig(HELLO, Behaviour(rewrites=(*spared, with_deep_field("output_audio.delta", 900))), **RESTORES) as it:
         await it.carrier.call(it.engine.url, STEPS)
         await it.engine.drain()
     assert_as_usual(it)
@@ -100,7 +100,9 @@ async def test_what_is_ignored_is_told_once_and_counted(autojump_clock: MockCloc
         await it.engine.drain()
     code = "notice: response.done.response.usage.input_tokens"
     assert assert_as_usual(it).problems[code] == 2
-    assert [fact.message for fact in it.told(ProblemSeen) if fact.code == code] == ["must be a whole number; ignored"]
+    assert [fact.message for fact in it.facts_of(ProblemSeen) if fact.code == code] == [
+        "must be a whole number; ignored"
+    ]
 
 
 async def test_an_event_that_cannot_be_used_is_lost_alone_and_told(autojump_clock: MockClock) -> None:
@@ -126,7 +128,7 @@ async def test_a_barge_in_needs_no_more_than_that_the_user_spoke(
     async with rig(talk, Behaviour(vad=vad, rewrites=(READY_MADE[name],)), agent__speaks_first="user", **how) as it:
         await it.carrier.call(it.engine.url, (HangUp(At(12.0)),))
         await it.engine.drain()
-    assert len(it.told(BargeInConfirmed)) == 1
+    assert len(it.facts_of(BargeInConfirmed)) == 1
     assert it.report.outcome is EndCause.REMOTE_HUNG_UP
 
 

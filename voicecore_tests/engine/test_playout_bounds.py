@@ -13,7 +13,7 @@ from voicecore.facts import EndCause, ResponsePlayed
 from voicecore.ports import MachineDetection
 from voicecore.simulation.memory_network import LinkSettings
 from voicecore.simulation.openai_realtime import Pace, Reply, ResponseFault, Samples, Script
-from voicecore.simulation.twilio import AmdCallback, At, DialPlan, Goodbye, HangUp, LineFaults, Say
+from voicecore.simulation.twilio import AmdCallback, At, DialPlan, HangUp, LineFaults, Say, StreamEnd
 from voicecore_tests.engine.truth import (
     BYTES_PER_S,
     FIRST_DELTA_S,
@@ -96,12 +96,12 @@ async def test_c14_words_that_may_not_be_interrupted_are_flushed_all_the_same(
     assert report.outcome is EndCause.MESSAGE_LEFT
 
 
-@pytest.mark.parametrize("goodbye", [Goodbye.STOP, Goodbye.CUT])
+@pytest.mark.parametrize("stream_end", [StreamEnd.STOP, StreamEnd.CUT])
 async def test_c14_nothing_is_sent_of_a_protected_message_once_the_call_is_over(
-    autojump_clock: MockClock, goodbye: Goodbye
+    autojump_clock: MockClock, stream_end: StreamEnd
 ) -> None:
     """Seconds of it wait in the engine when the line ends; they end with the call."""
-    plan = DialPlan(script=(Say(At(0.3), HELLO), HangUp(At(2.0))), line=LineFaults(goodbye=goodbye))
+    plan = DialPlan(script=(Say(At(0.3), HELLO), HangUp(At(2.0))), line=LineFaults(stream_end=stream_end))
     async with rig(numbered(8.0), agent__first_message="Hello.") as it:
         report = await it.dial(plan)
         await it.engine.drain()
@@ -174,7 +174,7 @@ async def test_c20_an_answer_without_progress_is_left_in_bounded_time_and_named(
     async with rig(numbered(4.0, 1.0, 1.0), behaviour) as it:
         await hold(it, 40.0)
     assert it.report.problems[cause] == 1
-    done = [fact.at_s for fact in it.told(ResponsePlayed)]
+    done = [fact.at_s for fact in it.facts_of(ResponsePlayed)]
     assert done[0] <= 0.2 + SPEAKS_S + within_s + TICK_S
     assert done[-1] == pytest.approx(30.0 + SPEAKS_S + FIRST_DELTA_S + 1.0, abs=0.05)  # answered as ever
     assert it.report.outcome is EndCause.REMOTE_HUNG_UP
@@ -187,7 +187,7 @@ async def test_c20_audio_whose_last_mark_is_lost_counts_as_played_in_bounded_tim
     """Speaking without progress: two seconds after the clock's own end it is over, and the report says how often."""
     async with rig(numbered(4.0), scripted(0.2)) as it:
         await hold(it, 10.0, LineFaults(marks_until_s=marks_until_s))
-    (done,) = it.told(ResponsePlayed)
+    (done,) = it.facts_of(ResponsePlayed)
     assert done.at_s <= 0.2 + SPEAKS_S + FIRST_DELTA_S + 4.0 + 2.0 + TICK_S
     assert it.report.media.marks_assumed >= 1
 

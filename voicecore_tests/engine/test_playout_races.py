@@ -35,11 +35,11 @@ from voicecore.simulation.openai_realtime import (
 from voicecore.simulation.twilio import (
     AfterAgent,
     At,
-    Goodbye,
     HangUp,
     LineFaults,
     Say,
     Step,
+    StreamEnd,
     WhileAgentSpeaks,
 )
 from voicecore.simulation.twilio.faults import MarkOrder
@@ -71,22 +71,22 @@ ASKS: Sequence[Step] = (Say(At(0.2), HELLO), HangUp(AfterAgent(1.0)))
 # --- marks ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("goodbye", [Goodbye.STOP, Goodbye.CLOSE, Goodbye.CUT])
+@pytest.mark.parametrize("stream_end", [StreamEnd.STOP, StreamEnd.CLOSE, StreamEnd.CUT])
 @pytest.mark.parametrize("after_barge_in_s", [None, 0.0, TICK_S, 0.5])
 async def test_c1_hanging_up_while_marks_are_outstanding_leaves_nobody_waiting(
-    autojump_clock: MockClock, goodbye: Goodbye, after_barge_in_s: float | None
+    autojump_clock: MockClock, stream_end: StreamEnd, after_barge_in_s: float | None
 ) -> None:
     """Marks come a second late, and the line ends in the middle: each mark is heard, flushed, or gone with the call."""
     onsets = (0.2,) if after_barge_in_s is None else (0.2, 3.0)
     ends_at_s = 3.0 + (after_barge_in_s or 0.0)
-    faults = LineFaults(mark_delay_s=1.0, goodbye=goodbye, ends_at_s=ends_at_s)
+    faults = LineFaults(mark_delay_s=1.0, stream_end=stream_end, ends_at_s=ends_at_s)
     async with rig(TALKS, scripted(*onsets)) as it:
         await trio.testing.wait_all_tasks_blocked()
         before = len(list(living_tasks()))
         await hold(it, 60.0, faults)
         await trio.testing.wait_all_tasks_blocked()
         assert len(list(living_tasks())) == before
-    media, back = it.report.media, it.told(MarkReceived)
+    media, back = it.report.media, it.facts_of(MarkReceived)
     assert media.marks_placed > media.marks_heard > 0
     assert media.marks_placed - media.marks_heard <= 8  # a second and a lead of them, at one each fifth of a second
     assert len({fact.name for fact in back}) == len(back) == media.marks_heard + media.marks_flushed
@@ -95,12 +95,12 @@ async def test_c1_hanging_up_while_marks_are_outstanding_leaves_nobody_waiting(
 
 async def test_c2_names_of_marks_are_unique_in_a_call_and_each_counts_once(autojump_clock: MockClock) -> None:
     """Three answers, two of them cut, and every mark is returned twice and late."""
-    faults = LineFaults(echoes=MarkOrder.DOUBLED, mark_delay_s=0.5)
+    faults = LineFaults(mark_returns=MarkOrder.DOUBLED, mark_delay_s=0.5)
     async with rig(numbered(6.0), scripted(0.2, 2.0, 4.0)) as it:
         line = await hold(it, 14.0, faults)
     no_old_speech(on_wire(line))  # holds the names, too
     names = [entry.detail for entry in line.ledger if (entry.direction, entry.kind) == ("in", "mark")]
-    heard = [fact.name for fact in it.told(MarkReceived) if fact.heard]
+    heard = [fact.name for fact in it.facts_of(MarkReceived) if fact.heard]
     media = it.report.media
     assert len(heard) == len(set(heard)) == media.marks_heard
     assert set(heard) <= set(names)
@@ -118,7 +118,7 @@ async def test_c3_no_playout_waits_for_a_time_out(autojump_clock: MockClock, del
     media = it.report.media
     assert (media.marks_heard, media.marks_assumed, media.marks_unmatched) == (media.marks_placed, 0, 0)
     assert (line.playout.gaps, media.underruns) == (0, 0)
-    (done,) = it.told(ResponsePlayed)
+    (done,) = it.facts_of(ResponsePlayed)
     played = max(piece.began_at + len(piece.audio) / BYTES_PER_S for piece in line.playout.heard)
     assert done.at_s + it.report.ringing_s <= played + delay_s + TICK_S
 
@@ -134,7 +134,7 @@ async def test_c4_lost_echoes_cost_bounded_time_and_no_speech(
     assert (line.playout.gaps, len(line.playout.heard_bytes())) == (0, 8 * BYTES_PER_S)
     media = it.report.media
     assert media.marks_heard + media.marks_assumed == media.marks_placed
-    (done,) = it.told(ResponsePlayed)
+    (done,) = it.facts_of(ResponsePlayed)
     assert done.at_s <= 0.2 + SPEAKS_S + FIRST_DELTA_S + 8.0 + 2.0 + TICK_S
 
 
@@ -153,7 +153,7 @@ async def test_c17_a_long_round_trip_of_marks_starves_no_line(autojump_clock: Mo
     ("faults", "confirmed_by"),
     [
         (LineFaults(), ConfirmedBy.MARKS),
-        (LineFaults(echoes=MarkOrder.NEVER), ConfirmedBy.CLOCK),
+        (LineFaults(mark_returns=MarkOrder.NEVER), ConfirmedBy.CLOCK),
         (LineFaults(marks_until_s=0.0), ConfirmedBy.CLOCK),
         (LineFaults(marks_until_s=4.0), ConfirmedBy.BOTH),
     ],
@@ -172,7 +172,7 @@ async def test_c18_a_carrier_that_returns_marks_only_sometimes_is_counted_by_the
     assert it.report.playout is not None
     assert it.report.playout.confirmed_by is confirmed_by
     assert (line.playout.gaps, it.report.media.underruns) == (2, 0)  # between the answers
-    assert [fact.why for fact in it.told(ResponsePlayed)] == ["", "barged in on", ""]
+    assert [fact.why for fact in it.facts_of(ResponsePlayed)] == ["", "barged in on", ""]
 
 
 # --- barge-in -----------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from voicecore.engine.record_queue import WritingSettings
 from voicecore.engine.records import open_records
 from voicecore.facts import CallReport, Speaker, TranscriptLine
 from voicecore.observe.store import FolderStore, record_json
-from voicecore.simulation.memory_files import DiskTrouble
+from voicecore.simulation.memory_files import DiskFault
 from voicecore.simulation.world import simulated_world
 from voicecore_tests.observe.test_store import REPORT
 
@@ -34,7 +34,7 @@ async def test_a_record_in_the_log_is_whole_and_no_line_is_too_long(
 ) -> None:
     """Its parts are numbered and joined they are the record."""
     simulated = simulated_world()
-    simulated.files.trouble = DiskTrouble(fails_with=errno.ENOSPC)
+    simulated.files.fault = DiskFault(fails_with=errno.ENOSPC)
     store = FolderStore(simulated.files, Path("calls"))
     async with open_records(store, simulated.world, WritingSettings(), 5.0) as records:
         records.keep(report)

@@ -17,8 +17,8 @@ from voicecore.facts import BargeInConfirmed, CallReport, EndCause, MessageOutco
 from voicecore.simulation.openai_realtime import (
     READY_MADE,
     Behaviour,
-    Objection,
     Recorded,
+    RefusedEvent,
     Reply,
     ResponseFault,
     Rewrite,
@@ -161,20 +161,20 @@ async def test_turns_whose_transcription_fails_are_answered(
 
 TRUNCATE = "conversation.item.truncate"
 REFUSALS = (
-    Objection(TRUNCATE, "invalid_value", "Audio content of 1200ms is already shorter than 1300ms"),
-    Objection(TRUNCATE, "response_cancel_not_active", "Cancellation failed: no active response found"),
-    Objection("response.cancel", "response_cancel_not_active", "Cancellation failed: no active response found"),
+    RefusedEvent(TRUNCATE, "invalid_value", "Audio content of 1200ms is already shorter than 1300ms"),
+    RefusedEvent(TRUNCATE, "response_cancel_not_active", "Cancellation failed: no active response found"),
+    RefusedEvent("response.cancel", "response_cancel_not_active", "Cancellation failed: no active response found"),
 )
 
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_turns_behind_a_refused_truncation_are_answered(autojump_clock: MockClock, mode: dict[str, Any]) -> None:
     """The user interrupts; the requests after that are refused by errors that name no event, a cancel's among them."""
-    behaviour = Behaviour(objections=REFUSALS, anonymous_errors=True)
+    behaviour = Behaviour(refused_events=REFUSALS, anonymous_errors=True)
     said = script("wait a moment please", "and then?", "and now?")
     turns = (HELLO, (3.0, 4.0), (9.0, 9.6), (12.0, 12.6))
     seen = await talk(said, *turns, behaviour=behaviour, hangs_up_at=16.0, **mode)
-    assert len(seen.it.told(BargeInConfirmed)) == len(seen.got(TRUNCATE)) == 1
+    assert len(seen.it.facts_of(BargeInConfirmed)) == len(seen.got(TRUNCATE)) == 1
     assert len(seen.said("error")) >= 2
     assert seen.said("conversation.item.truncated") == []
     assert seen.ends == [TurnEnd.INTERRUPTED, *[TurnEnd.COMPLETED] * 3]

@@ -14,7 +14,7 @@ from voicecore.simulation.openai_realtime import (
     READY_MADE,
     Behaviour,
     Handshake,
-    Objection,
+    RefusedEvent,
     Reply,
     ResponseFault,
     Script,
@@ -75,14 +75,14 @@ async def test_a_session_that_is_always_refused_ends_the_call_by_name(autojump_c
 RETIRED = Behaviour(
     anonymous_errors=True,
     rewrites=(READY_MADE["created in the flat shape"],),
-    objections=(
-        Objection("session.update", "unknown_parameter", "Unknown parameter: 'session.type'.", "session.type"),
+    refused_events=(
+        RefusedEvent("session.update", "unknown_parameter", "Unknown parameter: 'session.type'.", "session.type"),
     ),
 )
 TOO_LONG = Behaviour(
     anonymous_errors=True,
-    objections=(
-        Objection(
+    refused_events=(
+        RefusedEvent(
             "session.update",
             "string_above_max_length",
             "Invalid 'session.instructions': string too long.",
@@ -117,8 +117,8 @@ async def test_a_configuration_that_is_refused_late_ends_the_call_too(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It came after the time limit, and the error names no event: its field identifies it."""
-    late = tuple(attrs.evolve(objection, after_s=2.5) for objection in TOO_LONG.objections)
-    async with rig(TALK, attrs.evolve(TOO_LONG, objections=late), **GREETING) as it:
+    late = tuple(attrs.evolve(objection, after_s=2.5) for objection in TOO_LONG.refused_events)
+    async with rig(TALK, attrs.evolve(TOO_LONG, refused_events=late), **GREETING) as it:
         report = await called(it, (HangUp(At(30.0)),))
     assert report.outcome is EndCause.SESSION_LOST
     assert "string_above_max_length" in report.outcome_detail
@@ -191,5 +191,5 @@ async def test_a_server_that_greets_by_itself_is_not_heard_twice(autojump_clock:
         report = await it.dial()
     assert outcome(report) is MessageOutcome.HEARD
     heard = [line for line in report.transcript if line.speaker is Speaker.AGENT]
-    assert len(heard) == len(it.told(FirstAudioHeard)) == 2  # the message, and one answer to the hello
-    assert len({fact.response_id for fact in it.told(FirstAudioSent)}) == 2
+    assert len(heard) == len(it.facts_of(FirstAudioHeard)) == 2  # the message, and one answer to the hello
+    assert len({fact.response_id for fact in it.facts_of(FirstAudioSent)}) == 2

@@ -15,7 +15,6 @@ from voicecore.facts import CallReport, EndCause
 from voicecore.providers.openai_realtime import OpenAIRealtime
 from voicecore.sessions import open_session
 from voicecore.simulation.openai_realtime import (
-    Aside,
     Behaviour,
     End,
     Ending,
@@ -24,6 +23,7 @@ from voicecore.simulation.openai_realtime import (
     Recorded,
     Reply,
     Script,
+    UnsolicitedEvent,
     errors,
 )
 from voicecore.simulation.twilio import At, DialPlan, HangUp, Refusal, Say
@@ -62,9 +62,11 @@ def check_nothing_of_it_is_kept(it: Rig, caplog: pytest.LogCaptureFixture) -> No
 
 
 BEHAVIOURS = {
-    "errors": Behaviour(asides=tuple(errors(WORDS, "odd", KEY, f"code {TOKEN}", at_s=1.0))),
-    "unknown events": Behaviour(asides=tuple(Aside(1.0, f"unheard.{KEY}.{number}") for number in range(5))),
-    "fatal error": Behaviour(asides=tuple(errors(WORDS, "session_expired", at_s=1.0))),
+    "errors": Behaviour(unsolicited_events=tuple(errors(WORDS, "odd", KEY, f"code {TOKEN}", at_s=1.0))),
+    "unknown events": Behaviour(
+        unsolicited_events=tuple(UnsolicitedEvent(1.0, f"unheard.{KEY}.{number}") for number in range(5))
+    ),
+    "fatal error": Behaviour(unsolicited_events=tuple(errors(WORDS, "session_expired", at_s=1.0))),
     "close reason": Behaviour(endings=(Ending(how=End.IDLE, at_s=2.0),), close_reason=WORDS[:100]),
     "refused session": Behaviour(handshake=Handshake(first_error="invalid_api_key", refusal_words=WORDS)),
     "refused with the key as its code": Behaviour(handshake=Handshake(first_error=KEY, refusal_words=WORDS)),
@@ -112,8 +114,10 @@ async def test_g_a_flood_of_unknown_events_costs_few_names_and_few_lines(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """2,000 types of a kilobyte each: bounded in the record and in the log, and the call goes on."""
-    asides = tuple(Aside(0.5 + number / 1000, f"unheard.{number}." + "x" * 1000) for number in range(2000))
-    async with rig(HELLO, Behaviour(asides=asides), agent__first_message="Hello.") as it:
+    unsolicited_events = tuple(
+        UnsolicitedEvent(0.5 + number / 1000, f"unheard.{number}." + "x" * 1000) for number in range(2000)
+    )
+    async with rig(HELLO, Behaviour(unsolicited_events=unsolicited_events), agent__first_message="Hello.") as it:
         await it.carrier.call(it.engine.url, STEPS)
         await it.engine.drain()
     assert it.report.outcome is EndCause.REMOTE_HUNG_UP

@@ -21,7 +21,7 @@ from voicecore.simulation.openai_realtime import (
     Script,
     Updates,
 )
-from voicecore.simulation.twilio import At, Goodbye, HangUp, LineFaults, Say, StatusFaults
+from voicecore.simulation.twilio import At, HangUp, LineFaults, Say, StatusFaults, StreamEnd
 from voicecore_tests.kit import CancelAtStep, Rig, living_tasks, rig, ulaw
 
 TALK = Script(
@@ -62,8 +62,8 @@ async def test_a_call_ended_at_200_random_moments_leaves_nothing_and_one_record_
     async with rig(TALK, DISTANT, agent__first_message="Hello.") as it:
         base = await base_of(it)
         for number in range(1, 201):
-            goodbye = moments.choice([Goodbye.STOP, Goodbye.CLOSE, Goodbye.CUT])
-            faults = LineFaults(ends_at_s=moments.choice([0.0, 0.02, moments.uniform(0, 8)]), goodbye=goodbye)
+            stream_end = moments.choice([StreamEnd.STOP, StreamEnd.CLOSE, StreamEnd.CUT])
+            faults = LineFaults(ends_at_s=moments.choice([0.0, 0.02, moments.uniform(0, 8)]), stream_end=stream_end)
             await it.carrier.call(it.engine.url, STEPS, faults=faults)
             await trio.sleep(3.0)
             assert await base_of(it) == base, f"something of call {number} is left ({faults})"
@@ -241,7 +241,7 @@ async def test_f24_a_silent_line_is_given_up(autojump_clock: MockClock) -> None:
             await it.carrier.call(
                 it.engine.url,
                 [HangUp(At(2.0))],
-                faults=LineFaults(goodbye=Goodbye.HANG),
+                faults=LineFaults(stream_end=StreamEnd.HANG),
                 statuses=StatusFaults(sends=False),
             )
         await it.engine.drain()

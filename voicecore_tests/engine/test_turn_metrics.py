@@ -49,7 +49,7 @@ SILENCE_S = 0.5  #: of the provider's turn detection, as configured
 
 def accounted_for(seen: Seen) -> None:
     """Each turn is reported once and recorded once, and the record follows from the facts alone."""
-    told = [fact.turn for fact in seen.it.told(TurnEnded)]
+    told = [fact.turn for fact in seen.it.facts_of(TurnEnded)]
     assert Counter((turn.items, turn.response_id) for turn in told) == Counter(
         (turn.items, turn.response_id) for turn in seen.report.turns
     )

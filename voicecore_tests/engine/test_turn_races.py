@@ -336,7 +336,7 @@ async def test_d19_an_idle_prompt_and_the_user_exclude_each_other(
     begin = round(due_at + after_s, 3)
     replies = Script(replies=(SHORT, SHORT, LONG), hears=("hello?", "I am here now"))
     seen = await talk(replies, HELLO, (begin, begin + 0.5), hangs_up_at=begin + 4.0, **(IDLE | mode))
-    assert len(seen.it.told(IdlePrompted)) <= 1
+    assert len(seen.it.facts_of(IdlePrompted)) <= 1
     assert "Anybody there?" not in [line.text for line in seen.report.transcript if line.speaker is Speaker.USER]
     assert len(answered_ends(seen)) == 2
     last = seen.report.turns[-1]
@@ -359,7 +359,7 @@ async def test_d20_a_turn_without_words_is_a_turn(
         (Speaker.USER, None),
         (Speaker.AGENT, SHORT.text),
     ]
-    assert [fact.text for fact in seen.it.told(UserSaid)] == [None] * failed
+    assert [fact.text for fact in seen.it.facts_of(UserSaid)] == [None] * failed
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -414,5 +414,5 @@ async def test_d24_a_murmur_leaves_the_agent_alone_wherever_it_falls(
     """Over the first word and over the last one: the user misses not one sample."""
     seen = await talk(script(words), HELLO, (begin, round(begin + 0.3, 3)), **WORDS)
     assert seen.responses[0].audio in seen.line.playout.heard_bytes() or begin <= ANSWERED_AT
-    assert seen.it.told(BargeInConfirmed) == []
+    assert seen.it.facts_of(BargeInConfirmed) == []
     assert set(answered_ends(seen)) <= {TurnEnd.COMPLETED, TurnEnd.DROPPED}

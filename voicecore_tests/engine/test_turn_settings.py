@@ -66,8 +66,8 @@ async def test_d24_words_that_are_too_few_leave_the_agent_untouched(
     async with rig(script(words), barge_in__stops_at="words") as it:
         line = await call(it, OVER, END)
     assert (updates(it)["create_response"], updates(it)["interrupt_response"]) == (False, False)
-    assert len(it.told(BargeInPending)) == 1
-    assert (len(it.told(BargeInConfirmed)), len(it.told(BargeInDismissed))) == ((1, 0) if stops else (0, 1))
+    assert len(it.facts_of(BargeInPending)) == 1
+    assert (len(it.facts_of(BargeInConfirmed)), len(it.facts_of(BargeInDismissed))) == ((1, 0) if stops else (0, 1))
     (decision,) = it.report.decisions
     assert decision.outcome is (BargeInOutcome.CONFIRMED if stops else BargeInOutcome.DISMISSED)
     assert words.startswith(decision.evidence[-1].words or "")
@@ -90,7 +90,7 @@ async def test_min_speech_says_how_long(autojump_clock: MockClock, needed_ms: in
         await call(it, OVER, END)
     assert it.report.barge_ins == int(stops)
     if stops:
-        (barged_in,) = it.told(BargeInConfirmed)
+        (barged_in,) = it.facts_of(BargeInConfirmed)
         assert 0.1 <= barged_in.at_s - barged_in.overlap_at_s <= 0.21
 
 
@@ -179,7 +179,7 @@ async def test_keys_stop_the_agent_and_are_a_turn_that_it_answers(autojump_clock
         keys = [Press(WhileAgentSpeaks(2.0), digit) for digit in "1"] + [Press(At(0.0), digit) for digit in "234#"]
         await call(it, *keys, END)
     assert it.report.barge_ins == 1
-    assert [(fact.count) for fact in it.told(KeysPressed)] == [4]
+    assert [(fact.count) for fact in it.facts_of(KeysPressed)] == [4]
     texts = [
         part["text"]
         for request in it.session.requests
@@ -216,9 +216,9 @@ async def test_keys_are_gathered_as_the_keypad_is_set(
         steps = [Press(At(0.5), key) for key in keys]
         await it.carrier.call(it.engine.url, [*steps, HangUp(At(8.0))])
         await it.engine.drain()
-    assert [fact.count for fact in it.told(KeysPressed)] == entries
+    assert [fact.count for fact in it.facts_of(KeysPressed)] == entries
     if "keypad__pause_ms" in setting:
-        assert it.told(KeysPressed)[0].at_s == pytest.approx(1.0, abs=0.05)
+        assert it.facts_of(KeysPressed)[0].at_s == pytest.approx(1.0, abs=0.05)
 
 
 async def test_keys_from_before_the_greeting_do_not_stop_it(autojump_clock: MockClock) -> None:
@@ -232,7 +232,7 @@ async def test_keys_from_before_the_greeting_do_not_stop_it(autojump_clock: Mock
     assert it.report.barge_ins == 0
     assert it.report.first_message is not None
     assert it.report.first_message.outcome is MessageOutcome.HEARD
-    assert [fact.count for fact in it.told(KeysPressed)] == [2]
+    assert [fact.count for fact in it.facts_of(KeysPressed)] == [2]
     assert [line.text for line in it.report.transcript if line.speaker is Speaker.AGENT][-1] == SHORT.text
 
 
@@ -260,8 +260,8 @@ async def test_keys_of_a_silent_user_before_the_greeting_are_answered_behind_it(
     assert [request["type"] for request in told] == ["conversation.item.create"]
     assert json.dumps(it.session.requests).count("73519") == 1
     assert len(asked(it.session)) == 2
-    (answer,) = [fact for fact in it.told(FirstAudioReceived) if fact.answers]
-    (greeted,) = it.told(MessageDone)
+    (answer,) = [fact for fact in it.facts_of(FirstAudioReceived) if fact.answers]
+    (greeted,) = it.facts_of(MessageDone)
     assert answer.at_s > greeted.at_s > 3.0
     assert [(each.speaker, each.text) for each in it.report.transcript] == [
         (Speaker.USER, "(pressed 5 keys)"),
@@ -288,7 +288,7 @@ async def test_d23_a_silent_user_is_prompted_and_then_given_up(autojump_clock: M
     async with rig(script(replies=(SHORT,)), idle__after_ms=3000, idle__text="Anybody there?") as it:
         await it.carrier.call(it.engine.url, [Say(At(0.2), HELLO), HangUp(At(60.0))])
         await it.engine.drain()
-    prompts = [fact.at_s for fact in it.told(IdlePrompted)]
+    prompts = [fact.at_s for fact in it.facts_of(IdlePrompted)]
     assert len(prompts) == 2
     played = [turn.ended_at_s for turn in it.report.turns]
     assert played[0] is not None
@@ -305,7 +305,7 @@ async def test_a_user_who_answers_a_prompt_is_prompted_anew_later(autojump_clock
         steps = (Say(At(0.2), HELLO), Say(At(7.5), HELLO), HangUp(At(30.0)))
         await it.carrier.call(it.engine.url, steps)
         await it.engine.drain()
-    assert [fact.times for fact in it.told(IdlePrompted)] == [1, 1]
+    assert [fact.times for fact in it.facts_of(IdlePrompted)] == [1, 1]
     assert it.report.outcome is EndCause.REMOTE_HUNG_UP
 
 

@@ -82,7 +82,7 @@ async def test_speech_over_the_sound_is_no_barge_in(autojump_clock: MockClock, m
     again = (HELLO[1] + 1.0, HELLO[1] + 1.4)
     replies = script("are you there?", replies=(slow(4.0), SHORT))
     seen = await talk(replies, HELLO, again, **mode, **WITH)
-    assert (seen.report.barge_ins, seen.it.told(BargeInConfirmed), seen.report.decisions) == (0, [], ())
+    assert (seen.report.barge_ins, seen.it.facts_of(BargeInConfirmed), seen.report.decisions) == (0, [], ())
     assert [len(turn.items) for turn in seen.report.turns] == [2]
 
 

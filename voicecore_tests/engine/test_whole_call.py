@@ -113,13 +113,13 @@ async def test_barge_in_stops_the_agent_at_the_ear(autojump_clock: MockClock) ->
         line = await it.carrier.call(it.engine.url, steps)
         await it.engine.drain()
     assert line is not None
-    (barge_in,) = it.told(BargeInConfirmed)
+    (barge_in,) = it.facts_of(BargeInConfirmed)
     (cleared,) = [entry.at for entry in line.ledger if entry.kind == "clear"]
     played = [heard for heard in line.playout.heard if heard.began_at < cleared]
     heard_s = sum(len(heard.audio) for heard in played) / 8000
     assert heard_s - 0.1 <= barge_in.heard_s <= heard_s
-    assert it.told(ClearSent)[0].delay_s <= 0.02
-    cut = it.told(AgentSaid)[0]
+    assert it.facts_of(ClearSent)[0].delay_s <= 0.02
+    cut = it.facts_of(AgentSaid)[0]
     assert cut.interrupted
     assert cut.text is not None
     assert LONG.text.startswith(cut.text)
@@ -140,7 +140,7 @@ async def test_c4_calls_survive_every_way_in_which_marks_come_back(
     script = Script(replies=(HELLO, MOMENT), hears=("hello?",))
     async with rig(script, agent__first_message="Hello.") as it:
         steps: list[Step] = [Say(AfterAgent(3.0), ulaw("caller-hello-it")), HangUp(AfterAgent(3.0))]
-        await it.carrier.call(it.engine.url, steps, faults=LineFaults(echoes=echoes))
+        await it.carrier.call(it.engine.url, steps, faults=LineFaults(mark_returns=echoes))
         await it.engine.drain()
     assert [entry.text for entry in it.report.transcript] == ["Hello.", "hello?", "One moment, please."]
 

@@ -13,7 +13,7 @@ from trio.testing import MockClock, check_half_closeable_stream
 
 from voicecore.errors import ConnectionLost
 from voicecore.simulation.memory_network import LinkSettings, MemoryNetwork, MemoryStream
-from voicecore.simulation.world import MORNING, Written, simulated_world
+from voicecore.simulation.world import MORNING, FileWrite, simulated_world
 
 HOST, PORT = "peer.test", 80
 AUDIO = Path("calls/call_1/audio.wav")
@@ -220,11 +220,11 @@ async def test_files_are_bytes_and_the_history_of_them(autojump_clock: MockClock
     await files.write_whole(AUDIO.with_name("record.json"), b"{}")
     assert files.files == {AUDIO: b"hEAd\0\0tail", AUDIO.with_name("record.json"): b"{}"}
     assert files.history == [
-        Written(AUDIO, None, b""),
-        Written(AUDIO, 0, b"head"),
-        Written(AUDIO, 6, b"tail"),
-        Written(AUDIO, 1, b"EA"),
-        Written(AUDIO.with_name("record.json"), None, b"{}"),
+        FileWrite(AUDIO, None, b""),
+        FileWrite(AUDIO, 0, b"head"),
+        FileWrite(AUDIO, 6, b"tail"),
+        FileWrite(AUDIO, 1, b"EA"),
+        FileWrite(AUDIO.with_name("record.json"), None, b"{}"),
     ]
     async with files.open_file(AUDIO):
         assert files.files[AUDIO] == b""

@@ -1,1 +1,1 @@
-"""Benchmarks of whole calls, few and many."""
+"""Benchmarks of whole calls, and the simulated peers that they run between."""

@@ -1,12 +1,12 @@
-"""How soon a barge-in is obeyed: every answer is cut, while the provider still streams it.
+"""How soon a barge-in takes effect: every answer is cut while the provider still streams it.
 
-The load of conversation.py with a rhythm of its own: a word of the user, an
-answer, and the user's next word half a second into it, again and again.
+The load of conversation_load.py with a turn cycle of its own: a short utterance of the
+user, an answer, and the next utterance half a second into it, again and again.
 
     provider writes speech_started ──► engine ──► carrier reads clear
 
-Rule: audio of a cut answer that comes after its clear, a cut without a clear, a
-clear without a cut or a damaged frame is no figure: the run fails.
+Rule: audio of a cut answer after its clear, a cut without a clear, a clear without a
+cut, or a damaged frame makes the run fail.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from pathlib import Path
 import attrs
 import orjson
 
-from voicecore.bench.load.conversation import Level, Target, engine_target, run_level
-from voicecore.bench.micro.frames import Faults
-from voicecore.bench.micro.rhythm import Rhythm, Turn
+from voicecore.bench.load.conversation_load import Level, run_level
+from voicecore.bench.load.frames import Faults
+from voicecore.bench.load.targets import Target, engine_target
+from voicecore.bench.load.turn_cycle import Turn, TurnCycle
 from voicecore.bench.report.result import BenchmarkFailed, Column, Plan, Progress, Result, Value, percentile
 
 _TURN = Turn(user_s=0.4, answer_s=6.0, cut_s=0.5)
-_RHYTHM = Rhythm(cycle=(_TURN,), silence_s=0.2, thinking_s=0.1, first_delta_s=0.1)
+_CYCLE = TurnCycle(cycle=(_TURN,), silence_s=0.2, thinking_s=0.1, first_delta_s=0.1)
 _CALM = 0.25  #: of a processor; with more taken by others, figures are not the engine's own
 _ABOUT = """\
 From before the provider's write of speech_started to after the carrier's read of clear, both in one process with one
-clock: two loopback hops, the engine, and the load's own waking up are in it. The provider is still generating, five
-times as fast as speech. From that clear on the ear is silent: the carrier drops what waits, and no audio of the cut
-answer came after it (stale), or the run would have failed. In the engine: from speech_started read to clear written, by
-its own facts, warm-up included. Others: share of a processor that everything else on the machine used."""
+clock: this includes two loopback hops, the engine, and the load's own wake-ups. The provider is still generating, five
+times as fast as speech. From that clear on the user hears nothing: the carrier drops what is queued, and no audio of
+the cut answer came after it (stale), or the run would have failed. In the engine: from speech_started read to clear
+written, by its own facts, warm-up included. Others: share of a processor that everything else on the machine used."""
 _COLUMNS = (
     Column("calls"),
     Column("cuts"),
@@ -52,30 +53,30 @@ def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
     """Return the table of barge-ins.
 
     Raises:
-        BenchmarkFailed: Something stale was heard, a cut was not obeyed, or a frame was damaged.
+        BenchmarkFailed: Stale audio was heard, a cut had no clear, or a frame was damaged.
     """
     rows = []
     for calls in plan.calls:
         progress(f"barge-ins on {calls} call{'s' * (calls > 1)}")
         level, inside_s = _level(calls, plan)
         if (level.others or 0.0) > _CALM:
-            progress(f"  others were at work ({level.others:.0%} of a processor): measure this again")
+            progress(f"  other processes used {level.others:.0%} of a processor: measure again")
         rows.append(_row(level, inside_s))
     return [Result(name="from the user's onset to silence", about=_ABOUT, columns=_COLUMNS, rows=rows)]
 
 
 def _level(calls: int, plan: Plan) -> tuple[Level, Sequence[float]]:
-    """Return what the load saw, and what the engine says."""
+    """Return what the load saw, and what the engine reports."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clears.json"
-        level = run_level(_target(path), calls, attrs.evolve(plan, seconds=_seconds(calls, plan)), _RHYTHM)
+        level = run_level(_target(path), calls, attrs.evolve(plan, seconds=_seconds(calls, plan)), _CYCLE)
         _check(level)
         return level, orjson.loads(path.read_bytes())
 
 
 def _seconds(calls: int, plan: Plan) -> float:
-    """Return how long a level takes: longer with few calls, so that there are some cuts."""
-    enough = plan.pick(6, 60, 2_000) * _RHYTHM.length_s(_TURN) / calls
+    """Return how long a level is measured: longer with few calls, so that there are enough cuts."""
+    enough = plan.pick(6, 60, 2_000) * _CYCLE.length_s(_TURN) / calls
     return max(plan.seconds, min(enough, plan.pick(2.5, 5.0, 120.0)))
 
 
@@ -97,7 +98,7 @@ def _check(level: Level) -> None:
     if level.faults != Faults():
         wrong.append(str(level.faults))
     if not level.barge_in_s:
-        wrong.append("no barge-in")
+        wrong.append("no barge-ins")
     if wrong:
         raise BenchmarkFailed(f"barge-ins on {level.calls} calls: {', '.join(wrong)}")
 

@@ -1,44 +1,42 @@
-"""How long a user waits after pick-up: a session opened cold, one that was parked, a message that was prepared.
+"""How long a user waits after pickup: with a session opened cold, a parked one, and a prepared first message.
 
-The engine places calls to phones that ring, and is called where nothing waits, on
-loopback sockets, towards a provider of known slowness: so much for its handshake,
-so much for the first audio of a response.  What the engine adds is the rest; how
-much of that any program needs, pickup_floor.py shows.
+The engine places calls to phones that ring, and is called where nothing can be
+prepared, on loopback sockets, with a provider whose handshake and first audio take a
+known time.  The engine adds the rest; pickup_floor.py shows how much of that any
+program needs.
 
-Rule 1: the carrier's clock decides: from its start message to the first media
-message that it receives.
-Rule 2: all ways run in one process and one run, so that they compare.
-Rule 3: a call whose session did not come the way it should is no figure.
+Rule 1: the carrier's clock decides: from its start message to the first media message
+that it receives.
+Rule 2: all variants run in one process and one run, so that they can be compared.
+Rule 3: a call whose session did not come the intended way makes the run fail.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import attrs
 import trio
 
-from voicecore.assembly import open_engine, real_world
+from voicecore.assembly import real_world
 from voicecore.bench.load.pickup_floor import serve_floor
 from voicecore.bench.report.result import BenchmarkFailed, Column, Plan, Progress, Result, Value, percentile
-from voicecore.config import Settings
-from voicecore.facts import CallEnded, CallReport, Fact, MessageOutcome
-from voicecore.simulation.openai_realtime import Behaviour, Handshake, Pace, RealtimeTwin, Reply, Script, Tone, Updates
-from voicecore.simulation.twilio import Account, AfterAgent, DialPlan, HangUp, Line, TwilioTwin, open_twilio
-from voicecore.world import World
+from voicecore.facts import CallReport, MessageOutcome
+from voicecore.simulation.openai_realtime import Behaviour, Handshake, Pace, Reply, Script, Tone, Updates
+from voicecore.simulation.rig import open_rig, open_twins
+from voicecore.simulation.twilio import AfterAgent, DialPlan, HangUp, Line
 
-_NUMBER, _CALLEE = "+15550100002", "+15550100077"
-_APART_S = 0.4  #: between two dials: what is measured is one pick-up, not a crowd
+_APART_S = 0.4  #: between two calls: what is measured is one pickup, not a burst
 _RINGS_S = 0.3  #: longer than the provider takes
 _LONGEST_S = 120.0
 _HEARS_IT = (HangUp(AfterAgent(0.1)),)
 _ABOUT = """\
 A provider whose handshake takes {handshake_ms:.0f} ms in all and whose first audio comes {first_delta_ms:.0f} ms after
-it was asked for. From the carrier's start message to the first audio that the carrier receives, and how much of that is
-neither handshake nor first audio. Loopback sockets; both twins in the engine's process. Floor: no engine, a task that
-opens a session, configures it, asks for the message and hands its audio on. Floor and cold are called; in the other
-two ways the engine calls, so that it rings."""
+it was requested. From the carrier's start message to the first audio that the carrier receives, and how much of that is
+neither handshake nor first audio. Loopback sockets; both twins in the engine's process. Floor: no engine, just a task
+that opens a session, configures it, requests the message and passes its audio on. Floor and cold are inbound calls;
+the other two are outbound, so that the phone rings."""
 _COLUMNS = (
     Column("session"),
     Column("calls"),
@@ -52,11 +50,11 @@ _COLUMNS = (
 
 @attrs.frozen(kw_only=True)
 class _Way:
-    """One way in which a session comes to its call."""
+    """One way in which a call gets its session."""
 
     source: str
     rings: bool
-    """Whether the engine calls; otherwise it is called, and nothing can be prepared."""
+    """Whether the engine places the call; otherwise it is called, and nothing can be prepared."""
     overrides: Mapping[str, object]
     waits_for: tuple[bool, bool]
     """Whether the provider's handshake, and its first audio, are part of the wait."""
@@ -80,7 +78,7 @@ def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
     """Return the table of waits.
 
     Raises:
-        BenchmarkFailed: A call was not answered, or its session came another way.
+        BenchmarkFailed: A call was not answered, or got its session in another way.
     """
     calls = plan.pick(2, 15, 50)
     progress(f"{calls} calls, floor")
@@ -106,7 +104,7 @@ def _row(name: str, provider_s: float, waits_s: Sequence[float]) -> Mapping[str,
 
 
 def _provider(plan: Plan) -> Behaviour:
-    """Return a provider that spends a third of its handshake at each of its three steps."""
+    """Return a provider that spends a third of its handshake on each of its three steps."""
     step_s = plan.handshake_s / 3
     return Behaviour(
         handshake=Handshake(accept_s=step_s, created_s=step_s),
@@ -115,63 +113,44 @@ def _provider(plan: Plan) -> Behaviour:
     )
 
 
-@attrs.frozen
-class _Peers:
-    """Who is around what is measured."""
-
-    world: World
-    provider_url: str
-    carrier: TwilioTwin
+_SCRIPT = Script(replies=(Reply("Hello.", speech=Tone(0.4)),))
 
 
-@asynccontextmanager
-async def _open_peers(calls: int, plan: Plan) -> AsyncIterator[_Peers]:
-    """Open both twins, for a bounded time. Raises BenchmarkFailed where the block takes longer."""
-    world = real_world()
-    script = Script(replies=(Reply("Hello.", speech=Tone(0.4)),))
+@contextmanager
+def _bounded(calls: int) -> Iterator[None]:
+    """Bound the time that a block may take. Raises BenchmarkFailed where it takes longer."""
     with trio.move_on_after(_LONGEST_S) as bound:
-        async with (
-            RealtimeTwin(world, script, _provider(plan)).serve() as provider_url,
-            open_twilio(world, Account()) as carrier,
-        ):
-            yield _Peers(world, provider_url, carrier)
+        yield
     if bound.cancelled_caught:
         raise BenchmarkFailed(f"{calls} calls took longer than {_LONGEST_S:.0f} s")
 
 
 async def _waits(way: _Way, calls: int, plan: Plan) -> Sequence[float]:
-    reports: list[CallReport] = []
-
-    def observe(_call_id: str, fact: Fact) -> None:
-        if isinstance(fact, CallEnded):
-            reports.append(fact.report)
-
-    async with _open_peers(calls, plan) as peers, peers.carrier.serve_rest() as api_url:
-        settings = _settings(peers.provider_url, api_url, way)
-        async with open_engine(settings, world=peers.world, observers=[observe]) as engine:
+    overrides = {"agent.first_message": "Hello.", **way.overrides}
+    with _bounded(calls):
+        async with open_rig(real_world(), _SCRIPT, _provider(plan), overrides=overrides) as rig:
             ring_s = plan.handshake_s + plan.first_delta_s + _RINGS_S  # whatever is prepared is ready
-            peers.carrier.expect(DialPlan(ring_s=ring_s, script=_HEARS_IT))
+            answered = DialPlan(ring_s=ring_s, script=_HEARS_IT)
 
             async def call() -> object:
-                if not way.rings:
-                    return await peers.carrier.call(engine.url, _HEARS_IT)
-                async with engine.dial(_CALLEE) as placed:
-                    return [fact async for fact in placed.facts()]
+                return await (rig.dial(answered) if way.rings else rig.carrier.call(rig.engine.url, _HEARS_IT))
 
             await _apart(call, calls)
-            await engine.drain()
-    _check(way, reports, calls)
-    return [_wait_s(line) for line in peers.carrier.lines]
+            await rig.engine.drain()
+    _check(way, rig.reports, calls)
+    return [_wait_s(line) for line in rig.carrier.lines]
 
 
 async def _floor_waits(calls: int, plan: Plan) -> Sequence[float]:
-    async with _open_peers(calls, plan) as peers, serve_floor(peers.world, peers.provider_url) as url:
-        await _apart(lambda: peers.carrier.call(url, _HEARS_IT), calls)
-    return [_wait_s(line) for line in peers.carrier.lines]
+    world = real_world()
+    with _bounded(calls):
+        async with open_twins(world, _SCRIPT, _provider(plan)) as twins, serve_floor(world, twins.base_url) as url:
+            await _apart(lambda: twins.carrier.call(url, _HEARS_IT), calls)
+    return [_wait_s(line) for line in twins.carrier.lines]
 
 
 async def _apart(call: Callable[[], Awaitable[object]], calls: int) -> None:
-    """Hold so many calls, one begun after the other."""
+    """Run this many calls, each begun a moment after the last."""
     async with trio.open_nursery() as nursery:
         for _ in range(calls):
             nursery.start_soon(call)
@@ -186,26 +165,9 @@ def _check(way: _Way, reports: Sequence[CallReport], calls: int) -> None:
 
 
 def _wait_s(line: Line) -> float:
-    """Return how long a user waited. Raises BenchmarkFailed where nothing was heard."""
+    """Return how long the user waited. Raises BenchmarkFailed where nothing was heard."""
     started_at = next(entry.at for entry in line.ledger if entry.kind == "start")
     for entry in line.ledger:
         if entry.direction == "in" and entry.kind == "media":
             return entry.at - started_at
     raise BenchmarkFailed("a call ended without any audio")
-
-
-def _settings(provider_url: str, api_url: str, way: _Way) -> Settings:
-    account = Account()
-    overrides = {
-        "server.port": 0,
-        "agent.instructions": "You call people.",
-        "agent.first_message": "Hello.",
-        "carriers.twilio.account_sid": account.account_sid,
-        "carriers.twilio.auth_token": account.auth_token.reveal(),
-        "carriers.twilio.phone_number": _NUMBER,
-        "carriers.twilio.api_base_url": api_url,
-        "providers.openai_realtime.api_key": "bench-key",
-        "providers.openai_realtime.base_url": provider_url,
-        **way.overrides,
-    }
-    return Settings.load(None, {}, overrides)

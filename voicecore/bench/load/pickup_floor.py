@@ -1,9 +1,9 @@
-"""The least that a cold pick-up needs: open a session, configure it, ask for a message, hand its audio on.
+"""The least that a cold pickup needs: open a session, configure it, request a message, pass its audio on.
 
-No engine: nothing is protected, held back, watched or recorded.  What the engine
+No engine: nothing is protected, buffered, supervised or recorded.  What the engine
 takes beyond this, in the same process and run, is its own.
 
-Rule: it waits for what the engine waits for, and does nothing besides.
+Rule: it waits for what the engine waits for, and does nothing else.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ASK = orjson.dumps({"type": "response.create"}).decode()
 
 @asynccontextmanager
 async def serve_floor(world: World, provider_url: str) -> AsyncIterator[str]:
-    """Answer calls while the block runs; yield the URL that a carrier's webhooks go to."""
+    """Answer calls while the block runs; gives the base URL for the carrier's webhooks."""
     listening = await world.network.listen(_HOST, 0)
     session_url = f"{provider_url}/realtime?model=gpt-realtime"
 
@@ -48,7 +48,7 @@ async def serve_floor(world: World, provider_url: str) -> AsyncIterator[str]:
             await _until(session, "type", "session.updated")
             await session.send(_ASK)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_hand_on, session, line, stream_id)
+                nursery.start_soon(_pass_on, session, line, stream_id)
                 await _drain(line)
                 nursery.cancel_scope.cancel()
 
@@ -67,7 +67,7 @@ async def serve_floor(world: World, provider_url: str) -> AsyncIterator[str]:
 
 
 async def _until(socket: WebSocket, key: str, value: str) -> Mapping[str, str]:
-    """Read to a message of this kind, and return it."""
+    """Read until a message of this kind, and return it."""
     while True:
         for text in await socket.receive():
             message: Mapping[str, str] = orjson.loads(text)
@@ -75,8 +75,8 @@ async def _until(socket: WebSocket, key: str, value: str) -> Mapping[str, str]:
                 return message
 
 
-async def _hand_on(session: WebSocket, line: WebSocket, stream_id: str) -> None:
-    """Give the carrier the audio as it comes."""
+async def _pass_on(session: WebSocket, line: WebSocket, stream_id: str) -> None:
+    """Pass the audio on to the carrier as it comes."""
     while True:
         for text in await session.receive():
             message = orjson.loads(text)
@@ -86,7 +86,7 @@ async def _hand_on(session: WebSocket, line: WebSocket, stream_id: str) -> None:
 
 
 async def _drain(line: WebSocket) -> None:
-    """Read the user to the end."""
+    """Read and drop the user's audio to the end."""
     try:
         while True:
             await line.receive()

@@ -1,9 +1,9 @@
-"""The cheapest honest peer: WebSocket frames on a bare stream, for the load's side of a measurement.
+"""The cheapest correct peer: WebSocket frames on a bare stream, for the load's side of a measurement.
 
-What the load spends is taken from the machine that the engine is measured on,
-so that this does nothing but the wire: no reader task, no locks, no limits.
+What the load uses is missing from the machine that the engine is measured on, so that
+this handles the wire and nothing else: no reader task, no locks, no limits.
 
-Rule: it is for measuring our own programs on loopback; it believes its peer.
+Rule: it is for measuring our own programs on loopback; it trusts its peer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import trio
 
 from voicecore.bench.report.result import BenchmarkFailed
 
-KEY = base64.b64encode(b"voicecore-bench!").decode()  #: of every opening: nobody stands between
+KEY = base64.b64encode(b"voicecore-bench!").decode()  #: of every opening: there are no proxies
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  #: RFC 6455, section 1.3
 
 _READ_BYTES = 64 * 1024
@@ -49,11 +49,11 @@ class RawWebSocket:
             self._buffer += data
 
     async def aclose(self) -> None:
-        """Close the stream, without a word."""
+        """Close the stream without a close frame."""
         await trio.aclose_forcefully(self._stream)
 
     def _parse(self) -> list[bytes]:
-        """Take whole frames, masked or not; other kinds than text are passed over."""
+        """Take whole frames, masked or not; frames that are not text are skipped."""
         buffer, start, payloads = self._buffer, 0, []
         while len(buffer) - start >= 2:
             kind, length = buffer[start], buffer[start + 1] & 0x7F
@@ -89,7 +89,7 @@ async def connect(host: str, port: int, path: str, headers: Sequence[tuple[str, 
 
     Raises:
         BenchmarkFailed: The upgrade was refused.
-        OSError: Nobody listens.
+        OSError: Nothing listens there.
     """
     return await ask(await trio.open_tcp_stream(host, port), f"{host}:{port}", path, headers)
 
@@ -126,12 +126,12 @@ async def accept(stream: trio.abc.Stream) -> RawWebSocket:
 
 
 async def _read_head(stream: trio.abc.Stream) -> tuple[bytes, bytes]:
-    """Return the head of an HTTP message, and what came behind it."""
+    """Return the head of an HTTP message, and what was read after it."""
     read = b""
     while b"\r\n\r\n" not in read:
         data = await stream.receive_some(_READ_BYTES)
         if not data or len(read) > _HEAD_LIMIT_BYTES:
-            raise BenchmarkFailed("a WebSocket's opening broke off")
+            raise BenchmarkFailed("a WebSocket handshake was cut off")
         read += data
     head, _, unread = read.partition(b"\r\n\r\n")
     return head, unread

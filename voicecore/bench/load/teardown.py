@@ -1,12 +1,12 @@
-"""From a call's last event to nothing left of it; and what is left after very many of them: nothing.
+"""From a call's last event until nothing of it is left; and what is left after very many calls: nothing.
 
-Four tables: how long it takes on loopback sockets, what a storm of hang-ups has
-left in virtual time and on sockets, when the calls of the storm ended, and what
-a call holds while it is open and silent.
+Four tables: how long it takes on loopback sockets, what a storm of hang-ups has left in
+virtual time and on sockets, when the calls of the storm ended, and what an open,
+silent call uses.
 
-Rule 1: released is what all have released: the call's tasks (the carrier's and
-the provider's too), the sockets at both ends, the registry.
-Rule 2: something that is left is no figure: the run fails.
+Rule 1: a call is released once its tasks (the carrier's and the provider's too), the
+sockets at both ends and the registry have released it.
+Rule 2: anything that is left makes the run fail.
 """
 
 from __future__ import annotations
@@ -18,40 +18,41 @@ import attrs
 import trio
 from trio.lowlevel import Task
 
-from voicecore.assembly import Engine, open_engine, real_world
-from voicecore.bench.load.simulated_calls import CALLEE, TALK, settings
-from voicecore.bench.load.sockets_storm import IdleCalls, SocketsStorm, look_at_idle, run_sockets_storm
-from voicecore.bench.load.storm import Moment, Storm, run_storm
-from voicecore.bench.processes.census import registered
+from voicecore.assembly import real_world
+from voicecore.bench.load.hangup_storm import Moment, Storm, run_storm
+from voicecore.bench.load.hangup_storm_on_sockets import IdleCalls, SocketsStorm, look_at_idle, run_sockets_storm
+from voicecore.bench.load.simulated_calls import SCRIPT
+from voicecore.bench.processes.resource_counts import registered
 from voicecore.bench.report.result import BenchmarkFailed, Column, Plan, Progress, Result, Value, percentile
 from voicecore.engine.settings import CallSettings
 from voicecore.facts import CallEnded, Fact
 from voicecore.nurseries import open_service_nursery
-from voicecore.simulation.openai_realtime import Behaviour, Pace, RealtimeTwin
-from voicecore.simulation.twilio import Account, DialPlan, Goodbye, Line, LineFaults, TwilioTwin, open_twilio
+from voicecore.simulation.openai_realtime import Behaviour, Pace
+from voicecore.simulation.rig import CALLEE, Rig, open_rig
+from voicecore.simulation.twilio import DialPlan, Line, LineFaults, StreamEnd
 
 _STOP, _CLOSE, _STATUS, _US = "stop message", "socket close", "status, no stop", "hang-up by us"
 _SPEAKS_S = (0.15, 0.35)  #: from the start of the stream to the end: the greeting is being said
 _LOOK_S = 0.002
-_GONE_S = 5.0  #: the longest time that a call may take to be gone
+_GONE_S = 5.0  #: the longest time that a call may take to disappear
 _SETTLE_S = 0.03
 _LONGEST_S = 300.0
 
 _ABOUT_TIMES = """\
-From a call's last event to: its session closed at the provider; its report filed and its entry gone; everything
-released: these two, and every task of the call, those of the twins too. One call at a time, ended in its first message.
-Loopback sockets; both twins in the engine's process. Behind a terminal status the engine waits {stop_wait_s:g} s for
-the stream's own stop, which does not come here; to hang up, it first asks the carrier by REST."""
+From a call's last event until its session is closed at the provider, until its report is filed and its entry removed,
+and until everything is released: these two, and every task of the call, those of the twins too. One call at a time,
+ended during its first message. Loopback sockets; both twins in the engine's process. After a terminal status the engine
+waits {stop_wait_s:g} s for the stream's own stop, which is not sent here; to hang up, it asks the carrier by REST."""
 _ABOUT_LEFT = """\
-What is more after a storm than before it, at rest, garbage collected. In virtual time: engine and both twins in one
+The difference after a storm, when idle and after a garbage collection. In virtual time: engine and both twins in one
 process on memory streams, from ringing to barge-in, ended by stop, socket, status and us. On sockets: the engine in a
-process of its own, calls that come in. Objects: calls, entries, conversations, sessions that were parked. Memory: what
-a hang-up of the storm's second half has added to the resident memory: noise of the allocator, or a leak."""
+process of its own, inbound calls. Objects: calls, entries, conversations, parked sessions. Memory: what a hang-up of
+the storm's second half has added to the resident memory: allocator noise, or a leak."""
 _ABOUT_MOMENTS = """\
-What the calls of the storm in virtual time were doing when they ended; the moments are drawn evenly within each."""
+What the calls of the storm in virtual time were doing when they ended; the moments are random within each."""
 _ABOUT_IDLE = """\
-What a call adds to the engine's process while its line and its session are open and nobody speaks: the user's silence
-comes in all the time. Resident memory, tasks, files (sockets), objects of calls; with few calls the memory is noise."""
+What a call adds to the engine's process while its line and its session are open and nobody speaks: frames of silence
+arrive all the time. Resident memory, tasks, files (sockets), objects of calls; with few calls the memory is noise."""
 
 _TIMES = (
     Column("ended by"),
@@ -109,7 +110,7 @@ def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
 
 @attrs.frozen
 class _Gone:
-    """When parts of one call were gone, in seconds after its last event."""
+    """When parts of one call were released, in seconds after its last event."""
 
     session_s: float
     registry_s: float
@@ -117,7 +118,7 @@ class _Gone:
 
 
 class _Tasks(trio.abc.Instrument):
-    """How many tasks live, and when the last one ended."""
+    """How many tasks exist, and when the last one ended."""
 
     def __init__(self) -> None:
         self.living = 0  # above what there was at first
@@ -160,17 +161,11 @@ async def _times(calls: int, rng: random.Random) -> Mapping[str, Sequence[_Gone]
         if isinstance(fact, CallEnded):
             filed_at.append(trio.current_time())
 
-    world = real_world()
-    provider = RealtimeTwin(world, TALK, Behaviour(pace=Pace(first_delta_s=0.05)))
+    provider, overrides = Behaviour(pace=Pace(first_delta_s=0.05)), {"agent.first_message": "Hello."}
     with trio.move_on_after(_LONGEST_S):
-        async with (
-            provider.serve() as base_url,
-            open_twilio(world, Account()) as carrier,
-            carrier.serve_rest() as api_base_url,
-            open_engine(settings(base_url, api_base_url, {}), world=world, observers=[observe]) as engine,
-        ):
-            bench = _Bench(engine, carrier, provider, filed_at, rng)
-            for how in (_STOP, _US):  # connections that are kept are opened now
+        async with open_rig(real_world(), SCRIPT, provider, overrides=overrides, observers=[observe]) as rig:
+            bench = _Bench(rig, filed_at, rng)
+            for how in (_STOP, _US):  # kept-alive connections are opened now
                 await bench.end_one(how)
             return {how: [await bench.end_one(how) for _ in range(calls)] for how in (_STOP, _CLOSE, _STATUS, _US)}
     raise BenchmarkFailed(f"4 times {calls} calls took longer than {_LONGEST_S:.0f} s")
@@ -180,14 +175,12 @@ async def _times(calls: int, rng: random.Random) -> Mapping[str, Sequence[_Gone]
 class _Bench:
     """An engine between its twins, and when its calls were filed."""
 
-    engine: Engine
-    carrier: TwilioTwin
-    provider: RealtimeTwin
+    rig: Rig
     filed_at: list[float]
     rng: random.Random
 
     async def end_one(self, how: str) -> _Gone:
-        """Hold a call, end it, and look until it is gone."""
+        """Run a call, end it, and wait until it is released."""
         tasks = _Tasks()
         trio.lowlevel.add_instrument(tasks)
         try:
@@ -195,27 +188,27 @@ class _Bench:
             await self._gone(tasks, ended_at)
         finally:
             trio.lowlevel.remove_instrument(tasks)
-        closed = (line.t for line in self.provider.ledger.of(self.provider.attempts) if line.kind == "ended")
+        closed = (line.t for line in self.rig.provider.ledger.of(self.rig.provider.attempts) if line.kind == "ended")
         session_at, filed_at = next(closed), self.filed_at[-1]
         everything_at = max(session_at, filed_at, tasks.ended_at)
         return _Gone(session_at - ended_at, filed_at - ended_at, everything_at - ended_at)
 
     async def _call(self, how: str) -> float:
-        """Let a call come in and end; return when."""
+        """Run an inbound call and end it; return when."""
         lines: list[Line] = []
-        faults = LineFaults(goodbye=Goodbye.CLOSE if how == _CLOSE else Goodbye.STOP)
+        faults = LineFaults(stream_end=StreamEnd.CLOSE if how == _CLOSE else StreamEnd.STOP)
 
         async def run() -> None:
-            await self.carrier.call(self.engine.url, (), faults=faults, on_line=lines.append)
+            await self.rig.carrier.call(self.rig.engine.url, (), faults=faults, on_line=lines.append)
 
         async with open_service_nursery() as nursery:
             nursery.start_soon(run)
-            while not lines:  # noqa: ASYNC110 - nobody tells
+            while not lines:  # noqa: ASYNC110 - nothing to wait for
                 await trio.sleep(_LOOK_S)
             await trio.sleep(self.rng.uniform(*_SPEAKS_S))
             ended_at = trio.current_time()
             if how == _STATUS:
-                await self._say_completed(lines[0].call_sid)
+                await self.rig.carrier.inbound[-1].report_completed()
             else:
                 lines[0].hang_up()
             await self._released()
@@ -223,39 +216,24 @@ class _Bench:
 
     async def _dial(self) -> float:
         """Place a call and hang up; return when."""
-        self.carrier.expect(DialPlan(ring_s=0.05))
-        before = len(self.carrier.lines)
-        async with self.engine.dial(CALLEE) as call:
-            while len(self.carrier.lines) == before:  # noqa: ASYNC110 - nobody tells
+        self.rig.carrier.expect(DialPlan(ring_s=0.05))
+        before = len(self.rig.carrier.lines)
+        async with self.rig.engine.dial(CALLEE) as call:
+            while len(self.rig.carrier.lines) == before:  # noqa: ASYNC110 - nothing to wait for
                 await trio.sleep(_LOOK_S)
             await trio.sleep(self.rng.uniform(*_SPEAKS_S))
             ended_at = trio.current_time()
             call.hang_up()
         return ended_at
 
-    async def _say_completed(self, call_sid: str) -> None:
-        account = self.carrier.account
-        fields = {
-            "CallSid": call_sid,
-            "AccountSid": account.account_sid,
-            "From": account.caller,
-            "To": account.callee,
-            "Direction": "inbound",
-            "ApiVersion": "2010-04-01",
-            "CallStatus": "completed",
-            "CallDuration": "1",
-            "SequenceNumber": "9",
-        }
-        await self.carrier.post(f"{self.engine.url}/twilio/status", fields, None)
-
     async def _released(self) -> None:
         with trio.move_on_after(_GONE_S):
-            while registered(self.engine.statistics()) or self.provider.open_connections:  # noqa: ASYNC110
+            while registered(self.rig.engine.statistics()) or self.rig.provider.open_connections:  # noqa: ASYNC110
                 await trio.sleep(_LOOK_S)
             await trio.sleep(_SETTLE_S)
 
     async def _gone(self, tasks: _Tasks, ended_at: float) -> None:
-        """Return once nothing of the call is left."""
+        """Return once nothing of the call is left. Raises BenchmarkFailed where something stays."""
         await self._released()
         while tasks.living > 0:
             if trio.current_time() > ended_at + _GONE_S:

@@ -1,1 +1,1 @@
-"""Benchmarks of single parts: codecs, audio, state machines."""
+"""Benchmarks of single parts: codecs, audio, state machines, sockets."""

@@ -1,8 +1,8 @@
-"""The steps that a frame passes on its way through the engine, one by one.
+"""The steps that a frame goes through in the engine, one by one.
 
-Pure code only, no sockets (sockets.py has those): codecs, conversion, the
-playout ledger, WebSocket frames.  Together they are what a call costs beside
-Trio and the system calls.
+Pure code only, no sockets (sockets.py has those): codecs, conversion, the playout
+ledger, WebSocket frames.  Together they are what a call costs apart from Trio and the
+system calls.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from voicecore.audio.convert import converter
 from voicecore.audio.formats import PCM16_24K, PCMU_8K
 from voicecore.audio.g711 import decode_ulaw, encode_ulaw
 from voicecore.audio.resample import Resampler
+from voicecore.bench.load.frames import FRAME_BYTES, FRAME_S
 from voicecore.bench.load.raw_websocket import client_frame
-from voicecore.bench.micro.frames import FRAME_BYTES, FRAME_S
 from voicecore.bench.micro.timing import Step, timed
 from voicecore.bench.report.result import Plan, Progress, Result
 from voicecore.events import LegStarted, PlaceMark, PlayAudio, UserAudio
@@ -32,8 +32,8 @@ from voicecore.wire.twilio_media import TwilioMedia
 _DELTA_BYTES = 10 * FRAME_BYTES  #: 200 ms, the size that providers send
 _FRAME = "20 ms"
 _ABOUT = """\
-CPU of one step on one frame, in one warm process, one step at a time: caches are as friendly as they ever are. Not:
-sockets, tasks, and what happens between the steps."""
+CPU of one step on one frame, in one warm process, one step at a time: a best case for caches. Not included: sockets,
+tasks, and what happens between the steps."""
 
 
 def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
@@ -98,7 +98,7 @@ def _playout(audio: bytes) -> Step:
     clock = iter(range(1 << 62))
 
     def run() -> int:
-        """Push a frame, send what is due, and hear its mark, 20 ms after the last."""
+        """Push a frame, send what is due, and return its mark, 20 ms after the last."""
         now = next(clock) * FRAME_S
         ledger.push("response", "item", audio)
         orders = ledger.due(now)
@@ -107,7 +107,7 @@ def _playout(audio: bytes) -> Step:
                 ledger.echoed(order.name, now)
         return sum(len(order.audio) for order in orders if isinstance(order, PlayAudio))
 
-    return Step("playout, push and due", f"{_FRAME}, its marks echoed", run, FRAME_BYTES)
+    return Step("playout, push and due", f"{_FRAME}, its marks returned", run, FRAME_BYTES)
 
 
 def _frames(audio: bytes) -> Iterator[Step]:

@@ -1,8 +1,8 @@
-"""JSON and base64 of the two hot messages, by several libraries.
+"""JSON and base64 of the two most frequent messages, with several libraries.
 
-Ours is msgspec with types, which decodes the base64 too; orjson with binascii, which
-reads all other messages, and the standard library stand beside it.  Others are
-measured where they happen to be installed; nothing here asks for them.
+Ours is msgspec with types, which also decodes the base64; it is compared with orjson
+and binascii, which read all other messages, and with the standard library.  Other
+libraries are measured where they happen to be installed; nothing here requires them.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import attrs
 import msgspec
 import orjson
 
-from voicecore.bench.micro.frames import FRAME_BYTES
+from voicecore.bench.load.frames import FRAME_BYTES
 from voicecore.bench.micro.timing import Step, timed
 from voicecore.bench.report.result import Plan, Progress, Result
 from voicecore.simulation.twilio.messages import StreamWriter
 
 _ABOUT = """\
-From the text of a message to its audio as bytes: JSON and base64. Typed: into a class, which checks as much; the others
-check nothing on the way."""
+From the text of a message to its audio as bytes: JSON and base64. Typed: into a class, which also checks the shape; the
+others check nothing."""
 
 
 class _Payload(msgspec.Struct):

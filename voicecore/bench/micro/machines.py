@@ -1,9 +1,9 @@
-"""How fast the machines of turns/ are, one by one and as a whole conversation; and whole calls in virtual time.
+"""How fast the state machines of turns/ are, one by one and as a whole conversation; and whole calls in virtual time.
 
-One run of a machine goes through a course that ends where it began (or begins
-with a fresh machine), and is checked; what is told is the time of one step of it.
-A whole call has both twins, the engine, its codecs and the ports of the
-simulated world: everything but the operating system.
+One run takes a machine through a sequence of steps that ends where it began (or begins
+with a fresh machine), and is checked; the figure is the time of one step.  A whole call
+has both twins, the engine, its codecs and the ports of the simulated world: everything
+but the operating system.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import trio
 
 from voicecore import facts
 from voicecore.audio.formats import PCMU_8K
-from voicecore.bench.load.simulated_calls import open_rig, run_virtual, talks
-from voicecore.bench.micro.frames import FRAME_BYTES, FRAME_S
-from voicecore.bench.micro.machine_series import record, replay
+from voicecore.bench.load.frames import FRAME_BYTES, FRAME_S
+from voicecore.bench.load.simulated_calls import open_simulated_rig, run_virtual, user_steps
+from voicecore.bench.micro.recorded_call import record, replay
 from voicecore.bench.micro.timing import Step, timed
 from voicecore.bench.report.result import BenchmarkFailed, Column, Plan, Progress, Result, Value
 from voicecore.events import PlaceMark, PlayAudio, RequestResponse, ResponseEnded, ResponseStarted, ResponseStatus
@@ -34,13 +34,13 @@ from voicecore.turns.transcript import Transcript
 from voicecore.turns.user_turns import UserTurns
 
 _ABOUT_STEPS = """\
-CPU of one step, in one warm process. A course is gone through again and again; its end is checked before anything is
-timed. A step is one call of a method: an event, an order that was written, the clock. Not: what hands the events in,
-codecs, sockets, tasks."""
+CPU of one step, in one warm process. A sequence of steps is run again and again; its result is checked before anything
+is timed. A step is one call of a method: an event, an order that was written, the clock. Not included: what delivers
+the events, codecs, sockets, tasks."""
 _ABOUT_CALLS = """\
 Whole calls in virtual time, one after the other: both twins, the engine, codecs, WebSocket frames, HTTP, memory streams
-in place of sockets. CPU of the one process that all of it runs in, the twins' share included. A user who is greeted,
-speaks, cuts an answer, hears the next one and hangs up."""
+instead of sockets. CPU of the one process that all of it runs in, the twins' share included. A user who is greeted,
+speaks, barges in on an answer, hears the next one and hangs up."""
 
 _STEPS = (
     Column("machine"),
@@ -62,7 +62,7 @@ _CALLS = (
 
 @attrs.frozen
 class _Course:
-    """One machine, and what it goes through."""
+    """One machine, and the steps that it is taken through."""
 
     machine: str
     what: str
@@ -75,7 +75,7 @@ def measure(plan: Plan, progress: Progress) -> Sequence[Result]:
     """Return the tables of machines and of whole calls.
 
     Raises:
-        BenchmarkFailed: A machine does not end where it should, or a call does not run its course.
+        BenchmarkFailed: A machine does not end where it should, or a call does not go as planned.
     """
     return [_machines(plan, progress), _whole_calls(plan, progress)]
 
@@ -147,7 +147,7 @@ def _playout() -> _Course:
     ledger, frame, clock = PlayoutLedger(PCMU_8K), bytes(FRAME_BYTES), itertools.count()
 
     def run() -> int:
-        """Push a frame, send what is due, and hear its mark, 20 ms after the last."""
+        """Push a frame, send what is due, and return its mark, 20 ms after the last."""
         now = next(clock) * FRAME_S
         ledger.push("response", "item", frame)
         orders = ledger.due(now)
@@ -156,7 +156,7 @@ def _playout() -> _Course:
                 ledger.echoed(order.name, now)
         return sum(len(order.audio) for order in orders if isinstance(order, PlayAudio))
 
-    return _Course("playout ledger", "20 ms, its mark echoed", 3, run, FRAME_BYTES)
+    return _Course("playout ledger", "20 ms, its mark returned", 3, run, FRAME_BYTES)
 
 
 def _responses() -> _Course:
@@ -190,7 +190,7 @@ def _transcript() -> _Course:
 
 
 def _turn_log() -> _Course:
-    told: tuple[Fact, ...] = (
+    notified: tuple[Fact, ...] = (
         facts.UserStarted(1.0, "item", 1.0),
         facts.UserStopped(3.5, "item", 3.5, 0.5),
         facts.UserTurn(3.5, "item"),
@@ -203,9 +203,9 @@ def _turn_log() -> _Course:
 
     def run() -> list[TurnEnd]:
         log = TurnLog()
-        return [turn.end for fact in told for turn in log.take(fact)]
+        return [turn.end for fact in notified for turn in log.take(fact)]
 
-    return _Course("turn log", "turn, eight facts", len(told), run, [TurnEnd.COMPLETED])
+    return _Course("turn log", "turn, eight facts", len(notified), run, [TurnEnd.COMPLETED])
 
 
 # --- whole calls --------------------------------------------------------------------
@@ -214,7 +214,7 @@ def _turn_log() -> _Course:
 def _whole_calls(plan: Plan, progress: Progress) -> Result:
     calls = plan.pick(1, 20, 100)
     progress(f"{calls} whole calls in virtual time")
-    cpu_s, virtual_s = run_virtual(lambda: _hold(calls, plan.seed))
+    cpu_s, virtual_s = run_virtual(lambda: _run_calls(calls, plan.seed))
     row: dict[str, Value] = {
         "calls": calls,
         "call": virtual_s / calls,
@@ -226,17 +226,17 @@ def _whole_calls(plan: Plan, progress: Progress) -> Result:
     return Result(name="whole calls in virtual time", about=_ABOUT_CALLS, columns=_CALLS, rows=[row])
 
 
-async def _hold(calls: int, seed: int) -> tuple[float, float]:
-    """Hold so many calls, one after the other; return the processor's seconds and the virtual ones."""
-    async with open_rig(seed) as it:
-        await it.run(talks())  # what is made once a process is made now
-        await it.over()
+async def _run_calls(calls: int, seed: int) -> tuple[float, float]:
+    """Run this many calls, one after the other; return their processor time and their virtual time, in seconds."""
+    async with open_simulated_rig(seed) as it:
+        await it.run(user_steps())  # what is made once per process is made now
+        await it.wait_until_idle()
         began_at, began_s = trio.current_time(), time.process_time()
         for _ in range(calls):
-            await it.run(talks())
-        await it.over()
+            await it.run(user_steps())
+        await it.wait_until_idle()
         spent = time.process_time() - began_s, trio.current_time() - began_at
         courses = {(report.outcome, report.barge_ins, len(report.turns)) for report in it.reports}
         if courses != {(EndCause.REMOTE_HUNG_UP, 1, 3)}:
-            raise BenchmarkFailed(f"a simulated call did not run its course: {courses}")
+            raise BenchmarkFailed(f"a simulated call did not go as planned: {courses}")
     return spent

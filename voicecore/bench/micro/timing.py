@@ -1,7 +1,7 @@
-"""How long one step takes, in processor time: many repetitions, several rounds, the middle one.
+"""How long one step takes, in processor time: many repetitions, several rounds, the median.
 
-Rule: a step is checked before it is timed: after some runs of settling in, its
-next output must be what is expected, or there is no figure.
+Rule: a step is checked before it is timed: after a few warm-up runs its next output
+must be as expected, or there is no figure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import attrs
 from voicecore.bench.report.result import BenchmarkFailed, Column, Plan, Progress, Result, Value, median
 
 ROUNDS = 5
-_SETTLING_IN = 4  #: runs before a step is checked: filters fill, tables are made
+_WARM_UP_RUNS = 4  #: before a step is checked: filters fill, tables are built
 
 _COLUMNS = (Column("step"), Column("unit of work"), Column("CPU", "µs"), Column("least", "µs"))
 
@@ -28,13 +28,13 @@ class Step:
     """What one run does."""
     run: Callable[[], object]
     expected: object
-    """What a run returns once it has settled in."""
+    """What a run returns after the warm-up."""
     length: int = 1
-    """So many times fewer runs are timed than of the shortest steps."""
+    """How many times fewer runs are timed than of the shortest steps."""
 
 
 def timed(name: str, about: str, steps: Iterable[Step], plan: Plan, progress: Progress) -> Sequence[Result]:
-    """Return the table of these steps, a row each.
+    """Return the table of these steps, one row each.
 
     Raises:
         BenchmarkFailed: A step does not do what it should.
@@ -47,7 +47,7 @@ def timed(name: str, about: str, steps: Iterable[Step], plan: Plan, progress: Pr
 
 
 def _row(step: Step, plan: Plan) -> dict[str, Value]:
-    for _ in range(_SETTLING_IN):
+    for _ in range(_WARM_UP_RUNS):
         step.run()
     if step.run() != step.expected:
         raise BenchmarkFailed(f"{step.name}: not the expected output")

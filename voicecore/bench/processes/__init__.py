@@ -1,1 +1,1 @@
-"""Processes that a benchmark starts and measures."""
+"""Programs that a benchmark starts and measures, each in a process of its own."""

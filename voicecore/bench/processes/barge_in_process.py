@@ -1,10 +1,8 @@
-"""An engine that notes its barge-ins: `python -m voicecore.bench.processes.barge_in_process BASE_URL MAX_CALLS FILE`.
+"""An engine that records its barge-ins: `python -m voicecore.bench.processes.barge_in_process BASE_URL MAX_CALLS FILE`.
 
-The engine of engine_process.py; when it leaves, it writes to the file how long
-each barge-in took by its own facts: from the onset read to the clear written,
-seconds, as a JSON list.
-
-Started by barge_in.py.
+The engine of engine_process.py; when it exits, it writes to the file how long each
+barge-in took by its own facts: from the onset read to the clear written, in seconds, as
+a JSON list.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The parent's half of a measured process: start it on a processor of its own, ask what it used, end it.
 
-Rule: whatever happens, the child has ended when the block is left: its input
-is closed, and after END_S it is killed.
+Rule: whatever happens, the child has ended when the block is left: its input is closed,
+and after END_S it is killed.
 
-The child's half is controlled.py.
+The child's half is usage.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import orjson
 import trio
 
-from voicecore.bench.processes.controlled import Usage
+from voicecore.bench.processes.usage import Usage
 from voicecore.bench.report.result import BenchmarkFailed
 
 START_S = 20.0  #: imports included, on a busy machine
@@ -26,7 +26,7 @@ ANSWER_S = 5.0
 END_S = 5.0
 
 _READ_BYTES = 4096
-_PACKAGE_PARENT = Path(__file__).parents[3]  #: so that a child finds this very package
+_PACKAGE_PARENT = Path(__file__).parents[3]  #: so that a child imports this very package
 
 
 class Child:
@@ -45,25 +45,25 @@ class Child:
             BenchmarkFailed: It has ended, or does not answer.
         """
         if self._process.stdin is None:
-            raise BenchmarkFailed("a measured process takes no questions")
+            raise BenchmarkFailed("a measured process does not read questions")
         try:
             with trio.fail_after(ANSWER_S):
                 await self._process.stdin.send_all(b"?\n")
                 line, self._read = await _line(self._process, self._read)
         except (trio.BrokenResourceError, trio.TooSlowError) as error:
-            raise BenchmarkFailed("a measured process ended, or hangs") from error
+            raise BenchmarkFailed("a measured process has ended or hangs") from error
         return Usage(**orjson.loads(line))
 
 
 @asynccontextmanager
 async def open_child(module: str, *arguments: str) -> AsyncIterator[Child]:
-    """Run ``python -m module`` on the processor that is kept for it.
+    """Run ``python -m module`` on the processor that is reserved for it.
 
     Raises:
-        BenchmarkFailed: It did not come up.
+        BenchmarkFailed: It did not start.
     """
     environment = {**os.environ, "PYTHONPATH": str(_PACKAGE_PARENT)}
-    # In a session of its own: Ctrl-C reaches the parent alone, which then ends the child in order.
+    # In a session of its own: Ctrl-C reaches only the parent, which then ends the child properly.
     command = [sys.executable, "-m", module, *arguments]
     process = await trio.lowlevel.open_process(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
@@ -83,7 +83,7 @@ async def open_child(module: str, *arguments: str) -> AsyncIterator[Child]:
 
 @contextmanager
 def apart_from_children() -> Iterator[None]:
-    """Keep this process off the processor that is kept for children, while the block runs."""
+    """Keep this process off the processor that is reserved for children, while the block runs."""
     reserved = reserved_processor()
     if not reserved:
         yield
@@ -97,17 +97,17 @@ def apart_from_children() -> Iterator[None]:
 
 
 def reserved_processor() -> set[int]:
-    """Return the processor that is kept for children, the last one; nothing where there is no other, or no choice."""
+    """Return the processor that is reserved for children, the last one; none where there is only one, or no choice."""
     count = os.cpu_count() or 1
     return {count - 1} if sys.platform == "linux" and count > 1 else set()
 
 
 async def _line(process: trio.Process, read: bytes) -> tuple[bytes, bytes]:
-    """Return the next line of a process, and what was read behind it."""
+    """Return the next line of a process, and what was read after it."""
     while b"\n" not in read:
         data = await process.stdout.receive_some(_READ_BYTES) if process.stdout else b""
         if not data:
-            raise BenchmarkFailed("a measured process ended by itself")
+            raise BenchmarkFailed("a measured process has exited")
         read += data
     line, _, rest = read.partition(b"\n")
     return line, rest

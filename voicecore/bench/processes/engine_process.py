@@ -2,11 +2,9 @@
 
 `python -m voicecore.bench.processes.engine_process BASE_URL MAX_CALLS [KEY=VALUE …]`.
 
-The real one, from settings as a configuration file gives them, as `voicecore serve`
-runs it: loopback, G.711 passed through, no records, no observers; a setting that is
-given changes that.
-
-Started by child.py and measured_process.py; barge_in_process.py is the same with an observer.
+The real one, from settings as a configuration file has them, as `voicecore serve` runs
+it: loopback, G.711 passed through, no records, no observers; each KEY=VALUE overrides a
+setting.  barge_in_process.py is the same with an observer.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from collections.abc import Sequence
 import trio
 
 from voicecore.assembly import open_engine
-from voicecore.bench.processes.controlled import obey
+from voicecore.bench.processes.usage import report_usage
 from voicecore.config import Settings
 from voicecore.facts import Observer
 from voicecore.gc_tuning import tune_gc
@@ -28,7 +26,7 @@ async def main(base_url: str, max_calls: int, observers: Sequence[Observer] = ()
     """Answer calls until the parent has gone."""
     async with open_engine(_settings(base_url, max_calls, given), observers=observers) as engine:
         tune_gc()
-        await obey(int(engine.url.rpartition(":")[2]))
+        await report_usage(int(engine.url.rpartition(":")[2]))
 
 
 def _settings(base_url: str, max_calls: int, given: Sequence[str]) -> Settings:

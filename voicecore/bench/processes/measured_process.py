@@ -1,4 +1,4 @@
-"""A measured process beside a load's loop: any program that speaks the child's half of controlled.py.
+"""A measured process next to a load's event loop: any program that speaks the child's half of usage.py.
 
     with open_process(loop, command) as process:
         process.ask(); loop.run(until); process.usages
@@ -18,9 +18,9 @@ from time import perf_counter
 
 import orjson
 
-from voicecore.bench.load.raw_loop import Loop
+from voicecore.bench.load.selector_loop import Loop
 from voicecore.bench.processes.child import ANSWER_S, END_S, START_S, reserved_processor
-from voicecore.bench.processes.controlled import Usage
+from voicecore.bench.processes.usage import Usage
 from voicecore.bench.report.result import BenchmarkFailed
 
 _READ_BYTES = 64 * 1024
@@ -31,7 +31,7 @@ class MeasuredProcess:
 
     def __init__(self, loop: Loop, process: subprocess.Popen[bytes]) -> None:
         self.port = 0
-        """Where it serves; 0 until it has said so."""
+        """Where it serves; 0 until it has reported that."""
         self.usages: list[Usage] = []
         """What it answered, in order."""
         self.has_ended = False
@@ -45,13 +45,13 @@ class MeasuredProcess:
     def ask(self) -> None:
         """Ask what it has used; the answer comes while the loop runs."""
         if self._process.stdin is None:
-            raise BenchmarkFailed("a measured process takes no questions")
+            raise BenchmarkFailed("a measured process does not read questions")
         self._asked += 1
         try:
             self._process.stdin.write(b"?\n")
             self._process.stdin.flush()
         except OSError as error:
-            raise BenchmarkFailed("a measured process ended by itself") from error
+            raise BenchmarkFailed("a measured process has exited") from error
 
     def usage(self) -> Usage:
         """Ask, and let the loop run until it has answered.
@@ -62,7 +62,7 @@ class MeasuredProcess:
         self.ask()
         self._loop.run(perf_counter() + ANSWER_S, lambda: len(self.usages) >= self._asked or self.has_ended)
         if len(self.usages) < self._asked:
-            raise BenchmarkFailed("a measured process ended, or hangs")
+            raise BenchmarkFailed("a measured process has ended or hangs")
         return self.usages[-1]
 
     def stop_watching(self) -> None:
@@ -79,7 +79,7 @@ class MeasuredProcess:
         for line in lines:
             if line.startswith(b'{"port"'):
                 self.port = orjson.loads(line)["port"]
-            elif line.startswith(b'{"at_s"'):  # else it is the program's own
+            elif line.startswith(b'{"at_s"'):  # any other line is the program's own
                 self.usages.append(Usage(**orjson.loads(line)))
 
 
@@ -87,12 +87,12 @@ class MeasuredProcess:
 def open_process(
     loop: Loop, command: Sequence[str], environment: Mapping[str, str] | None = None
 ) -> Iterator[MeasuredProcess]:
-    """Run a command on the processor that is kept for it.
+    """Run a command on the processor that is reserved for it.
 
     Raises:
-        BenchmarkFailed: It did not come up.
+        BenchmarkFailed: It did not start.
     """
-    # In a session of its own: Ctrl-C reaches the parent alone, which then ends the child in order.
+    # In a session of its own: Ctrl-C reaches only the parent, which then ends the child properly.
     with subprocess.Popen(  # noqa: S603 - the targets of a measurement are its user's
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
     ) as process:

@@ -1,9 +1,7 @@
 """The baseline in a process of its own: `python -m voicecore.bench.processes.relay_process URL`.
 
-For each WebSocket that is accepted one is dialled, and text messages are handed
-over both ways, unread: voicecore's own sockets, and nothing of the engine.
-
-Started by child.py.
+For each accepted WebSocket it opens one to the URL, and passes text messages on both
+ways, unread: voicecore's own sockets, and nothing of the engine.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ import sys
 
 import trio
 
-from voicecore.bench.processes.controlled import obey
+from voicecore.bench.processes.usage import report_usage
 from voicecore.errors import ConnectionLost
 from voicecore.net.http.messages import Request, Upgrade
 from voicecore.net.http.server import serve
@@ -27,8 +25,8 @@ async def main(url: str) -> None:
 
     async def relay(near: WebSocket) -> None:
         async with dial(network, url) as far, trio.open_nursery() as nursery:
-            nursery.start_soon(_hand_over, near, far, nursery.cancel_scope)
-            nursery.start_soon(_hand_over, far, near, nursery.cancel_scope)
+            nursery.start_soon(_pass_on, near, far, nursery.cancel_scope)
+            nursery.start_soon(_pass_on, far, near, nursery.cancel_scope)
 
     async def answer(_request: Request) -> Upgrade:
         await trio.lowlevel.checkpoint()
@@ -37,18 +35,18 @@ async def main(url: str) -> None:
     listening = await network.listen("127.0.0.1", 0)
     async with trio.open_nursery() as nursery:
         await nursery.start(serve, listening.listeners, answer)
-        await obey(listening.port)
+        await report_usage(listening.port)
         nursery.cancel_scope.cancel()
 
 
-async def _hand_over(source: WebSocket, target: WebSocket, over: trio.CancelScope) -> None:
+async def _pass_on(source: WebSocket, target: WebSocket, scope: trio.CancelScope) -> None:
     """Copy one way until either end is lost."""
     try:
         while True:
             for text in await source.receive():
                 await target.send(text)
     except ConnectionLost:
-        over.cancel()
+        scope.cancel()
 
 
 if __name__ == "__main__":

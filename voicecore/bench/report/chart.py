@@ -1,6 +1,6 @@
-"""Figures as bars: one panel a figure, one bar a row, its higher percentile as a thin line behind it.
+"""Figures as bars: one panel per figure, one bar per row, its higher percentile as a thin line after it.
 
-Rule: what is drawn is the table's own, written beside each bar; a figure that a
+Rule: the figures drawn are the table's own, written next to each bar; a figure that a
 table does not have leaves its panel out.
 """
 
@@ -87,7 +87,7 @@ def _label(row: Mapping[str, Value], panel: Panel, table: Result) -> str:
 
 
 def _named(name: str, value: Value, unit: str) -> str:
-    """Return a number with what it counts; a text says it by itself."""
+    """Return a number with its unit or noun; a text stays as it is."""
     if isinstance(value, str):
         return value
     return f"{shown(value)} {unit or (name.removesuffix('s') if value == 1 else name)}"
@@ -118,10 +118,10 @@ def _draw(canvas: Canvas, bars: _Bars, top: float) -> None:
         upper, lower = middle - _BAR / 2, middle + _BAR / 2
         canvas.text(left - 8, middle + 4, bar.label, size=12, anchor="end")
         canvas.polygon([(left, upper), (end, upper), (end, lower), (left, lower)], bar.colour, opacity="0.75")
-        far, told = end, shown(bar.value)
+        far, label = end, shown(bar.value)
         if bar.beyond is not None:
             far = max(end, left + room * bar.beyond / bars.most)
-            told += f" – {shown(bar.beyond)}"
+            label += f" – {shown(bar.beyond)}"
             canvas.line((end, middle), (far, middle), bar.colour)
             canvas.line((far, upper + 2), (far, lower - 2), bar.colour)
-        canvas.text(far + 8, middle + 4, told, size=12, colour=FAINT)
+        canvas.text(far + 8, middle + 4, label, size=12, colour=FAINT)

@@ -1,11 +1,10 @@
-"""A run beside an earlier one: each figure of each table, as how many times the old one it is.
+"""A run next to an earlier one: each figure of each table, as a ratio to the earlier figure.
 
-Rows belong together by their first columns: as few of them as tell the rows of a
-table apart.  Figures are those behind; a name or a count that stands in front is
-not compared.
+Rows are matched by their first columns: as few of them as identify the rows of a table.
+Figures are the columns after those; names and counts before them are not compared.
 
-Rule: what differs between the runs themselves (machine, plan, measurements) is
-said first: a ratio across it says nothing about the code.
+Rule: differences between the runs themselves (machine, plan, measurements) are printed
+first: a ratio across them says nothing about the code.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from voicecore.bench.report.result import Column, Plan, Result, Value
 from voicecore.bench.report.tables import as_text, machine, plan_of
 
 _ABOUT = """\
-New figure by old one: 1 is no change, — is nothing to compare. Two runs of the same code differ by 10 %, and by more
-with others at work."""
+New figure divided by the old one: 1 is no change, — is nothing to compare. Two runs of the same code differ by 10 %,
+and by more when other processes are busy."""
 
 
 @attrs.frozen
 class Earlier:
-    """A run that was kept."""
+    """An earlier run, read from its file."""
 
     name: str
     machine: Mapping[str, Any]
@@ -40,14 +39,14 @@ def read_earlier(path: Path) -> Earlier:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: It is no such file.
+        ValueError: It is not such a file.
     """
     try:
         kept = orjson.loads(path.read_bytes())
         results = [_result(each) for each in kept["results"]]
         return Earlier(path.name, dict(kept["machine"]), dict(kept["plan"]), results)
     except (KeyError, TypeError, orjson.JSONDecodeError) as error:
-        raise ValueError(f"{path.name} is not what --json writes") from error
+        raise ValueError(f"{path.name} was not written by --json") from error
 
 
 def comparison(earlier: Earlier, plan: Plan, results: Sequence[Result]) -> str:
@@ -65,7 +64,7 @@ def comparison(earlier: Earlier, plan: Plan, results: Sequence[Result]) -> str:
 
 
 def _differences(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each thing that is not as it was."""
+    """Yield a line for each difference."""
     for key in sorted({*old, *new}):
         before, now = _plain(old.get(key)), _plain(new.get(key))
         if before != now:
@@ -86,18 +85,18 @@ def _compared(old: Result, new: Result) -> Iterator[str]:
         for key, row in now.items()
         if key in before
     ]
-    told = [name for name in figures if any(row[name] is not None for row in ratios)]
-    if told:
-        names = [column.name for column in new.columns[:keys]] + told
-        columns = [*new.columns[:keys], *(Column(name, "×") for name in told)]
+    compared = [name for name in figures if any(row[name] is not None for row in ratios)]
+    if compared:
+        names = [column.name for column in new.columns[:keys]] + compared
+        columns = [*new.columns[:keys], *(Column(name, "×") for name in compared)]
         rows = [{name: row[name] for name in names} for row in ratios]
         yield as_text(Result(name=new.name, about="", columns=columns, rows=rows)).rstrip()
     yield from (f"{new.name}: {' '.join(map(str, key))} is new" for key in now if key not in before)
-    yield from (f"{new.name}: {' '.join(map(str, key))} is gone" for key in before if key not in now)
+    yield from (f"{new.name}: {' '.join(map(str, key))} is missing" for key in before if key not in now)
 
 
 def _keys(result: Result) -> int:
-    """Return how many first columns tell the rows apart."""
+    """Return how many first columns identify the rows."""
     for count in range(1, len(result.columns)):
         if len({_key(row, count) for row in result.rows}) == len(result.rows):
             return count
@@ -109,7 +108,7 @@ def _key(row: Mapping[str, Value], count: int) -> tuple[Value, ...]:
 
 
 def _ratio(old: Value, new: Value) -> Value:
-    """Return how many times the old figure the new one is; both, where that is no number."""
+    """Return the new figure divided by the old one; both as text, where that is not a number."""
     if isinstance(old, str) or isinstance(new, str) or old is None or new is None:
         return None if old == new else f"{old} → {new}"
     if old == new:

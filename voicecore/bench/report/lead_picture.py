@@ -1,7 +1,7 @@
-"""Four lines as a picture: the audio that waits at the carrier, the lead in force, and where the user heard a hole.
+"""Four lines as a picture: the audio queued at the carrier, the lead in force, and where the user heard a gap.
 
-Rule: an SVG that stands alone, drawn from the simulation and from nothing else; the
-same seed gives the same picture.
+Rule: a standalone SVG, drawn from the simulation and from nothing else; the same seed
+gives the same picture.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from voicecore.bench.load.pacing import ADAPTING, FIXED
 from voicecore.bench.micro.line_model import Course, Line, Talk, course
+from voicecore.bench.micro.pacing import ADAPTING, FIXED
 from voicecore.bench.report.canvas import BLUE, FAINT, GREEN, RED, Canvas
 from voicecore.turns.playout.ledger import PlayoutSettings
 
@@ -95,7 +95,7 @@ class _Drawing:
         self._canvas.polygon([(self._x(at), self._y(base, waits_s)) for at, waits_s in points], _WAITS, opacity="0.55")
 
     def _steps(self, base: float, leads: Sequence[tuple[float, float]]) -> None:
-        """Draw a value that holds until the next one."""
+        """Draw a value that stays the same until the next one."""
         corners: list[tuple[float, float]] = []
         for at, lead_s in leads:
             if corners:
@@ -105,7 +105,7 @@ class _Drawing:
 
 
 def _waiting(it: Course) -> Iterator[tuple[float, float]]:
-    """Yield the corners of what waits at the carrier: up with each piece, down at the pace of speech."""
+    """Yield the corners of what is queued at the carrier: up with each piece, down in real time."""
     dry_at = it.arrivals[0].at
     for arrival in it.arrivals:
         if dry_at <= arrival.at:

@@ -1,4 +1,4 @@
-"""The pictures of a run: one SVG a measurement, that stands alone.
+"""The pictures of a run: one standalone SVG per measurement.
 
 calls.svg       bars of its main figures
 pacing.svg      lines that fill and run dry

@@ -1,7 +1,7 @@
-"""What every measurement is given, and what it gives: a plan, and one table of figures with units.
+"""What every measurement is given, and what it returns: a plan, and tables of figures with units.
 
 Rule: a table is complete or the measurement raises `BenchmarkFailed`; there are no
-figures of work that was not done.
+figures for work that was not done.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Value = str | int | float | None
 _Amount = TypeVar("_Amount", int, float)
 
 Progress = Callable[[str], None]
-"""Told what is being done; for people who wait."""
+"""Called with what is being done, for people who wait."""
 
 
 class Size(enum.Enum):
-    """How long a run may take: seconds in the tests, two minutes at the desk, and as long as good figures need."""
+    """How long a run may take: seconds in tests, two minutes by default, and as long as good figures need."""
 
     SMALL = "small"
     DESK = "desk"
@@ -32,12 +32,12 @@ class Size(enum.Enum):
 
 
 class BenchmarkFailed(Exception):
-    """What was to be measured did not happen; the message is one line for people."""
+    """A measurement could not be made; the message is one line for people."""
 
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """How large a run is."""
+    """How long a run takes, and what it covers."""
 
     size: Size = Size.DESK
     calls: tuple[int, ...] = (1, 10, 50)
@@ -45,7 +45,7 @@ class Plan:
     seconds: float = 2.0
     """How long each level is measured, after its warm-up."""
     seed: int = 1
-    """Of everything that is drawn: audio, phases, ids."""
+    """Of all random choices: audio, phases, ids."""
     handshake_s: float = 0.3
     """Of the provider, in `pickup`: from the dial to a session that is configured."""
     first_delta_s: float = 0.25
@@ -64,12 +64,12 @@ class Plan:
 SMALL = Plan(size=Size.SMALL, calls=(2,), seconds=0.3)
 """What the tests run."""
 FULL = Plan(size=Size.FULL, calls=(1, 10, 25, 50, 100), seconds=20.0)
-"""What takes its time."""
+"""For figures that are kept."""
 
 
 @attrs.frozen
 class Column:
-    """A name, and the unit of what stands under it ("" for names and counts)."""
+    """A name, and the unit of the values below it ("" for names and counts)."""
 
     name: str
     unit: str = ""
@@ -99,7 +99,7 @@ Measurement = Callable[[Plan, Progress], Sequence[Result]]
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Return the smallest value that at least ``percent`` of all are not above: nearest rank, nothing made up.
+    """Return the smallest value that at least ``percent`` of all are not above: nearest rank, no interpolation.
 
     Raises:
         ValueError: No values, or not a percentage.

@@ -31,7 +31,7 @@ def machine() -> Mapping[str, str | int]:
 
 
 def plan_of(plan: Plan) -> Mapping[str, object]:
-    """Return how large a run is, and what it was told."""
+    """Return a run's plan as JSON values."""
     return {**attrs.asdict(plan), "size": plan.size.value}
 
 
@@ -87,7 +87,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], texts: Sequence[bool]) ->
 
 
 def shown(value: Value) -> str:
-    """Return a cell as people read it: three digits of a figure."""
+    """Return a cell as people read it: three significant digits."""
     if value is None:
         return "—"
     if isinstance(value, float):

@@ -1,13 +1,10 @@
-"""The provider twin: a faithful fake of the OpenAI Realtime server (GA), for tests, demos and benchmarks.
+"""The provider twin: a faithful simulation of the OpenAI Realtime server (GA), for tests, demos and benchmarks.
 
 It is written from the sheet in docs/protocols/ with plain JSON objects and shares no code
 with wire/, so that the two can disagree.  The session itself is synchronous and
 needs no socket: read session.py first, then server.py.
-
-Level 5; imports audio/, net/ and world.
 """
 
-from voicecore.simulation.openai_realtime.asides import Aside, errors
 from voicecore.simulation.openai_realtime.behaviour import (
     Behaviour,
     End,
@@ -23,17 +20,17 @@ from voicecore.simulation.openai_realtime.behaviour import (
 )
 from voicecore.simulation.openai_realtime.items import Item
 from voicecore.simulation.openai_realtime.ledger import Ledger, LedgerLine
-from voicecore.simulation.openai_realtime.objections import Objection
+from voicecore.simulation.openai_realtime.refused_events import RefusedEvent
 from voicecore.simulation.openai_realtime.rewrites import (
     READY_MADE,
     Rewrite,
     acknowledged_formats,
     bare_responses,
-    deep_beside,
     dropped,
     flat_errors,
     left_out,
     replaced,
+    with_deep_field,
 )
 from voicecore.simulation.openai_realtime.script import (
     Echo,
@@ -48,10 +45,10 @@ from voicecore.simulation.openai_realtime.script import (
 )
 from voicecore.simulation.openai_realtime.server import ClientEvent, RealtimeTwin, TwinConnection
 from voicecore.simulation.openai_realtime.session import TwinSession
+from voicecore.simulation.openai_realtime.unsolicited_events import UnsolicitedEvent, errors
 
 __all__ = [
     "READY_MADE",
-    "Aside",
     "Behaviour",
     "ClientEvent",
     "Echo",
@@ -63,11 +60,11 @@ __all__ = [
     "LedgerLine",
     "MeasuredVad",
     "NumberedFrames",
-    "Objection",
     "Pace",
     "PartialTurnDetection",
     "RealtimeTwin",
     "Recorded",
+    "RefusedEvent",
     "Reply",
     "ResponseFault",
     "Rewrite",
@@ -80,13 +77,14 @@ __all__ = [
     "Transcribing",
     "TwinConnection",
     "TwinSession",
+    "UnsolicitedEvent",
     "Updates",
     "acknowledged_formats",
     "bare_responses",
-    "deep_beside",
     "dropped",
     "errors",
     "flat_errors",
     "left_out",
     "replaced",
+    "with_deep_field",
 ]

@@ -1,7 +1,7 @@
-"""The twin as a process of its own: `python -m voicecore.simulation.openai_realtime --port 0`.
+"""The provider twin as a process of its own: `python -m voicecore.simulation.openai_realtime --port 0`.
 
 Prints `listening on ws://HOST:PORT/v1` when it is ready, and serves until it is
-stopped.  With --echo it sends every piece of user audio back at once; else it
+stopped.  With --echo it sends every piece of user audio straight back; otherwise it
 answers each turn with a sentence.
 """
 
@@ -29,12 +29,12 @@ _TALK = Script(
 def main() -> int:
     """Serve until the process is stopped; return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m voicecore.simulation.openai_realtime", description="A fake OpenAI Realtime server."
+        prog="python -m voicecore.simulation.openai_realtime", description="A simulated OpenAI Realtime server."
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--seed", type=int, default=None, help="draw ids and delta sizes from this seed")
-    parser.add_argument("--echo", action="store_true", help="send user audio back at once")
+    parser.add_argument("--echo", action="store_true", help="send user audio straight back")
     options = parser.parse_args()
     world = real_world()
     if options.seed is not None:

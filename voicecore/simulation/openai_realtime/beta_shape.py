@@ -1,7 +1,7 @@
-"""The flat session shape of the retired beta API, read as what it once meant.
+"""The flat session shape of the retired beta API, read as what it used to mean.
 
-Rule: this translates and judges nothing; what it does not know stays where it is,
-and is refused by the check of the whole update.
+Rule: this translates and checks nothing; what it does not know stays where it is, and
+is refused by the check of the whole update.
 
 Facts: OpenAI Realtime, section beta → GA names.
 Pure.
@@ -34,7 +34,7 @@ _FORMATS: Mapping[str, JsonObject] = {
 
 
 def nested(flat: JsonObject) -> JsonObject:
-    """Return a session in the GA shape; ``temperature``, which has no place in it, is dropped."""
+    """Return a session in the GA shape; ``temperature``, which GA does not have, is dropped."""
     session: JsonObject = {"type": "realtime", **copy.deepcopy(flat)}
     session.pop("temperature", None)
     for name, (*path, last) in _PLACES.items():
@@ -49,7 +49,7 @@ def without_turn_detection(flat: JsonObject) -> JsonObject:
 
 
 def _inner(session: JsonObject, path: list[str]) -> JsonObject | None:
-    """Return the object at ``path``, made where there is none; None where something else is in its place."""
+    """Return the object at ``path``, created if missing; None where something else is there."""
     for key in path:
         inner = session.setdefault(key, {})
         if not isinstance(inner, dict):
@@ -62,5 +62,5 @@ def _translated(name: str, value: Any) -> Any:
     if name in {"input_audio_format", "output_audio_format"} and isinstance(value, str):
         return _FORMATS.get(value, value)
     if name == "modalities" and isinstance(value, list) and "audio" in value:
-        return ["audio"]  # with "text" beside it, as was usual
+        return ["audio"]  # usually together with "text"
     return value

@@ -1,10 +1,10 @@
-"""The session object: its defaults, what an update may say, and how an update is merged.
+"""The session object: its defaults, what an update may contain, and how an update is merged.
 
-Rule 1: an update is checked whole before anything of it is merged.
-Rule 2: records merge deeply, an explicit null stays a null; formats, tools, choices and
+Rule 1: an update is checked as a whole before anything of it is merged.
+Rule 2: records merge deeply, an explicit null stays null; formats, tools, choices and
 other tagged objects are replaced as a whole.
-Rule 3: what a partial turn_detection object does to the fields it leaves out is
-not documented; `PartialTurnDetection` says which reading this server follows.
+Rule 3: what a partial turn_detection object does to the fields that it omits is not
+documented; `PartialTurnDetection` chooses what this server does.
 
 Facts: OpenAI Realtime, sections session object, session.update rules, turn detection.
 Pure.
@@ -221,19 +221,19 @@ def default_session(*, session_id: str, model: str, expires_at: int) -> JsonObje
 
 
 def check_update(patch: Any, effective: JsonObject, *, voice_in_use: Any | None) -> JsonObject:
-    """Return the update as the server keeps it.
+    """Return the checked update.
 
     Args:
         patch: The `session` of a `session.update`.
         effective: The configuration in force.
-        voice_in_use: The voice that has spoken already, None before the first audio.
+        voice_in_use: The voice that has already spoken; None before the first audio.
 
     Raises:
         Refused: Anything in it is not allowed; then nothing of it applies.
     """
     checked: JsonObject = _SESSION(patch, "session")
     _refuse_both_modalities(checked, "session")
-    # NB: the real server's codes for a changed model or tracing are not recorded; the general code stands in.
+    # NB: the real server's codes for a changed model or tracing were never recorded; the general code is used.
     if checked.get("model", effective["model"]) != effective["model"]:
         raise invalid_value("session.model", "the model cannot be changed during a session")
     if effective["tracing"] is not None and checked.get("tracing", effective["tracing"]) != effective["tracing"]:

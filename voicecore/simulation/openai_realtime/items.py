@@ -1,8 +1,8 @@
-"""The conversation as the server keeps it: items in order, and what of the agent's audio remains in them.
+"""The conversation as the server keeps it: items in order, and how much of the agent's audio remains in them.
 
-Rule 1: an item is checked whole before it is added.
-Rule 2: truncating keeps the first `audio_end_ms` of an agent item's audio and
-deletes its transcript; audio that is generated after the cut does not come back.
+Rule 1: an item is checked as a whole before it is added.
+Rule 2: truncating keeps the first `audio_end_ms` of an agent item's audio and deletes
+its transcript; audio that is generated after the cut is not added.
 Rule 3: only agent messages with audio can be truncated, and only to less than they have.
 
 Facts: OpenAI Realtime, sections client events, interruption and truncation, errors.
@@ -60,9 +60,9 @@ class Item:
     body: JsonObject
     audio_format: AudioFormat
     audio: bytearray = attrs.field(factory=bytearray, repr=lambda audio: f"<{len(audio)} bytes>")
-    """What it sounds like to the model: what a truncation left."""
+    """What the model remembers: what a truncation left."""
     generated: bytearray = attrs.field(factory=bytearray, repr=lambda audio: f"<{len(audio)} bytes>")
-    """All that was ever sent of it."""
+    """Everything that was ever sent of it."""
     truncated: bool = False
 
     @property
@@ -84,13 +84,13 @@ class Item:
         return shown
 
     def generate(self, audio: bytes) -> None:
-        """Append generated audio; after a cut it is sent and not kept."""
+        """Append generated audio; after a truncation it is sent but not kept."""
         self.generated += audio
         if not self.truncated:
             self.audio += audio
 
     def truncate(self, audio_end_ms: int) -> None:
-        """Keep the first ``audio_end_ms`` and forget the words; raises Refused, see the rules."""
+        """Keep the first ``audio_end_ms`` and drop the transcript; raises Refused, see the rules."""
         is_agent_message = self.body["type"] == "message" and self.body["role"] == "assistant"
         if not is_agent_message or not self.audio:
             raise Refused(None, "Only model output audio messages can be truncated")
@@ -118,7 +118,7 @@ class Conversation:
         return list(self._items)
 
     def find(self, item_id: str) -> Item | None:
-        """Return the item, None when there is none of that id."""
+        """Return the item with that id, or None."""
         return next((item for item in self._items if item.item_id == item_id), None)
 
     def require(self, item_id: str, code: str) -> Item:
@@ -129,7 +129,7 @@ class Conversation:
         return item
 
     def add(self, item: Item, after: str | None = None) -> str | None:
-        """Add an item behind the last one, behind item ``after``, or in front of all ("root").
+        """Add an item at the end, after item ``after``, or before all others ("root").
 
         Returns:
             The id of the item before it, None for the first.
@@ -166,9 +166,9 @@ def check_item(given: Any, new_id: str, audio_format: AudioFormat, path: str) ->
 
     Args:
         given: The `item` of a `conversation.item.create`, or one of a response's own `input`.
-        new_id: Its id when it brings none.
-        audio_format: What its audio is in.
-        path: Where it stands in the client's event.
+        new_id: Its id if it has none.
+        audio_format: The format of its audio.
+        path: Its dotted path in the client's event.
 
     Raises:
         Refused: Its shape is wrong; agent audio cannot be created by a client.

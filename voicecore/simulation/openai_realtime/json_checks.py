@@ -1,14 +1,14 @@
-"""What the real server checks of a JSON value, and the words in which it refuses one.
+"""What the real server checks in a JSON value, and the messages with which it refuses one.
 
 A `Shape` takes a value and its dotted path and returns the value as the server
 keeps it, or raises `Refused`.  Small shapes build large ones.
 
-Rule 1: a refusal carries the server's code and path; nothing is changed before
-the whole message has passed.
+Rule 1: a refusal carries the server's code and path; nothing is changed before the
+whole message has passed.
 Rule 2: an unknown key is `unknown_parameter`, a missing one
-`missing_required_parameter`, a null where none may be `invalid_type`, anything else
+`missing_required_parameter`, a null where none is allowed `invalid_type`, anything else
 `invalid_value`, each with its path.
-Rule 3: an explicit null that may be stays a null; see also nulls.py.
+Rule 3: an explicit null that is allowed stays a null; see also nulls.py.
 
 Codes: OpenAI Realtime, sections session.update rules and errors.
 """
@@ -34,7 +34,7 @@ class Refused(Exception):
 
 
 def invalid_value(path: str, problem: str) -> Refused:
-    """Return the refusal of a value that has the right name and the wrong content."""
+    """Return the refusal of a value with the right name and the wrong content."""
     return Refused("invalid_value", f"Invalid value for '{path}': {problem}.", path)
 
 
@@ -51,7 +51,7 @@ def text(value: Any, path: str) -> str:
 
 
 def audio_bytes(value: Any, path: str) -> bytes:
-    """Accept base64 text and return what it stands for."""
+    """Accept base64 text and return the decoded bytes."""
     try:
         return base64.b64decode(text(value, path), validate=True)
     except ValueError as exc:

@@ -1,7 +1,7 @@
-"""What went over a twin's sockets: one line a message, for invariants that judge from outside.
+"""What went over a twin's sockets: one entry per message, for invariants that are checked from outside.
 
-Rule: a line is written when the twin sends or has received, never later, and
-nothing in it is taken from what the engine says about itself.
+Rule: an entry is written when the twin sends or has received, never later, and takes
+nothing from what the engine reports about itself.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any, Literal
 
 import attrs
 
-LEDGER_LIMIT_LINES = 500_000  #: the oldest fall out; some hours of one call
+LEDGER_LIMIT_LINES = 500_000  #: the oldest are dropped; some hours of one call
 
-Direction = Literal["in", "out", "socket"]  #: received, sent, or an act of the socket itself
+Direction = Literal["in", "out", "socket"]  #: received, sent, or an event of the socket itself
 
 _DIGEST_BYTES = 8
 
 
 @attrs.frozen(kw_only=True)
 class LedgerLine:
-    """One message, or one act of a socket."""
+    """One message, or one event of a socket."""
 
     t: float
     """Seconds on Trio's clock."""
@@ -32,7 +32,7 @@ class LedgerLine:
     kind: str
     """The event's type; for a socket: opened, then closed, cut, stalled or lost, then ended; or refused."""
     id: str = ""
-    """The response, item, client event or close code that it is about; the first of these that it has."""
+    """The response, item, client event or close code that it concerns; the first of these that it has."""
     size_bytes: int = 0
     """Of the message's text."""
     sha: str = ""
@@ -40,13 +40,13 @@ class LedgerLine:
 
 
 class Ledger:
-    """Everything that all connections of a twin saw."""
+    """The entries of all connections of a twin."""
 
     def __init__(self) -> None:
         self.lines: deque[LedgerLine] = deque(maxlen=LEDGER_LIMIT_LINES)
 
     def message(self, t: float, conn: int, direction: Direction, event: Any, text: str) -> None:
-        """Write down one message; ``event`` is None where the text is no event."""
+        """Enter one message; ``event`` is None where the text is not an event."""
         encoded = text.encode()
         line = LedgerLine(
             t=t,
@@ -60,11 +60,11 @@ class Ledger:
         self.lines.append(line)
 
     def socket(self, t: float, conn: int, kind: str, detail: str = "") -> None:
-        """Write down what became of a socket."""
+        """Enter an event of a socket."""
         self.lines.append(LedgerLine(t=t, conn=conn, dir="socket", kind=kind, id=detail))
 
     def of(self, conn: int) -> list[LedgerLine]:
-        """Return the lines of one connection."""
+        """Return the entries of one connection."""
         return [line for line in self.lines if line.conn == conn]
 
 

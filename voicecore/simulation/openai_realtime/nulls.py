@@ -1,17 +1,17 @@
 """What an explicit null means to the server, field by field.
 
-Several clients write out fields that they have nothing to say about, as null.  Where
-the real server is known to take that, or not to, the row says how we know:
+Several clients write fields that they do not want to set as null.  Where the real
+server is known to accept that, or not to, the row says how we know:
 
     types    the official package's request types allow null
     sheet    the sheet in docs/protocols/ says so
-    livekit  livekit/agents sends it in ordinary use (2025), or was refused it
+    livekit  livekit/agents sends it in ordinary use (2025), or was refused for it
     agents   openai/openai-agents-python sends it in ordinary use
-    analogy  a neighbour that is read the same way has one of the reasons above
+    analogy  a similar field that is read the same way has one of the reasons above
 
 Rule: a field without a row refuses null: no type allows it, and no client is known to
-send it.  The refusal is `invalid_type`, as it was captured for `create_response`; it
-is made by the shapes (json_checks.py), which also keep what is kept.
+send it.  The refusal is `invalid_type`, as it was captured for `create_response`; the
+shapes (json_checks.py) make it, and also keep the nulls that are kept.
 
 Pure.
 """
@@ -26,8 +26,8 @@ from typing import Any, Final
 class Null(enum.Enum):
     """What a null does."""
 
-    KEPT = "kept"  #: it is a value: the thing is switched off, and shown as null
-    NOT_GIVEN = "not given"  #: as if the field were left out
+    KEPT = "kept"  #: it is a value: the feature is switched off, and shown as null
+    NOT_GIVEN = "not given"  #: as if the field were omitted
     REFUSED = "refused"
 
 
@@ -68,7 +68,7 @@ NULLS: Final[Mapping[str, tuple[Null, str]]] = {
     "session.tools[].headers": (Null.KEPT, "types"),
     "session.tools[].require_approval": (Null.KEPT, "types"),
     # response.create
-    "response.instructions": (Null.NOT_GIVEN, "livekit"),  # each reply that it asks for without words of its own
+    "response.instructions": (Null.NOT_GIVEN, "livekit"),  # each reply that it requests without instructions
     "response.metadata": (Null.KEPT, "types"),
     "response.prompt": (Null.KEPT, "types"),
     "response.audio": (Null.NOT_GIVEN, "analogy"),  # this row and those below: to instructions, metadata and prompt
@@ -90,11 +90,11 @@ NULLS: Final[Mapping[str, tuple[Null, str]]] = {
     "response.tools[].headers": (Null.KEPT, "types"),
     "response.tools[].require_approval": (Null.KEPT, "types"),
 }
-"""Meaning and source by dotted path; ``[]`` stands for any place in a list."""
+"""Meaning and source by dotted path; ``[]`` is any index of a list."""
 
 
 def without_nulls(value: Any, path: str = "") -> Any:
-    """Return what a client sent without the nulls that say nothing."""
+    """Return what a client sent without the nulls that mean nothing."""
     if isinstance(value, list):
         return [without_nulls(each, f"{path}[]") for each in value]
     if not isinstance(value, dict):

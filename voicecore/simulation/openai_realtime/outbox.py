@@ -1,8 +1,8 @@
-"""What a session sends: events with their ids, and the acts that end or freeze its socket.
+"""What a session sends: events with their ids, and the actions that end or freeze its socket.
 
-Rule 1: event ids are unique; the order of emitting is the order on the wire.
-Rule 2: strange company (unknown, malformed, beta-named events) is added here, and
-events are rewritten here, so that nothing else needs to know of it.
+Rule 1: event ids are unique; events are sent in the order in which they are emitted.
+Rule 2: injected events (unknown, malformed, with beta names) are added here, and
+events are rewritten here, so that nothing else needs to know about them.
 
 Pure.
 """
@@ -29,7 +29,7 @@ class SendEvent:
 
 @attrs.frozen
 class SendText:
-    """Text that is no event."""
+    """Text that is not an event."""
 
     text: str
 
@@ -49,10 +49,10 @@ class Cut:
 
 @attrs.frozen
 class Stall:
-    """Keep the byte stream open, and neither send nor read on it any more."""
+    """Keep the byte stream open, but neither send nor read on it any more."""
 
 
-WriteQueue = SendEvent | SendText | Close | Cut | Stall
+Outgoing = SendEvent | SendText | Close | Cut | Stall
 
 BETA_NAMES = {
     "response.output_audio.delta": "response.audio.delta",
@@ -75,15 +75,15 @@ _MALFORMED = (
 
 
 class Outbox:
-    """One session's outgoing side."""
+    """Everything that one session sends."""
 
     def __init__(self, behaviour: Behaviour, new_id: Callable[[str], str]) -> None:
         self._behaviour = behaviour
         self._new_id = new_id
-        self._waiting: list[WriteQueue] = []  # emptied by the server after each step; it does not read on before
+        self._waiting: list[Outgoing] = []  # emptied by the server after each step; it reads nothing before that
         self._malformed = itertools.cycle(_MALFORMED)
         self.events = 0
-        """Events so far, strange company not counted."""
+        """Events so far, injected ones not counted."""
 
     def put(self, kind: str, fields: JsonObject) -> None:
         """Send one event."""
@@ -95,11 +95,11 @@ class Outbox:
             self._waiting.append(SendText(next(self._malformed)))
 
     def end(self, act: Close | Cut | Stall) -> None:
-        """Do this once everything before it is sent."""
+        """Do this once everything before it was sent."""
         self._waiting.append(act)
 
-    def take(self) -> list[WriteQueue]:
-        """Return what waits, oldest first, and forget it."""
+    def take(self) -> list[Outgoing]:
+        """Remove and return what is queued, oldest first."""
         taken, self._waiting = self._waiting, []
         return taken
 

@@ -1,9 +1,9 @@
-"""The parts of a response as they go over the wire: a spoken message, a written one, a function call.
+"""The parts of a response on the wire: a spoken message, a written one, a function call.
 
-Rule 1: each part opens with `.added` events and closes with its `.done` events,
-also when it is cut short; between the two it may only grow.
-Rule 2: items of the default conversation are announced there as well; those of
-an out-of-band response are not.
+Rule 1: each part opens with `.added` events and closes with its `.done` events, also
+when it is cut short; in between it only grows.
+Rule 2: items of the default conversation are announced there as well; those of an
+out-of-band response are not.
 
 Orders: OpenAI Realtime, section normal event orders.
 Pure.
@@ -31,8 +31,8 @@ class Emit(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class Place:
-    """Where an output item stands: its response, its number in it, and its conversation if it has one."""
+class OutputSlot:
+    """Where an output item belongs: its response, its index in it, and its conversation, if any."""
 
     emit: Emit
     response_id: str
@@ -40,14 +40,14 @@ class Place:
     conversation: Conversation | None
 
     def open_item(self, item: Item) -> None:
-        """Announce the item, still in progress."""
+        """Announce the item as in progress."""
         previous = None if self.conversation is None else self.conversation.add(item)
         self._show("response.output_item.added", item)
         if self.conversation is not None:
             self.emit("conversation.item.added", previous_item_id=previous, item=item.shown())
 
     def close_item(self, item: Item, status: ItemStatus) -> None:
-        """Announce the item as it will stay."""
+        """Announce the item in its final state."""
         item.body["status"] = status
         self._show("response.output_item.done", item)
         if self.conversation is not None and self.conversation.find(item.item_id) is item:
@@ -71,11 +71,11 @@ class Output(Protocol):
         ...
 
 
-class Message:
+class MessageOutput:
     """An agent message: spoken, with its transcript running ahead, or written."""
 
-    def __init__(self, place: Place, item_id: str, audio_format: AudioFormat | None) -> None:
-        """Open it; ``audio_format`` None makes it a written one."""
+    def __init__(self, slot: OutputSlot, item_id: str, audio_format: AudioFormat | None) -> None:
+        """Open the message; without an ``audio_format`` it is a written one."""
         body: JsonObject = {
             "id": item_id,
             "object": "realtime.item",
@@ -85,11 +85,11 @@ class Message:
             "content": [],
         }
         self.item = Item(body, PCMU_8K if audio_format is None else audio_format)
-        self._place = place
+        self._slot = slot
         self._words = ""
         self._spoken = audio_format is not None
         self._events = "response.output_audio_transcript" if self._spoken else "response.output_text"
-        place.open_item(self.item)
+        slot.open_item(self.item)
         self._emit("response.content_part.added", part=self._part())
 
     def add_words(self, words: str) -> None:
@@ -102,12 +102,12 @@ class Message:
         self.add_encoded_audio(audio, base64.b64encode(audio).decode())
 
     def add_encoded_audio(self, audio: bytes, encoded: str) -> None:
-        """Send more speech whose base64 text exists already."""
+        """Send more speech that is already encoded in base64."""
         self.item.generate(audio)
         self._emit("response.output_audio.delta", delta=encoded)
 
     def close(self, status: ItemStatus) -> None:
-        """Close audio, words, part and item."""
+        """Close audio, text, part and item."""
         if self._spoken:
             self._emit("response.output_audio.done")
             self._emit("response.output_audio_transcript.done", transcript=self._words)
@@ -118,7 +118,7 @@ class Message:
         if self._spoken and not self.item.truncated:
             content["transcript"] = self._words
         self.item.body["content"] = [content]
-        self._place.close_item(self.item, status)
+        self._slot.close_item(self.item, status)
 
     def _part(self) -> JsonObject:
         if self._spoken:
@@ -126,20 +126,20 @@ class Message:
         return {"type": "text", "text": self._words}
 
     def _emit(self, kind: str, **fields: object) -> None:
-        self._place.emit(
+        self._slot.emit(
             kind,
-            response_id=self._place.response_id,
+            response_id=self._slot.response_id,
             item_id=self.item.item_id,
-            output_index=self._place.output_index,
+            output_index=self._slot.output_index,
             content_index=0,
             **fields,
         )
 
 
-class FunctionCall:
-    """The model asks for a function."""
+class FunctionCallOutput:
+    """A function call of the model."""
 
-    def __init__(self, place: Place, item_id: str, call_id: str, call: ToolCall) -> None:
+    def __init__(self, slot: OutputSlot, item_id: str, call_id: str, call: ToolCall) -> None:
         body: JsonObject = {
             "id": item_id,
             "object": "realtime.item",
@@ -150,8 +150,8 @@ class FunctionCall:
             "arguments": "",
         }
         self.item = Item(body, PCMU_8K)
-        self._place = place
-        place.open_item(self.item)
+        self._slot = slot
+        slot.open_item(self.item)
 
     def add_arguments(self, text: str) -> None:
         """Send more of the arguments."""
@@ -162,14 +162,14 @@ class FunctionCall:
         """Close arguments and item."""
         body = self.item.body
         self._emit("response.function_call_arguments.done", name=body["name"], arguments=body["arguments"])
-        self._place.close_item(self.item, status)
+        self._slot.close_item(self.item, status)
 
     def _emit(self, kind: str, **fields: object) -> None:
-        self._place.emit(
+        self._slot.emit(
             kind,
-            response_id=self._place.response_id,
+            response_id=self._slot.response_id,
             item_id=self.item.item_id,
-            output_index=self._place.output_index,
+            output_index=self._slot.output_index,
             call_id=self.item.body["call_id"],
             **fields,
         )

@@ -1,13 +1,13 @@
-"""Events as other servers and gateways spell them: what a twin sends, changed on its way out.
+"""Events as other servers and gateways send them: the twin's events, changed on their way out.
 
     Behaviour(rewrites=(READY_MADE["usage in floats"], replaced("session.updated", "session.audio", None)))
 
 Rule 1: a rewrite changes the text on the wire and nothing else: the session goes on as
-if it had said what it meant.
-Rule 2: it returns another object and leaves the one it was given as it is: the session
-keeps that.
+if it had sent the original.
+Rule 2: it returns another object and leaves the one that it was given unchanged: the
+session keeps that.
 
-Each ready-made one was seen of a server, a gateway or a proxy, or is a line of the
+Each ready-made one was seen from a server, a gateway or a proxy, or is a row of the
 fault matrix.
 """
 
@@ -22,29 +22,29 @@ import orjson
 from voicecore.simulation.openai_realtime.json_checks import JsonObject
 
 Rewrite = Callable[[JsonObject], JsonObject | str | None]
-"""An event in; what is sent for it out: another object, any text, or nothing at all."""
+"""Takes an event; returns what to send for it: another object, any text, or None to send nothing."""
 
 _LEFT_OUT: Final = object()
 
 
 def left_out(kinds: str, *paths: str) -> Rewrite:
-    """Leave fields out of the events whose type ends as told (``""``: of all), where they are there."""
+    """Omit fields from the events whose type ends with ``kinds`` (``""``: all), where they are present."""
     return _changing(kinds, paths, lambda _old: _LEFT_OUT)
 
 
 def replaced(kinds: str, path: str, value: Any) -> Rewrite:
-    """Put a value, or what a function makes of the old one, in the place of a field that is there."""
+    """Replace a field that is present by a value, or by what a function makes of the old one."""
     return _changing(kinds, (path,), value if callable(value) else lambda _old: copy.deepcopy(value))
 
 
 def acknowledged_formats(wire_format: Any) -> Rewrite:
-    """Show this as both formats of the session in every acknowledgement, whatever they are."""
+    """Show this as both formats of the session in every acknowledgement, whatever they really are."""
     paths = ("session.audio.input.format", "session.audio.output.format")
     return _changing("session.updated", paths, lambda _old: copy.deepcopy(wire_format))
 
 
-def deep_beside(kinds: str, depth: int) -> Rewrite:
-    """Put a field of nested lists beside the others, as text: no encoder here goes so deep."""
+def with_deep_field(kinds: str, depth: int) -> Rewrite:
+    """Add a field of deeply nested lists, as text: no encoder here nests that deep."""
 
     def rewrite(event: JsonObject) -> JsonObject | str:
         if not event["type"].endswith(kinds):
@@ -60,13 +60,13 @@ def dropped(kinds: str) -> Rewrite:
 
 
 def bare_responses(event: JsonObject) -> JsonObject:
-    """Say of a response no more than its id, its status, its output and what was given along, as one gateway does."""
+    """Show only id, status, output and metadata of a response, as one gateway does."""
     bare = {"id", "object", "status", "output", "metadata"}
-    return _with(event, "response", lambda told: {key: each for key, each in told.items() if key in bare})
+    return _with(event, "response", lambda response: {key: each for key, each in response.items() if key in bare})
 
 
 def flat_errors(event: JsonObject) -> JsonObject:
-    """Put what an error says beside the event's type, as some proxies do."""
+    """Put the fields of an error at the top level of the event, as some proxies do."""
     if event["type"] != "error":
         return event
     flat = {key: each for key, each in event["error"].items() if key in {"code", "message", "param"}}
@@ -185,8 +185,8 @@ READY_MADE: Final[Mapping[str, Rewrite]] = {
     "formats of null": acknowledged_formats(None),
     "G.711 at 24 kHz": acknowledged_formats({"type": "audio/pcmu", "rate": 24000}),
     "formats as names": acknowledged_formats("g711_ulaw"),
-    "bare turn detection": replaced("session.updated", _VAD, lambda told: told and {"type": told["type"]}),
+    "bare turn detection": replaced("session.updated", _VAD, lambda old: old and {"type": old["type"]}),
     "event ids as numbers": replaced("", "event_id", 7),
-    "depth beside speech": deep_beside("output_audio.delta", 1_000),
+    "depth beside speech": with_deep_field("output_audio.delta", 1_000),
 }
-"""By what they do."""
+"""By their names in tests and documentation."""

@@ -1,9 +1,9 @@
 """What the agent of a provider twin says, and what it understands of the user.
 
-Rule 1: replies are used in order, one a response, also by responses that are
+Rule 1: replies are used in order, one per response, also by responses that are
 cancelled or out of band; the last one is repeated.
 Rule 2: all recorded speech is PCM16 at 8 kHz; it is converted to the session's
-output format on its way out.
+output format when it is sent.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Samples:
 
 @attrs.frozen
 class Tone:
-    """A sine of so many seconds."""
+    """A sine tone."""
 
     seconds: float
     hz: float = 440.0
@@ -35,28 +35,28 @@ class Tone:
 
 @attrs.frozen
 class Silence:
-    """So many seconds of audio in which there is nothing to hear."""
+    """Digital silence."""
 
     seconds: float
 
 
 @attrs.frozen
 class NumberedFrames:
-    """Frames that carry their own origin, see `voicecore.simulation.numbered_audio`.
+    """Frames that say where they come from, see `voicecore.simulation.numbered_audio`.
 
-    Exact in µ-law sessions; other formats carry the conversion.
+    Exact in µ-law sessions; other formats go through a conversion.
     """
 
     seconds: float
 
 
-FixedSpeech = Recorded | Samples | Tone | Silence  #: sounds the same each time
+FixedSpeech = Recorded | Samples | Tone | Silence  #: the same audio each time
 Speech = FixedSpeech | NumberedFrames
 
 
 @attrs.frozen
 class ToolCall:
-    """The model asks for a function; ``arguments`` is JSON text, legal or not."""
+    """A function call of the model; ``arguments`` is JSON text, valid or not."""
 
     name: str
     arguments: str = "{}"
@@ -64,32 +64,32 @@ class ToolCall:
 
 @attrs.frozen(kw_only=True)
 class Reply:
-    """One response: some words with their sound, some tool calls, or both in this order."""
+    """One response: speech, tool calls, or both in this order."""
 
     text: str = attrs.field(default="", kw_only=False)
     speech: Speech | None = None
-    """How the words sound; None: a tone as long as the words would take."""
+    """How the text sounds; None: a tone as long as the text would take to say."""
     tool_calls: tuple[ToolCall, ...] = ()
     after_s: float = 0.0
-    """Thinking time before the first delta, beside the behaviour's own."""
+    """Additional time before the first delta."""
 
 
 @attrs.frozen
 class Echo:
-    """Send every piece of appended audio back at once, unchanged, as audio of one endless response.
+    """Send every piece of appended audio straight back, unchanged, as audio of one endless response.
 
-    For benchmarks: what comes back is what was sent, and its delay is the engine's.
+    For benchmarks: the audio that comes back is what was sent, and its delay is the engine's.
     No turn detection runs; both formats must be the same.
     """
 
 
 @attrs.frozen(kw_only=True)
 class Script:
-    """One session's worth of talk."""
+    """What is said in one session."""
 
     replies: tuple[Reply, ...] | Echo = attrs.field(default=(Reply("Hello, how can I help you?"),))
     hears: tuple[str, ...] = ()
-    """The words of the user's turns in order; further turns have none."""
+    """The transcripts of the user's turns in order; those of further turns are empty."""
 
     def __attrs_post_init__(self) -> None:
         if self.replies == ():

@@ -1,13 +1,13 @@
-"""The twin on the wire: sessions behind a real WebSocket port, on whatever network the world has.
+"""The twin on the wire: sessions at a real WebSocket port, on whatever network the world has.
 
     async with RealtimeTwin(world, script).serve() as base_url:
         ...  # ws://127.0.0.1:PORT/v1, as a client's base URL
 
-Rule 1: one session a connection, which nothing survives; what it was is kept in
-`connections` for the test to look at.
-Rule 2: one task serves a connection: it reads, lets time pass, and sends, in
-turns; a client that does not read is not read either.
-Rule 3: what goes wrong is what the behaviour says; nothing else is made up.
+Rule 1: one session per connection, and it ends with it; both are kept in
+`connections` for the test to inspect.
+Rule 2: one task serves a connection: it reads, lets time pass, and sends, in turn;
+while a client does not read, nothing is read from it either.
+Rule 3: what goes wrong is what the behaviour says, and nothing else.
 
 Facts: OpenAI Realtime, sections endpoint and handshake, errors and closes.
 """
@@ -31,12 +31,12 @@ from voicecore.net.websocket.protocol import WebSocket
 from voicecore.net.websocket.server import SocketLimits
 from voicecore.nurseries import open_service_nursery
 from voicecore.secrets import Secret
+from voicecore.simulation.observed_stream import ObservedListener, ObservedStream, current_stream
 from voicecore.simulation.openai_realtime.behaviour import Behaviour, End
-from voicecore.simulation.openai_realtime.byte_log import HeardStream, KnownStreams, current_stream
 from voicecore.simulation.openai_realtime.json_checks import JsonObject
 from voicecore.simulation.openai_realtime.ledger import Ledger
-from voicecore.simulation.openai_realtime.outbox import Close, Cut, SendEvent, Stall, WriteQueue
-from voicecore.simulation.openai_realtime.response_queue import Identity
+from voicecore.simulation.openai_realtime.outbox import Close, Cut, Outgoing, SendEvent, Stall
+from voicecore.simulation.openai_realtime.response_manager import SessionIdentity
 from voicecore.simulation.openai_realtime.script import Script
 from voicecore.simulation.openai_realtime.session import APPEND_LIMIT_BYTES, TwinSession
 from voicecore.world import World
@@ -52,13 +52,13 @@ _SOCKET_LIMITS = SocketLimits(
     ping_every_s=_PING_EVERY_S,
     gone_after_s=2 * _PING_EVERY_S,
 )
-_SERVER_LIMITS = ServerLimits(answer_s=math.inf)  # how late an upgrade is answered is the behaviour's business
+_SERVER_LIMITS = ServerLimits(answer_s=math.inf)  # how late an upgrade is answered is up to the behaviour
 
 _T = TypeVar("_T")
 
 
 class RealtimeTwin:
-    """A fake OpenAI Realtime server."""
+    """A simulated OpenAI Realtime server."""
 
     def __init__(
         self,
@@ -67,11 +67,11 @@ class RealtimeTwin:
         behaviour: Behaviour | Sequence[Behaviour] | None = None,
         api_key: Secret | None = None,
     ) -> None:
-        """Make a server that serves nobody yet.
+        """Create the server; `serve` starts it.
 
         Args:
-            world: Its network, clock and chance.
-            script: What the agent says; a sequence gives one a connection, the last one repeated.
+            world: Its network, clock and randomness.
+            script: What the agent says; a sequence gives one per connection, the last one repeated.
             behaviour: How it behaves; a sequence likewise, refused connections counted.
             api_key: The only key it accepts; None: any.
         """
@@ -80,11 +80,11 @@ class RealtimeTwin:
         self._behaviours = _sequence(behaviour, Behaviour())
         self._api_key = api_key
         self.attempts = 0
-        """Upgrades that were asked for, those that were refused or not waited for too."""
+        """Upgrades that were requested, including refused and abandoned ones."""
         self.connections: list[TwinConnection] = []
-        """Every connection that was upgraded, in order, ended ones too."""
+        """Every connection that was upgraded, in order, including ended ones."""
         self.ledger = Ledger()
-        """What all of them saw."""
+        """The messages of all connections."""
 
     @property
     def handshakes(self) -> int:
@@ -93,7 +93,7 @@ class RealtimeTwin:
 
     @property
     def open_connections(self) -> int:
-        """Connections that have not ended, dead ones too."""
+        """Connections that have not ended, including dead ones."""
         return sum(not connection.ended.is_set() for connection in self.connections)
 
     @asynccontextmanager
@@ -104,7 +104,7 @@ class RealtimeTwin:
             OSError: The port cannot be bound.
         """
         listening = await self._world.network.listen(host, port)
-        listeners = [KnownStreams(listener) for listener in listening.listeners]
+        listeners = [ObservedListener(listener) for listener in listening.listeners]
         async with open_service_nursery() as nursery:
             await nursery.start(serve, listeners, self._answer, _SERVER_LIMITS)
             yield f"ws://{host}:{listening.port}/v1"
@@ -117,7 +117,7 @@ class RealtimeTwin:
         stream = current_stream()
         if behaviour.handshake.hangs_up:
             self.ledger.socket(self._world.now(), number, "refused", "hung up")
-            stream.close_now()  # the answer below reaches nobody
+            stream.close_now()  # the answer below is never delivered
             return Response(503)
         status = self._fault(request, behaviour)
         if status is not None:
@@ -153,7 +153,7 @@ class RealtimeTwin:
 
     def _open_session(self, request: Request, behaviour: Behaviour, number: int) -> TwinSession:
         opened = self._world.wall_clock().timestamp()
-        identity = Identity(
+        identity = SessionIdentity(
             model=parse_qs(request.query).get("model", ["gpt-realtime"])[0],
             call_number=number,
             new_id=self._world.new_id,
@@ -175,23 +175,23 @@ class ClientEvent:
 
 
 class TwinConnection:
-    """One client's connection, from the completed upgrade on: its session, and the hands of a test on it."""
+    """One client's connection, from the completed upgrade on: its session, and what a test may do to it."""
 
     def __init__(
         self, number: int, session: TwinSession, world: World, ledger: Ledger, idle_close_s: float | None = None
     ) -> None:
         self.number = number
-        """From 1, refused connections counted."""
+        """From 1, counting refused connections."""
         self.session = session
         """Configuration, conversation, user audio and responses."""
         self.received: list[ClientEvent] = []
-        """Every client event but appended audio, in order; bounded by what the client sends in a session.
+        """Every client event except appended audio, in order; bounded by what the client sends in a session.
         The times of appended audio are in the ledger."""
         self.ended = trio.Event()
         """Set once the connection is over, whoever ended it."""
         self.loss: ConnectionLost | None = None
         """How the client ended it, with the code of its close frame; without a code its byte stream just ended.
-        None while it has not, and where the twin ended it."""
+        None until then, and where the twin ended it."""
         self._world = world
         self._ledger = ledger
         self._opened_at = world.now()
@@ -209,21 +209,21 @@ class TwinConnection:
         return [each for each in self.received if each.event.get("type") == "session.update"]
 
     def speech_starts(self) -> None:
-        """Let the server hear the user begin now, whatever the audio is."""
+        """Let the server detect the user's speech now, whatever the audio is."""
         self.session.speech_starts(self._world.now())
         self._resting.cancel()
 
     def speech_stops(self) -> None:
-        """Let the server hear the user end now."""
+        """Let the server detect the end of speech now."""
         self.session.speech_stops(self._world.now())
         self._resting.cancel()
 
     def end(self, how: End) -> None:
-        """End the connection, or let it go dead, by the server's doing."""
+        """End the connection, or let it go dead, from the server's side."""
         self.session.end(how, self._world.now())
         self._resting.cancel()
 
-    async def run(self, socket: WebSocket, stream: HeardStream) -> None:
+    async def run(self, socket: WebSocket, stream: ObservedStream) -> None:
         """Serve the connection to its end; its close frame is sent here."""
         self._note("opened")
         try:
@@ -236,24 +236,24 @@ class TwinConnection:
             self._note("ended")
             self.ended.set()
 
-    async def _talk(self, socket: WebSocket, stream: HeardStream) -> Close | Cut | Stall:
+    async def _talk(self, socket: WebSocket, stream: ObservedStream) -> Close | Cut | Stall:
         while True:
             act = await self._send_all(socket)
             if act is not None:
                 return act
-            for text in await self._rest(socket, self._silent_until(stream)):
+            for text in await self._receive_until(socket, self._silent_until(stream)):
                 self._receive(text)
             now = self._world.now()
             self.session.expire(now)
             if now >= self._silent_until(stream):
                 self.session.end(End.IDLE, now)
 
-    def _silent_until(self, stream: HeardStream) -> float:
+    def _silent_until(self, stream: ObservedStream) -> float:
         """Return when the client will have been silent for too long."""
         return max(stream.heard_at, self._opened_at) + self._idle_close_s
 
     async def _send_all(self, socket: WebSocket) -> Close | Cut | Stall | None:
-        """Send what waits; return the act that ends the connection once it has come to it."""
+        """Send what is queued; return the action that ends the connection, if that was queued."""
         while waiting := self.session.take():
             for outgoing in waiting:
                 if isinstance(outgoing, Close | Cut | Stall):
@@ -262,8 +262,8 @@ class TwinConnection:
                 await socket.send(outgoing.text)
         return None
 
-    async def _rest(self, socket: WebSocket, at_most_until: float) -> list[str]:
-        """Return the messages that come before the session's next deadline, or before somebody lays hands on it."""
+    async def _receive_until(self, socket: WebSocket, at_most_until: float) -> list[str]:
+        """Return the messages that come before the session's next deadline, or before a test intervenes."""
         deadline = self.session.deadline()
         with trio.CancelScope(deadline=at_most_until if deadline is None else min(deadline, at_most_until)) as scope:
             self._resting = scope
@@ -288,14 +288,14 @@ class TwinConnection:
                 await trio.aclose_forcefully(stream)
             case Stall():
                 self._note("stalled")
-                await trio.sleep_forever()  # nobody reads: pings go unanswered, and the client's writes pile up
+                await trio.sleep_forever()  # nothing is read: pings go unanswered, and the client's writes pile up
 
     def _note(self, kind: str, detail: str = "") -> None:
         self._ledger.socket(self._world.now(), self.number, kind, detail)
 
 
 def _limits(behaviour: Behaviour) -> SocketLimits:
-    """Return the socket's bounds; a server that drops the silent does not ping them first."""
+    """Return the socket's limits; a server that drops silent clients does not ping them first."""
     ping_every_s = _PING_EVERY_S + (behaviour.idle_close_s or 0.0)
     return attrs.evolve(_SOCKET_LIMITS, ping_every_s=ping_every_s, gone_after_s=2 * ping_every_s)
 
@@ -319,12 +319,12 @@ def _refusal(status: int, words: str) -> Response:
     return Response(status, orjson.dumps({"error": error}), "application/json")
 
 
-def _event_of(outgoing: WriteQueue) -> JsonObject | None:
+def _event_of(outgoing: Outgoing) -> JsonObject | None:
     return outgoing.event if isinstance(outgoing, SendEvent) else None
 
 
 def _decoded(text: str) -> object:
-    """Return the JSON value, None for text that is none; the session refuses both alike."""
+    """Return the JSON value, None for text that is not JSON; the session refuses both."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -1,14 +1,14 @@
-"""One session of the fake server, without sockets and without a clock.
+"""One session of the simulated server, without sockets and without a clock.
 
 Messages go in with the time, outgoing events come out of `take`, and
-`deadline`/`expire` let time pass.  This file owns the session's life: the
-reading of client events, and its end.  The parts know their own rules:
-session_update.py, configuration.py, input_turns.py, response_queue.py, items.py.
+`deadline`/`expire` let time pass.  This file has the session's life: reading client
+events, and its end.  The parts have their own rules: session_update.py,
+configuration.py, input_turns.py, response_manager.py, items.py.
 
 Rule 1: an event that is refused changes nothing; the refusal names the event.
-Rule 2: after the end nothing is sent and nothing is taken.
+Rule 2: after the end nothing is sent and nothing is accepted.
 Rule 3: it is written from the sheet in docs/protocols/ with plain JSON objects, never with
-voicecore's own codec, so that it can disagree with it.
+voicecore's own codec, so that the two can disagree.
 
 Facts: OpenAI Realtime, all sections.
 """
@@ -24,9 +24,8 @@ from typing import Any
 
 from voicecore.audio.formats import AudioFormat
 from voicecore.simulation.openai_realtime import configuration
-from voicecore.simulation.openai_realtime.asides import Aside
 from voicecore.simulation.openai_realtime.behaviour import Behaviour, End, ScriptedVad
-from voicecore.simulation.openai_realtime.input_turns import Room, UserTurns
+from voicecore.simulation.openai_realtime.input_turns import InputTurns, InputTurnsContext
 from voicecore.simulation.openai_realtime.items import AFTER, Conversation, check_item
 from voicecore.simulation.openai_realtime.json_checks import (
     JsonObject,
@@ -40,16 +39,21 @@ from voicecore.simulation.openai_realtime.json_checks import (
     whole,
 )
 from voicecore.simulation.openai_realtime.nulls import without_nulls
-from voicecore.simulation.openai_realtime.objections import Objection
-from voicecore.simulation.openai_realtime.outbox import Close, Cut, Outbox, Stall, WriteQueue
+from voicecore.simulation.openai_realtime.outbox import Close, Cut, Outbox, Outgoing, Stall
+from voicecore.simulation.openai_realtime.refused_events import RefusedEvent
 from voicecore.simulation.openai_realtime.response import Response
-from voicecore.simulation.openai_realtime.response_queue import Identity, Responder, Stage
-from voicecore.simulation.openai_realtime.scheduler import Agenda
+from voicecore.simulation.openai_realtime.response_manager import (
+    ResponseManager,
+    ResponseManagerContext,
+    SessionIdentity,
+)
+from voicecore.simulation.openai_realtime.scheduler import Scheduler
 from voicecore.simulation.openai_realtime.script import Echo, Script
-from voicecore.simulation.openai_realtime.session_update import Configuration, Desk
+from voicecore.simulation.openai_realtime.session_update import SessionConfiguration, SessionUpdateContext
+from voicecore.simulation.openai_realtime.unsolicited_events import UnsolicitedEvent
 
 APPEND_LIMIT_BYTES = 15 * 1024 * 1024
-_EARLY_LIMIT_MESSAGES = 1000  #: what a client may send before `session.created`; the oldest falls out
+_EARLY_LIMIT_MESSAGES = 1000  #: what a client may send before `session.created`; the oldest is dropped
 _LONGEST_MS = 24 * 3600 * 1000
 
 _NORMAL_CLOSURE = 1000
@@ -63,12 +67,12 @@ class Phase(enum.Enum):
 
     OPENING = "opening"  #: upgraded, `session.created` not sent yet
     OPEN = "open"
-    OVER = "over"
+    ENDED = "ended"
 
 
 def _end_ms(value: Any, path: str) -> int:
     if isinstance(value, float):
-        # NB: the refusal is recorded, its code is not.
+        # NB: the refusal was recorded, its code was not.
         problem = "expected an integer, but got a decimal number instead"
         raise Refused("invalid_type", f"Invalid type for '{path}': {problem}.", path)
     checked: int = whole(0, _LONGEST_MS)(value, path)
@@ -85,21 +89,21 @@ def _event(required: tuple[str, ...] = (), **fields: Shape) -> Shape:
 class TwinSession:
     """One client's session, from the upgrade to the end of its socket."""
 
-    def __init__(self, script: Script, behaviour: Behaviour, identity: Identity, now: float) -> None:
+    def __init__(self, script: Script, behaviour: Behaviour, identity: SessionIdentity, now: float) -> None:
         self._script = script
         self._behaviour = behaviour
         self._requests = 0  # `response.create` that were valid
         self._identity = identity
         self._phase = Phase.OPENING
         self._now = now
-        self._agenda = Agenda()
+        self._scheduler = Scheduler()
         self._outbox = Outbox(behaviour, identity.new_id)
         self._early: deque[Any] = deque(maxlen=_EARLY_LIMIT_MESSAGES)
         self.user_audio = bytearray()
-        """Every byte appended, in order; its bound is the session's length."""
+        """Every byte appended, in order; bounded by the session's length."""
         self.conversation = Conversation(identity.new_id("conv"))
         self._configuration = self._make_configuration()
-        self._responder = self._make_responder()
+        self._response_manager = self._make_response_manager()
         self._turns = self._make_turns()
         self._handlers = self._make_handlers()
         self._plan_life(now)
@@ -111,65 +115,65 @@ class TwinSession:
 
     @property
     def effective(self) -> JsonObject:
-        """The configuration in force, whatever the server says of it."""
+        """The configuration in force, whatever acknowledgements show."""
         return self._configuration.effective
 
     @property
     def responses(self) -> list[Response]:
         """Every response so far, in the order of creation."""
-        return list(self._responder.responses)
+        return list(self._response_manager.responses)
 
     def receive(self, message: Any, now: float) -> None:
-        """Take one decoded message, None for text that is no JSON; a bad one is answered with `error`, never raised."""
+        """Handle one decoded message, None for text that is not JSON; a bad one is answered with `error`."""
         self.expire(now)
         if self._phase is Phase.OPENING:
             self._early.append(message)
         elif self._phase is Phase.OPEN:
             self._handle(message)
-            self._agenda.run(now)
+            self._scheduler.run(now)
 
     def deadline(self) -> float | None:
         """Return when `expire` must be called next; None: not before the next message."""
-        return self._agenda.deadline()
+        return self._scheduler.deadline()
 
     def expire(self, now: float) -> None:
         """Let time pass until ``now``; must not go backwards."""
-        self._agenda.run(now)
+        self._scheduler.run(now)
         self._now = now
 
-    def take(self) -> list[WriteQueue]:
-        """Return what is to be sent, oldest first, and forget it."""
+    def take(self) -> list[Outgoing]:
+        """Remove and return what is to be sent, oldest first."""
         return self._outbox.take()
 
     def speech_starts(self, now: float) -> None:
-        """Hear the user begin now, whatever the audio is."""
+        """Detect speech now, whatever the audio is."""
         self.expire(now)
         self._turns.speech_starts(now)
-        self._agenda.run(now)
+        self._scheduler.run(now)
 
     def speech_stops(self, now: float) -> None:
-        """Hear the user end now."""
+        """Detect the end of speech now."""
         self.expire(now)
         self._turns.speech_stops(now)
-        self._agenda.run(now)
+        self._scheduler.run(now)
 
     def end(self, how: End, now: float) -> None:
-        """End the session, or freeze its socket, by the server's doing."""
+        """End the session, or freeze its socket, from the server's side."""
         self.expire(now)
         self._end(how)
 
     # --- life ---------------------------------------------------------------
 
     def _plan_life(self, now: float) -> None:
-        self._agenda.at(now + self._behaviour.session_limit_s, lambda _: self._end(End.EXPIRED))
+        self._scheduler.at(now + self._behaviour.session_limit_s, lambda _: self._end(End.EXPIRED))
         for ending in self._behaviour.endings:
             if ending.at_s is not None:
-                self._agenda.at(now + ending.at_s, functools.partial(self._end_due, ending.how))
+                self._scheduler.at(now + ending.at_s, functools.partial(self._end_due, ending.how))
         if self._behaviour.half_open_after_s is not None:
-            self._agenda.at(now + self._behaviour.half_open_after_s, functools.partial(self._end_due, End.STALL))
+            self._scheduler.at(now + self._behaviour.half_open_after_s, functools.partial(self._end_due, End.STALL))
         if self._behaviour.handshake.created_s is not None:
-            self._agenda.at(now + self._behaviour.handshake.created_s, self._open)
-        self._agenda.run(now)
+            self._scheduler.at(now + self._behaviour.handshake.created_s, self._open)
+        self._scheduler.run(now)
 
     def _open(self, due: float) -> None:
         handshake = self._behaviour.handshake
@@ -189,23 +193,23 @@ class TwinSession:
             self._emit("conversation.created", conversation=described)
         if isinstance(self._behaviour.vad, ScriptedVad):
             for start_s, stop_s in self._behaviour.vad.speech:
-                self._agenda.at(due + start_s, self._turns.speech_starts)
-                self._agenda.at(due + stop_s, self._turns.speech_stops)
+                self._scheduler.at(due + start_s, self._turns.speech_starts)
+                self._scheduler.at(due + stop_s, self._turns.speech_stops)
         for at_s in self._behaviour.speaks_unasked_s:
-            self._agenda.at(due + at_s, self._answer_user)
+            self._scheduler.at(due + at_s, self._answer_user)
         if handshake.speech_before_update_s is not None:
             start_s, stop_s = handshake.speech_before_update_s
-            self._agenda.at(due + start_s, self._turns.early_speech_starts)
-            self._agenda.at(due + stop_s, self._turns.early_speech_stops)
-        for aside in self._behaviour.asides:
-            self._agenda.at(due + aside.at_s, functools.partial(self._say_aside, aside))
-        self._agenda.run(due)
+            self._scheduler.at(due + start_s, self._turns.early_speech_starts)
+            self._scheduler.at(due + stop_s, self._turns.early_speech_stops)
+        for unsolicited in self._behaviour.unsolicited_events:
+            self._scheduler.at(due + unsolicited.at_s, functools.partial(self._send_unsolicited, unsolicited))
+        self._scheduler.run(due)
         while self._early:
             self._handle(self._early.popleft())
-            self._agenda.run(due)
+            self._scheduler.run(due)
 
-    def _say_aside(self, aside: Aside, due: float) -> None:  # noqa: ARG002 - an action
-        self._emit(aside.kind, **aside.fields)
+    def _send_unsolicited(self, unsolicited: UnsolicitedEvent, due: float) -> None:  # noqa: ARG002 - an action
+        self._emit(unsolicited.kind, **unsolicited.fields)
 
     def _end_due(self, how: End, due: float) -> None:  # noqa: ARG002 - an action
         self._end(how)
@@ -230,16 +234,16 @@ class TwinSession:
                 self._finish(Stall())
 
     def _finish(self, act: Close | Cut | Stall) -> None:
-        if self._phase is Phase.OVER:
+        if self._phase is Phase.ENDED:
             return  # the first end counts
-        self._phase = Phase.OVER
+        self._phase = Phase.ENDED
         self._outbox.end(act)
-        self._agenda.clear()
+        self._scheduler.clear()
 
     # --- events -------------------------------------------------------------
 
     def _emit(self, kind: str, **fields: object) -> None:
-        if self._phase is Phase.OVER:
+        if self._phase is Phase.ENDED:
             return
         self._outbox.put(kind, fields)
         for ending in self._behaviour.endings:
@@ -260,9 +264,9 @@ class TwinSession:
         message = without_nulls(message)
         event_id = message.get("event_id") if isinstance(message, dict) else None
         event_id = event_id if isinstance(event_id, str) else None
-        if objections := self._objections(message):
-            for objection in objections:
-                self._object(objection, event_id)
+        if refused_events := self._refusals_of(message):
+            for refused_event in refused_events:
+                self._refuse_later(refused_event, event_id)
             return
         try:
             shape, handler = self._handler(message)
@@ -270,19 +274,19 @@ class TwinSession:
         except Refused as refused:
             self._refuse(refused, event_id)
 
-    def _objections(self, message: Any) -> list[Objection]:
+    def _refusals_of(self, message: Any) -> list[RefusedEvent]:
         kind = message.get("type") if isinstance(message, dict) else None
-        return [objection for objection in self._behaviour.objections if objection.kind == kind]
+        return [refused_event for refused_event in self._behaviour.refused_events if refused_event.kind == kind]
 
-    def _object(self, objection: Objection, event_id: str | None) -> None:
-        self._agenda.at(self._now + objection.after_s, lambda _: self._refuse(objection.refusal(), event_id))
+    def _refuse_later(self, refused_event: RefusedEvent, event_id: str | None) -> None:
+        self._scheduler.at(self._now + refused_event.after_s, lambda _: self._refuse(refused_event.refusal(), event_id))
 
     def _handler(self, message: Any) -> tuple[Shape, Callable[[JsonObject], None]]:
         if not isinstance(message, dict):
             raise Refused("invalid_value", "A client event is a JSON object.")
         kind = _KIND({key: value for key, value in message.items() if key == "type"}, "")["type"]
         if kind not in self._handlers:
-            # NB: the real server's code for an unknown event type is not recorded.
+            # NB: the real server's code for an unknown event type was never recorded.
             raise Refused("unknown_event", f"Unknown or unsupported event type: '{kind}'.", "type")
         return self._handlers[kind]
 
@@ -311,12 +315,12 @@ class TwinSession:
             "response.create": (_event(response=anything), self._create_response),
             "response.cancel": (
                 _event(response_id=text),
-                lambda message: self._responder.cancel(message.get("response_id"), self._now),
+                lambda message: self._response_manager.cancel(message.get("response_id"), self._now),
             ),
         }
 
     def _update_session(self, message: JsonObject) -> None:
-        spoken = any(response.playback_s for response in self._responder.responses)
+        spoken = any(response.playback_s for response in self._response_manager.responses)
         voice = self.effective["audio"]["output"]["voice"] if spoken else None
         self._configuration.update(message["session"], voice_in_use=voice, now=self._now)
 
@@ -366,7 +370,7 @@ class TwinSession:
         self._requests += 1
         if self._requests in self._behaviour.refused_requests:
             raise Refused("server_error", "The server had an error while processing your request.")
-        self._responder.start(request, self.effective, self._now)
+        self._response_manager.start(request, self.effective, self._now)
 
     def _check_input(self, given: Any, path: str) -> None:
         if isinstance(given, dict) and given.get("type") == "item_reference":
@@ -376,16 +380,16 @@ class TwinSession:
 
     def _answer_user(self, now: float) -> None:
         try:
-            self._responder.start({}, self.effective, now)
+            self._response_manager.start({}, self.effective, now)
         except Refused as refused:
             self._refuse(refused, None)
 
     def _echo(self, audio: bytes, encoded: str) -> None:
-        if self._responder.active is None:
-            self._responder.start({}, self.effective, self._now)
-            self._agenda.run(self._now)
-        if self._responder.active is not None:
-            self._responder.active.echo(audio, encoded)
+        if self._response_manager.active is None:
+            self._response_manager.start({}, self.effective, self._now)
+            self._scheduler.run(self._now)
+        if self._response_manager.active is not None:
+            self._response_manager.active.echo(audio, encoded)
 
     def _input_format(self) -> AudioFormat:
         return configuration.audio_format(self.effective["audio"]["input"]["format"])
@@ -402,44 +406,44 @@ class TwinSession:
     def _reconfigured(self, now: float) -> None:
         self._turns.configure(self.effective["audio"]["input"], now)
 
-    def _make_configuration(self) -> Configuration:
+    def _make_configuration(self) -> SessionConfiguration:
         identity = self._identity
-        desk = Desk(
+        context = SessionUpdateContext(
             settings=self._behaviour.updates,
             partial=self._behaviour.partial_turn_detection,
-            agenda=self._agenda,
+            scheduler=self._scheduler,
             changed=self._reconfigured,
             acknowledge=self._acknowledge,
         )
         initial = configuration.default_session(
             session_id=identity.new_id("sess"), model=identity.model, expires_at=identity.expires_at
         )
-        return Configuration(desk, initial)
+        return SessionConfiguration(context, initial)
 
-    def _make_responder(self) -> Responder:
-        stage = Stage(
+    def _make_response_manager(self) -> ResponseManager:
+        context = ResponseManagerContext(
             script=self._script,
             behaviour=self._behaviour,
             identity=self._identity,
             emit=self._emit,
-            agenda=self._agenda,
+            scheduler=self._scheduler,
             conversation=self.conversation,
-            begins=self._agent_begins,
-            ended=self._agent_ended,
+            on_started=self._agent_begins,
+            on_ended=self._agent_ended,
         )
-        return Responder(stage)
+        return ResponseManager(context)
 
-    def _make_turns(self) -> UserTurns:
-        room = Room(
+    def _make_turns(self) -> InputTurns:
+        context = InputTurnsContext(
             emit=self._emit,
             new_id=self._identity.new_id,
-            agenda=self._agenda,
+            scheduler=self._scheduler,
             conversation=self.conversation,
             hears=self._script.hears,
             transcribing=self._behaviour.transcribing,
             vad=self._behaviour.vad,
             stale_idle_s=self._behaviour.updates.stale_idle_after_restore_s,
             answer=self._answer_user,
-            interrupt=self._responder.interrupt,
+            interrupt=self._response_manager.interrupt,
         )
-        return UserTurns(room, self.effective["audio"]["input"])
+        return InputTurns(context, self.effective["audio"]["input"])

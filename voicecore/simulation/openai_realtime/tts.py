@@ -1,6 +1,6 @@
-"""The server's mouth at the level of samples: a reply as audio of the session's output format.
+"""The server's speech synthesis: a reply as audio in the session's output format.
 
-Rule: speech is made at 8 kHz and converted once for each format it is asked for.
+Rule: speech is made at 8 kHz and converted once for each format that is needed.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _CACHED_UTTERANCES = 64
 
 
 def speech(reply: Reply, audio_format: AudioFormat, call: int, response: int) -> bytes:
-    """Return how the reply sounds.
+    """Return the audio of a reply.
 
     Args:
-        reply: What is said.
+        reply: What is said, and how it sounds.
         audio_format: The session's output format.
         call: The number that numbered frames carry for the session.
         response: The number that they carry for the response.

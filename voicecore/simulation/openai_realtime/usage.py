@@ -1,8 +1,8 @@
 """What a response costs: the `usage` of `response.done`, and the rate limits that follow it.
 
-Rule: audio counts one token per 100 ms of the user and one per 50 ms of the
-agent; text is taken as one token per four characters; what an earlier response
-has read already is cached.
+Rule: audio counts one token per 100 ms of the user and one per 50 ms of the agent;
+text counts one token per four characters; what an earlier response has already read
+counts as cached.
 
 Facts: OpenAI Realtime, section usage and price.
 Pure.
@@ -25,14 +25,14 @@ _REQUESTS_PER_MINUTE = 400
 
 
 @attrs.frozen
-class Tokens:
+class TokenCounts:
     """Tokens of some items, by kind."""
 
     text: int = 0
     audio: int = 0
 
-    def __add__(self, other: Tokens) -> Tokens:
-        return Tokens(self.text + other.text, self.audio + other.audio)
+    def __add__(self, other: TokenCounts) -> TokenCounts:
+        return TokenCounts(self.text + other.text, self.audio + other.audio)
 
     @property
     def total(self) -> int:
@@ -40,19 +40,19 @@ class Tokens:
         return self.text + self.audio
 
 
-class Meter:
+class UsageMeter:
     """Counts one session's tokens."""
 
     def __init__(self) -> None:
-        self._read_before = Tokens()
+        self._read_before = TokenCounts()
         self._used = 0
         self._responses = 0
 
     def measure(self, instructions: str, context: Iterable[Item], output: Iterable[Item]) -> JsonObject:
         """Return the `usage` of a response that read ``context`` and made ``output``."""
-        read = _sum([Tokens(text=_text_tokens(instructions)), *(_item_tokens(item) for item in context)])
+        read = _sum([TokenCounts(text=_text_tokens(instructions)), *(_item_tokens(item) for item in context)])
         made = _sum([_item_tokens(item) for item in output])
-        cached = Tokens(min(read.text, self._read_before.text), min(read.audio, self._read_before.audio))
+        cached = TokenCounts(min(read.text, self._read_before.text), min(read.audio, self._read_before.audio))
         self._read_before = read
         self._used += read.total + made.total
         self._responses += 1
@@ -86,18 +86,18 @@ def _limit(name: str, limit: int, used: int) -> JsonObject:
     return {"name": name, "limit": limit, "remaining": max(0, limit - used), "reset_seconds": 60.0 * used / limit}
 
 
-def _sum(all_tokens: list[Tokens]) -> Tokens:
-    return sum(all_tokens, Tokens())
+def _sum(all_tokens: list[TokenCounts]) -> TokenCounts:
+    return sum(all_tokens, TokenCounts())
 
 
 def _text_tokens(text: str) -> int:
     return -(-len(text) // _CHARS_PER_TOKEN)
 
 
-def _item_tokens(item: Item) -> Tokens:
+def _item_tokens(item: Item) -> TokenCounts:
     body = item.body
     words = [part.get("text") or part.get("transcript") or "" for part in body.get("content", ())]
     words += [body.get("arguments", ""), body.get("output", "")]
     token_s = _USER_TOKEN_S if body.get("role") == "user" else _AGENT_TOKEN_S
     seconds = item.audio_format.seconds_in(len(item.audio))
-    return Tokens(text=sum(_text_tokens(each) for each in words), audio=round(seconds / token_s))
+    return TokenCounts(text=sum(_text_tokens(each) for each in words), audio=round(seconds / token_s))

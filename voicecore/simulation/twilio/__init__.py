@@ -1,32 +1,31 @@
-"""The carrier twin: a faithful fake Twilio for tests, demos and benchmarks. It places calls to us, and takes ours.
+"""The carrier twin: a faithful simulation of Twilio for tests, demos and benchmarks. It places and takes calls.
 
-It is written from the sheet in docs/protocols/ with plain JSON objects and shares no code
-with wire/, so that the two can disagree.  Read playout.py first (what the
-user hears), then user.py (what the user does), then line.py; for calls that
-we place plan.py (what becomes of them), then dialled_call.py.  tunnel.py goes between it and us.
-
-Level 5; imports audio/, net/ and world.
+It is written from the sheets in docs/protocols/ with plain JSON objects and shares no code
+with wire/, so that the two can disagree.  Read playout.py first (what the user
+hears), then user.py (what the user does) and line.py (the media stream); for calls
+that we place, plan.py (how they turn out), then dialled_call.py.  tunnel.py goes
+between carrier and application.
 """
 
 from __future__ import annotations
 
-from voicecore.simulation.twilio.dial_request import Detection, DialRequest
+from voicecore.simulation.twilio.application_client import Account
+from voicecore.simulation.twilio.dial_request import AmdRequest, DialRequest
 from voicecore.simulation.twilio.dialled_call import DialledCall
-from voicecore.simulation.twilio.exchange import Account
 from voicecore.simulation.twilio.faults import (
-    Goodbye,
     LineFaults,
     MarkOrder,
     MediaFormat,
     StatusFaults,
+    StreamEnd,
     WebhookFaults,
 )
 from voicecore.simulation.twilio.inbound import InboundCall
 from voicecore.simulation.twilio.line import LedgerLine, Line
 from voicecore.simulation.twilio.plan import AmdCallback, DialPlan, DialPlans, Pickup, Refusal, UpdateFaults
-from voicecore.simulation.twilio.playout import Heard, LinePlayout, MarkReturn
+from voicecore.simulation.twilio.playout import LinePlayout, MarkReturn, PlayedAudio
 from voicecore.simulation.twilio.rest import RestRequest
-from voicecore.simulation.twilio.tunnel import Passed, RequestForm, Tunnel, TunnelSettings, open_tunnel
+from voicecore.simulation.twilio.tunnel import ForwardedRequest, RequestForm, Tunnel, TunnelSettings, open_tunnel
 from voicecore.simulation.twilio.twin import TwilioTwin, open_twilio
 from voicecore.simulation.twilio.user import (
     AfterAgent,
@@ -41,16 +40,14 @@ from voicecore.simulation.twilio.user import (
 __all__ = [
     "Account",
     "AfterAgent",
-    "AmdCallback",
+    "AmdRequest",
     "At",
-    "Detection",
     "DialPlan",
     "DialPlans",
     "DialRequest",
     "DialledCall",
-    "Goodbye",
+    "ForwardedRequest",
     "HangUp",
-    "Heard",
     "InboundCall",
     "LedgerLine",
     "Line",
@@ -59,8 +56,8 @@ __all__ = [
     "MarkOrder",
     "MarkReturn",
     "MediaFormat",
-    "Passed",
     "Pickup",
+    "PlayedAudio",
     "Press",
     "Refusal",
     "RequestForm",
@@ -68,6 +65,7 @@ __all__ = [
     "Say",
     "StatusFaults",
     "Step",
+    "StreamEnd",
     "Tunnel",
     "TunnelSettings",
     "TwilioTwin",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from voicecore.simulation.twilio.course import Course
+from voicecore.simulation.twilio.call_flow import CallFlow
 from voicecore.simulation.twilio.line import Line
 from voicecore.simulation.twilio.progress import CallProgress
 
@@ -16,10 +16,10 @@ class CarrierCall:
     answered_by: str | None = None
     """The verdict of machine detection, once there is one."""
 
-    def __init__(self, progress: CallProgress, course: Course, created_at: datetime) -> None:
+    def __init__(self, progress: CallProgress, flow: CallFlow, created_at: datetime) -> None:
         self.created_at = created_at
         self._progress = progress
-        self._course = course
+        self._flow = flow
 
     @property
     def identity(self) -> Mapping[str, str]:
@@ -39,4 +39,4 @@ class CarrierCall:
     @property
     def line(self) -> Line | None:
         """The media stream; None as long as there was none."""
-        return self._course.line
+        return self._flow.line

@@ -1,9 +1,9 @@
 """The form that places a call, read as strictly as Twilio reads it.
 
-Rule 1: a parameter that Twilio does not know, a value it would not take, and a
-repeated one that stands once, refuse the request.
-Rule 2: what Twilio knows and this twin does not play (recording, SIP, a stored
-application) is refused as well, so that no test believes in it.
+Rule 1: a parameter that Twilio does not know, a value that it would not accept and a
+single-valued parameter that is repeated are refused.
+Rule 2: what Twilio knows and this twin does not simulate (recording, SIP, a stored
+application) is refused as well, so that no test relies on it.
 
 Facts: docs/protocols/twilio-media-streams.md, sections 7 and 9; codes 21200 and 21211: Twilio's error pages.
 Pure.
@@ -20,7 +20,7 @@ import attrs
 Form = Mapping[str, Sequence[str]]
 
 EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})
-"""What an application may ask to be told of."""
+"""The call events that an application may subscribe to."""
 
 TWIML_LIMIT_CHARS = 4000
 WRONG_REQUEST = 21200
@@ -46,7 +46,7 @@ _PARAMETERS = frozenset(
 
 
 class RestRefusal(Exception):
-    """A request that is answered with an error: HTTP status, Twilio's code, and what is wrong in words."""
+    """A request that is answered with an error: HTTP status, Twilio's code, and a message."""
 
     def __init__(self, status: int, code: int, problem: str) -> None:
         self.status = status
@@ -56,19 +56,19 @@ class RestRefusal(Exception):
 
 
 @attrs.frozen(kw_only=True)
-class Detection:
-    """Answering-machine detection as it was asked for."""
+class AmdRequest:
+    """Answering-machine detection (AMD) as it was requested."""
 
     waits_for_end: bool
     """DetectMessageEnd, not Enable."""
     callback: str | None = attrs.field(repr=False)
-    """Where the verdict goes; None: TwiML waits for it."""
+    """Where the verdict is sent; None: TwiML waits for it."""
     timeout_s: int
 
 
 @attrs.frozen(kw_only=True)
 class DialRequest:
-    """One call that is asked for."""
+    """One requested call."""
 
     to: str
     caller: str
@@ -78,10 +78,10 @@ class DialRequest:
     fallback_url: str | None = attrs.field(repr=False)
     status_callback: str | None = attrs.field(repr=False)
     events: frozenset[str]
-    """Of the call's life that are told to ``status_callback``."""
+    """The call events that are sent to ``status_callback``."""
     timeout_s: int
     time_limit_s: int
-    detection: Detection | None
+    detection: AmdRequest | None
     form: Form = attrs.field(repr=False)
     """As it came."""
 
@@ -98,12 +98,12 @@ def read_dial_request(form: Form) -> DialRequest:
     """Return the request of a form.
 
     Raises:
-        RestRefusal: Twilio would not take it, or this twin does not play it.
+        RestRefusal: Twilio would not accept it, or this twin does not simulate it.
     """
     given = single_values(form, _PARAMETERS, repeatable="StatusCallbackEvent")
     _check_values(given)
     if ("Url" in given) == ("Twiml" in given):
-        raise _wrong("exactly one of Url and Twiml says what to do with the call")
+        raise _wrong("give exactly one of Url and Twiml")
     if len(given.get("Twiml", "")) > TWIML_LIMIT_CHARS:
         raise _wrong(f"Twiml has more than {TWIML_LIMIT_CHARS} characters")
     return DialRequest(
@@ -125,7 +125,7 @@ def single_values(form: Form, known: frozenset[str], repeatable: str = "") -> Ma
     """Return a form's parameters, each with its one value. Raises RestRefusal for unknown and for repeated ones."""
     for name, values in form.items():
         if name not in known:
-            raise _wrong(f"the parameter {name[:40]!r} is unknown, or not played by this twin")
+            raise _wrong(f"the parameter {name[:40]!r} is unknown, or not simulated by this twin")
         if len(values) > 1 and name != repeatable:
             raise _wrong(f"{name} is given more than once")
     return {name: values[0] for name, values in form.items() if name != repeatable}
@@ -136,15 +136,15 @@ def _check_values(given: Mapping[str, str]) -> None:
         if name in _URLS and not _is_absolute(value):
             raise _wrong(f"{name} is not an absolute URL")
         if name in _METHODS and value != "POST":
-            raise _wrong(f"{name} is POST for this twin")
+            raise _wrong(f"{name} must be POST for this twin")
         if name in _RANGES and not _is_within(value, *_RANGES[name]):
-            raise _wrong(f"{name} is a number from {_RANGES[name][0]} to {_RANGES[name][1]}")
+            raise _wrong(f"{name} must be a number from {_RANGES[name][0]} to {_RANGES[name][1]}")
     if "SendDigits" in given and not _KEYS.fullmatch(given["SendDigits"]):
-        raise _wrong("SendDigits has up to 32 of 0-9 * # w W")
+        raise _wrong("SendDigits takes up to 32 of 0-9 * # w W")
     if given.get("AsyncAmd", "true") not in {"true", "false"}:
-        raise _wrong("AsyncAmd is true or false")
+        raise _wrong("AsyncAmd must be true or false")
     if given.get("MachineDetection", "Enable") not in {"Enable", "DetectMessageEnd"}:
-        raise _wrong("MachineDetection is Enable or DetectMessageEnd")
+        raise _wrong("MachineDetection must be Enable or DetectMessageEnd")
 
 
 def _number(given: Mapping[str, str], name: str) -> str:
@@ -156,22 +156,22 @@ def _number(given: Mapping[str, str], name: str) -> str:
 
 
 def _events(form: Form) -> frozenset[str]:
-    """Return the events that are wanted; only the end where nothing is said."""
+    """Return the subscribed events; only the end where none are named."""
     events = frozenset(form.get("StatusCallbackEvent", ["completed"]))
     if not events <= EVENTS:
-        raise _wrong(f"StatusCallbackEvent is repeated, each one of {', '.join(sorted(EVENTS))}")
+        raise _wrong(f"StatusCallbackEvent must be repeated, each one of {', '.join(sorted(EVENTS))}")
     return events
 
 
-def _detection(given: Mapping[str, str]) -> Detection | None:
-    is_beside = given.get("AsyncAmd") == "true"
-    if is_beside and "AsyncAmdStatusCallback" not in given:
+def _detection(given: Mapping[str, str]) -> AmdRequest | None:
+    is_async = given.get("AsyncAmd") == "true"
+    if is_async and "AsyncAmdStatusCallback" not in given:
         raise RestRefusal(400, NO_AMD_CALLBACK, "AsyncAmd needs an AsyncAmdStatusCallback")
-    if "MachineDetection" not in given or "SendDigits" in given:  # keys that are sent switch detection off
+    if "MachineDetection" not in given or "SendDigits" in given:  # SendDigits switches detection off
         return None
-    return Detection(
+    return AmdRequest(
         waits_for_end=given["MachineDetection"] == "DetectMessageEnd",
-        callback=given["AsyncAmdStatusCallback"] if is_beside else None,
+        callback=given["AsyncAmdStatusCallback"] if is_async else None,
         timeout_s=int(given.get("MachineDetectionTimeout", "30")),
     )
 

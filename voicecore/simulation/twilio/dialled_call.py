@@ -1,10 +1,10 @@
-"""One call that the application placed: it waits, rings, is answered or not, and ends once.
+"""One call that the application placed: it is queued, rings, is answered or not, and ends once.
 
-Rule 1: its only end is a final status; whoever causes it first (the person, the
+Rule 1: it ends with a final status; whoever ends it first (the callee, the
 application, the REST interface, the carrier) is kept as `ended_by`.
-Rule 2: what the application does wrong on the way is a violation and ends this
-call at most, as it does at Twilio.
-Rule 3: the task that runs a call ends with it; cancelled, it leaves no socket.
+Rule 2: what the application does wrong on the way is a violation, and ends at most
+this call, as it does at Twilio.
+Rule 3: the task that runs a call ends with it; when cancelled, it leaves no socket.
 
 Facts: docs/protocols/twilio-media-streams.md, sections 6 to 10.
 """
@@ -21,16 +21,16 @@ import trio
 
 from voicecore.errors import ConnectionLost, HandshakeRefused, RemoteProtocolError
 from voicecore.nurseries import open_service_nursery
+from voicecore.simulation.twilio.application_client import ApplicationClient
+from voicecore.simulation.twilio.call_flow import CallFlow, CallFlowSettings
 from voicecore.simulation.twilio.carrier_call import CarrierCall
-from voicecore.simulation.twilio.course import Course, FarEnd
-from voicecore.simulation.twilio.dial_request import Detection, DialRequest
-from voicecore.simulation.twilio.exchange import Exchange
+from voicecore.simulation.twilio.dial_request import AmdRequest, DialRequest
 from voicecore.simulation.twilio.line import LineEnd
 from voicecore.simulation.twilio.plan import DialPlan, Pickup
 from voicecore.simulation.twilio.progress import CallProgress
 from voicecore.simulation.twilio.twiml import Verb, read_twiml
 
-RING_GRACE_S = 5.0  #: Twilio rings about so much longer than Timeout says
+RING_GRACE_S = 5.0  #: Twilio rings about this much longer than Timeout says
 
 DialEnd = Literal["callee", "application", "rest", "carrier"]
 """Who ended a call: "application" by closing the stream or by TwiML, "rest" by the REST interface."""
@@ -41,34 +41,36 @@ _END_OF_LINE: Mapping[LineEnd | None, DialEnd] = {"application": "application", 
 class DialledCall(CarrierCall):
     """One call that was placed. Made by the REST interface, kept in `TwilioTwin.dials`."""
 
-    def __init__(self, exchange: Exchange, request: DialRequest, plan: DialPlan, rung: Counter[str]) -> None:
+    def __init__(
+        self, application: ApplicationClient, request: DialRequest, plan: DialPlan, rung: Counter[str]
+    ) -> None:
         self.request = request
         self.plan = plan
-        self.answered_sid = exchange.new_sid("CA")
+        self.answered_sid = application.new_sid("CA")
         """The CallSid that the REST answer gave."""
-        self.call_sid = exchange.new_sid("CA") if plan.switches_id else self.answered_sid
+        self.call_sid = application.new_sid("CA") if plan.switches_id else self.answered_sid
         """The CallSid of callbacks and stream."""
         self.ended_by: DialEnd | None = None
         self.over = trio.Event()
-        """The call is over, and every callback about it was delivered."""
-        self._exchange = exchange
+        """Set once the call is over and every callback about it was delivered."""
+        self._application = application
         self._rung = rung
-        self._life = trio.CancelScope()
+        self._scope = trio.CancelScope()
         progress = self._new_progress()
-        super().__init__(progress, self._new_course(progress), exchange.world.wall_clock())
+        super().__init__(progress, self._new_flow(progress), application.world.wall_clock())
 
     @property
     def statuses(self) -> Sequence[str]:
         """The statuses whose callbacks were sent, in order, repeats included."""
-        return self._progress.told
+        return self._progress.sent
 
     @property
     def rang(self) -> int:
-        """How often a phone rang for this number, by this call or another."""
+        """How often a phone rang for this number, for this call or another."""
         return self._rung[self.request.to]
 
     def is_named(self, call_sid: str) -> bool:
-        """Whether one of its CallSids is this."""
+        """Whether this is one of its CallSids."""
         return call_sid in {self.call_sid, self.answered_sid}
 
     # --- by REST -----------------------------------------------------------------------
@@ -79,29 +81,29 @@ class DialledCall(CarrierCall):
             self.cancel()
         elif self.line is None:
             self._ends("rest")
-            self._life.cancel()
+            self._scope.cancel()
         else:
-            self._course.stop()
+            self._flow.stop()
             self.line.end("rest")
 
     def cancel(self) -> None:
-        """End the call if it was not answered; one that was goes on."""
+        """End the call if it was not answered; an answered one goes on."""
         if self._progress.answered_at is None:
             self._ends("rest", "canceled")
-            self._life.cancel()
+            self._scope.cancel()
 
     # --- the call ----------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Live through the call, until its last callback was delivered."""
+        """Run the call until its last callback was delivered."""
         try:
             async with open_service_nursery() as nursery:
                 nursery.start_soon(self._progress.deliver)
-                with self._life:
+                with self._scope:
                     await self._wait_for_answer()
                     await self._talk()
                 self._ends(self._ender(), "completed")
-                await self._progress.wait_told()
+                await self._progress.wait_delivered()
         finally:
             self.over.set()
 
@@ -111,7 +113,7 @@ class DialledCall(CarrierCall):
         self._progress.reach("initiated")
         if plan.end is not Pickup.FAILED:
             self._progress.reach("ringing")
-        if self.status == "ringing":  # and not canceled in this very moment
+        if self.status == "ringing":  # and not canceled at this very moment
             self._rung[self.request.to] += 1
         await trio.sleep(math.inf if plan.end is Pickup.SILENT else min(plan.ring_s, patience_s))
         if plan.end is Pickup.ANSWERS and plan.ring_s <= patience_s:
@@ -120,52 +122,52 @@ class DialledCall(CarrierCall):
             self._ends("carrier", plan.end.value if plan.ring_s <= patience_s else Pickup.NO_ANSWER.value)
 
     async def _talk(self) -> None:
-        """Follow TwiML while detection listens; the call may have ended in the very moment of the answer."""
+        """Execute the TwiML while AMD listens; the call may have ended at the very moment of the answer."""
         if self._progress.is_final:
             return
         with trio.move_on_after(self.request.time_limit_s) as limit:
             async with trio.open_nursery() as nursery:
                 if self.request.detection is not None:
-                    nursery.start_soon(self._detect_beside, self.request.detection)
+                    nursery.start_soon(self._detect_async, self.request.detection)
                 await self._follow(await self._instructions())
                 nursery.cancel_scope.cancel()
         if limit.cancelled_caught:
             self._ends("carrier")
 
     async def _follow(self, verbs: Sequence[Verb]) -> None:
-        self._course.begin(verbs)
-        while not self._course.is_done:
+        self._flow.begin(verbs)
+        while not self._flow.is_done:
             try:
-                await self._course.go_on()
+                await self._flow.go_on()
             except HandshakeRefused as refused:
-                self._exchange.violations.append(f"31920: a stream was refused with HTTP status {refused.status}")
+                self._application.violations.append(f"31920: a stream was refused with HTTP status {refused.status}")
             except ConnectionLost:
-                self._exchange.violations.append("31920: a stream could not be opened")
+                self._application.violations.append("31920: a stream could not be opened")
 
     # --- TwiML -------------------------------------------------------------------------
 
     async def _instructions(self) -> Sequence[Verb]:
-        """Return what to do with the call: nothing, which ends it, when nobody says it."""
-        verdict = await self._detect_before()
+        """Return the TwiML of the call; none, which ends the call, where no document can be fetched."""
+        verdict = await self._detect_sync()
         urls = [url for url in (self.request.url, self.request.fallback_url) if url is not None]
         fields = self._progress.fields() | verdict
         if self.request.twiml is not None:
             try:
                 return read_twiml(self.request.twiml)
             except RemoteProtocolError as wrong:
-                self._exchange.violations.append(wrong.problem)
+                self._application.violations.append(wrong.problem)
                 fields["ErrorCode"] = wrong.problem.partition(":")[0]
         return await self._fetch(urls, fields)
 
     async def _fetch(self, urls: Sequence[str], fields: dict[str, str]) -> Sequence[Verb]:
         for url in urls:
             try:
-                return await self._exchange.fetch_twiml(url, fields)
+                return await self._application.fetch_twiml(url, fields)
             except ConnectionLost:
                 problem = "11205: a voice webhook could not be delivered"
             except RemoteProtocolError as wrong:
                 problem = wrong.problem
-            self._exchange.violations.append(problem)
+            self._application.violations.append(problem)
             fields = fields | {"ErrorCode": problem.partition(":")[0], "ErrorUrl": url}
         return []
 
@@ -178,21 +180,21 @@ class DialledCall(CarrierCall):
         duration_ms = round(min(verdict.after_s, timeout_s) * 1000)
         return {"AnsweredBy": self.answered_by, "MachineDetectionDuration": str(duration_ms)}
 
-    async def _detect_before(self) -> dict[str, str]:
-        """Synchronous detection: dead air, then the verdict comes with the request for TwiML."""
+    async def _detect_sync(self) -> dict[str, str]:
+        """Synchronous AMD: silence, then the verdict is part of the request for TwiML."""
         detection = self.request.detection
         if detection is None or detection.callback is not None:
             return {}
         return await self._detect(detection.timeout_s)
 
-    async def _detect_beside(self, detection: Detection) -> None:
-        """Asynchronous detection: the verdict comes by a callback of its own."""
+    async def _detect_async(self, detection: AmdRequest) -> None:
+        """Asynchronous AMD: the verdict is sent by a callback of its own."""
         if detection.callback is None:
             return
         verdict = await self._detect(detection.timeout_s)
-        owner = {"CallSid": self.call_sid, "AccountSid": self._exchange.account.account_sid}
+        owner = {"CallSid": self.call_sid, "AccountSid": self._application.account.account_sid}
         for _ in range(self.plan.machine.times):
-            await self._exchange.notify(detection.callback, owner | verdict)
+            await self._application.notify(detection.callback, owner | verdict)
 
     # --- inside ------------------------------------------------------------------------
 
@@ -200,7 +202,7 @@ class DialledCall(CarrierCall):
         request, plan = self.request, self.plan
         identity = {
             "CallSid": self.call_sid,
-            "AccountSid": self._exchange.account.account_sid,
+            "AccountSid": self._application.account.account_sid,
             "From": request.caller,
             "To": request.to,
             "Caller": request.caller,
@@ -208,26 +210,26 @@ class DialledCall(CarrierCall):
             "Direction": "outbound-api",
         }
         faults = attrs.evolve(plan.statuses, sends=plan.statuses.sends and plan.end is not Pickup.SILENT)
-        return CallProgress(self._exchange, identity, request.status_callback, faults, request.events)
+        return CallProgress(self._application, identity, request.status_callback, faults, request.events)
 
-    def _new_course(self, progress: CallProgress) -> Course:
+    def _new_flow(self, progress: CallProgress) -> CallFlow:
         plan = self.plan
-        far_end = FarEnd(
+        settings = CallFlowSettings(
             script=plan.script,
             faults=plan.line,
             stream_after_s=plan.stream_after_s,
             completed_before_stop_s=plan.statuses.completed_before_stop_s,
             completed_before_close_s=plan.statuses.completed_before_close_s,
         )
-        return Course(self._exchange, self.call_sid, progress, far_end)
+        return CallFlow(self._application, self.call_sid, progress, settings)
 
     def _ends(self, by: DialEnd, status: str | None = None) -> None:
-        """Keep who ended the call, the first one to do so, and how."""
+        """Note who ended the call, if nobody has yet, and with which status."""
         if self.ended_by is None:
             self.ended_by = by
         if status is not None:
             self._progress.reach(status)
 
     def _ender(self) -> DialEnd:
-        """Return who ended an answered call: where there was no stream, the application's TwiML did."""
+        """Return who ended an answered call; without a stream the application's TwiML did."""
         return "application" if self.line is None else _END_OF_LINE.get(self.line.ended_by, "callee")

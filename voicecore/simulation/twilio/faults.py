@@ -1,4 +1,4 @@
-"""Everything that a line may be told to do wrong; each was seen in the field or is a row of the fault matrix.
+"""Everything that can go wrong on a line; each was seen in the field or is a row of the fault matrix.
 
 Frozen settings; the default is a healthy line.
 """
@@ -15,21 +15,21 @@ from voicecore.audio.formats import AudioFormat, Encoding
 
 
 class MarkOrder(enum.Enum):
-    """What becomes of mark echoes."""
+    """How marks are returned."""
 
     FAITHFUL = "faithful"
     NEVER = "never"
     DOUBLED = "doubled"
-    REVERSED = "reversed"  #: those that are due together come back last one first
+    REVERSED = "reversed"  #: marks that are due together are returned last one first
 
 
-class Goodbye(enum.Enum):
+class StreamEnd(enum.Enum):
     """How the stream ends when the call is over."""
 
     STOP = "stop"  #: a stop message, then the socket closes
     CLOSE = "close"  #: the socket closes without a stop
     CUT = "cut"  #: the connection ends without a close frame
-    HANG = "hang"  #: nothing more is said or read, and the socket stays open
+    HANG = "hang"  #: nothing more is sent or read, and the socket stays open
 
 
 @attrs.frozen(kw_only=True)
@@ -41,14 +41,14 @@ class MediaFormat:
 
     @property
     def audio_format(self) -> AudioFormat:
-        """The format as our own audio room knows it; two bytes of a sample come little end first."""
+        """The format in the terms of voicecore.audio; PCM16 is little-endian."""
         wide = self.encoding.lower().endswith("l16")
         return AudioFormat(Encoding.PCM16 if wide else Encoding.PCMU, self.sample_rate)
 
 
 @attrs.frozen(kw_only=True)
 class LineFaults:
-    """What is wrong with a media stream; seconds, and counts of messages."""
+    """What goes wrong with a media stream; seconds, and counts of messages."""
 
     sends_start: bool = True
     second_start: bool = False
@@ -56,64 +56,64 @@ class LineFaults:
     other_call_id: bool = False
     """The start message names another call."""
     other_token: bool = False
-    """The stream is opened under a token that nobody gave out."""
+    """The stream is opened with a token that was never issued."""
     signature: str | None = None
-    """A signature to send in place of the right one."""
+    """A signature to send instead of the right one."""
     malformed_every: int | None = None
-    """Put text that is not a message behind every n-th frame."""
+    """Send text that is not a message after every n-th frame."""
     unknown_every: int | None = None
-    """Put an event of an unheard-of kind behind every n-th frame."""
-    echoes: MarkOrder = MarkOrder.FAITHFUL
+    """Send an event of an unknown kind after every n-th frame."""
+    mark_returns: MarkOrder = MarkOrder.FAITHFUL
     mark_delay_s: float = 0.0
     mark_jitter_s: float = 0.0
-    """Each echo leaves up to so much later, never before the one ahead of it."""
+    """Each mark is returned up to this much later, never before the one ahead of it."""
     mark_loss: float = 0.0
-    """The share of echoes that never leave, from 0 to 1."""
+    """The share of marks that are never returned, from 0 to 1."""
     marks_until_s: float | None = None
-    """From this moment of the stream on, no echo leaves any more."""
+    """From this moment of the stream on, no mark is returned."""
     media_jitter_s: float = 0.0
-    """What the application sends together arrives up to so much later, never before what is ahead of it."""
+    """What the application sends together arrives up to this much later, never before what is ahead of it."""
     frames_in_burst: int = 1
-    """Frames are held back and sent so many at once."""
+    """Frames are buffered and sent this many at once."""
     does_not_read_from_s: float | None = None
     does_not_read_between_s: tuple[float, float] | None = None
-    """Nothing is read between these two moments of the stream; then reading goes on."""
-    goodbye: Goodbye = Goodbye.STOP
+    """Nothing is read between these two moments of the stream; then reading resumes."""
+    stream_end: StreamEnd = StreamEnd.STOP
     ends_at_s: float | None = None
     """The call ends at this moment, whatever the user does."""
     breaks_at_s: float | None = None
-    """The connection is cut at this moment, and the call goes on: TwiML behind the stream is followed."""
+    """The connection is cut at this moment, and the call goes on with the TwiML after the stream."""
     seed: int = 1
-    """Of what is drawn: jitter and losses."""
+    """Of the random numbers: jitter and losses."""
     media_format: MediaFormat = MediaFormat()
     start_fields: Mapping[str, Any] = attrs.field(factory=dict)
-    """Of the start message's inner object: more fields, other values, None for left out."""
+    """Of the start message's inner object: additional fields, other values, None to omit."""
     flood: float = 1.0
-    """User audio comes so many times as fast as it is spoken."""
+    """How many times faster than real time the user audio is sent."""
     flood_between_s: tuple[float, float] = (0.0, float("inf"))
     """From when to when of the stream."""
     stalls_between_s: tuple[float, float] | None = None
-    """Between these two moments nothing leaves; then all of it does at once."""
+    """Between these two moments nothing is sent; then all of it is, at once."""
     forged_for: Sequence[str] = ()
-    """Somebody else tries the stream's address first, once for each of these origins, signed for that origin."""
+    """Somebody else tries the stream's URL first, once for each of these origins, signed for that origin."""
 
 
 @attrs.frozen(kw_only=True)
 class StatusFaults:
-    """What is wrong with status callbacks."""
+    """What goes wrong with status callbacks."""
 
     sends: bool = True
     repeats: int = 1
     reversed: bool = False
     late_s: float = 0.0
-    """Every callback leaves so long after what it tells of."""
+    """How long after the event each callback is sent."""
     completed_before_stop_s: float | None = None
-    """The terminal callback comes so long before the stream's stop."""
+    """How long before the stream's stop the terminal callback is sent; None: after it."""
     signature: str | None = None
     completed_before_close_s: float | None = None
-    """The terminal callback comes behind the stream's stop, so long before its socket closes."""
+    """The terminal callback is sent after the stream's stop, this long before its socket closes."""
     final_fields: Mapping[str, str | None] = attrs.field(factory=dict)
-    """Fields of the terminal callback: more of them, other values, None for left out."""
+    """Fields of the terminal callback: additional ones, other values, None to omit."""
 
 
 @attrs.frozen(kw_only=True)
@@ -121,6 +121,8 @@ class WebhookFaults:
     """What is unusual about the webhooks of one inbound call."""
 
     voice_times: int = 1
-    """The voice webhook is delivered so often, all at the same moment."""
+    """How often the voice webhook is sent, all at the same moment."""
     fields: Mapping[str, str | None] = attrs.field(factory=dict)
-    """Fields of every webhook: more of them, other values, None for left out."""
+    """Fields of every webhook: additional ones, other values, None to omit."""
+    abandoned_after_s: float | None = None
+    """The user hangs up this long after the voice webhook was answered, before any media; None: never."""

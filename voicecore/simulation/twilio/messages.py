@@ -1,9 +1,9 @@
 """The JSON of Twilio's media stream, from Twilio's side.
 
-Rule 1: what is sent has the sheet's shape to the letter: numbers as strings,
-a sequence number on everything but `connected`.
-Rule 2: what the application sends is judged as strictly as Twilio does: one key
-too many is a violation.
+Rule 1: what is sent has exactly the shape in the sheet: numbers as strings, and a
+sequence number on everything but `connected`.
+Rule 2: what the application sends is checked as strictly as Twilio does: one key too
+many is a violation.
 
 Facts: docs/protocols/twilio-media-streams.md, sections 3, 4 and 12.  Pure.
 """
@@ -29,7 +29,7 @@ _INNER_KEY = {"media": "payload", "mark": "name"}
 
 @attrs.frozen
 class FromApplication:
-    """A legal message of the application."""
+    """A valid message of the application."""
 
     kind: str
     audio: bytes = attrs.field(default=b"", repr=lambda audio: f"<{len(audio)} bytes>")
@@ -95,7 +95,7 @@ class StreamWriter:
 
 
 def read_application(text: str, stream_sid: str) -> FromApplication | str:
-    """Return a message of the application, or the code of what Twilio complains about."""
+    """Return a message of the application, or Twilio's code for what is wrong with it."""
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):

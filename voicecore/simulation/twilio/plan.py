@@ -1,9 +1,9 @@
-"""What becomes of a call that the application places: what the REST interface answers, and what the phone does.
+"""How a call that the application places turns out: what the REST interface answers, and what the phone does.
 
-Rule 1: everything is settled before the call; the default phone rings for two
+Rule 1: everything is decided before the call; by default the phone rings for two
 seconds and is answered by somebody who says nothing.
-Rule 2: a plan belongs to one call that is wanted: requests for a number that
-are refused use up the same plan until one is taken.
+Rule 2: a plan belongs to one wanted call: requests for a number that are refused use
+the same plan until one is accepted.
 
 Facts: docs/protocols/twilio-media-streams.md, sections 7 to 9.  Pure.
 """
@@ -30,26 +30,26 @@ class Pickup(enum.Enum):
     ANSWERS = "in-progress"
     BUSY = "busy"
     NO_ANSWER = "no-answer"
-    FAILED = "failed"  #: without having rung
-    CANCELED = "canceled"  #: by somebody else than the application
-    SILENT = "silent"  #: it rings for ever, and no status is ever told
+    FAILED = "failed"  #: without ringing
+    CANCELED = "canceled"  #: by somebody other than the application
+    SILENT = "silent"  #: it rings for ever, and no status callback is sent
 
 
 @attrs.frozen(kw_only=True)
 class AmdCallback:
-    """What answering-machine detection says, where the application asked for it."""
+    """The result of answering-machine detection, where the application asked for it."""
 
     word: str = attrs.field(default="human", validator=attrs.validators.in_(VERDICTS))
     """As `AnsweredBy` spells it."""
     after_s: float = 2.0
-    """From the answer; later than the request's own bound the verdict is "unknown"."""
+    """From the answer; beyond the request's own timeout the verdict is "unknown"."""
     times: int = 1
-    """How often the callback of asynchronous detection comes; 0: never."""
+    """How often the callback of asynchronous detection is sent; 0: never."""
 
 
 @attrs.frozen(kw_only=True)
 class Refusal:
-    """An error that the REST interface answers with in place of placing the call."""
+    """An error that the REST interface answers with instead of placing the call."""
 
     status: int
     code: int = 20500
@@ -59,38 +59,38 @@ class Refusal:
     """Sent as a Retry-After header."""
     message: str = "The request was refused."
     body: bytes | None = None
-    """In place of Twilio's JSON, such as a gateway's own page."""
+    """Instead of Twilio's JSON, such as a gateway's own page."""
     content_type: str = "application/json"
 
 
 @attrs.frozen(kw_only=True)
 class UpdateFaults:
-    """What goes wrong with requests that change a call that exists."""
+    """What goes wrong with requests that change an existing call."""
 
     refuse: Refusal | None = None
-    """Every request is answered with this; its ``times`` say nothing here."""
+    """Every request is answered with this; its ``times`` is ignored."""
     answer_s: float = 0.0
-    """How late a request is answered, and carried out."""
+    """How late a request is carried out and answered."""
 
 
 @attrs.frozen(kw_only=True)
 class DialPlan:
-    """One call's fate; seconds."""
+    """How one call turns out; seconds."""
 
     # --- the REST interface
     refuse: Refusal | None = None
     answer_s: float = 0.0
-    """How late the request is answered; what it asks for is done at once."""
+    """How late the request is answered; it is carried out at once."""
     answer_lost: bool = False
     """The call is placed, and the connection closed without an answer."""
     switches_id: bool = False
-    """Callbacks and the stream come under another CallSid than the answer gave."""
+    """Callbacks and the stream use another CallSid than the answer gave."""
 
     # --- the phone
     queue_s: float = 0.0
-    """Before the carrier dials."""
+    """How long the call is queued before the carrier dials."""
     ring_s: float = 2.0
-    """Ringing; longer than the request's Timeout (and 5 s that Twilio adds) it ends in no-answer."""
+    """How long it rings; beyond the request's Timeout and the 5 s that Twilio adds it ends in no-answer."""
     end: Pickup = Pickup.ANSWERS
     statuses: StatusFaults = attrs.field(factory=StatusFaults)
 
@@ -99,16 +99,16 @@ class DialPlan:
     stream_after_s: float = 0.0
     """From the TwiML until the stream is opened; ``math.inf``: never."""
     script: Sequence[Step] = ()
-    """What the person does who answers."""
+    """What the person who answers does."""
     line: LineFaults = attrs.field(factory=LineFaults)
 
 
 DialPlans = DialPlan | Sequence[DialPlan] | Callable[[DialRequest], DialPlan]
-"""One for every call; or one a call, the last one repeated; or what a function gives for each call."""
+"""One for every call; or one per call, the last one repeated; or a function that returns one for each call."""
 
 
-class PlanBook:
-    """Hands out the plans, one for each call that is wanted."""
+class DialPlanQueue:
+    """Gives each wanted call its plan."""
 
     def __init__(self, plans: DialPlans) -> None:
         self._plans = plans
@@ -116,7 +116,7 @@ class PlanBook:
         self._refusing: dict[str, tuple[DialPlan, int]] = {}  # by number; one entry for each that is being refused
 
     def plan_for(self, request: DialRequest) -> DialPlan:
-        """Return the plan of a request; its refusal is None where the request is taken."""
+        """Return the plan of a request; its refusal is None where the request is accepted."""
         if request.to not in self._refusing:
             self._refusing[request.to] = (self._next(request), 0)
         plan, refused = self._refusing.pop(request.to)

@@ -1,11 +1,11 @@
-"""What the user hears: Twilio's playout buffer, on a clock that is an argument.
+"""What the user hears: Twilio's playout buffer; the time is an argument.
 
-Rule 1: media is played in the order in which it came; a mark is echoed once all
-media before it was played, at once when nothing waits; a clear drops what was
-not played and echoes every pending mark at once, in order.
-Rule 2: more than ten minutes of waiting audio are discarded, and said once (31931).
-Rule 3: what was played is kept with its time: it is the truth that everything
-which claims to know what was heard is held against.
+Rule 1: media is played in the order in which it arrived; a mark is returned once all
+media before it was played, at once when nothing is queued; a clear drops what was not
+played and returns every pending mark at once, in order.
+Rule 2: audio beyond ten minutes of queued audio is discarded, and reported once (31931).
+Rule 3: what was played is kept with its time: every claim about what was heard is
+checked against it.
 
 Facts: docs/protocols/twilio-media-streams.md, sections 5, 12 and 13.  Pure.
 """
@@ -22,8 +22,8 @@ BUFFER_LIMIT_S = 600.0
 
 
 @attrs.frozen
-class Heard:
-    """A stretch of audio as it was played; ``began_at`` on the clock."""
+class PlayedAudio:
+    """A piece of audio as it was played; ``began_at`` is on the clock."""
 
     began_at: float
     audio: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>")
@@ -31,7 +31,7 @@ class Heard:
 
 @attrs.frozen
 class MarkReturn:
-    """A mark that goes back now; ``played`` is what the wire does not tell."""
+    """A mark that is returned now; ``played`` is not sent on the wire."""
 
     name: str
     played: bool
@@ -41,16 +41,16 @@ class LinePlayout:
     """The buffer of one stream."""
 
     def __init__(self, began_at: float, audio_format: AudioFormat = PCMU_8K) -> None:
-        self.heard: list[Heard] = []
+        self.heard: list[PlayedAudio] = []
         """Everything that was played so far, in order."""
         self.violations: list[str] = []
         """What Twilio would have complained about."""
         self.gaps = 0
-        """How often audio came after the buffer had run dry."""
+        """How often audio arrived after the buffer had run dry."""
         self._format = audio_format
         self._began_at = began_at
         self._waiting: deque[tuple[float, bytes, str | None]] = deque()  # (begins at, audio, mark); bounded in seconds
-        self._end = began_at  # when everything that waits will have been played
+        self._end = began_at  # when everything that is queued will have been played
 
     # --- from the application ------------------------------------------------------
 
@@ -67,18 +67,18 @@ class LinePlayout:
         self._end = begin + self._format.seconds_in(len(audio))
 
     def mark(self, name: str, now: float) -> None:
-        """Ask for an echo behind what waits."""
+        """Place a mark after what is queued."""
         self._waiting.append((max(self._end, now), b"", name))
 
     def clear(self, now: float) -> list[MarkReturn]:
-        """Drop what was not played; return the marks that go back for it."""
+        """Drop what was not played; return the marks that are returned for it."""
         returns = self.advance(now)
         for begin, audio, mark in self._waiting:
             if mark is not None:
                 returns.append(MarkReturn(mark, played=False))
             elif begin < now:
                 played = self._format.bytes_in(now - begin)
-                self.heard.append(Heard(begin, audio[:played]))
+                self.heard.append(PlayedAudio(begin, audio[:played]))
         self._waiting.clear()
         self._end = min(self._end, now)
         return returns
@@ -94,7 +94,7 @@ class LinePlayout:
                 break
             self._waiting.popleft()
             if mark is None:
-                self.heard.append(Heard(begin, audio))
+                self.heard.append(PlayedAudio(begin, audio))
             else:
                 returns.append(MarkReturn(mark, played=True))
         return returns
@@ -107,19 +107,19 @@ class LinePlayout:
 
     @property
     def plays_until(self) -> float:
-        """When what waits will have been played; in the past when the line is silent."""
+        """When what is queued will have been played; in the past when the line is silent."""
         return self._end
 
     def is_playing(self, now: float) -> bool:
-        """Whether something is to be heard at this moment."""
+        """Whether something is playing at this moment."""
         return self._end > now + 1e-9
 
     def heard_bytes(self) -> bytes:
-        """Return all that was played, without the silence between."""
+        """Return everything that was played, without the silence in between."""
         return b"".join(piece.audio for piece in self.heard)
 
     def heard_track(self, until: float) -> bytes:
-        """Return what the ear got from the start of the stream until a moment, silence included."""
+        """Return what the user heard from the start of the stream until a moment, silence included."""
         track = bytearray()
         for piece in self.heard:
             missing = self._format.bytes_in(piece.began_at - self._began_at) - len(track)

@@ -1,10 +1,10 @@
-"""How far one call is, and the callbacks that tell of it.
+"""The status of one call, and the status callbacks that report it.
 
-Rule 1: a status is reached at once and told by callbacks of its own task: a call
-never waits for a slow application.
-Rule 2: callbacks leave one after the other, numbered as things happened, in the
-order in which they happened unless the faults say otherwise.
-Rule 3: behind a final status nothing is reached any more.
+Rule 1: a status is reached at once and reported by a task of its own: a call never
+waits for a slow application.
+Rule 2: callbacks are sent one after the other, numbered in the order of events, and in
+that order unless the faults say otherwise.
+Rule 3: nothing changes after a final status.
 
 Facts: docs/protocols/twilio-media-streams.md, section 8.
 """
@@ -18,8 +18,8 @@ from email.utils import format_datetime
 
 import trio
 
+from voicecore.simulation.twilio.application_client import ApplicationClient
 from voicecore.simulation.twilio.dial_request import EVENTS
-from voicecore.simulation.twilio.exchange import Exchange
 from voicecore.simulation.twilio.faults import StatusFaults
 
 FINAL = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
@@ -31,7 +31,7 @@ class CallProgress:
 
     def __init__(
         self,
-        exchange: Exchange,
+        application: ApplicationClient,
         identity: Mapping[str, str],
         callback_url: str | None,
         faults: StatusFaults,
@@ -40,26 +40,26 @@ class CallProgress:
         """Begin as queued.
 
         Args:
-            exchange: Delivers the callbacks.
+            application: Delivers the callbacks.
             identity: The fields that all webhooks of the call have in common.
-            callback_url: Where they go; None: nowhere.
-            faults: What goes wrong with them.
-            events: Which of them are wanted.
+            callback_url: Where they are sent; None: nowhere.
+            faults: What goes wrong with the callbacks.
+            events: Which of them are sent.
         """
         self.status = "queued"
-        self.told: list[str] = []
-        """The statuses that were delivered, or tried to be, in order."""
+        self.sent: list[str] = []
+        """The statuses whose callbacks were sent, in order."""
         self.answered_at: float | None = None
         self.duration_s: int | None = None
         """Of an answered call that is completed."""
         self.identity = identity
-        self._exchange = exchange
+        self._application = application
         self._url = callback_url
         self._faults = faults
         self._events = events
         self._sequence = 0
         self._waiting: deque[tuple[float, dict[str, str]]] = deque()  # (due, fields); a call has five statuses
-        self._held: list[tuple[float, dict[str, str]]] = []
+        self._withheld: list[tuple[float, dict[str, str]]] = []
         self._changed = trio.Event()
         self._idle = trio.Event()
         self._idle.set()
@@ -71,7 +71,7 @@ class CallProgress:
 
     @property
     def delivers_at_once(self) -> bool:
-        """Whether nothing holds callbacks back."""
+        """Whether callbacks are sent without delay."""
         return not self._faults.late_s
 
     def fields(self, status: str | None = None) -> dict[str, str]:
@@ -79,10 +79,10 @@ class CallProgress:
         return {**self.identity, "CallStatus": status or self.status, "ApiVersion": "2010-04-01"}
 
     def reach(self, status: str) -> None:
-        """Take a step, and have it told where that is wanted."""
+        """Change the status, and report it where that was asked for."""
         if self.is_final:
             return
-        # "initiated" is told by callback only; a call that is asked for is still queued then
+        # "initiated" is reported by callback only; a fetch still shows the call as queued
         self.status = self.status if status == "initiated" else status
         now = trio.current_time()
         if status == "in-progress":
@@ -90,7 +90,7 @@ class CallProgress:
         if status == "completed":
             self.duration_s = round(now - (now if self.answered_at is None else self.answered_at))
         if self._url is not None and _EVENT_OF.get(status, "completed") in self._events and self._faults.sends:
-            self._tell(status, now)
+            self._enqueue(status, now)
         if status in FINAL:
             self._release()
 
@@ -103,8 +103,8 @@ class CallProgress:
             self._changed = trio.Event()
             await self._changed.wait()
 
-    async def wait_told(self) -> None:
-        """Return once every callback that is under way was answered; those held for reversal are not waited for."""
+    async def wait_delivered(self) -> None:
+        """Return once every callback on its way was answered; those withheld for reversal are not waited for."""
         await self._idle.wait()
 
     # --- inside ------------------------------------------------------------------------
@@ -112,12 +112,12 @@ class CallProgress:
     async def _send(self, due: float, fields: Mapping[str, str]) -> None:
         await trio.sleep_until(due)
         for _ in range(self._faults.repeats):
-            self.told.append(fields["CallStatus"])
-            await self._exchange.notify(self._url or "", fields, self._faults.signature)
+            self.sent.append(fields["CallStatus"])
+            await self._application.notify(self._url or "", fields, self._faults.signature)
 
-    def _tell(self, status: str, now: float) -> None:
+    def _enqueue(self, status: str, now: float) -> None:
         fields = self.fields(status) | {
-            "Timestamp": format_datetime(self._exchange.world.wall_clock()),
+            "Timestamp": format_datetime(self._application.world.wall_clock()),
             "CallbackSource": "call-progress-events",
             "SequenceNumber": str(self._sequence),
         }
@@ -126,16 +126,16 @@ class CallProgress:
         if status in FINAL:
             fields = changed(fields, self._faults.final_fields)
         self._sequence += 1
-        self._held.append((now + self._faults.late_s, fields))
+        self._withheld.append((now + self._faults.late_s, fields))
         if not self._faults.reversed:
             self._release()
 
     def _release(self) -> None:
-        """Let go of what was held: one callback, or all of them, last one first."""
-        if not self._held:
+        """Release what is withheld: one callback, or all of them, last one first."""
+        if not self._withheld:
             return
-        self._waiting.extend(reversed(self._held))
-        self._held.clear()
+        self._waiting.extend(reversed(self._withheld))
+        self._withheld.clear()
         if self._idle.is_set():
             self._idle = trio.Event()
         self._changed.set()

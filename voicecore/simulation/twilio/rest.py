@@ -1,10 +1,10 @@
-"""The REST interface that places calls, looks at them and ends them.
+"""The REST interface that places, shows and ends calls.
 
-Rule 1: a placed call runs in the nursery of `serve_rest`: it needs no connection
-to stay, and does not outlive the interface.
-Rule 2: what an application should never have asked is refused and a violation;
-asking for a call that has ended meanwhile is neither unusual nor wrong.
-Rule 3: every request is a line of the ledger, refused ones too.
+Rule 1: a placed call runs in the nursery of `serve_rest`: it does not depend on any
+connection, and does not outlive the interface.
+Rule 2: a request that an application should never make is refused and a violation; a
+request about a call that has ended meanwhile is refused, and no violation.
+Rule 3: every request is kept, refused ones too.
 
 Facts: docs/protocols/twilio-media-streams.md, section 7.
 """
@@ -28,7 +28,8 @@ from voicecore.net.http.messages import Request, Response, ServerLimits, Upgrade
 from voicecore.net.http.routes import Parameters, Router
 from voicecore.net.http.server import serve
 from voicecore.nurseries import open_service_nursery
-from voicecore.simulation.openai_realtime.byte_log import KnownStreams, current_stream
+from voicecore.simulation.observed_stream import ObservedListener, current_stream
+from voicecore.simulation.twilio.application_client import ApplicationClient
 from voicecore.simulation.twilio.dial_request import (
     WRONG_REQUEST,
     Form,
@@ -38,9 +39,8 @@ from voicecore.simulation.twilio.dial_request import (
     single_values,
 )
 from voicecore.simulation.twilio.dialled_call import DialledCall
-from voicecore.simulation.twilio.exchange import Exchange
 from voicecore.simulation.twilio.inbound import InboundCall
-from voicecore.simulation.twilio.plan import DialPlan, PlanBook, Refusal, UpdateFaults
+from voicecore.simulation.twilio.plan import DialPlan, DialPlanQueue, Refusal, UpdateFaults
 from voicecore.simulation.twilio.progress import FINAL
 
 NOT_FOUND = 20404
@@ -51,32 +51,32 @@ _ACCOUNT = "/2010-04-01/Accounts/{account}"
 _CALLS = f"{_ACCOUNT}/Calls"
 _FORM = "application/x-www-form-urlencoded"
 _UPDATES = frozenset({"Status"})
-_LIMITS = ServerLimits(answer_s=math.inf)  # how late a request is answered is the plan's business
+_LIMITS = ServerLimits(answer_s=math.inf)  # how late a request is answered is up to the plan
 
 
 @attrs.define
 class RestRequest:
-    """One request, as the ledger keeps it."""
+    """One request to the REST interface."""
 
     at: float
     method: str
     path: str
     form: Form = attrs.field(repr=False)
     status: int | None = None
-    """The HTTP status of the answer, also of one that was lost; None as long as there is none."""
+    """The HTTP status of the answer, also of an answer that was lost; None until there is one."""
 
 
-class Switchboard:
-    """The calls that are placed by REST, and what becomes of those that will be."""
+class RestState:
+    """All calls that the REST interface knows, and the plans for those to come."""
 
     def __init__(self) -> None:
         self.dials: list[DialledCall] = []
         """Every call that was placed, in order."""
         self.inbound: list[InboundCall] = []
-        """Every call that came in at the application, in order."""
+        """Every inbound call, in order."""
         self.requests: list[RestRequest] = []
         """Every request, in order."""
-        self.plans = PlanBook(DialPlan())
+        self.plans = DialPlanQueue(DialPlan())
         self.updates = UpdateFaults()
         self.rung: Counter[str] = Counter()
         """How often a phone rang, by number."""
@@ -88,22 +88,22 @@ class Switchboard:
 
 
 @asynccontextmanager
-async def serve_rest(exchange: Exchange, board: Switchboard, host: str, port: int) -> AsyncIterator[str]:
+async def serve_rest(application: ApplicationClient, state: RestState, host: str, port: int) -> AsyncIterator[str]:
     """Listen while the block runs; gives the base URL. Leaving it ends every call. Raises OSError."""
-    listening = await exchange.world.network.listen(host, port)
-    listeners = [KnownStreams(listener) for listener in listening.listeners]
+    listening = await application.world.network.listen(host, port)
+    listeners = [ObservedListener(listener) for listener in listening.listeners]
     async with open_service_nursery() as nursery:
-        await nursery.start(serve, listeners, _RestInterface(exchange, board, nursery).answer, _LIMITS)
+        await nursery.start(serve, listeners, _RestInterface(application, state, nursery).answer, _LIMITS)
         yield f"http://{host}:{listening.port}"
 
 
 class _RestInterface:
     """Twilio's Calls resource of one account, and the account itself."""
 
-    def __init__(self, exchange: Exchange, board: Switchboard, calls: trio.Nursery) -> None:
-        """Answer for a switchboard; each call that is placed runs in ``calls`` until it is over."""
-        self._exchange = exchange
-        self._board = board
+    def __init__(self, application: ApplicationClient, state: RestState, calls: trio.Nursery) -> None:
+        """Serve a state; each placed call runs in ``calls`` until it is over."""
+        self._application = application
+        self._state = state
         self._calls = calls
         self._route = Router(
             {
@@ -116,14 +116,14 @@ class _RestInterface:
 
     async def answer(self, request: Request) -> Response | Upgrade:
         """Answer one request."""
-        entry = RestRequest(self._exchange.world.now(), request.method, request.path, read_form(request.body))
-        self._board.requests.append(entry)
+        entry = RestRequest(self._application.world.now(), request.method, request.path, read_form(request.body))
+        self._state.requests.append(entry)
         try:
             self._authenticate(request)
             answer = await self._route(request)
         except RestRefusal as refused:
             if refused.code not in {NOT_FOUND, NOT_IN_PROGRESS}:
-                self._exchange.violations.append(str(refused))
+                self._application.violations.append(str(refused))
             answer = _error(refused.status, refused.code, refused.problem)
         entry.status = answer.status if isinstance(answer, Response) else None
         return answer
@@ -133,27 +133,27 @@ class _RestInterface:
     async def _create(self, request: Request, parameters: Parameters) -> Response:
         self._check_account(parameters)
         order = read_dial_request(_form_of(request))
-        plan = self._board.plans.plan_for(order)
+        plan = self._state.plans.plan_for(order)
         if plan.refuse is not None:
             await trio.sleep(plan.answer_s)
             return _refusal(plan.refuse)
-        dialled = DialledCall(self._exchange, order, plan, self._board.rung)
-        self._board.dials.append(dialled)
+        dialled = DialledCall(self._application, order, plan, self._state.rung)
+        self._state.dials.append(dialled)
         answer = Response(201, self._body(dialled), "application/json")
         self._calls.start_soon(dialled.run)
         await trio.sleep(plan.answer_s)
         if plan.answer_lost:
-            await trio.aclose_forcefully(current_stream())  # the server finds that nobody takes the answer
+            await trio.aclose_forcefully(current_stream())  # the server finds that nobody reads the answer
         return answer
 
     async def _update(self, request: Request, parameters: Parameters) -> Response:
         call = self._find(parameters)
-        await trio.sleep(self._board.updates.answer_s)
-        if self._board.updates.refuse is not None:
-            return _refusal(self._board.updates.refuse)
+        await trio.sleep(self._state.updates.answer_s)
+        if self._state.updates.refuse is not None:
+            return _refusal(self._state.updates.refuse)
         given = single_values(_form_of(request), _UPDATES)
         if given.get("Status") not in {"completed", "canceled"}:
-            raise RestRefusal(400, WRONG_REQUEST, "Status is completed or canceled")
+            raise RestRefusal(400, WRONG_REQUEST, "Status must be completed or canceled")
         if call.status in FINAL:
             raise RestRefusal(400, NOT_IN_PROGRESS, "the call is not in progress")
         if given["Status"] == "completed":
@@ -167,32 +167,32 @@ class _RestInterface:
 
     async def _fetch_account(self, request: Request, parameters: Parameters) -> Response:  # noqa: ARG002
         self._check_account(parameters)
-        account = self._exchange.account
+        account = self._application.account
         about = {"sid": account.account_sid, "friendly_name": "A test", "status": account.status, "type": account.kind}
         return Response(200, orjson.dumps(about), "application/json")
 
     # --- inside ------------------------------------------------------------------------
 
     def _authenticate(self, request: Request) -> None:
-        account = self._exchange.account
+        account = self._application.account
         user, password = _credentials(request.headers.get("authorization", ""))
         expected = account.auth_token.reveal().encode()
         if user != account.account_sid or not hmac.compare_digest(password.encode(), expected):
             raise RestRefusal(401, NOT_AUTHENTICATED, "Authenticate")
 
     def _check_account(self, parameters: Parameters) -> None:
-        if parameters["account"] != self._exchange.account.account_sid:
+        if parameters["account"] != self._application.account.account_sid:
             raise RestRefusal(404, NOT_FOUND, "there is no such account")
 
     def _find(self, parameters: Parameters) -> DialledCall | InboundCall:
         self._check_account(parameters)
-        call = self._board.find(parameters["call"])
+        call = self._state.find(parameters["call"])
         if call is None:
             raise RestRefusal(404, NOT_FOUND, "there is no such call")
         return call
 
     def _body(self, call: DialledCall | InboundCall) -> bytes:
-        account_sid = self._exchange.account.account_sid
+        account_sid = self._application.account.account_sid
         uri = f"/2010-04-01/Accounts/{account_sid}/Calls/{call.answered_sid}"
         created = format_datetime(call.created_at)
         return orjson.dumps(
@@ -219,7 +219,7 @@ class _RestInterface:
 
 def _form_of(request: Request) -> Form:
     if request.headers.get("content-type", "").partition(";")[0].strip() != _FORM:
-        raise RestRefusal(400, WRONG_REQUEST, f"a request is sent as {_FORM}")
+        raise RestRefusal(400, WRONG_REQUEST, f"a request must be sent as {_FORM}")
     return read_form(request.body)
 
 

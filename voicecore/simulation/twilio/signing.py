@@ -1,4 +1,4 @@
-"""Twilio's signature as Twilio makes it; our own code, so that it can disagree with the one under test.
+"""Twilio's request signature as Twilio makes it; written apart from the one under test, so that the two can disagree.
 
 Facts: docs/protocols/twilio-media-streams.md, section 11.
 """

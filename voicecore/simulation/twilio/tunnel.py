@@ -1,10 +1,10 @@
-"""A tunnel or reverse proxy between the carrier and an application: it ends TLS and passes requests on in its own way.
+"""A tunnel or reverse proxy between carrier and application: it terminates TLS and rewrites requests.
 
     carrier ── https://voice.example.test/prefix/… ──► tunnel ── http://127.0.0.1:…/… ──► application
 
-Rule 1: it listens where the public URL points, so that whoever uses that URL comes through it.
+Rule 1: it listens where the public URL points, so that whoever uses that URL goes through it.
 Rule 2: what the carrier signed stays as it was: method, path below the prefix, query and the form's values.
-Rule 3: behind the head of an answer, bytes pass both ways as they are until both sides have ended.
+Rule 3: after the head of an answer, bytes are passed on unchanged both ways until both sides have ended.
 
 Facts: docs/protocols/twilio-media-streams.md, sections 2 and 11.
 Simulated worlds only: there, any host can be listened on.
@@ -32,16 +32,16 @@ _BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: cl
 
 
 class RequestForm(enum.Enum):
-    """How a request with a body is written; one without is passed on in the usual form."""
+    """How a request with a body is written; a request without one is passed on as usual."""
 
     USUAL = "usual"
-    HTTP_1_0 = "HTTP/1.0"  #: with Connection: close, as nginx does unless told otherwise
+    HTTP_1_0 = "HTTP/1.0"  #: with Connection: close, as nginx does by default
     CHUNKED = "chunked"
-    EXPECT = "expect"  #: the body leaves when the application has said 100 Continue
-    PIECES = "pieces"  #: head and body cut anywhere, each piece a moment after the one before
+    EXPECT = "expect"  #: the body is sent once the application has answered 100 Continue
+    PIECES = "pieces"  #: head and body cut anywhere, each piece a moment after the last
     ABSOLUTE = "absolute"  #: a whole URL as the target
     CHARSET = "charset"  #: another spelling of the content type, with a charset
-    PERCENT_20 = "%20"  #: in place of each +
+    PERCENT_20 = "%20"  #: instead of each +
 
 
 @attrs.frozen(kw_only=True)
@@ -54,12 +54,12 @@ class TunnelSettings:
     """Whether the application sees paths without the prefix; others are answered with 404 then."""
     form: RequestForm = RequestForm.USUAL
     headers: Mapping[str, str] = attrs.field(factory=dict)
-    """More header fields for each request, names in lower case; one that the client sent itself stays."""
+    """Additional header fields for each request, names in lower case; those that the client sent win."""
 
 
 @attrs.frozen
-class Passed:
-    """One request that went through: both heads, as the application read and wrote them."""
+class ForwardedRequest:
+    """One forwarded request: both heads, as the application read and wrote them."""
 
     request: bytes = attrs.field(repr=False)
     answer: bytes = attrs.field(repr=False)
@@ -72,7 +72,7 @@ class Passed:
 
 @asynccontextmanager
 async def open_tunnel(world: World, upstream_url: str, settings: TunnelSettings) -> AsyncIterator[Tunnel]:
-    """Carry requests to ``upstream_url`` while the block runs; leaving it ends every connection. Raises OSError."""
+    """Forward requests to ``upstream_url`` while the block runs; leaving it ends every connection. Raises OSError."""
     public = urlsplit(settings.public_url)
     port = public.port or (443 if public.scheme == "https" else 80)
     listening = await world.network.listen(public.hostname or "", port)
@@ -86,14 +86,14 @@ class Tunnel:
     """A running tunnel. Made by `open_tunnel`."""
 
     def __init__(self, world: World, upstream_url: str, settings: TunnelSettings) -> None:
-        self.passed: list[Passed] = []
+        self.forwarded: list[ForwardedRequest] = []
         """Every request that was answered, in the order of the answers."""
         self._world = world
         self._upstream = urlsplit(upstream_url)
         self._settings = settings
 
     async def carry(self, wire: ByteStream) -> None:
-        """Take one connection to its end."""
+        """Serve one connection to its end."""
         async with wire:
             client = _Side(wire)
             try:
@@ -101,7 +101,7 @@ class Tunnel:
                 if head:
                     await self._pass_on(client, _Request.parse(head))
             except _GONE:
-                return  # whoever ended it knows; the other side is told by its end
+                return  # the other side is closed as well
 
     async def _pass_on(self, client: _Side, request: _Request) -> None:
         body = await client.read_exactly(int(request.fields.get("content-length", "0")))
@@ -117,14 +117,14 @@ class Tunnel:
             answer = await _ask(server, head, body, form)
             if not answer:
                 return
-            self.passed.append(Passed(head, answer))
+            self.forwarded.append(ForwardedRequest(head, answer))
             await client.wire.send_all(answer)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_pump, client, server.wire)
                 nursery.start_soon(_pump, server, client.wire)
 
     def _changed(self, request: _Request) -> _Request:
-        """Return a request as the application gets it."""
+        """Return a request as the application receives it."""
         public = urlsplit(self._settings.public_url)
         added = {
             "x-forwarded-for": "198.51.100.7",
@@ -157,7 +157,7 @@ class _Request:
         return "\r\n".join(lines).encode("latin-1")
 
     def changed(self, **fields: str) -> _Request:
-        """Return the same request with other values of some fields; underscores stand for hyphens."""
+        """Return the same request with other values of some fields; underscores are written as hyphens."""
         return attrs.evolve(self, fields={**self.fields, **{name.replace("_", "-"): v for name, v in fields.items()}})
 
 
@@ -201,7 +201,7 @@ async def _ask(server: _Side, head: bytes, body: bytes, form: RequestForm) -> by
 
 
 class _Side:
-    """One side's connection, and what was read of it too far."""
+    """One side's connection, with what was read ahead."""
 
     def __init__(self, wire: ByteStream) -> None:
         self.wire = wire
@@ -216,7 +216,7 @@ class _Side:
         return head + end
 
     async def read_exactly(self, size: int) -> bytes:
-        """Return so many bytes. Raises trio.BrokenResourceError where the side ended first."""
+        """Return exactly ``size`` bytes. Raises trio.BrokenResourceError where the side ended first."""
         while len(self._unread) < size:
             if not await self._read_more():
                 raise trio.BrokenResourceError("ended within a body")
@@ -235,7 +235,7 @@ class _Side:
 
 
 async def _pump(source: _Side, sink: ByteStream) -> None:
-    """Pass on what comes until the side ends, and that end too; a connection that breaks takes the other one along."""
+    """Pass on what comes until the side ends, and that end too; a broken connection closes the other one."""
     try:
         while data := await source.read_some():
             await sink.send_all(data)

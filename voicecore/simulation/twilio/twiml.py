@@ -1,8 +1,8 @@
-"""TwiML as Twilio reads it: the verbs of a call, in order, or the code of what is wrong with them.
+"""TwiML as Twilio reads it: the verbs of a call in order, or the code of what is wrong with them.
 
-Rule 1: read strictly: a verb, attribute or nesting that this twin does not know
-is a fault of the application (12200), never passed over.
-Rule 2: a media stream's URL is wss without a query; ws is taken for loopback,
+Rule 1: it is read strictly: a verb, attribute or nesting that this twin does not know
+is an error of the application (12200), never skipped.
+Rule 2: a media stream's URL is wss without a query; ws is accepted for loopback,
 where tests and demos run.
 
 Facts: docs/protocols/twilio-media-streams.md, sections 1 and 12.  Pure.
@@ -22,7 +22,7 @@ PEER = "the application"
 TWIML_LIMIT_BYTES = 64 * 1024
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_PARAMETER_LIMIT_CHARS = 500  #: name and value together stay under it
+_PARAMETER_LIMIT_CHARS = 500  #: name and value together must be shorter
 _ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "Response": frozenset(),
     "Connect": frozenset({"action", "method"}),
@@ -36,7 +36,7 @@ _ATTRIBUTES: Mapping[str, frozenset[str]] = {
 
 @attrs.frozen
 class ConnectStream:
-    """``<Connect><Stream>``: hold a bidirectional media stream until it ends."""
+    """``<Connect><Stream>``: run a bidirectional media stream until it ends."""
 
     url: str = attrs.field(repr=False)
     parameters: Mapping[str, str] = attrs.field(factory=dict, repr=False)
@@ -56,17 +56,17 @@ class EndCall:
 
 @attrs.frozen
 class RejectCall:
-    """``<Reject>``: refuse an inbound call unanswered."""
+    """``<Reject>``: refuse an inbound call without answering it."""
 
 
 Verb = ConnectStream | SpeakText | EndCall | RejectCall
 
 
 def read_twiml(text: str | bytes) -> Sequence[Verb]:
-    """Return the verbs of a ``<Response>``; none at all ends the call.
+    """Return the verbs of a ``<Response>``; an empty one ends the call.
 
     Raises:
-        RemoteProtocolError: Twilio would not take it; the message begins with Twilio's code.
+        RemoteProtocolError: Twilio would not accept it; the message begins with Twilio's code.
     """
     if len(text) > TWIML_LIMIT_BYTES:
         raise _wrong("11750: TwiML of more than 64 kB")
@@ -91,22 +91,22 @@ def _verb(element: ET.Element) -> Verb:
             return EndCall()
         case "Reject":
             return RejectCall()
-    raise _wrong(f"12200: <{element.tag}> is not a verb that stands in a <Response> here")
+    raise _wrong(f"12200: <{element.tag}> is not a known verb of <Response>")
 
 
 def _stream(connect: ET.Element) -> ConnectStream:
     if [child.tag for child in connect] != ["Stream"]:
-        raise _wrong("12200: <Connect> holds one <Stream>")
+        raise _wrong("12200: <Connect> takes exactly one <Stream>")
     stream = connect[0]
     _check_attributes(stream)
     parameters: dict[str, str] = {}
     for child in stream:
         if child.tag != "Parameter":
-            raise _wrong("12200: a <Stream> holds only <Parameter>")
+            raise _wrong("12200: <Stream> takes only <Parameter>")
         _check_attributes(child)
         name, value = child.get("name", ""), child.get("value", "")
         if not name or len(name) + len(value) >= _PARAMETER_LIMIT_CHARS:
-            raise _wrong("12200: a <Parameter> has a name, and stays under 500 characters")
+            raise _wrong("12200: a <Parameter> needs a name, and less than 500 characters in all")
         parameters[name] = value
     return ConnectStream(_stream_url(stream.get("url", "")), parameters)
 
@@ -114,11 +114,11 @@ def _stream(connect: ET.Element) -> ConnectStream:
 def _stream_url(url: str) -> str:
     parts = urlsplit(url)
     if not parts.hostname or parts.scheme not in {"ws", "wss"}:
-        raise _wrong("31923: a stream's URL begins with wss://")
+        raise _wrong("31923: a stream's URL must begin with wss://")
     if parts.scheme == "ws" and parts.hostname not in _LOOPBACK:
-        raise _wrong("31922: a stream's URL begins with wss://")
+        raise _wrong("31922: a stream's URL must begin with wss://")
     if "?" in url or "#" in url:
-        raise _wrong("31920: a stream's URL has no query")
+        raise _wrong("31920: a stream's URL must not have a query")
     return url
 
 

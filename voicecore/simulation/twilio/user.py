@@ -1,9 +1,8 @@
 """What the user does: a short script of steps, each with the moment at which it is due.
 
-Rule 1: steps are taken in order; one begins when its moment has come and the
-step before it is over.
-Rule 2: the line sends a frame every 20 ms, silence where the user says nothing.
-Rule 3: whether the agent speaks is judged by what is to be heard, nothing else.
+Rule 1: steps are taken in order; one begins when it is due and the step before it is over.
+Rule 2: a frame is sent every 20 ms, silence where the user says nothing.
+Rule 3: whether the agent speaks is judged by what is audible, nothing else.
 
 Pure.
 """
@@ -22,21 +21,21 @@ _SILENCE = b"\xff" * FRAME_BYTES
 
 @attrs.frozen
 class At:
-    """So many seconds after the stream began."""
+    """``seconds`` after the stream began."""
 
     seconds: float
 
 
 @attrs.frozen
 class AfterAgent:
-    """Once the agent has spoken since the step before, and then been silent for so many seconds."""
+    """Once the agent has spoken since the last step, and then been silent for ``pause_s``."""
 
     pause_s: float = 0.5
 
 
 @attrs.frozen
 class WhileAgentSpeaks:
-    """Over the agent: so many seconds after the agent's present words began to be heard."""
+    """While the agent speaks: ``after_s`` after its current words became audible."""
 
     after_s: float = 1.0
 
@@ -70,15 +69,15 @@ class HangUp:
 Step = Say | Press | HangUp
 
 
-class Ear:
-    """Since when the agent speaks, or is silent."""
+class AgentSpeechTracker:
+    """Since when the agent has been speaking, or silent."""
 
     def __init__(self) -> None:
         self.speaks_since: float | None = None
         self.silent_since: float | None = None
 
     def notice(self, playing: bool, now: float) -> None:
-        """Take in whether something is to be heard now."""
+        """Note whether something is audible now."""
         if playing and self.speaks_since is None:
             self.speaks_since, self.silent_since = now, None
         elif not playing and self.speaks_since is not None:
@@ -92,16 +91,16 @@ class SimulatedUser:
         self.hung_up = False
         self._steps = deque(script)
         self._began_at = began_at
-        self._ear = Ear()
+        self._agent = AgentSpeechTracker()
         self._speech = b""
 
     def frame(self, playing: bool, now: float) -> tuple[bytes, list[str]]:
-        """Return the frame that leaves now, and the keys pressed before it."""
-        self._ear.notice(playing, now)
+        """Return the frame to send now, and the keys pressed before it."""
+        self._agent.notice(playing, now)
         digits: list[str] = []
         while self._steps and not self._speech and not self.hung_up and self._is_due(self._steps[0].when, now):
             step = self._steps.popleft()
-            self._ear = Ear()
+            self._agent = AgentSpeechTracker()
             if isinstance(step, Say):
                 self._speech = step.ulaw
             elif isinstance(step, Press):
@@ -110,17 +109,17 @@ class SimulatedUser:
                 self.hung_up = True
         frame, self._speech = self._speech[:FRAME_BYTES], self._speech[FRAME_BYTES:]
         if frame and not self._speech:
-            self._ear = Ear()  # what the next step waits for comes after these words
+            self._agent = AgentSpeechTracker()  # what the next step waits for comes after this speech
         return frame.ljust(FRAME_BYTES, b"\xff") if frame else _SILENCE, digits
 
     @property
     def speaking(self) -> bool:
-        """Whether words are under way."""
+        """Whether the user is speaking."""
         return bool(self._speech)
 
     def _is_due(self, when: When, now: float) -> bool:
         if isinstance(when, At):
             return now >= self._began_at + when.seconds - 1e-9
         if isinstance(when, WhileAgentSpeaks):
-            return self._ear.speaks_since is not None and now >= self._ear.speaks_since + when.after_s - 1e-9
-        return self._ear.silent_since is not None and now >= self._ear.silent_since + when.pause_s - 1e-9
+            return self._agent.speaks_since is not None and now >= self._agent.speaks_since + when.after_s - 1e-9
+        return self._agent.silent_since is not None and now >= self._agent.silent_since + when.pause_s - 1e-9

@@ -73,7 +73,7 @@ async def first(session: Session, kind: type[SessionEvent]) -> SessionEvent:
         (Updates(refused=frozenset({1})), LockoutState.REFUSED, True),
         (Updates(refuses_null_turn_detection=True), LockoutState.REFUSED, True),
         (Updates(ignores_null_turn_detection=True), LockoutState.UNCONFIRMED, True),
-        (Updates(echoes_null_but_keeps=True), LockoutState.IN_FORCE, False),
+        (Updates(acknowledges_null_but_keeps=True), LockoutState.IN_FORCE, False),
         (Updates(answer_s=None), LockoutState.UNCONFIRMED, True),
         (Updates(effect_s=1.0), LockoutState.IN_FORCE, False),
     ],

@@ -13,8 +13,8 @@ from voicecore.audio.convert import converter
 from voicecore.audio.formats import PCM16_8K, PCMU_8K, AudioFormat
 from voicecore.simulation import recordings
 from voicecore.simulation.openai_realtime.behaviour import Behaviour
-from voicecore.simulation.openai_realtime.outbox import SendEvent, WriteQueue
-from voicecore.simulation.openai_realtime.response_queue import Identity
+from voicecore.simulation.openai_realtime.outbox import Outgoing, SendEvent
+from voicecore.simulation.openai_realtime.response_manager import SessionIdentity
 from voicecore.simulation.openai_realtime.script import Script
 from voicecore.simulation.openai_realtime.session import TwinSession
 from voicecore_tests.simulation.openai_realtime.judge import check_event
@@ -44,7 +44,7 @@ class Client:
         asks_for_beta: bool = False,
     ) -> None:
         rng = random.Random(seed)
-        identity = Identity(
+        identity = SessionIdentity(
             model="gpt-realtime-2.1",
             call_number=7,
             new_id=lambda prefix: f"{prefix}_{rng.getrandbits(96):024x}",
@@ -54,7 +54,7 @@ class Client:
         )
         self.now = 0.0
         self.session = TwinSession(script or Script(), behaviour or Behaviour(), identity, self.now)
-        self.outgoing: list[WriteQueue] = []
+        self.outgoing: list[Outgoing] = []
         self.times: list[float] = []
         self._collect()
 
@@ -127,7 +127,7 @@ class Client:
 
 
 class Unjudged(Client):
-    """A client of a server that is told to send things no official type knows."""
+    """A client of a server that sends things no official type knows."""
 
     def judge(self, event: Event) -> None:
         """Take it as it is."""
@@ -167,5 +167,5 @@ def recording(name: str, audio_format: AudioFormat = PCMU_8K) -> bytes:
 
 
 def silence(seconds: float, audio_format: AudioFormat = PCMU_8K) -> bytes:
-    """Return so much silence."""
+    """Return silence of this length."""
     return audio_format.silence(audio_format.bytes_in(seconds))

@@ -1,4 +1,4 @@
-"""The sequence that loses greetings, as it is met in the field, and a judge of what became of the greeting.
+"""The sequence that loses greetings, as it is met in the field, and a check of how the greeting turned out.
 
     configure with turn detection on; when the phone is picked up
     session.update with the flat turn_detection: null, response.create right behind it, neither awaited;
@@ -40,7 +40,7 @@ _GREET: Event = {"type": "response.create", "response": {"metadata": _ROLE}}
 
 
 async def call_naively(network: Network, base_url: str, client: bytes) -> list[Event]:
-    """Hold one call; returns every event that the client saw and thought nothing of.
+    """Run one call; returns every event that the client saw and thought nothing of.
 
     Args:
         network: Where the provider is.

@@ -1,4 +1,4 @@
-"""Each fault that a twin can be told to have really happens."""
+"""Each fault that a behaviour asks for really happens."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from voicecore.simulation.openai_realtime.behaviour import (
     ResponseFault,
     Updates,
 )
-from voicecore.simulation.openai_realtime.objections import Objection
-from voicecore.simulation.openai_realtime.outbox import Close, Cut, SendText, Stall, WriteQueue
+from voicecore.simulation.openai_realtime.outbox import Close, Cut, Outgoing, SendText, Stall
+from voicecore.simulation.openai_realtime.refused_events import RefusedEvent
 from voicecore.simulation.openai_realtime.script import Recorded, Reply, Script, Silence, ToolCall
 from voicecore.simulation.openai_realtime.session import Phase
 from voicecore_tests.simulation.openai_realtime.judge import MODELS
@@ -98,7 +98,7 @@ def test_what_comes_before_session_created_waits_in_order() -> None:
 
 
 def test_first_event_may_be_an_error() -> None:
-    """A bad key or model that surfaces behind the upgrade: error, then close."""
+    """A bad key or model that is noticed after the upgrade: error, then close."""
     client = Client(behaviour=Behaviour(handshake=Handshake(first_error="invalid_api_key")))
     assert error(client.events)["code"] == "invalid_api_key"
     assert isinstance(client.outgoing[-1], Close)
@@ -143,7 +143,7 @@ def test_one_update_may_be_refused_whole() -> None:
 
 
 def test_null_turn_detection_may_be_ignored_in_silence() -> None:
-    """Acknowledged without an error, and detection stays on: only the echo tells."""
+    """Acknowledged without an error, and detection stays on: only the acknowledgement shows it."""
     client = Client(behaviour=Behaviour(updates=Updates(ignores_null_turn_detection=True)))
     session = client.configure_telephone(None)
     assert session["audio"]["input"]["turn_detection"]["type"] == "server_vad"
@@ -226,7 +226,7 @@ def test_created_may_be_late() -> None:
 
 
 def test_deltas_may_come_after_the_cancel() -> None:
-    """So many deltas of the cancelled response still follow its response.done."""
+    """This many deltas of the cancelled response still follow its response.done."""
     client = Client(LONG, Behaviour(late_deltas=3))
     client.configure_telephone(None)
     created = one(client.send("response.create"), "response.created")
@@ -248,8 +248,8 @@ def test_deltas_may_come_after_the_cancel() -> None:
         (End.STALL, None, Stall()),
     ],
 )
-def test_connection_may_end_at_a_time_or_at_a_step(how: End, code: str | None, act: WriteQueue) -> None:
-    """Each ending, at 1 s, behind the ninth event, and by hand: its error, its act, and silence."""
+def test_connection_may_end_at_a_time_or_at_a_step(how: End, code: str | None, act: Outgoing) -> None:
+    """Each ending, at 1 s, after the ninth event, and by hand: its error, its action, and silence."""
     timed = Client(LONG, Behaviour(endings=(Ending(how=how, at_s=1.0),)))
     stepped = Client(LONG, Behaviour(endings=(Ending(how=how, after_events=9),)))
     by_hand = Client(LONG)
@@ -264,7 +264,7 @@ def test_connection_may_end_at_a_time_or_at_a_step(how: End, code: str | None, a
         assert client.session.deadline() is None
         assert client.outgoing[-1] == act
         assert [event["error"]["code"] for event in only(client.events, "error")] == [code] * (code is not None)
-        assert client.session.phase is Phase.OVER
+        assert client.session.phase is Phase.ENDED
         assert client.configure() == []
     assert len(stepped.events) == 9 + (code is not None)
 
@@ -285,13 +285,13 @@ def test_errors_may_be_anonymous() -> None:
 
 
 def test_client_events_may_be_objected_to() -> None:
-    """Each objection to an event is an error of its own; nothing of the event applies, and others pass."""
+    """Each refusal of an event is an error of its own; nothing of the event applies, and others pass."""
     update = "session.update"
-    objections = (
-        Objection(update, "unknown_parameter", "Unknown.", "session.type"),
-        Objection(update, None, "Not now."),
+    refused_events = (
+        RefusedEvent(update, "unknown_parameter", "Unknown.", "session.type"),
+        RefusedEvent(update, None, "Not now."),
     )
-    client = Client(behaviour=Behaviour(objections=objections))
+    client = Client(behaviour=Behaviour(refused_events=refused_events))
     refusals = [event["error"] for event in only(client.configure(instructions="new"), "error")]
     told = [(refusal["code"], refusal["message"], refusal["param"]) for refusal in refusals]
     assert told == [("unknown_parameter", "Unknown.", "session.type"), (None, "Not now.", None)]
@@ -332,7 +332,7 @@ def test_unheard_of_events_may_be_interspersed() -> None:
 
 
 def test_malformed_text_may_be_interspersed() -> None:
-    """Every second event is followed by text that is no JSON, or JSON that is no such event."""
+    """Every second event is followed by text that is not JSON, or JSON that is not an event."""
     client = Client(LONG, Behaviour(malformed_every=2))
     client.send("response.create")
     client.wait(10)

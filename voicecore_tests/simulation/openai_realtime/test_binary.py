@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicecore.net.websocket.frame_codec import Opcode, encode_frame
-from voicecore.simulation.openai_realtime.binary import BinaryFrames
+from voicecore.simulation.binary_frames import BinaryFrames
 
 SIZES = st.sampled_from([0, 1, 125, 126, 300, 65_535, 65_536])
 FRAMES = st.lists(st.tuples(st.sampled_from([Opcode.TEXT, Opcode.PING, Opcode.CLOSE]), SIZES), min_size=1, max_size=6)

@@ -149,7 +149,7 @@ def test_session_ends_after_sixty_minutes() -> None:
     assert client.wait(3599.9) == []
     assert error(client.wait(0.2))["code"] == "session_expired"
     assert client.outgoing[-1] == Close(1001, "session_expired")
-    assert client.session.phase is Phase.OVER
+    assert client.session.phase is Phase.ENDED
     assert client.configure() == []
     assert client.session.deadline() is None
 

@@ -39,7 +39,7 @@ def test_idle_timeout_counts_from_the_end_of_playback() -> None:
 
 
 def test_idle_timeout_does_not_run_while_audio_is_withheld() -> None:
-    """The idle clock counts audio: a gate that holds the client back holds it back too."""
+    """The idle timer counts audio: while none is sent, it does not advance."""
     client, playback_s = after_first_reply(IDLE)
     assert client.wait(playback_s + 60) == []
     assert client.speak(silence(4.9)) == []
@@ -98,7 +98,7 @@ def test_restored_detection_may_take_what_piled_up_for_silence() -> None:
 
 
 def test_clear_before_the_restore_prevents_it() -> None:
-    """A buffer that was cleared, with nothing behind the clear, holds no silence."""
+    """A buffer that was cleared, with nothing after the clear, has no silence."""
     client = after_lockout()
     client.send("input_audio_buffer.clear")
     client.configure_telephone()
@@ -116,7 +116,7 @@ def test_audio_behind_the_clear_counts() -> None:
 
 
 def test_it_needs_no_audio_where_nothing_was_cleared() -> None:
-    """Off and on without a clear is enough, and a clear behind the restore is too late."""
+    """Off and on without a clear is enough, and a clear after the restore is too late."""
     client = Client(behaviour=STALE)
     client.configure_telephone(None)
     client.configure_telephone()
@@ -137,7 +137,7 @@ def test_speech_a_response_and_another_lockout_stop_it() -> None:
 
 
 def test_it_happens_on_request_only() -> None:
-    """The healthy server takes nothing for silence that was not waited for."""
+    """The healthy server counts nothing as silence that it did not wait for."""
     client = after_lockout(Behaviour())
     client.configure_telephone()
     assert client.wait(10.0) == []

@@ -39,7 +39,7 @@ def test_a_turn_is_announced_committed_and_answered_in_order() -> None:
 
 
 def test_offsets_count_appended_audio_not_time() -> None:
-    """Audio that was held back is not counted: a minute of nothing changes no offset."""
+    """Only appended audio counts: a minute without any changes no offset."""
     late = Client()
     late.configure_telephone()
     late.wait(60)
@@ -134,7 +134,7 @@ def test_no_words_without_transcription() -> None:
 
 
 def test_words_may_come_after_the_next_turn() -> None:
-    """The words of turn 1 come after turn 2 was committed."""
+    """The transcript of turn 1 comes after turn 2 was committed."""
     client = Client(Script(hears=("first", "second")), Behaviour(transcribing=Transcribing(after_next_turn=True)))
     client.configure_telephone(**WITH_WORDS)
     first = client.speak(HELLO + silence(0.6)) + client.wait(10.0)

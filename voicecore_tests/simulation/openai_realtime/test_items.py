@@ -45,7 +45,7 @@ def truncate(client: Client, item_id: str, audio_end_ms: object, content_index: 
 
 
 def test_created_items_stand_in_order_with_what_came_before() -> None:
-    """added and done each name the item before; root is the front, an id the place behind it."""
+    """added and done each name the item before; root is the front, an id the place after it."""
     client = Client()
     for item_id in ("b", "d"):
         added, done = client.send("conversation.item.create", item=user(item_id, id=item_id))
@@ -96,7 +96,7 @@ def test_bad_item_is_refused(item: Event, code: str, param: str) -> None:
 
 
 def test_unknown_place_is_refused() -> None:
-    """An item cannot stand behind one that does not exist."""
+    """An item cannot follow one that does not exist."""
     refusal = error(Client().send("conversation.item.create", item=user("x"), previous_item_id="nowhere"))
     assert refusal["code"] == "item_not_found"
 
@@ -130,7 +130,7 @@ def test_deleted_item_is_gone() -> None:
 
 
 def test_truncation_keeps_the_beginning_and_deletes_the_words() -> None:
-    """The numbers are echoed; what is left is the first audio_end_ms, and no transcript."""
+    """The numbers are acknowledged; what is left is the first audio_end_ms, and no transcript."""
     client, item_id = after_reply()
     [truncated] = truncate(client, item_id, 700)
     assert truncated["type"] == "conversation.item.truncated"

@@ -29,7 +29,7 @@ LOCK_OUTS = {
     "null refused": Behaviour(updates=Updates(accepts_flat_fields=True, refuses_null_turn_detection=True)),
     "applied late": Behaviour(updates=Updates(accepts_flat_fields=True, effects={LOCK_OUT: 1.0})),
     "null kept, and shown": Behaviour(updates=Updates(accepts_flat_fields=True, ignores_null_turn_detection=True)),
-    "null kept silently": Behaviour(updates=Updates(accepts_flat_fields=True, echoes_null_but_keeps=True)),
+    "null kept silently": Behaviour(updates=Updates(accepts_flat_fields=True, acknowledges_null_but_keeps=True)),
     "flat field ignored": Behaviour(updates=Updates(ignores_flat_turn_detection=True)),
 }
 SPOKE_EARLY = Behaviour(

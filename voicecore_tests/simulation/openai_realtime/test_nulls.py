@@ -46,7 +46,7 @@ def with_null(path: str) -> Event:
 
 @pytest.mark.parametrize("path", NULLS)
 def test_a_null_is_taken_or_refused_as_the_table_says(path: str) -> None:
-    """A refusal names the field, as `invalid_type`; nothing else is complained of."""
+    """A refusal names the field, as `invalid_type`; there is no other error."""
     client = Client()
     if path == "response_id":
         client.send("response.create")

@@ -118,7 +118,7 @@ def test_updates_take_effect_in_their_order() -> None:
 
 def test_ignored_null_may_be_shown_as_obeyed() -> None:
     """The silent lie: every acknowledgement shows null until detection is asked for again, and it was on all along."""
-    client = client_of(Updates(echoes_null_but_keeps=True))
+    client = client_of(Updates(acknowledges_null_but_keeps=True))
     [updated] = client.configure(audio={"input": {"turn_detection": None, "format": PCMU}})
     assert shown(updated) is None
     [updated] = client.configure(instructions="the next one")

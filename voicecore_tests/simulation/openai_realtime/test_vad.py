@@ -1,4 +1,4 @@
-"""The input buffer and the server's ears: offsets, commits, and where speech begins and ends."""
+"""The input audio buffer: offsets, commits, and where speech begins and ends."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ from hypothesis import strategies as st
 
 from voicecore.audio.formats import PCM16_24K, PCMU_8K, AudioFormat
 from voicecore.simulation.openai_realtime.json_checks import Refused
-from voicecore.simulation.openai_realtime.vad import Detection, Ears, Heard, SpeechStarted, SpeechStopped
+from voicecore.simulation.openai_realtime.vad import (
+    InputAudioBuffer,
+    SpeechStarted,
+    SpeechStopped,
+    VadEvent,
+    VadSettings,
+)
 from voicecore_tests.simulation.openai_realtime.kit import SERVER_VAD, recording, silence
 
-NO_REPLY = Detection.of({**SERVER_VAD, "idle_timeout_ms": None})
+NO_REPLY = VadSettings.of({**SERVER_VAD, "idle_timeout_ms": None})
 HELLO = recording("agent-one-moment")
 
 
-def heard_in(audio: bytes, audio_format: AudioFormat = PCMU_8K, chunk_bytes: int = 160) -> list[Heard]:
-    """Return what fresh ears hear in audio that comes in chunks."""
-    ears = Ears(audio_format)
+def heard_in(audio: bytes, audio_format: AudioFormat = PCMU_8K, chunk_bytes: int = 160) -> list[VadEvent]:
+    """Return what a fresh buffer hears in audio that comes in chunks."""
+    buffer = InputAudioBuffer(audio_format)
     chunks = [audio[begin : begin + chunk_bytes] for begin in range(0, len(audio), chunk_bytes)]
-    return [heard for chunk in chunks for heard in ears.append(chunk, NO_REPLY)]
+    return [heard for chunk in chunks for heard in buffer.append(chunk, NO_REPLY)]
 
 
 def test_speech_starts_early_by_its_padding_and_ends_with_its_silence() -> None:
@@ -54,9 +60,9 @@ def test_a_higher_threshold_needs_louder_speech() -> None:
     """The threshold from 0 to 1 stands for louder and louder speech."""
     quiet = bytes.fromhex("d8") * 1600  # a constant of 620: -34 dBFS
     for threshold, hears in ((0.0, True), (0.5, True), (0.9, False)):
-        ears = Ears(PCMU_8K)
-        detection = Detection.of({**SERVER_VAD, "threshold": threshold})
-        assert bool(ears.append(quiet, detection)) is hears
+        buffer = InputAudioBuffer(PCMU_8K)
+        detection = VadSettings.of({**SERVER_VAD, "threshold": threshold})
+        assert bool(buffer.append(quiet, detection)) is hears
 
 
 @given(chunk_bytes=st.integers(1, 4000))
@@ -79,7 +85,7 @@ def test_pcm_is_counted_in_its_own_bytes() -> None:
 def test_semantic_detection_waits_longer_the_less_eager_it_is() -> None:
     """Low eagerness waits longest, high least; auto is medium."""
     waits = [
-        Detection.of({"type": "semantic_vad", "eagerness": eagerness}).silence_ms
+        VadSettings.of({"type": "semantic_vad", "eagerness": eagerness}).silence_ms
         for eagerness in ("low", "medium", "auto", "high")
     ]
     assert waits[0] > waits[1] == waits[2] > waits[3]
@@ -87,51 +93,51 @@ def test_semantic_detection_waits_longer_the_less_eager_it_is() -> None:
 
 def test_stale_audio_is_heard_when_detection_comes_on() -> None:
     """Audio that piled up with detection off is still there when it comes on, and makes the turn that it is."""
-    ears = Ears(PCMU_8K)
-    assert ears.append(HELLO + silence(0.6), None) == []
-    assert [type(each) for each in ears.append(silence(0.02), NO_REPLY)] == [SpeechStarted, SpeechStopped]
+    buffer = InputAudioBuffer(PCMU_8K)
+    assert buffer.append(HELLO + silence(0.6), None) == []
+    assert [type(each) for each in buffer.append(silence(0.02), NO_REPLY)] == [SpeechStarted, SpeechStopped]
 
 
 def test_clear_forgets_stale_audio_and_an_open_turn() -> None:
     """After a clear neither old audio nor half a turn is heard, and the milliseconds go on."""
-    ears = Ears(PCMU_8K)
-    ears.append(HELLO, None)
-    ears.clear()
-    assert ears.append(silence(1.0), NO_REPLY) == []
-    assert [type(each) for each in ears.append(HELLO, NO_REPLY)] == [SpeechStarted]
-    ears.clear()
-    assert not ears.in_speech
-    assert ears.append(silence(1.0), NO_REPLY) == []
-    assert ears.appended_ms == 2 * len(HELLO) // 8 + 2000
+    buffer = InputAudioBuffer(PCMU_8K)
+    buffer.append(HELLO, None)
+    buffer.clear()
+    assert buffer.append(silence(1.0), NO_REPLY) == []
+    assert [type(each) for each in buffer.append(HELLO, NO_REPLY)] == [SpeechStarted]
+    buffer.clear()
+    assert not buffer.in_speech
+    assert buffer.append(silence(1.0), NO_REPLY) == []
+    assert buffer.appended_ms == 2 * len(HELLO) // 8 + 2000
 
 
 def test_commit_takes_all_and_refuses_less_than_100_ms() -> None:
     """99 ms are refused, 100 ms are a turn, and then the buffer is empty."""
-    ears = Ears(PCMU_8K)
-    ears.append(silence(0.099), None)
+    buffer = InputAudioBuffer(PCMU_8K)
+    buffer.append(silence(0.099), None)
     with pytest.raises(Refused, match=r"only has 99\.00ms") as refusal:
-        ears.commit()
+        buffer.commit()
     assert refusal.value.code == "input_audio_buffer_commit_empty"
-    ears.append(silence(0.001), None)
-    assert len(ears.commit()) == 800
+    buffer.append(silence(0.001), None)
+    assert len(buffer.commit()) == 800
     with pytest.raises(Refused, match=r"only has 0\.00ms"):
-        ears.commit()
+        buffer.commit()
 
 
 def test_format_change_keeps_the_count_of_milliseconds() -> None:
     """Offsets count over the session: a new format empties the buffer and goes on counting."""
-    ears = Ears(PCMU_8K)
-    ears.append(silence(1.0), None)
-    ears.change_format(PCM16_24K)
-    ears.append(silence(0.5, PCM16_24K), None)
-    assert ears.appended_ms == 1500
-    assert len(ears.commit()) == PCM16_24K.bytes_in(0.5)
+    buffer = InputAudioBuffer(PCMU_8K)
+    buffer.append(silence(1.0), None)
+    buffer.change_format(PCM16_24K)
+    buffer.append(silence(0.5, PCM16_24K), None)
+    assert buffer.appended_ms == 1500
+    assert len(buffer.commit()) == PCM16_24K.bytes_in(0.5)
 
 
 def test_held_audio_is_bounded() -> None:
     """A line that stays silent for minutes leaves no more than the longest idle timeout in the buffer."""
-    ears = Ears(PCMU_8K)
+    buffer = InputAudioBuffer(PCMU_8K)
     for _ in range(120):
-        ears.append(silence(1.0), NO_REPLY)
-    assert len(ears.commit()) == PCMU_8K.bytes_in(30.0)
-    assert ears.appended_ms == 120_000
+        buffer.append(silence(1.0), NO_REPLY)
+    assert len(buffer.commit()) == PCMU_8K.bytes_in(30.0)
+    assert buffer.appended_ms == 120_000

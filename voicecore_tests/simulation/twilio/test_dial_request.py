@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicecore.simulation.twilio.dial_request import (
-    Detection,
+    AmdRequest,
     DialRequest,
     RestRefusal,
     read_dial_request,
@@ -57,20 +57,20 @@ def test_a_form_is_read_with_every_value_of_every_parameter(pairs: list[tuple[st
 @pytest.mark.parametrize(
     ("pairs", "detection"),
     [
-        ((("MachineDetection", "Enable"),), Detection(waits_for_end=False, callback=None, timeout_s=30)),
+        ((("MachineDetection", "Enable"),), AmdRequest(waits_for_end=False, callback=None, timeout_s=30)),
         (
             (("MachineDetection", "DetectMessageEnd"), ("AsyncAmd", "true"), ("AsyncAmdStatusCallback", AMD_URL)),
-            Detection(waits_for_end=True, callback=AMD_URL, timeout_s=30),
+            AmdRequest(waits_for_end=True, callback=AMD_URL, timeout_s=30),
         ),
         (
             (("MachineDetection", "Enable"), ("AsyncAmd", "false"), ("MachineDetectionTimeout", "10")),
-            Detection(waits_for_end=False, callback=None, timeout_s=10),
+            AmdRequest(waits_for_end=False, callback=None, timeout_s=10),
         ),
         ((("MachineDetection", "Enable"), ("SendDigits", "ww1234#")), None),
         ((("AsyncAmd", "true"), ("AsyncAmdStatusCallback", AMD_URL)), None),
     ],
 )
-def test_machine_detection_is_read(pairs: Pairs, detection: Detection | None) -> None:
+def test_machine_detection_is_read(pairs: Pairs, detection: AmdRequest | None) -> None:
     """Asynchronous ones have a callback; keys that are sent switch it off."""
     assert read(*LEAST, *pairs).detection == detection
 
@@ -102,7 +102,7 @@ def test_machine_detection_is_read(pairs: Pairs, detection: Detection | None) ->
         (changed(("StatusCallbackEvent", "busy")), 21200, "repeated"),
         (changed(("SendDigits", "12a")), 21200, "SendDigits"),
         (changed(("MachineDetection", "true")), 21200, "DetectMessageEnd"),
-        (changed(("MachineDetection", "Enable"), ("AsyncAmd", "True")), 21200, "AsyncAmd is"),
+        (changed(("MachineDetection", "Enable"), ("AsyncAmd", "True")), 21200, "AsyncAmd must be"),
         (changed(("MachineDetection", "Enable"), ("MachineDetectionTimeout", "2")), 21200, "from 3 to 59"),
         (changed(("MachineDetection", "Enable"), ("AsyncAmd", "true")), 21262, "AsyncAmdStatusCallback"),
     ],

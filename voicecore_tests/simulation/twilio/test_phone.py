@@ -13,12 +13,12 @@ from voicecore.simulation.twilio import (
     AmdCallback,
     At,
     DialPlan,
-    Goodbye,
     HangUp,
     LineFaults,
     Pickup,
     Say,
     StatusFaults,
+    StreamEnd,
 )
 from voicecore_tests.simulation.twilio.kit import CALLEE, NUMBER, Office, office, until, xml
 
@@ -265,7 +265,7 @@ async def test_a_stream_may_come_late_or_never(autojump_clock: MockClock) -> Non
 async def test_a_line_has_the_faults_of_its_plan(autojump_clock: MockClock) -> None:
     """Those of inbound calls."""
     async with office() as it:
-        it.carrier.expect(DialPlan(script=TALK, line=LineFaults(goodbye=Goodbye.CUT, second_start=True)))
+        it.carrier.expect(DialPlan(script=TALK, line=LineFaults(stream_end=StreamEnd.CUT, second_start=True)))
         await it.dial_through()
     assert it.app.events == ["connected", "start", "start", "closed"]
 

@@ -72,7 +72,7 @@ async def test_a_request_that_twilio_would_not_take_is_refused_and_kept(autojump
     async with office() as it:
         status, error = await it.ask("POST", f"{CALLS}.json", it.form(("Colour", "red")))
         assert (status, error["code"]) == (400, 21200)
-    assert it.carrier.violations == ["21200: the parameter 'Colour' is unknown, or not played by this twin"]
+    assert it.carrier.violations == ["21200: the parameter 'Colour' is unknown, or not simulated by this twin"]
     assert (it.carrier.dials, [request.status for request in it.carrier.rest_requests]) == ([], [400])
 
 

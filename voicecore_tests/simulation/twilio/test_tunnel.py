@@ -26,7 +26,7 @@ async def test_the_fields_arrive_as_they_were_signed(
         async with open_tunnel(it.simulated.world, upstream, TunnelSettings(public_url=PUBLIC, form=form)) as tunnel:
             answer = await it.carrier.post(f"{PUBLIC}/status", FIELDS, None)
     assert (answer.status, it.app.came("/status")) == (204, [FIELDS])
-    assert [passed.status for passed in tunnel.passed] == [204]
+    assert [passed.status for passed in tunnel.forwarded] == [204]
 
 
 @pytest.mark.parametrize(("strips", "path", "status"), [(True, "/status", 204), (False, "/v1/status", 404)])
@@ -37,7 +37,7 @@ async def test_the_prefix_is_stripped_or_kept(autojump_clock: MockClock, strips:
         async with open_tunnel(it.simulated.world, it.app.url, settings) as tunnel:
             it.app.url = f"{PUBLIC}/v1"  # though the path that it sees lacks the prefix
             await it.carrier.post(f"{PUBLIC}/v1/status", FIELDS, None)
-    (passed,) = tunnel.passed
+    (passed,) = tunnel.forwarded
     assert passed.request.startswith(f"POST {path} HTTP/1.1\r\n".encode())
     assert passed.status == status
 
@@ -51,4 +51,4 @@ async def test_without_an_application_a_request_is_answered_all_the_same(autojum
                 await trio.sleep(1)
             with pytest.raises(RemoteProtocolError, match="502"):
                 await it.carrier.call(PUBLIC, ())
-    assert tunnel.passed == []
+    assert tunnel.forwarded == []
