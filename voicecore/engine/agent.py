@@ -1,4 +1,4 @@
-"""Who speaks on our side of a call: what the model is told, and what it says first.
+"""The agent of a call: its instructions, its first message, and how it takes turns.
 
 Rule: the agent that a call was taken or placed with is the agent of that call,
 end to end; its lockout, its message and its policy come from here alone.

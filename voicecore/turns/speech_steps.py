@@ -1,4 +1,4 @@
-"""What follows from the agent's speech, as the machines tell each other.
+"""The steps that follow from the agent's speech, passed between the machines.
 
 Pure.
 """

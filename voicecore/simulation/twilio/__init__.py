@@ -40,6 +40,7 @@ from voicecore.simulation.twilio.user import (
 __all__ = [
     "Account",
     "AfterAgent",
+    "AmdCallback",
     "AmdRequest",
     "At",
     "DialPlan",

@@ -310,7 +310,7 @@ class Protection:
         self._trace.note("engine", "the user, who began earlier, is waited for", now)
         return []
 
-    def _unlock_in_silence(self, now: float) -> list[ProtectionStep]:
+    def _restore_in_silence(self, now: float) -> list[ProtectionStep]:
         self._gate.drop_silence()
         return self._request_restore(now)
 
@@ -393,7 +393,7 @@ class Protection:
         return [AppendUserAudio(buffered)] if buffered else []
 
     WHILE_IT_PLAYS: ClassVar[Mapping[tuple[_Moment, _Buffered], Callable[[Any, float], list[ProtectionStep]]]] = {
-        (_Moment.LIFTED, _Buffered.NOTHING): _unlock_in_silence,
+        (_Moment.LIFTED, _Buffered.NOTHING): _restore_in_silence,
         (_Moment.LIFTED, _Buffered.SPEAKING): _await_offset,
         (_Moment.LIFTED, _Buffered.SAID): _keep_words,
         (_Moment.DISCARDED, _Buffered.NOTHING): _restore,
