@@ -15,41 +15,31 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import attrs
 import trio
 
+from voicecore import configured
 from voicecore.audio.convert import converter
-from voicecore.audio.formats import PCM16_24K, PCMU_8K
+from voicecore.audio.formats import PCMU_8K
 from voicecore.audio.level import has_sound
 from voicecore.audio.wav import read_wav
-from voicecore.carriers.twilio import TwilioAccount, TwilioControl, TwilioDialler, TwilioInbound, TwilioRest
+from voicecore.carriers.twilio import TwilioControl, TwilioDialler, TwilioInbound, TwilioRest
 from voicecore.config import (
-    AgentSettings,
-    BargeInSettings,
-    IdleSettings,
-    KeypadEntrySettings,
-    OpenAIRealtimeSettings,
-    OutboundSettings,
-    PlayoutPaceSettings,
     ServerSettings,
     Settings,
-    TwilioSettings,
 )
-from voicecore.config.kinds import is_loopback
 from voicecore.disk import RealFiles
-from voicecore.engine.agent import DIRECTIONS, Agent, ReadySpeech
+from voicecore.engine.agent import Agent, ReadySpeech
 from voicecore.engine.host import Host, open_host
 from voicecore.engine.host_parts import HostParts, HostStatistics
 from voicecore.engine.metrics import CONTENT_TYPE, exposition
 from voicecore.engine.outbound_call import OutboundCall
-from voicecore.engine.parking.pool import ParkingSettings, WhenFull
-from voicecore.engine.settings import CallSettings, DialOptions, HostSettings, OnVoicemail
+from voicecore.engine.settings import DialOptions, HostSettings
 from voicecore.errors import ConfigError, LocalProtocolError
 from voicecore.facts import Observer
 from voicecore.net.http.client import open_http_client
@@ -61,17 +51,7 @@ from voicecore.net.http.server import serve
 from voicecore.net.transport.network import RealNetwork
 from voicecore.nurseries import open_service_nursery
 from voicecore.observe.store import FolderStore
-from voicecore.ports import MachineDetection, Provider
-from voicecore.providers.openai_realtime import OpenAIRealtime
-from voicecore.turns.barge_in.machine import AcousticEcho, AfterCut, BargeInPolicy
-from voicecore.turns.barge_in.strategies import AgentEcho, Backchannels, BargeInStrategy, MinSpeech, MinWords
-from voicecore.turns.first_message.audio_gate import UserAudioRule
-from voicecore.turns.first_message.message import FirstMessagePolicy, ProtectionRule, SpeaksFirst
-from voicecore.turns.idle import IdlePolicy, ThenIdle
-from voicecore.turns.keypad import KeypadSettings
-from voicecore.turns.playout.ledger import PlayoutSettings
-from voicecore.turns.recovery import FallbackLines
-from voicecore.wire.openai_realtime import NoiseReduction, SemanticVad, ServerVad, Transcription, TurnDetection
+from voicecore.ports import Provider
 from voicecore.world import World
 
 log = logging.getLogger("voicecore.net")
@@ -139,20 +119,20 @@ async def open_engine(
         ConfigError: The parts do not fit together.
     """
     world = world or real_world()
-    host_settings = host_settings or _host_settings(settings)
+    host_settings = host_settings or configured.host_settings(settings)
     ready = await _ready_speech(world, settings.agent.first_message_file, "agent.first_message_file")
     waiting = await _ready_speech(world, settings.agent.waiting_file, "agent.waiting_file")
     async with open_http_client(world.network) as http:
         listening = await world.network.listen(settings.server.host, settings.server.port)
         local_url = f"http://{_url_host(settings.server.host)}:{listening.port}"
-        account = twilio_account(settings.carriers.twilio, settings.server.public_url or local_url)
-        agent = _agent(settings, ready, waiting)
+        account = configured.twilio_account(settings.carriers.twilio, settings.server.public_url or local_url)
+        agent = configured.agent(settings, ready, waiting)
         parts = _parts(settings, world, observers, rest=TwilioRest(account, http), agent=agent)
         async with open_host(world, parts, host_settings) as host, open_service_nursery() as nursery:
             twilio, check = TwilioInbound(world, account, host), SelfCheck(world, http)
             routes = {**twilio.routes(), **check.routes(), **health_routes(lambda: host.is_admitting)}
             if settings.server.metrics_port is None:
-                routes |= _metrics_routes(host, _metrics_guard(settings.server))
+                routes |= _metrics_routes(host, configured.metrics_guard(settings.server))
 
             def unrouted(request: Request, status: int) -> None:
                 check.unrouted(request)
@@ -160,31 +140,8 @@ async def open_engine(
 
             await nursery.start(serve, listening.listeners, Router(routes, unrouted))
             await _serve_metrics(world, settings.server, host, nursery)
-            options = _dial_options(settings.outbound)
+            options = configured.dial_options(settings.outbound)
             yield Engine(url=local_url, public_url=account.public_url, host=host, options=options, check=check)
-
-
-def openai_realtime(settings: OpenAIRealtimeSettings) -> OpenAIRealtime:
-    """Return the provider that a configuration file describes."""
-    transcription = Transcription(model=settings.transcription_model, language=settings.language)
-    noise = settings.noise_reduction
-    return OpenAIRealtime(
-        api_key=settings.api_key,
-        base_url=settings.base_url,
-        model=settings.model,
-        voice=settings.voice,
-        speed=settings.speed,
-        turn_detection=_turn_detection(settings),
-        transcription=transcription,
-        noise_reduction=None if noise == "off" else NoiseReduction(type=noise),
-        audio_format=PCM16_24K if settings.audio == "pcm" else None,
-    )
-
-
-def _turn_detection(settings: OpenAIRealtimeSettings) -> TurnDetection:
-    if settings.turn_detection == "semantic_vad":
-        return SemanticVad(eagerness=settings.eagerness)
-    return ServerVad(threshold=settings.vad_threshold, silence_duration_ms=settings.silence_duration_ms)
 
 
 def _parts(
@@ -195,7 +152,7 @@ def _parts(
     rest: TwilioRest,
     agent: Agent,
 ) -> HostParts:
-    provider: Provider = openai_realtime(settings.providers.openai_realtime)
+    provider: Provider = configured.openai_realtime(settings.providers.openai_realtime)
     data_dir, number = settings.server.data_dir, settings.carriers.twilio.phone_number
     return HostParts(
         provider=provider,
@@ -205,41 +162,6 @@ def _parts(
         store=None if data_dir is None else FolderStore(world.files, Path(data_dir)),
         records_audio=settings.server.record_audio,
         observers=observers,
-    )
-
-
-def twilio_account(settings: TwilioSettings, public_url: str) -> TwilioAccount:
-    """Return the account that a configuration file describes."""
-    return TwilioAccount(
-        account_sid=settings.account_sid,
-        auth_token=settings.auth_token,
-        public_url=public_url,
-        api_base_url=settings.api_base_url,
-        verify_signatures=settings.verify_signatures,
-        apology=settings.apology,
-    )
-
-
-def _host_settings(settings: Settings) -> HostSettings:
-    parking = ParkingSettings(
-        enabled=settings.parking.enabled,
-        max_sessions=settings.parking.max_sessions,
-        when_full=WhenFull(settings.parking.when_full),
-    )
-    call = CallSettings(
-        playout=_playout(settings.playout),
-        coalesce_s=settings.server.coalesce_ms / 1000,
-        outlives_stream=settings.carriers.twilio.apology is not None,
-    )
-    return HostSettings(max_calls=settings.server.max_calls, parking=parking, call=call)
-
-
-def _dial_options(settings: OutboundSettings) -> DialOptions:
-    return DialOptions(
-        ring_timeout_s=settings.ring_timeout_s,
-        detection=MachineDetection(settings.machine_detection),
-        on_voicemail=OnVoicemail(settings.on_voicemail),
-        voicemail_message=settings.voicemail_message,
     )
 
 
@@ -259,90 +181,8 @@ async def _ready_speech(world: World, path: Path | None, key: str) -> ReadySpeec
     return ReadySpeech(samples, audio_format)
 
 
-def _agent(settings: Settings, ready: ReadySpeech | None, waiting: ReadySpeech | None) -> Agent:
-    given = settings.agent
-    agent = Agent(
-        instructions=given.instructions,
-        first_message=given.first_message,
-        first_message_audio=ready,
-        barge_in=_barge_in(settings.barge_in),
-        idle=_idle(settings.idle),
-        keypad=_keypad(settings.keypad),
-        waiting_sound=waiting,
-        waiting_after_s=given.waiting_after_ms / 1000,
-        fallback=FallbackLines(sorry_text=given.sorry_text, did_not_catch_text=given.did_not_catch_text),
-    )
-    policies = {direction: _policy(given, agent.policy_for(direction)) for direction in DIRECTIONS}
-    return attrs.evolve(agent, policies=policies)
-
-
-def _barge_in(settings: BargeInSettings) -> BargeInPolicy:
-    return BargeInPolicy(
-        strategies=tuple(_strategies(settings)),
-        confirm_s=settings.confirm_ms / 1000,
-        echo=AcousticEcho(settings.acoustic_echo),
-        guard_s=settings.guard_ms / 1000,
-        echo_guard_s=settings.echo_guard_ms / 1000,
-        after_cut=AfterCut(settings.history),
-        keys_stop_agent=settings.keys_stop_agent,
-    )
-
-
-def _strategies(settings: BargeInSettings) -> Iterator[BargeInStrategy]:
-    if settings.stops_at == "onset":
-        return
-    if settings.acoustic_echo == "present":
-        yield AgentEcho()
-    if settings.backchannels_pass:
-        yield Backchannels()
-    yield MinWords(settings.min_words) if settings.stops_at == "words" else MinSpeech(settings.min_speech_ms / 1000)
-
-
-def _idle(settings: IdleSettings) -> IdlePolicy | None:
-    if settings.after_ms == 0:
-        return None
-    after_s, then = settings.after_ms / 1000, ThenIdle(settings.then)
-    return IdlePolicy(after_s=after_s, prompts=settings.prompts, text=settings.text, then=then)
-
-
-def _keypad(settings: KeypadEntrySettings) -> KeypadSettings:
-    terminator = None if settings.terminator == "none" else settings.terminator
-    return KeypadSettings(pause_s=settings.pause_ms / 1000, terminator=terminator, most_keys=settings.most_keys)
-
-
-def _playout(settings: PlayoutPaceSettings) -> PlayoutSettings:
-    lead_s, limit_s, piece_s = settings.lead_ms / 1000, settings.lead_limit_ms / 1000, settings.piece_ms / 1000
-    return PlayoutSettings(lead_s=lead_s, lead_limit_s=limit_s, piece_s=piece_s)
-
-
-def _policy(settings: AgentSettings, default: FirstMessagePolicy) -> FirstMessagePolicy:
-    return attrs.evolve(
-        default,
-        speaks_first=SpeaksFirst(settings.speaks_first),
-        protection=_PROTECTION.get(settings.protect_first_message, default.protection),
-        user_audio=UserAudioRule(settings.user_audio),
-        hello_s=settings.hello_wait_ms / 1000,
-        lead_in_s=settings.lead_in_ms / 1000,
-        prepared=settings.prepare_first_message,
-        first_audio_s=settings.message_answer_ms / 1000,
-        announced_s=settings.message_audio_ms / 1000,
-    )
-
-
-_PROTECTION = {
-    "heard": ProtectionRule.WHOLE,
-    "first_audio": ProtectionRule.FIRST_AUDIO,
-    "off": ProtectionRule.OFF,
-}
-
-
 def _metrics_routes(host: Host, guard: MetricsGuard) -> Routes:
     return metrics_routes(lambda: exposition(host.statistics()), CONTENT_TYPE, guard)
-
-
-def _metrics_guard(settings: ServerSettings) -> MetricsGuard:
-    is_proxied = settings.public_url is not None and not is_loopback(urlsplit(settings.public_url).hostname or "")
-    return MetricsGuard(token=settings.metrics_token, is_open=settings.metrics_port is not None, is_proxied=is_proxied)
 
 
 async def _serve_metrics(world: World, settings: ServerSettings, host: Host, nursery: trio.Nursery) -> None:
@@ -351,7 +191,9 @@ async def _serve_metrics(world: World, settings: ServerSettings, host: Host, nur
         host_name = settings.metrics_host or "127.0.0.1"
         listening = await world.network.listen(host_name, settings.metrics_port)
         log.info("metrics are served at http://%s:%d/metrics", _url_host(host_name), listening.port)
-        await nursery.start(serve, listening.listeners, Router(_metrics_routes(host, _metrics_guard(settings))))
+        await nursery.start(
+            serve, listening.listeners, Router(_metrics_routes(host, configured.metrics_guard(settings)))
+        )
 
 
 def _url_host(host: str) -> str:

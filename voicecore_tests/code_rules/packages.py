@@ -59,11 +59,11 @@ GUARDED_STANDARD_LIBRARY = frozenset(
 TEST_LIBRARIES = frozenset({"hypothesis", "openai", "pytest", "pytest_trio", "sybil", "twilio"})
 """Never imported by the package."""
 
-_FACTS = frozenset({"errors", "events", "facts", "statuses", "secrets", "audio"})  # level 0
+_FACTS = frozenset({"errors", "kinds", "events", "facts", "statuses", "secrets", "audio"})  # level 0
 _PORTS = _FACTS | {"world", "ports", "nurseries"}
 _EDGE = _PORTS | {"wire", "net"}  # what stands between the engine and a peer
 _PARTS = _EDGE | {"disk", "turns", "engine", "carriers", "providers", "pipeline", "observe", "config"}
-_BUILT = _PARTS | {"assembly", "sessions", "gc_tuning"}
+_BUILT = _PARTS | {"configured", "assembly", "sessions", "gc_tuning"}
 _ALL = _BUILT | {"simulation", "embed", "dashboard", "startup"}
 
 _VALUES = frozenset({"attrs"})
@@ -74,6 +74,7 @@ _SOCKETS = frozenset({"trio_websocket", "httpx", "httpcore", "h11", "wsproto", "
 PACKAGES = (
     Package("secrets", 0, "the type of values that cannot be shown", frozenset()),
     Package("errors", 0, "the error tree: whose fault, and what the catcher can do", frozenset({"secrets"})),
+    Package("kinds", 0, "what a setting may be, and how a wrong value is refused", frozenset({"errors"}), _VALUES),
     Package("statuses", 0, "how far a carrier says a call is", frozenset({"errors"}), _VALUES),
     Package("audio", 0, "formats, G.711, conversion, framing, levels", frozenset({"errors"}), _VALUES | {"numpy"}),
     Package("events", 0, "what crosses the borders of a call: events in, orders out", frozenset({"audio"}), _VALUES),
@@ -92,8 +93,15 @@ PACKAGES = (
     Package("providers", 3, "one file a provider", _EDGE, _TASKS),
     Package("pipeline", 3, "speech-to-text, language model and text-to-speech as one session", _EDGE, _TASKS),
     Package("observe", 3, "what is kept and shown of a call", _PORTS, _TASKS | {"orjson"}),
-    Package("config", 4, "settings from file and environment", frozenset({"errors", "secrets"}), _VALUES),
-    Package("assembly", 4, "the one place that puts the parts together", _PARTS, _TASKS),
+    Package(
+        "config",
+        4,
+        "settings from file and environment",
+        _PORTS | {"wire", "turns", "engine", "carriers", "providers"},
+        _VALUES,
+    ),
+    Package("configured", 4, "from a configuration to the engine's own settings", _PARTS, _VALUES),
+    Package("assembly", 4, "the one place that puts the parts together", _PARTS | {"configured"}, _TASKS),
     Package("sessions", 4, "a session by itself, without a call", _PORTS | {"assembly"}, _TASKS),
     Package("gc_tuning", 4, "Python's garbage collector, for a process of our own", frozenset()),
     Package("simulation", 5, "twins, and a world in virtual time", _BUILT, _TASKS | {"orjson", "numpy"}),

@@ -10,6 +10,7 @@ import pytest
 
 from voicecore import events as ev
 from voicecore import facts
+from voicecore.errors import ConfigError
 from voicecore.facts import EndCause
 from voicecore.turns.agent_speech import word_for_word
 from voicecore.turns.barge_in.machine import BargeInPolicy
@@ -109,7 +110,7 @@ def test_the_line_is_the_one_that_was_set(lines: FallbackLines, wordless: bool, 
 
 def test_a_line_must_not_be_empty() -> None:
     """None is the way to have no line."""
-    with pytest.raises(ValueError, match="sorry_text"):
+    with pytest.raises(ConfigError, match="sorry_text"):
         FallbackLines(sorry_text="")
 
 

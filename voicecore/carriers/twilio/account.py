@@ -24,7 +24,7 @@ class TwilioAccount:
     """How Twilio reaches us, without a slash at its end; http for loopback only."""
     api_base_url: str = "https://api.twilio.com"
     verify_signatures: bool = True
-    apology: str | None = None
+    apology: str | None = "We are sorry, this call cannot be continued. Please call again later."
     """What the carrier says when a call cannot go on (no session, a lost one, a fault of ours); None: nothing."""
 
     def url(self, scheme: Literal["http", "ws"]) -> str:
