@@ -25,6 +25,7 @@ from voicecore.providers.openai_realtime import OpenAIRealtime
 from voicecore.secrets import Secret
 from voicecore.turns.playout.ledger import PlayoutSettings
 from voicecore.wire.openai_realtime import UNSET, CustomVoice, Reasoning, RetentionRatio, ServerVad, SessionConfig
+from voicecore_tests.code_rules.options import CONFIGURATION, meaning_of, written_reference
 from voicecore_tests.test_config import NO_ENVIRONMENT, WHOLE
 
 NEEDED = {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "token", "OPENAI_API_KEY": "key"}
@@ -115,6 +116,13 @@ def test_an_option_that_the_engine_has_is_the_engines(dotted: str) -> None:
                 python_kind.accept(converted)
         if field.name.endswith(("_ms", "_s")):
             assert kind.noun == "integer"
+
+
+def test_the_reference_is_what_the_definitions_say() -> None:
+    """docs/configuration.md is generated; every option has a meaning in it."""
+    for section in SECTIONS.values():
+        assert [field.name for field in attrs.fields(section) if not meaning_of(section, field)] == []
+    assert CONFIGURATION.read_text() == written_reference(), "run `make docs`"
 
 
 # --- the same defaults -----------------------------------------------------------
@@ -247,3 +255,18 @@ def test_an_old_word_names_the_new_one(key: str, old: str) -> None:
     new = RENAMED_WORDS[key, old]
     assert f"'{new}' is its name now" in str(error)
     assert Settings.problems(WHOLE, NO_ENVIRONMENT, {key: new}) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [
+        ({f"{MODEL}.noise_reduction": "off", f"{MODEL}.noise_reduction_strength": 0.5}, "noise_reduction_strength"),
+        ({f"{MODEL}.transcription_model": "", f"{MODEL}.language": "en"}, "language"),
+        ({f"{MODEL}.transcription_model": "", "barge_in.stops_at": "words"}, "transcription_model"),
+        ({f"{MODEL}.retention_ratio": 0.5}, "retention_ratio"),
+    ],
+)
+def test_a_setting_of_the_session_without_effect_is_refused(given: Mapping[str, object], key: str) -> None:
+    """By its key, also across sections."""
+    (error,) = Settings.problems(WHOLE, NO_ENVIRONMENT, given)
+    assert error.key == f"{MODEL}.{key}"

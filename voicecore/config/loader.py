@@ -42,7 +42,7 @@ from voicecore.kinds import Kind
 FILE_NAME = "voicecore.toml"
 
 _PREFIX = "VOICECORE_"
-_OWNERS_VARIABLES: Mapping[str, str] = {  # as their owners spell them
+OWNERS_VARIABLES: Mapping[str, str] = {  # as their owners spell them
     "carriers.twilio.account_sid": "TWILIO_ACCOUNT_SID",
     "carriers.twilio.auth_token": "TWILIO_AUTH_TOKEN",
     "carriers.twilio.phone_number": "TWILIO_PHONE_NUMBER",
@@ -51,7 +51,7 @@ _OWNERS_VARIABLES: Mapping[str, str] = {  # as their owners spell them
 }
 
 # Settings that mean something only beside one value of another; its key, and that value.
-_NEEDS: Mapping[str, tuple[str, str]] = {
+NEEDS: Mapping[str, tuple[str, str]] = {
     "providers.openai_realtime.vad_threshold": ("providers.openai_realtime.turn_detection", "server_vad"),
     "providers.openai_realtime.silence_duration_ms": ("providers.openai_realtime.turn_detection", "server_vad"),
     "providers.openai_realtime.prefix_padding_ms": ("providers.openai_realtime.turn_detection", "server_vad"),
@@ -112,6 +112,11 @@ class Settings:
     net: NetSettings = attrs.field(factory=NetSettings)
     carriers: CarrierSettings
     providers: ProviderSettings
+
+    def __attrs_post_init__(self) -> None:
+        if self.barge_in.stops_at == "words" and self.providers.openai_realtime.transcription_model is None:
+            problem = "missing; it brings the words that barge_in.stops_at waits for"
+            raise ConfigError("providers.openai_realtime.transcription_model", problem)
 
     @classmethod
     def load(
@@ -222,7 +227,7 @@ class _Reader:
 
     def take_environment(self, environ: Mapping[str, str]) -> None:
         """Take the owners' variables, then ours."""
-        for key, variable in _OWNERS_VARIABLES.items():
+        for key, variable in OWNERS_VARIABLES.items():
             if environ.get(variable):  # set and empty is their way to say "not set"
                 self._take(_nested(key.split("."), _Words(environ[variable])), origin=variable)
         for variable in sorted(environ):
@@ -243,11 +248,15 @@ class _Reader:
         self._find_unused()
         if self.problems:
             return None
-        return Settings(
-            carriers=CarrierSettings(twilio=built.pop("carriers.twilio")),
-            providers=ProviderSettings(openai_realtime=built.pop("providers.openai_realtime")),
-            **built,
-        )
+        try:
+            return Settings(
+                carriers=CarrierSettings(twilio=built.pop("carriers.twilio")),
+                providers=ProviderSettings(openai_realtime=built.pop("providers.openai_realtime")),
+                **built,
+            )
+        except ConfigError as error:  # a rule about two sections
+            self.problems.append(error)
+            return None
 
     def _take(self, given: Mapping[str, object], *, table: str = "", origin: str = "") -> None:
         shown_origin = f" (from {printable(origin)})" if origin else ""
@@ -293,7 +302,7 @@ class _Reader:
             return None
 
     def _find_unused(self) -> None:
-        for key, (other, needed) in _NEEDS.items():
+        for key, (other, needed) in NEEDS.items():
             section, _, name = other.rpartition(".")
             chosen = self._given.get(other, attrs.fields_dict(SECTIONS[section])[name].default)
             is_wrong = any(problem.key == other for problem in self.problems)
@@ -314,7 +323,12 @@ def _nested(names: Sequence[str], value: object) -> dict[str, object]:
 
 def variable(key: str) -> str:
     """Return the environment variable for a dotted key, the owner's where there is one."""
-    return _OWNERS_VARIABLES.get(key, _PREFIX + key.upper().replace(".", "__"))
+    return OWNERS_VARIABLES.get(key, own_variable(key))
+
+
+def own_variable(key: str) -> str:
+    """Return our own environment variable for a dotted key."""
+    return _PREFIX + key.upper().replace(".", "__")
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ Level 4.  Turned into the provider in configured.py.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, NoReturn, get_args
 
 import attrs
 
@@ -33,6 +33,13 @@ Delay = Literal["minimal", "low", "medium", "high", "xhigh"]
 TruncationRule = Literal["auto", "disabled", "retention_ratio"]
 Switched = Literal["off", "auto"]
 _WORDS = many(WORD)
+_OF_TRANSCRIPTION = (
+    "language",
+    "transcription_languages",
+    "transcription_keywords",
+    "transcription_prompt",
+    "transcription_delay",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -82,13 +89,22 @@ class OpenAIRealtimeSettings:
     """Whether the provider keeps a trace of the session; cannot be turned off again during a call."""
 
     def __attrs_post_init__(self) -> None:
+        if self.noise_reduction == "off" and self.noise_reduction_strength is not None:
+            self._refuse("noise_reduction_strength", 'has no effect while noise_reduction is "off"')
         if self.transcription_model is None:
+            for name in _OF_TRANSCRIPTION:
+                if attrs.asdict(self, recurse=False)[name] is not None:
+                    self._refuse(name, "has no effect without transcription_model")
             return
         try:
             self.transcription()
         except ConfigError as error:  # a rule between the model and what it knows
             name = "transcription_" + error.key.rpartition(".")[2]
-            raise ConfigError(f"OpenAIRealtimeSettings.{name}", error.problem) from None
+            self._refuse(name, error.problem)
+
+    @staticmethod
+    def _refuse(name: str, problem: str) -> NoReturn:
+        raise ConfigError(f"OpenAIRealtimeSettings.{name}", problem)
 
     def transcription(self) -> Transcription | None:
         """Return how the user's words are written down."""

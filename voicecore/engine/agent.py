@@ -71,7 +71,7 @@ class Agent:
     waiting_sound: ReadySpeech | None = attrs.field(default=None, validator=_SPEECH)
     """Played once to a user who waits for the agent longer than usual; None: nothing is."""
     waiting_after_s: float = attrs.field(default=3.0, validator=kinds.seconds(above=0, high=60))
-    """From the end of the user's turn, or the request for the first message."""
+    """How long the user waits before that sound, from the end of the turn or the request for the first message."""
 
     def __attrs_post_init__(self) -> None:
         if self.first_message_audio is not None and self.first_message is None:

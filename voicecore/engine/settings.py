@@ -47,7 +47,7 @@ class DialOptions:
     grace_s: float = attrs.field(default=10.0, validator=kinds.seconds(above=0))
     """How much later than it should a carrier's last word may come."""
     media_s: float = attrs.field(default=15.0, validator=kinds.seconds(above=0))
-    """From the answer to the media stream."""
+    """How long the media stream may take to come once the call was answered."""
     verdict_s: float = attrs.field(default=35.0, validator=kinds.seconds(above=0))
     """What machine detection before the media may take on top."""
 
@@ -81,7 +81,7 @@ class CallSettings:
     buffer_audio_s: float = attrs.field(default=10.0, validator=kinds.seconds(above=0, high=60))
     """User audio kept while the session opens or does not read; beyond it the oldest is dropped."""
     coalesce_s: float = attrs.field(default=0.0, validator=kinds.seconds(0, 0.18))
-    """How much user audio gathers in the system before the engine is woken for it; 0: each frame goes on at once.
+    """User audio that the system collects before the engine is woken for it; 0: each frame goes on at once.
 
     Fewer wake-ups, fewer messages to the session, and audio that is later by half of
     it, on average; so are the carrier's marks.  docs/benchmarks.md has both.
@@ -128,7 +128,7 @@ class HostSettings:
     max_calls: int = attrs.field(default=200, validator=kinds.whole(1, 10_000))
     """Calls ringing or talking at once; beyond it a user gets a busy answer."""
     token_s: float = attrs.field(default=15.0, validator=kinds.seconds(above=0))
-    """How long an incoming call's media token is good; a call whose stream has not come by then is over.
+    """How long an incoming call waits for its media stream, and its media token is good; then the call is over.
 
     A carrier opens the stream as soon as it has our answer, a second or two later, and a session that is paid for
     waits meanwhile: as long as for the stream of a call that we placed."""
@@ -147,7 +147,7 @@ class HostSettings:
     drain_status_s: float = attrs.field(default=0.5, validator=kinds.seconds())
     """When the engine is stopped and no call runs: how long records wait for the carrier's terminal status."""
     hang_up_s: float = attrs.field(default=3.0, validator=kinds.seconds(above=0))
-    """How long the end of a live call waits for the carrier to be told: time for a new connection, and for another
+    """How long the end of a live call waits for the carrier to acknowledge it: time for a new connection and another
     try. Then its media are closed, and the user hears the carrier's apology."""
     call: CallSettings = attrs.field(factory=CallSettings, validator=kinds.instance(CallSettings))
     parking: ParkingSettings = attrs.field(factory=ParkingSettings, validator=kinds.instance(ParkingSettings))

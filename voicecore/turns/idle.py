@@ -33,13 +33,13 @@ class IdlePolicy:
     """When the agent prompts a silent user; seconds."""
 
     after_s: float = attrs.field(default=8.0, validator=kinds.seconds(above=0, high=600))
-    """Of silence on both sides."""
+    """Silence on both sides before the agent asks."""
     prompts: int = attrs.field(default=2, validator=kinds.whole(1, 20))
-    """In a row, before the user is given up."""
+    """Prompts in a row before the agent gives up on the user."""
     text: str = attrs.field(default="Are you still there?", validator=kinds.TEXT)
     """What the agent asks."""
     then: ThenIdle = attrs.field(default=ThenIdle.HANG_UP, validator=kinds.member(ThenIdle))
-    """When the prompts have brought no answer."""
+    """What happens when the prompts bring no answer: the call ends, or the line stays open in silence."""
 
 
 class IdleStep(enum.Enum):

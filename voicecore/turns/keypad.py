@@ -1,4 +1,4 @@
-"""Keys of the user's telephone, gathered into one entry.
+"""Keys of the user's telephone, collected into one entry.
 
     ──key──► GATHERING ──terminator │ pause │ full──► Entry
 
@@ -20,14 +20,14 @@ KEYS = frozenset("0123456789*#ABCD")
 
 @attrs.frozen(kw_only=True)
 class KeypadSettings:
-    """How keys are gathered; seconds."""
+    """How keys become one entry; seconds."""
 
     pause_s: float = attrs.field(default=2.0, validator=kinds.seconds(above=0, high=60))
     """After a key, how long the next one may take."""
     terminator: str | None = attrs.field(default="#", validator=kinds.optional(kinds.one_of(sorted(KEYS))))
     """The key that ends an entry; None: only a pause does."""
     most_keys: int = attrs.field(default=32, validator=kinds.whole(1, 64))
-    """The keys of one entry at most."""
+    """Keys in one entry at most."""
 
 
 @attrs.frozen

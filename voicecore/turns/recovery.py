@@ -33,9 +33,9 @@ class FallbackLines:
     """What the agent says, word for word, where no reply could be had; in the language of the calls."""
 
     sorry_text: str | None = attrs.field(default=SORRY, validator=kinds.OPTIONAL_TEXT)
-    """None: no line is asked for, and the call ends where a turn gets no reply."""
+    """Said word for word when a turn gets no reply, however often it is requested; None: the call ends instead."""
     did_not_catch_text: str | None = attrs.field(default=DID_NOT_CATCH, validator=kinds.OPTIONAL_TEXT)
-    """Of a turn that has no words; None: ``sorry_text``."""
+    """The same when no word of the user could be made out; None: ``sorry_text``."""
 
     def line(self, *, wordless: bool) -> str | None:
         """Return the line for a turn; ``wordless``: nothing that the user said could be made out."""

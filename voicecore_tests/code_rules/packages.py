@@ -181,4 +181,7 @@ def _first_sentence(path: Path) -> str:
 
 
 if __name__ == "__main__":
+    from voicecore_tests.code_rules import options  # the whole package; the table above is read without it
+
     MAP.write_text(written_map(MAP.read_text()))
+    options.CONFIGURATION.write_text(options.written_reference())

@@ -93,7 +93,7 @@ class OpenAIRealtime:
     reasoning: Reasoning | None = attrs.field(default=None, validator=kinds.optional(kinds.instance(Reasoning)))
     """How long a 2.x model thinks before it speaks; None: the model's own."""
     max_output_tokens: int | None = attrs.field(default=None, validator=kinds.optional(kinds.whole(1, 4096)))
-    """Of one response, tool calls included; None: as many as the model has."""
+    """Tokens of one response at most, tool calls included; None: as many as the model has."""
     truncation: Literal["auto", "disabled"] | RetentionRatio | None = attrs.field(default=None, validator=_TRUNCATION)
     """What happens when the context is full; None: the provider's own, "auto"."""
     tracing: Literal["auto"] | Tracing | None = attrs.field(default=None, validator=_TRACING)

@@ -71,7 +71,7 @@ class BargeInPolicy:
     """From the first audible audio of the agent: speech within it does not count, and must last beyond it; words do.
     On a clean line."""
     echo_guard_s: float = attrs.field(default=0.8, validator=kinds.seconds(0, 60))
-    """The same on a line with echo: the agent's own first words come back in it."""
+    """The same on a line with acoustic echo: the agent's own first words come back in it."""
     after_cut: AfterCut = attrs.field(default=AfterCut.HEARD, validator=kinds.member(AfterCut))
     """What transcript and model keep of words that were cut: what was heard, all of them, or nothing."""
     keys_stop_agent: bool = attrs.field(default=True, validator=kinds.SWITCH)

@@ -51,7 +51,7 @@ class MinSpeech:
     """Stops the agent once the user has spoken for so many seconds; needs no words."""
 
     seconds: float = attrs.field(default=0.6, validator=kinds.seconds(0.02, 60))
-    """Of speech that stop the agent."""
+    """Speech that stops the agent."""
 
     @property
     def name(self) -> str:

@@ -64,7 +64,7 @@ class PlayoutSettings:
     clock_margin_s: float = attrs.field(default=0.3, validator=kinds.seconds())
     """Where no marks are returned, audio counts as played so long after the clock says so."""
     lead_limit_s: float = attrs.field(default=1.0, validator=kinds.seconds(0.02, 10))
-    """Most that the lead grows to on a line with jitter; equal to lead_s it never grows."""
+    """Most that the lead grows to on a line with jitter; equal to the lead, it never grows."""
 
     def __attrs_post_init__(self) -> None:
         if not self.piece_s <= self.lead_s <= self.lead_limit_s:
