@@ -16,43 +16,32 @@ from __future__ import annotations
 import enum
 import logging
 import random
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 import attrs
 import trio
 
+from voicecore import configured
 from voicecore.audio.convert import converter
-from voicecore.audio.formats import PCM16_24K, PCMU_8K
+from voicecore.audio.formats import PCMU_8K
 from voicecore.audio.level import has_sound
 from voicecore.audio.wav import read_wav
-from voicecore.carriers.twilio import Twilio
 from voicecore.config import (
-    AgentSettings,
-    BargeInSettings,
-    IdleSettings,
-    KeypadEntrySettings,
-    OpenAIRealtimeSettings,
-    OutboundSettings,
-    PlayoutPaceSettings,
     ServerSettings,
     Settings,
-    TwilioSettings,
 )
-from voicecore.config.kinds import is_loopback
 from voicecore.disk import RealFiles
-from voicecore.engine.agent import DIRECTIONS, Agent, ReadySpeech
+from voicecore.engine.agent import Agent, ReadySpeech
 from voicecore.engine.call_handle import CallHandle
 from voicecore.engine.host import Host, open_host
 from voicecore.engine.host_ports import ChooseAgent, HostPorts
 from voicecore.engine.host_statistics import HostStatistics
 from voicecore.engine.metrics import CONTENT_TYPE, exposition
-from voicecore.engine.parking.pool import ParkingSettings, WhenFull
-from voicecore.engine.settings import CallSettings, DialOptions, HostSettings, OnVoicemail
+from voicecore.engine.settings import DialOptions, HostSettings
 from voicecore.errors import ConfigError, LocalProtocolError, printable
 from voicecore.facts import Observer
 from voicecore.net.http.client import open_http_client
@@ -65,17 +54,7 @@ from voicecore.net.transport.network import RealNetwork
 from voicecore.net.websocket.server import SocketLimits
 from voicecore.nurseries import open_service_nursery
 from voicecore.observe.store import FolderStore
-from voicecore.ports import CallStore, Carrier, MachineDetection, OpenCarrier, Provider
-from voicecore.providers.openai_realtime import OpenAIRealtime
-from voicecore.turns.barge_in.policy import AcousticEcho, AfterCut, BargeInPolicy
-from voicecore.turns.barge_in.strategies import AgentEcho, Backchannels, BargeInStrategy, MinSpeech, MinWords
-from voicecore.turns.first_message.audio_gate import UserAudioRule
-from voicecore.turns.first_message.message import FirstMessagePolicy, ProtectionRule, SpeaksFirst
-from voicecore.turns.idle import IdlePolicy, ThenIdle
-from voicecore.turns.keypad import KeypadSettings
-from voicecore.turns.playout.ledger import PlayoutSettings
-from voicecore.turns.recovery import FallbackLines
-from voicecore.wire.openai_realtime import NoiseReduction, SemanticVad, ServerVad, Transcription, TurnDetection
+from voicecore.ports import CallStore, Carrier, OpenCarrier, Provider
 from voicecore.world import World
 
 _MESSAGE_MS = 20  #: audio in one message of a carrier
@@ -211,8 +190,8 @@ async def open_engine(
             observers=observers,
         )
         parts.provider_of(agent)
-        options = DialOptions() if settings is None else _dial_options(settings.outbound)
-        bounds = host_settings or _host_settings(settings)
+        options = DialOptions() if settings is None else configured.dial_options(settings.outbound)
+        bounds = host_settings or (HostSettings() if settings is None else configured.host_settings(settings))
         async with open_host(world, parts, bounds) as host, open_service_nursery() as nursery:
             check = SelfCheck(world, http)
             app = _app(server, host, opened, check)
@@ -231,7 +210,7 @@ def _app(server: ServerSettings, host: Host, carriers: Sequence[OpenCarrier], ch
                 raise ConfigError("carriers", f"two of them answer {' '.join(route)}; one is {printable(carrier.name)}")
             routes[route] = handler
     if server.metrics_port is None:
-        routes |= _metrics_routes(host, _metrics_guard(server))
+        routes |= _metrics_routes(host, configured.metrics_guard(server))
 
     def unrouted(request: Request, status: int) -> None:
         check.unrouted(request)
@@ -251,11 +230,11 @@ def _by_name(providers: Sequence[Provider]) -> Mapping[str, Provider]:
 
 
 def _providers(settings: Settings | None) -> Sequence[Provider]:
-    return () if settings is None else (openai_realtime(settings.providers.openai_realtime),)
+    return () if settings is None else (configured.openai_realtime(settings.providers.openai_realtime),)
 
 
 def _carriers(settings: Settings | None) -> Sequence[Carrier]:
-    return () if settings is None else (twilio(settings.carriers.twilio),)
+    return () if settings is None else (configured.twilio(settings.carriers.twilio),)
 
 
 def _store(world: World, server: ServerSettings) -> CallStore | None:
@@ -267,69 +246,13 @@ async def _agent_of(world: World, settings: Settings | None) -> Agent:
         raise ConfigError("agent", "missing; without settings, one has to be given to open_engine")
     ready = await _ready_speech(world, settings.agent.first_message_file, "agent.first_message_file")
     waiting = await _ready_speech(world, settings.agent.waiting_file, "agent.waiting_file")
-    return _agent(settings, ready, waiting)
-
-
-def openai_realtime(settings: OpenAIRealtimeSettings) -> OpenAIRealtime:
-    """Return the provider that a configuration file describes."""
-    transcription = Transcription(model=settings.transcription_model, language=settings.language)
-    noise = settings.noise_reduction
-    return OpenAIRealtime(
-        api_key=settings.api_key,
-        base_url=settings.base_url,
-        model=settings.model,
-        voice=settings.voice,
-        speed=settings.speed,
-        turn_detection=_turn_detection(settings),
-        transcription=transcription,
-        noise_reduction=None if noise == "off" else NoiseReduction(type=noise),
-        audio_format=PCM16_24K if settings.audio == "pcm" else None,
-    )
-
-
-def _turn_detection(settings: OpenAIRealtimeSettings) -> TurnDetection:
-    if settings.turn_detection == "semantic_vad":
-        return SemanticVad(eagerness=settings.eagerness)
-    return ServerVad(threshold=settings.vad_threshold, silence_duration_ms=settings.silence_duration_ms)
-
-
-def twilio(settings: TwilioSettings) -> Twilio:
-    """Return the carrier that a configuration file describes."""
-    return Twilio(
-        account_sid=settings.account_sid,
-        auth_token=settings.auth_token,
-        phone_number=settings.phone_number,
-        api_base_url=settings.api_base_url,
-        verify_signatures=settings.verify_signatures,
-        apology=settings.apology,
-    )
-
-
-def _host_settings(settings: Settings | None) -> HostSettings:
-    if settings is None:
-        return HostSettings()
-    parking = ParkingSettings(
-        enabled=settings.parking.enabled,
-        max_sessions=settings.parking.max_sessions,
-        when_full=WhenFull(settings.parking.when_full),
-    )
-    call = CallSettings(playout=_playout(settings.playout))
-    return HostSettings(max_calls=settings.server.max_calls, parking=parking, call=call)
+    return configured.agent(settings, ready, waiting)
 
 
 def _port_limits(server: ServerSettings, world: World) -> ServerLimits:
     messages = max(1, round(server.coalesce_ms / _MESSAGE_MS))
     sockets = SocketLimits(coalesce_messages=messages)
     return ServerLimits(sockets=sockets, websocket=world.network.websocket)
-
-
-def _dial_options(settings: OutboundSettings) -> DialOptions:
-    return DialOptions(
-        ring_timeout_s=settings.ring_timeout_s,
-        detection=MachineDetection(settings.machine_detection),
-        on_voicemail=OnVoicemail(settings.on_voicemail),
-        voicemail_message=settings.voicemail_message,
-    )
 
 
 async def _ready_speech(world: World, path: Path | None, key: str) -> ReadySpeech | None:
@@ -348,90 +271,8 @@ async def _ready_speech(world: World, path: Path | None, key: str) -> ReadySpeec
     return ReadySpeech(samples, audio_format)
 
 
-def _agent(settings: Settings, ready: ReadySpeech | None, waiting: ReadySpeech | None) -> Agent:
-    given = settings.agent
-    agent = Agent(
-        instructions=given.instructions,
-        first_message=given.first_message,
-        first_message_audio=ready,
-        barge_in=_barge_in(settings.barge_in),
-        idle=_idle(settings.idle),
-        keypad=_keypad(settings.keypad),
-        waiting_sound=waiting,
-        waiting_after_s=given.waiting_after_ms / 1000,
-        fallback=FallbackLines(sorry_text=given.sorry_text, did_not_catch_text=given.did_not_catch_text),
-    )
-    policies = {direction: _policy(given, agent.policy_for(direction)) for direction in DIRECTIONS}
-    return attrs.evolve(agent, policies=policies)
-
-
-def _barge_in(settings: BargeInSettings) -> BargeInPolicy:
-    return BargeInPolicy(
-        strategies=tuple(_strategies(settings)),
-        confirm_s=settings.confirm_ms / 1000,
-        acoustic_echo=AcousticEcho(settings.acoustic_echo),
-        guard_s=settings.guard_ms / 1000,
-        echo_guard_s=settings.echo_guard_ms / 1000,
-        after_cut=AfterCut(settings.history),
-        keys_stop_agent=settings.keys_stop_agent,
-    )
-
-
-def _strategies(settings: BargeInSettings) -> Iterator[BargeInStrategy]:
-    if settings.stops_at == "onset":
-        return
-    if settings.acoustic_echo == "present":
-        yield AgentEcho()
-    if settings.backchannels_pass:
-        yield Backchannels()
-    yield MinWords(settings.min_words) if settings.stops_at == "words" else MinSpeech(settings.min_speech_ms / 1000)
-
-
-def _idle(settings: IdleSettings) -> IdlePolicy | None:
-    if settings.after_ms == 0:
-        return None
-    after_s, then = settings.after_ms / 1000, ThenIdle(settings.then)
-    return IdlePolicy(after_s=after_s, prompts=settings.prompts, text=settings.text, then=then)
-
-
-def _keypad(settings: KeypadEntrySettings) -> KeypadSettings:
-    terminator = None if settings.terminator == "none" else settings.terminator
-    return KeypadSettings(pause_s=settings.pause_ms / 1000, terminator=terminator, most_keys=settings.most_keys)
-
-
-def _playout(settings: PlayoutPaceSettings) -> PlayoutSettings:
-    lead_s, limit_s, piece_s = settings.lead_ms / 1000, settings.lead_limit_ms / 1000, settings.piece_ms / 1000
-    return PlayoutSettings(lead_s=lead_s, lead_limit_s=limit_s, piece_s=piece_s)
-
-
-def _policy(settings: AgentSettings, default: FirstMessagePolicy) -> FirstMessagePolicy:
-    return attrs.evolve(
-        default,
-        speaks_first=SpeaksFirst(settings.speaks_first),
-        protection=_PROTECTION.get(settings.protect_first_message, default.protection),
-        user_audio=UserAudioRule(settings.user_audio),
-        hello_s=settings.hello_wait_ms / 1000,
-        lead_in_s=settings.lead_in_ms / 1000,
-        prepared=settings.prepare_first_message,
-        first_audio_s=settings.message_answer_ms / 1000,
-        announced_s=settings.message_audio_ms / 1000,
-    )
-
-
-_PROTECTION = {
-    "heard": ProtectionRule.WHOLE,
-    "first_audio": ProtectionRule.FIRST_AUDIO,
-    "off": ProtectionRule.OFF,
-}
-
-
 def _metrics_routes(host: Host, guard: MetricsGuard) -> Routes:
     return metrics_routes(lambda: exposition(host.statistics()), CONTENT_TYPE, guard)
-
-
-def _metrics_guard(settings: ServerSettings) -> MetricsGuard:
-    is_proxied = settings.public_url is not None and not is_loopback(urlsplit(settings.public_url).hostname or "")
-    return MetricsGuard(token=settings.metrics_token, is_open=settings.metrics_port is not None, is_proxied=is_proxied)
 
 
 async def _serve_metrics(world: World, settings: ServerSettings, host: Host, nursery: trio.Nursery) -> None:
@@ -440,7 +281,8 @@ async def _serve_metrics(world: World, settings: ServerSettings, host: Host, nur
         host_name = settings.metrics_host or "127.0.0.1"
         listening = await world.network.listen(host_name, settings.metrics_port)
         log.info("metrics are served at http://%s:%d/metrics", _url_host(host_name), listening.port)
-        await nursery.start(serve, listening.listeners, Router(_metrics_routes(host, _metrics_guard(settings))))
+        routes = _metrics_routes(host, configured.metrics_guard(settings))
+        await nursery.start(serve, listening.listeners, Router(routes))
 
 
 def _url_host(host: str) -> str:

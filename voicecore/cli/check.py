@@ -16,13 +16,14 @@ import attrs
 import orjson
 import trio
 
-from voicecore.assembly import openai_realtime, real_world, twilio
+from voicecore.assembly import real_world
 from voicecore.audio.formats import PCMU_8K
 from voicecore.carriers.twilio import read_standing
 from voicecore.cli.configured import read, source
 from voicecore.cli.exits import DONE, FAILED, USAGE
 from voicecore.cli.probe import folder_problem
 from voicecore.config import Settings
+from voicecore.configured import openai_realtime, twilio
 from voicecore.errors import CarrierError, ConnectionLost, ProviderError, printable
 from voicecore.net.http.client import open_http_client
 from voicecore.net.urls import parse_websocket_url

@@ -1,13 +1,15 @@
 """Settings of an engine; see loader.py for where they come from, sections.py for what they are."""
 
 from voicecore.config.loader import FILE_NAME, CarrierSettings, ProviderSettings, Settings
+from voicecore.config.openai_section import OpenAIRealtimeSettings
 from voicecore.config.reading import load_settings
 from voicecore.config.sections import (
     AgentSettings,
     BargeInSettings,
+    CallsSettings,
     IdleSettings,
     KeypadEntrySettings,
-    OpenAIRealtimeSettings,
+    NetSettings,
     OutboundSettings,
     ParkingLotSettings,
     PlayoutPaceSettings,
@@ -19,9 +21,11 @@ __all__ = [
     "FILE_NAME",
     "AgentSettings",
     "BargeInSettings",
+    "CallsSettings",
     "CarrierSettings",
     "IdleSettings",
     "KeypadEntrySettings",
+    "NetSettings",
     "OpenAIRealtimeSettings",
     "OutboundSettings",
     "ParkingLotSettings",

@@ -21,13 +21,15 @@ from typing import Any
 
 import attrs
 
-from voicecore.config.kinds import Kind
+from voicecore.config.derived import renamed
+from voicecore.config.openai_section import OpenAIRealtimeSettings
 from voicecore.config.sections import (
     AgentSettings,
     BargeInSettings,
+    CallsSettings,
     IdleSettings,
     KeypadEntrySettings,
-    OpenAIRealtimeSettings,
+    NetSettings,
     OutboundSettings,
     ParkingLotSettings,
     PlayoutPaceSettings,
@@ -35,11 +37,12 @@ from voicecore.config.sections import (
     TwilioSettings,
 )
 from voicecore.errors import ConfigError, printable
+from voicecore.kinds import Kind
 
 FILE_NAME = "voicecore.toml"
 
 _PREFIX = "VOICECORE_"
-_OWNERS_VARIABLES: Mapping[str, str] = {  # as their owners spell them
+OWNERS_VARIABLES: Mapping[str, str] = {  # as their owners spell them
     "carriers.twilio.account_sid": "TWILIO_ACCOUNT_SID",
     "carriers.twilio.auth_token": "TWILIO_AUTH_TOKEN",
     "carriers.twilio.phone_number": "TWILIO_PHONE_NUMBER",
@@ -48,14 +51,34 @@ _OWNERS_VARIABLES: Mapping[str, str] = {  # as their owners spell them
 }
 
 # Settings that mean something only beside one value of another; its key, and that value.
-_NEEDS: Mapping[str, tuple[str, str]] = {
+NEEDS: Mapping[str, tuple[str, str]] = {
     "providers.openai_realtime.vad_threshold": ("providers.openai_realtime.turn_detection", "server_vad"),
     "providers.openai_realtime.silence_duration_ms": ("providers.openai_realtime.turn_detection", "server_vad"),
+    "providers.openai_realtime.prefix_padding_ms": ("providers.openai_realtime.turn_detection", "server_vad"),
+    "providers.openai_realtime.idle_timeout_ms": ("providers.openai_realtime.turn_detection", "server_vad"),
     "providers.openai_realtime.eagerness": ("providers.openai_realtime.turn_detection", "semantic_vad"),
+    "providers.openai_realtime.retention_ratio": ("providers.openai_realtime.truncation", "retention_ratio"),
+    "providers.openai_realtime.post_instructions_tokens": ("providers.openai_realtime.truncation", "retention_ratio"),
     "barge_in.min_words": ("barge_in.stops_at", "words"),
     "barge_in.min_speech_ms": ("barge_in.stops_at", "speech"),
     "barge_in.echo_guard_ms": ("barge_in.acoustic_echo", "present"),
     "barge_in.guard_ms": ("barge_in.acoustic_echo", "cancelled"),
+}
+
+# Options that have another name now, so that the message can say which.
+RENAMED: Mapping[str, str] = {
+    "agent.caller_audio": "agent.user_audio",
+    "barge_in.murmurs_pass": "barge_in.backchannels_pass",
+    "barge_in.line_echo": "barge_in.acoustic_echo",
+    "barge_in.gate_ms": "barge_in.guard_ms",
+    "barge_in.echo_gate_ms": "barge_in.echo_guard_ms",
+    "outbound.on_machine": "outbound.on_voicemail",
+    "outbound.machine_message": "outbound.voicemail_message",
+    "server.gather_ms": "server.coalesce_ms",
+}
+RENAMED_WORDS: Mapping[tuple[str, str], str] = {
+    ("agent.user_audio", "hold"): "buffer",
+    ("agent.speaks_first", "caller"): "user",
 }
 
 
@@ -77,16 +100,23 @@ class ProviderSettings:
 class Settings:
     """A whole configuration, checked."""
 
-    server: ServerSettings
-    agent: AgentSettings
-    barge_in: BargeInSettings
-    idle: IdleSettings
-    keypad: KeypadEntrySettings
-    playout: PlayoutPaceSettings
-    outbound: OutboundSettings
-    parking: ParkingLotSettings
+    server: ServerSettings = attrs.field(factory=ServerSettings)
+    agent: AgentSettings = attrs.field(factory=AgentSettings)
+    barge_in: BargeInSettings = attrs.field(factory=BargeInSettings)
+    idle: IdleSettings = attrs.field(factory=IdleSettings)
+    keypad: KeypadEntrySettings = attrs.field(factory=KeypadEntrySettings)
+    playout: PlayoutPaceSettings = attrs.field(factory=PlayoutPaceSettings)
+    outbound: OutboundSettings = attrs.field(factory=OutboundSettings)
+    parking: ParkingLotSettings = attrs.field(factory=ParkingLotSettings)
+    calls: CallsSettings = attrs.field(factory=CallsSettings)
+    net: NetSettings = attrs.field(factory=NetSettings)
     carriers: CarrierSettings
     providers: ProviderSettings
+
+    def __attrs_post_init__(self) -> None:
+        if self.barge_in.stops_at == "words" and self.providers.openai_realtime.transcription_model is None:
+            problem = "missing; it brings the words that barge_in.stops_at waits for"
+            raise ConfigError("providers.openai_realtime.transcription_model", problem)
 
     @classmethod
     def load(
@@ -116,7 +146,7 @@ class Settings:
         return read if isinstance(read, list) else []
 
 
-_SECTIONS: Mapping[str, type[attrs.AttrsInstance]] = {
+SECTIONS: Mapping[str, type[attrs.AttrsInstance]] = {
     "server": ServerSettings,
     "agent": AgentSettings,
     "barge_in": BargeInSettings,
@@ -125,6 +155,8 @@ _SECTIONS: Mapping[str, type[attrs.AttrsInstance]] = {
     "playout": PlayoutPaceSettings,
     "outbound": OutboundSettings,
     "parking": ParkingLotSettings,
+    "calls": CallsSettings,
+    "net": NetSettings,
     "carriers.twilio": TwilioSettings,
     "providers.openai_realtime": OpenAIRealtimeSettings,
 }
@@ -134,7 +166,7 @@ def _kinds_by_key() -> dict[str, Kind[Any]]:
     """Return what each dotted key may be."""
     return {
         f"{dotted}.{field.name}": field.validator
-        for dotted, section in _SECTIONS.items()
+        for dotted, section in SECTIONS.items()
         for field in attrs.fields(section)
         if isinstance(field.validator, Kind)
     }
@@ -195,7 +227,7 @@ class _Reader:
 
     def take_environment(self, environ: Mapping[str, str]) -> None:
         """Take the owners' variables, then ours."""
-        for key, variable in _OWNERS_VARIABLES.items():
+        for key, variable in OWNERS_VARIABLES.items():
             if environ.get(variable):  # set and empty is their way to say "not set"
                 self._take(_nested(key.split("."), _Words(environ[variable])), origin=variable)
         for variable in sorted(environ):
@@ -212,29 +244,28 @@ class _Reader:
 
     def build(self) -> Settings | None:
         """Return the settings, or None when there are problems."""
-        built: dict[str, Any] = {dotted: self._section(dotted, section) for dotted, section in _SECTIONS.items()}
+        built: dict[str, Any] = {dotted: self._section(dotted, section) for dotted, section in SECTIONS.items()}
         self._find_unused()
         if self.problems:
             return None
-        return Settings(
-            server=built["server"],
-            agent=built["agent"],
-            barge_in=built["barge_in"],
-            idle=built["idle"],
-            keypad=built["keypad"],
-            playout=built["playout"],
-            outbound=built["outbound"],
-            parking=built["parking"],
-            carriers=CarrierSettings(twilio=built["carriers.twilio"]),
-            providers=ProviderSettings(openai_realtime=built["providers.openai_realtime"]),
-        )
+        try:
+            return Settings(
+                carriers=CarrierSettings(twilio=built.pop("carriers.twilio")),
+                providers=ProviderSettings(openai_realtime=built.pop("providers.openai_realtime")),
+                **built,
+            )
+        except ConfigError as error:  # a rule about two sections
+            self.problems.append(error)
+            return None
 
     def _take(self, given: Mapping[str, object], *, table: str = "", origin: str = "") -> None:
         shown_origin = f" (from {printable(origin)})" if origin else ""
         known = _NAMES[table]
         for name, value in given.items():
             key = f"{table}.{name}" if table else name
-            if name not in known:
+            if key in RENAMED:
+                self._complain(key, f"is now {RENAMED[key]}{shown_origin}")
+            elif name not in known:
                 self._complain(printable(key), f"unknown key ({_nearest(name, known)}){shown_origin}")
             elif key in _KINDS:
                 self._given[key] = _KINDS[key].from_text(value.text) if isinstance(value, _Words) else value
@@ -252,26 +283,28 @@ class _Reader:
             if key in self._given:
                 values[field.name] = self._accepted(key)
             elif field.default is attrs.NOTHING:
-                self._complain(key, f"missing; set it in {FILE_NAME} or as {_variable(key)}")
+                self._complain(key, f"missing; set it in {FILE_NAME} or as {variable(key)}")
         if len(self.problems) > problems_before:
             return None
         try:
             return section(**values)
         except ConfigError as error:  # a section's own rule about two of its settings
-            self.problems.append(error)
+            self.problems.append(renamed(error, SECTIONS, dotted))
             return None
 
     def _accepted(self, key: str) -> object:
+        kind, given = _KINDS[key], self._given[key]
         try:
-            return _KINDS[key].accept(self._given[key])
+            return None if given == "" and kind.is_optional else kind.accept(given)
         except ValueError as error:
-            self._complain(key, f"{error}{self._origins[key]}")
+            now = RENAMED_WORDS.get((key, given)) if isinstance(given, str) else None
+            self._complain(key, f"{error}{f'; {now!r} is its name now' if now else ''}{self._origins[key]}")
             return None
 
     def _find_unused(self) -> None:
-        for key, (other, needed) in _NEEDS.items():
+        for key, (other, needed) in NEEDS.items():
             section, _, name = other.rpartition(".")
-            chosen = self._given.get(other, attrs.fields_dict(_SECTIONS[section])[name].default)
+            chosen = self._given.get(other, attrs.fields_dict(SECTIONS[section])[name].default)
             is_wrong = any(problem.key == other for problem in self.problems)
             if key in self._given and chosen != needed and not is_wrong:
                 self._complain(key, f"has no effect unless {name} is {needed!r}{self._origins[key]}")
@@ -288,9 +321,14 @@ def _nested(names: Sequence[str], value: object) -> dict[str, object]:
     return table
 
 
-def _variable(key: str) -> str:
+def variable(key: str) -> str:
     """Return the environment variable for a dotted key, the owner's where there is one."""
-    return _OWNERS_VARIABLES.get(key, _PREFIX + key.upper().replace(".", "__"))
+    return OWNERS_VARIABLES.get(key, own_variable(key))
+
+
+def own_variable(key: str) -> str:
+    """Return our own environment variable for a dotted key."""
+    return _PREFIX + key.upper().replace(".", "__")
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import attrs
-from attrs.validators import gt, min_len
 
+from voicecore import kinds
 from voicecore.audio.convert import converter
 from voicecore.audio.formats import AudioFormat
 from voicecore.errors import ConfigError
@@ -25,46 +25,59 @@ from voicecore.turns.recovery import FallbackLines
 from voicecore.turns.waiting_sound import WaitingSound
 
 Direction = Literal["inbound", "outbound"]
+INSTRUCTIONS = (
+    "You are on the telephone. Be friendly and brief: one or two short sentences at a time, one question at a time, "
+    "in the language of the person you are talking to. Say so if you do not know something; never invent facts."
+)
+"""For an agent that is given none."""
+
 DIRECTIONS: Sequence[Direction] = ("inbound", "outbound")
 
 
 @attrs.frozen
 class ReadySpeech:
-    """Ready speech."""
+    """Recorded speech, played in place of a model's."""
 
-    audio: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>", validator=min_len(1))
-    audio_format: AudioFormat
+    audio: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>", validator=kinds.AUDIO)
+    audio_format: AudioFormat = attrs.field(validator=kinds.instance(AudioFormat))
+
+
+_SPEECH = kinds.optional(kinds.instance(ReadySpeech))
+_POLICY = kinds.optional(kinds.instance(FirstMessagePolicy))
 
 
 @attrs.frozen(kw_only=True)
 class Agent:
-    """Who speaks: what the model is told, and what it says first."""
+    """Who speaks: the model's instructions, and what it says first."""
 
-    instructions: str = attrs.field(validator=min_len(1))
-    provider: str | None = None
+    instructions: str = attrs.field(default=INSTRUCTIONS, validator=kinds.TEXT)
+    """What the model is told to do, and how to speak."""
+    provider: str | None = attrs.field(default=None, validator=kinds.OPTIONAL_WORD)
     """The name of the provider that opens its sessions, where the engine has several; None: the first."""
-    first_message: str | None = None
+    first_message: str | None = attrs.field(default=None, validator=kinds.OPTIONAL_TEXT)
     """Said word for word when the call begins; None: the user begins."""
-    first_message_audio: ReadySpeech | None = None
-    """Played in place of being spoken by the session; `first_message` are its words, for the history."""
-    policy: FirstMessagePolicy | None = None
+    first_message_audio: ReadySpeech | None = attrs.field(default=None, validator=_SPEECH)
+    """Played instead of the session's voice; `first_message` holds its words, for the history."""
+    policy: FirstMessagePolicy | None = attrs.field(default=None, validator=_POLICY)
     """How the first message is said, whoever called; None: by the call's direction."""
-    policies: Mapping[Direction, FirstMessagePolicy] = attrs.field(factory=lambda: POLICIES)
-    barge_in: BargeInPolicy = attrs.field(factory=BargeInPolicy)
+    policies: Mapping[Direction, FirstMessagePolicy] = attrs.field(
+        factory=lambda: POLICIES, validator=kinds.instance(Mapping)
+    )
+    barge_in: BargeInPolicy = attrs.field(factory=BargeInPolicy, validator=kinds.instance(BargeInPolicy))
     """When the user stops the agent."""
-    idle: IdlePolicy | None = None
+    idle: IdlePolicy | None = attrs.field(default=None, validator=kinds.optional(kinds.instance(IdlePolicy)))
     """When the agent prompts a silent user; None: never."""
-    keypad: KeypadSettings = attrs.field(factory=KeypadSettings)
-    fallback: FallbackLines = attrs.field(factory=FallbackLines)
+    keypad: KeypadSettings = attrs.field(factory=KeypadSettings, validator=kinds.instance(KeypadSettings))
+    fallback: FallbackLines = attrs.field(factory=FallbackLines, validator=kinds.instance(FallbackLines))
     """What it says where no reply could be had."""
-    waiting_sound: ReadySpeech | None = None
+    waiting_sound: ReadySpeech | None = attrs.field(default=None, validator=_SPEECH)
     """Played once to a user who waits for the agent longer than usual; None: nothing is."""
-    waiting_after_s: float = attrs.field(default=3.0, validator=gt(0))
-    """From the end of the user's turn, or the request for the first message."""
+    waiting_after_s: float = attrs.field(default=3.0, validator=kinds.seconds(above=0, high=60))
+    """How long the user waits before that sound, from the end of the turn or the request for the first message."""
 
     def __attrs_post_init__(self) -> None:
         if self.first_message_audio is not None and self.first_message is None:
-            raise ConfigError("agent.first_message", "missing; a recorded first message needs its words too")
+            raise ConfigError("Agent.first_message", "missing; a recorded first message needs its words too")
 
     def policy_for(self, direction: Direction) -> FirstMessagePolicy:
         """Return how the first message is said on such a call."""

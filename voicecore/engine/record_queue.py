@@ -23,6 +23,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from voicecore import kinds
 from voicecore.facts import CallReport
 
 
@@ -130,14 +131,14 @@ class Record:
 class WritingSettings:
     """Bounds of what waits to be written; seconds."""
 
-    limit: int = attrs.field(default=1000, validator=attrs.validators.ge(1))
+    limit: int = attrs.field(default=1000, validator=kinds.whole(1))
     """Records that are kept in memory."""
-    writers: int = attrs.field(default=4, validator=attrs.validators.ge(1))
+    writers: int = attrs.field(default=4, validator=kinds.whole(1))
     """Records that are written at the same time."""
-    pause_s: float = attrs.field(default=1.0, validator=attrs.validators.gt(0))
+    pause_s: float = attrs.field(default=1.0, validator=kinds.seconds(above=0))
     """After a failure; doubled by each further one."""
-    longest_pause_s: float = attrs.field(default=60.0, validator=attrs.validators.gt(0))
-    slow_s: float = attrs.field(default=5.0, validator=attrs.validators.gt(0))
+    longest_pause_s: float = attrs.field(default=60.0, validator=kinds.seconds(above=0))
+    slow_s: float = attrs.field(default=5.0, validator=kinds.seconds(above=0))
     """A write that takes longer is logged."""
 
 

@@ -10,8 +10,8 @@ Pure; time is an argument.
 from __future__ import annotations
 
 import attrs
-from attrs.validators import ge, gt
 
+from voicecore import kinds
 from voicecore.audio.formats import AudioFormat
 
 
@@ -19,13 +19,13 @@ from voicecore.audio.formats import AudioFormat
 class FloodSettings:
     """How much user audio may come; seconds."""
 
-    burst_s: float = attrs.field(default=5.0, validator=gt(0))
-    """Audio that may be ahead of the clock: what a stall of the network delayed."""
-    limit_s: float = attrs.field(default=5.0, validator=gt(0))
+    burst_s: float = attrs.field(default=5.0, validator=kinds.seconds(above=0))
+    """Audio that may be ahead of the clock: what a stall of the network held back."""
+    limit_s: float = attrs.field(default=5.0, validator=kinds.seconds(above=0))
     """How long audio may have to be dropped before the line is given up."""
-    calm_s: float = attrs.field(default=1.0, validator=gt(0))
-    """This long without a drop, and a flood is over."""
-    drift: float = attrs.field(default=0.05, validator=ge(0))
+    calm_s: float = attrs.field(default=1.0, validator=kinds.seconds(above=0))
+    """So long without a drop, and a flood is over."""
+    drift: float = attrs.field(default=0.05, validator=kinds.number(0, 1))
     """How much faster than ours the carrier's clock may run, as a share."""
 
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 import enum
 
 import attrs
-from attrs.validators import ge, gt, min_len
 
+from voicecore import kinds
 from voicecore.facts import EndCause
 from voicecore.turns.orders import EndCall
 
@@ -32,12 +32,14 @@ class ThenIdle(enum.Enum):
 class IdlePolicy:
     """When the agent prompts a silent user; seconds."""
 
-    after_s: float = attrs.field(default=8.0, validator=gt(0))
-    """Of silence on both sides."""
-    prompts: int = attrs.field(default=2, validator=ge(1))
-    """In a row, before the user is given up."""
-    text: str = attrs.field(default="Are you still there?", validator=min_len(1))
-    then: ThenIdle = ThenIdle.HANG_UP
+    after_s: float = attrs.field(default=8.0, validator=kinds.seconds(above=0, high=600))
+    """Silence on both sides before the agent asks."""
+    prompts: int = attrs.field(default=2, validator=kinds.whole(1, 20))
+    """Prompts in a row before the agent gives up on the user."""
+    text: str = attrs.field(default="Are you still there?", validator=kinds.TEXT)
+    """What the agent asks."""
+    then: ThenIdle = attrs.field(default=ThenIdle.HANG_UP, validator=kinds.member(ThenIdle))
+    """What happens when the prompts bring no answer: the call ends, or the line stays open in silence."""
 
 
 class IdleStep(enum.Enum):

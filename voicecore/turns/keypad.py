@@ -12,7 +12,8 @@ Pure; time is an argument.
 from __future__ import annotations
 
 import attrs
-from attrs.validators import ge, gt, le
+
+from voicecore import kinds
 
 KEYS = frozenset("0123456789*#ABCD")
 
@@ -21,16 +22,12 @@ KEYS = frozenset("0123456789*#ABCD")
 class KeypadSettings:
     """How keys are collected; seconds."""
 
-    pause_s: float = attrs.field(default=2.0, validator=gt(0))
+    pause_s: float = attrs.field(default=2.0, validator=kinds.seconds(above=0, high=60))
     """After a key, how long the next one may take."""
-    terminator: str | None = attrs.field(default="#")
+    terminator: str | None = attrs.field(default="#", validator=kinds.optional(kinds.one_of(sorted(KEYS))))
     """The key that ends an entry; None: only a pause does."""
-    most_keys: int = attrs.field(default=32, validator=[ge(1), le(64)])
-
-    @terminator.validator
-    def _is_a_key(self, _attribute: object, terminator: str | None) -> None:
-        if terminator is not None and terminator not in KEYS:
-            raise ValueError(f"terminator must be one of {''.join(sorted(KEYS))}, or None")
+    most_keys: int = attrs.field(default=32, validator=kinds.whole(1, 64))
+    """Keys in one entry at most."""
 
 
 @attrs.frozen

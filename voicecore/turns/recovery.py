@@ -16,28 +16,26 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
-from attrs.validators import min_len, optional
 
+from voicecore import kinds
 from voicecore.facts import EndCause
 from voicecore.turns.orders import EndCall
 
 SORRY = "I am sorry, I could not answer that. Could you say it again?"
 DID_NOT_CATCH = "I am sorry, I did not catch that."
 _PLAYED_WITHIN_S = 5.0
-_NOT_EMPTY: Any = optional(min_len(1))
 
 
 @attrs.frozen(kw_only=True)
 class FallbackLines:
     """What the agent says, word for word, where no reply could be had; in the language of the calls."""
 
-    sorry_text: str | None = attrs.field(default=SORRY, validator=_NOT_EMPTY)
-    """None: no line is asked for, and the call ends where a turn gets no reply."""
-    did_not_catch_text: str | None = attrs.field(default=DID_NOT_CATCH, validator=_NOT_EMPTY)
-    """Of a turn that has no words; None: ``sorry_text``."""
+    sorry_text: str | None = attrs.field(default=SORRY, validator=kinds.OPTIONAL_TEXT)
+    """Said word for word when a turn gets no reply, however often it is requested; None: the call ends instead."""
+    did_not_catch_text: str | None = attrs.field(default=DID_NOT_CATCH, validator=kinds.OPTIONAL_TEXT)
+    """The same when no word of the user could be made out; None: ``sorry_text``."""
 
     def line(self, *, wordless: bool) -> str | None:
         """Return the line for a turn; ``wordless``: nothing that the user said could be made out."""

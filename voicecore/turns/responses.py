@@ -28,6 +28,7 @@ from collections.abc import Collection
 
 import attrs
 
+from voicecore import kinds
 from voicecore.errors import LocalProtocolError
 from voicecore.events import CancelResponse, RequestResponse, ResponseEnded, ResponseStarted
 
@@ -39,17 +40,17 @@ _REMEMBERED = 64  #: ids of interrupted or given-up responses that are kept, per
 class ResponseSettings:
     """Deadlines of the response owner."""
 
-    start_s: float = 10.0
+    start_s: float = attrs.field(default=10.0, validator=kinds.seconds(above=0))
     """A request that has not started by then is lost."""
-    perhaps_refused_s: float = 3.0
+    perhaps_refused_s: float = attrs.field(default=3.0, validator=kinds.seconds(above=0))
     """The same for a request that an error which names none may have refused."""
-    announced_s: float = 20.0
+    announced_s: float = attrs.field(default=20.0, validator=kinds.seconds(above=0))
     """A response that has begun, and from which nothing has come by then, is cancelled: slow is not lost."""
-    progress_s: float = 15.0
+    progress_s: float = attrs.field(default=15.0, validator=kinds.seconds(above=0))
     """A response from which something came, and then nothing for so long, is cancelled."""
-    cancel_s: float = 3.0
+    cancel_s: float = attrs.field(default=3.0, validator=kinds.seconds(above=0))
     """A cancelled response that has not ended by then counts as over."""
-    tries: int = 3
+    tries: int = attrs.field(default=3, validator=kinds.whole(1))
     """How often one request is sent when the provider is busy with another response."""
 
 

@@ -22,7 +22,8 @@ import enum
 from collections import deque
 
 import attrs
-from attrs.validators import gt
+
+from voicecore import kinds
 
 _REMEMBERED = 64  #: ids of turns that have met their end
 _TURN_FOLLOWS_S = 0.3  #: from the end of speech to the news of its turn, at most
@@ -34,13 +35,13 @@ _WAIT_S = 1.0  #: silence behind a turn in which the user waits; a shorter one i
 class UserTurnSettings:
     """How long a user may wait for an answer; seconds."""
 
-    reply_s: float = attrs.field(default=10.0, validator=gt(0))
+    reply_s: float = attrs.field(default=10.0, validator=kinds.seconds(above=0))
     """From a turn, or the user's last sound after it, to the first audio of the reply."""
-    patience_s: float = attrs.field(default=30.0, validator=gt(0))
+    patience_s: float = attrs.field(default=30.0, validator=kinds.seconds(above=0))
     """How long a user who goes on speaking, or a noise that is taken for one, is waited for."""
-    yield_s: float = attrs.field(default=5.0, validator=gt(0))
+    yield_s: float = attrs.field(default=5.0, validator=kinds.seconds(above=0))
     """How long a reply that is ready waits for a user who has begun to speak again."""
-    answer_s: float = attrs.field(default=30.0, validator=gt(0))
+    answer_s: float = attrs.field(default=30.0, validator=kinds.seconds(above=0))
     """How long a user who speaks up again and again has waited in between, in all, before no reply is expected."""
 
 

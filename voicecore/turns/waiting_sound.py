@@ -16,15 +16,16 @@ import enum
 from collections.abc import Mapping
 
 import attrs
-from attrs.validators import gt, min_len
+
+from voicecore import kinds
 
 
 @attrs.frozen
 class WaitingSound:
     """The sound, in the leg's format, and after how many seconds of waiting it is played."""
 
-    audio: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>", validator=min_len(1))
-    after_s: float = attrs.field(validator=gt(0))
+    audio: bytes = attrs.field(repr=lambda audio: f"<{len(audio)} bytes>", validator=kinds.AUDIO)
+    after_s: float = attrs.field(validator=kinds.seconds(above=0))
 
 
 class WaitPhase(enum.Enum):

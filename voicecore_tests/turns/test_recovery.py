@@ -10,6 +10,7 @@ import pytest
 
 from voicecore import events as ev
 from voicecore import facts
+from voicecore.errors import ConfigError
 from voicecore.facts import EndCause
 from voicecore.turns.barge_in.policy import BargeInPolicy
 from voicecore.turns.barge_in.strategies import MinWords
@@ -117,7 +118,7 @@ def test_the_line_is_the_one_that_was_set(lines: FallbackLines, wordless: bool, 
 
 def test_a_line_must_not_be_empty() -> None:
     """None is the way to have no line."""
-    with pytest.raises(ValueError, match="sorry_text"):
+    with pytest.raises(ConfigError, match="sorry_text"):
         FallbackLines(sorry_text="")
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from voicecore.errors import ConfigError
 from voicecore.turns.user_turns import UserTurns, UserTurnSettings
 from voicecore_tests.chance import examples
 
@@ -247,7 +248,7 @@ def test_a_reply_that_is_ready_waits_for_the_user_within_a_bound(stopped_at: flo
 @pytest.mark.parametrize("wrong", ["reply_s", "patience_s", "yield_s"])
 def test_a_user_has_to_be_given_some_time(wrong: str) -> None:
     """Zero would give up at once."""
-    with pytest.raises(ValueError, match="must be"):
+    with pytest.raises(ConfigError, match="must be"):
         UserTurnSettings(**{wrong: 0.0})
 
 

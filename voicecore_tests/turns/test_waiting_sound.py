@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from voicecore.errors import ConfigError
 from voicecore.turns.waiting_sound import Waiting, WaitingSound, WaitPhase
 
 SOUND = WaitingSound(b"\x55" * 800, 3.0)
@@ -42,5 +43,5 @@ def test_without_a_sound_there_is_no_deadline() -> None:
 def test_a_sound_has_audio_and_a_time() -> None:
     """Both are checked when it is made."""
     for audio, after_s in ((b"", 1.0), (b"\x55", 0.0)):
-        with pytest.raises(ValueError, match=r"audio|after_s"):
+        with pytest.raises(ConfigError, match=r"audio|after_s"):
             WaitingSound(audio, after_s)

@@ -13,6 +13,8 @@ import attrs
 
 from voicecore.secrets import Secret
 
+APOLOGY = "We are sorry, this call cannot be continued. Please call again later."
+
 
 @attrs.frozen(kw_only=True)
 class TwilioAccount:
@@ -24,7 +26,7 @@ class TwilioAccount:
     """Where Twilio reaches us, without a trailing slash; http for loopback only."""
     api_base_url: str = "https://api.twilio.com"
     verify_signatures: bool = True
-    apology: str | None = None
+    apology: str | None = APOLOGY
     """The sentence that the carrier speaks if a call fails on our side (no session, session lost, bug); None: none."""
 
     def url(self, scheme: Literal["http", "ws"]) -> str:

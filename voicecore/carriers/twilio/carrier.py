@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import attrs
 
 from voicecore.audio.formats import PCMU_8K, AudioFormat
-from voicecore.carriers.twilio.account import TwilioAccount
+from voicecore.carriers.twilio.account import APOLOGY, TwilioAccount
 from voicecore.carriers.twilio.dialler import TwilioDialler
 from voicecore.carriers.twilio.rest import TwilioControl, TwilioRest
 from voicecore.carriers.twilio.webhooks import TwilioInbound
@@ -35,7 +35,7 @@ class Twilio:
     """The number in E.164 form that calls are placed from; None: no calls can be placed."""
     api_base_url: str = "https://api.twilio.com"
     verify_signatures: bool = True
-    apology: str | None = None
+    apology: str | None = APOLOGY
     """The sentence that Twilio speaks if a call fails on our side (no session, session lost, bug); None: none."""
 
     @property

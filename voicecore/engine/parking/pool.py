@@ -25,8 +25,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 import attrs
-from attrs.validators import ge, gt
 
+from voicecore import kinds
 from voicecore.errors import LocalProtocolError
 from voicecore.events import TokenUsage
 from voicecore.facts import ParkedReport, ParkingOutcome
@@ -43,24 +43,26 @@ class WhenFull(enum.Enum):
 class ParkingSettings:
     """Bounds of parked sessions; seconds."""
 
-    enabled: bool = True
+    enabled: bool = attrs.field(default=True, validator=kinds.SWITCH)
     """Off: every session is opened when the media begins."""
-    max_sessions: int = attrs.field(default=200, validator=ge(1))
-    when_full: WhenFull = WhenFull.OLDEST_GIVES_WAY
-    probe_every_s: float = attrs.field(default=5.0, validator=gt(0))
-    """How often a parked session that is silent is pinged: peers drop idle connections."""
-    fresh_s: float = attrs.field(default=1.0, validator=ge(0))
+    max_sessions: int = attrs.field(default=200, validator=kinds.whole(1, 10_000))
+    """Sessions that wait at once."""
+    when_full: WhenFull = attrs.field(default=WhenFull.OLDEST_GIVES_WAY, validator=kinds.member(WhenFull))
+    """Which call opens its session at pick-up when more calls ring than that."""
+    probe_every_s: float = attrs.field(default=5.0, validator=kinds.seconds(above=0))
+    """A parked peer that said nothing for so long is pinged: it may drop idle connections."""
+    fresh_s: float = attrs.field(default=1.0, validator=kinds.seconds())
     """At adoption, a sign of life younger than this is proof; otherwise the peer is pinged."""
-    proof_s: float = attrs.field(default=0.5, validator=gt(0))
+    proof_s: float = attrs.field(default=0.5, validator=kinds.seconds(above=0))
     """How long a ping may take; then the session counts as dead."""
-    open_wait_s: float = attrs.field(default=5.0, validator=gt(0))
+    open_wait_s: float = attrs.field(default=5.0, validator=kinds.seconds(above=0))
     """How long a call waits at pick-up for a session that is still opening, before it goes cold."""
-    retries: int = attrs.field(default=3, validator=ge(0))
+    retries: int = attrs.field(default=3, validator=kinds.whole(0))
     """How often a session that died while the phone rang is replaced."""
-    retry_pause_s: float = attrs.field(default=0.5, validator=ge(0))
-    prepared_limit_s: float = attrs.field(default=60.0, validator=gt(0))
+    retry_pause_s: float = attrs.field(default=0.5, validator=kinds.seconds())
+    prepared_limit_s: float = attrs.field(default=60.0, validator=kinds.seconds(above=0))
     """Speech that a session may generate before pick-up; beyond it, it is given up."""
-    close_s: float = attrs.field(default=2.0, validator=gt(0))
+    close_s: float = attrs.field(default=2.0, validator=kinds.seconds(above=0))
     """How long the end of a call waits for its session to be closed."""
 
 

@@ -27,6 +27,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import attrs
 import trio
 
+from voicecore import kinds
 from voicecore.errors import ConnectionLost, HandshakeRefused, ProviderRefused, ProviderUnavailable
 from voicecore.events import Lockout
 from voicecore.net.websocket.connect import DialLimits, dial
@@ -67,17 +68,17 @@ from voicecore.world import World
 class OpenLimits:
     """Time limits of opening a session, in seconds."""
 
-    dial: DialLimits = attrs.field(factory=DialLimits)
-    created_s: float = 2.0
-    """From the open connection to session.created."""
-    updated_s: float = 2.0
+    dial: DialLimits = attrs.field(factory=DialLimits, validator=kinds.instance(DialLimits))
+    created_s: float = attrs.field(default=2.0, validator=kinds.seconds())
+    """From the open socket to session.created."""
+    updated_s: float = attrs.field(default=2.0, validator=kinds.seconds())
     """From our session.update to its acknowledgement."""
-    settle_s: float = 2.0
-    """For the effective formats to become the requested ones."""
-    settle_pause_s: float = 0.5
+    settle_s: float = attrs.field(default=2.0, validator=kinds.seconds())
+    """For an echo to show the formats that were asked for."""
+    settle_pause_s: float = attrs.field(default=0.5, validator=kinds.seconds())
     """Before the same update is sent again."""
-    alive_s: float = 1.0
-    """For the answer to a ping, if the acknowledgement did not come in time."""
+    alive_s: float = attrs.field(default=1.0, validator=kinds.seconds())
+    """For the answer to a ping, where the acknowledgement did not come in time."""
 
 
 @attrs.frozen(kw_only=True)

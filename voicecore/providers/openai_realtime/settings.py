@@ -13,11 +13,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import quote
 
 import attrs
 
+from voicecore import kinds
 from voicecore.audio.formats import PCM16_24K, PCMA_8K, PCMU_8K, AudioFormat
 from voicecore.errors import ConfigError
 from voicecore.events import Lockout
@@ -26,18 +27,35 @@ from voicecore.providers.openai_realtime.opening import OpenLimits, SessionPlan,
 from voicecore.secrets import Secret
 from voicecore.wire.openai_realtime import (
     UNSET,
+    CustomVoice,
     NoiseReduction,
+    Reasoning,
+    RetentionRatio,
+    SemanticVad,
     ServerVad,
     SessionConfig,
+    Tracing,
     Transcription,
     TurnDetection,
+    Unset,
 )
 from voicecore.world import World
 
 API_KEY_VARIABLE = "OPENAI_API_KEY"
 BASE_URL_VARIABLE = "OPENAI_BASE_URL"
 DEFAULT_BASE_URL = "wss://api.openai.com/v1"
-_SUPPORTED = frozenset({PCMU_8K, PCMA_8K, PCM16_24K})
+T = TypeVar("T")
+
+
+def _as_secret(value: str | Secret | None) -> Secret | None:
+    """Return a text as a secret; leave the rest for the check to refuse."""
+    return Secret(value) if isinstance(value, str) and value else value  # type: ignore[return-value]
+
+
+_VOICE = kinds.either(kinds.WORD, kinds.instance(CustomVoice))
+_TRUNCATION = kinds.optional(kinds.either(kinds.one_of(("auto", "disabled")), kinds.instance(RetentionRatio)))
+_TRACING = kinds.optional(kinds.either(kinds.one_of(("auto",)), kinds.instance(Tracing)))
+_SPOKEN = frozenset({PCMU_8K, PCMA_8K, PCM16_24K})
 
 
 @attrs.frozen(kw_only=True)
@@ -47,22 +65,45 @@ class OpenAIRealtime:
     Facts: OpenAI Realtime, sections session object and turn detection.
     """
 
-    api_key: Secret | None = attrs.field(default=None, converter=attrs.converters.optional(Secret))
-    """None: OPENAI_API_KEY."""
-    base_url: str | None = None
-    """A ws(s) or http(s) URL to which ``/realtime`` is added; None: OPENAI_BASE_URL, or OpenAI's own."""
-    model: str = "gpt-realtime-2.1"
-    voice: str = "marin"
-    speed: float = 1.0
-    turn_detection: TurnDetection | None = attrs.field(factory=ServerVad)
-    """None: turns are committed and responses requested by the program; calls need turn detection."""
-    transcription: Transcription | None = attrs.field(factory=lambda: Transcription(model="gpt-realtime-whisper"))
-    """Transcription of the user, billed separately; None: off."""
-    noise_reduction: NoiseReduction | None = None
-    modality: Literal["audio", "text"] = "audio"
-    audio_format: AudioFormat | None = None
-    """The format to request; None: the leg's format, so that audio passes through."""
-    limits: OpenLimits = attrs.field(factory=OpenLimits)
+    api_key: Secret | None = attrs.field(
+        default=None, converter=_as_secret, validator=kinds.optional(kinds.instance(Secret))
+    )
+    """None: taken from OPENAI_API_KEY when a session is opened."""
+    base_url: str | None = attrs.field(default=None, validator=kinds.OPTIONAL_WORD)
+    """ws(s) or http(s), ``/realtime`` is added; None: OPENAI_BASE_URL, or OpenAI's own."""
+    model: str = attrs.field(default="gpt-realtime-2.1", validator=kinds.WORD)
+    """The model that listens and speaks."""
+    voice: str | CustomVoice = attrs.field(default="marin", validator=_VOICE)
+    """One of the provider's voices by its name, or a voice of your own."""
+    speed: float = attrs.field(default=1.0, validator=kinds.number(0.25, 1.5))
+    """How fast it speaks; 1 is its usual speed."""
+    turn_detection: TurnDetection | None = attrs.field(
+        factory=ServerVad, validator=kinds.optional(kinds.instance(ServerVad, SemanticVad))
+    )
+    """None: turns are committed and answered by hand; a call needs one that detects."""
+    transcription: Transcription | None = attrs.field(
+        factory=lambda: Transcription(model="gpt-realtime-whisper"),
+        validator=kinds.optional(kinds.instance(Transcription)),
+    )
+    """How the user's words are written down, billed apart; None: they are not."""
+    noise_reduction: NoiseReduction | None = attrs.field(
+        factory=lambda: NoiseReduction(type="near_field"), validator=kinds.optional(kinds.instance(NoiseReduction))
+    )
+    """A filter before turn detection and model; None: off."""
+    reasoning: Reasoning | None = attrs.field(default=None, validator=kinds.optional(kinds.instance(Reasoning)))
+    """How long a 2.x model thinks before it speaks; None: the model's own."""
+    max_output_tokens: int | None = attrs.field(default=None, validator=kinds.optional(kinds.whole(1, 4096)))
+    """Tokens of one response at most, tool calls included; None: as many as the model has."""
+    truncation: Literal["auto", "disabled"] | RetentionRatio | None = attrs.field(default=None, validator=_TRUNCATION)
+    """What happens when the context is full; None: the provider's own, "auto"."""
+    tracing: Literal["auto"] | Tracing | None = attrs.field(default=None, validator=_TRACING)
+    """The provider's trace of the session; None: it keeps none."""
+    modality: Literal["audio", "text"] = attrs.field(default="audio", validator=kinds.one_of(("audio", "text")))
+    """What the session answers with; a call needs audio."""
+    audio_format: AudioFormat | None = attrs.field(default=None, validator=kinds.optional(kinds.instance(AudioFormat)))
+    """What to ask for in place of the leg's format; None: the leg's, so that audio can pass through."""
+    limits: OpenLimits = attrs.field(factory=OpenLimits, validator=kinds.instance(OpenLimits))
+    """Bounds of opening a session."""
 
     @property
     def name(self) -> str:
@@ -90,6 +131,10 @@ class OpenAIRealtime:
             transcription=self.transcription,
             voice=self.voice,
             speed=self.speed,
+            reasoning=_or_unset(self.reasoning),
+            max_output_tokens=_or_unset(self.max_output_tokens),
+            truncation=_or_unset(self.truncation),
+            tracing=_or_unset(self.tracing),
         )
 
     def _detection(self, brief: Brief) -> TurnDetection | None:
@@ -127,6 +172,11 @@ class OpenAIRealtime:
         return open_session(world, plan, self.limits)
 
 
+def _or_unset(value: T | None) -> T | Unset:
+    """Return a value to mention; None is not mentioned, and the provider's own holds."""
+    return UNSET if value is None else value
+
+
 def _locked(detection: TurnDetection | None, lockout: Lockout) -> TurnDetection | None:
     """Return turn detection under a lockout."""
     if detection is None or lockout is Lockout.DETECTION_OFF:
@@ -143,4 +193,4 @@ def _without_replies(detection: TurnDetection | None) -> TurnDetection | None:
 
 def _supported(wanted: AudioFormat) -> AudioFormat:
     """Return the format to request: the wanted one, or PCM16 at 24 kHz if that is not supported."""
-    return wanted if wanted in _SUPPORTED else PCM16_24K
+    return wanted if wanted in _SPOKEN else PCM16_24K

@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Iterable
 
 import attrs
-from attrs.validators import ge, gt
 
+from voicecore import kinds
 from voicecore.facts import BargeInDecision, BargeInOutcome, SpeechEvidence
 from voicecore.turns.barge_in.strategies import BargeInJudgement, BargeInStrategy
 
@@ -49,18 +49,22 @@ class BargeInPolicy:
     that it neither interrupts nor replies by itself.
     """
 
-    strategies: tuple[BargeInStrategy, ...] = ()
+    strategies: tuple[BargeInStrategy, ...] = attrs.field(
+        default=(), validator=kinds.many(kinds.instance(BargeInStrategy))
+    )
     """Asked in this order; none: the onset of speech decides."""
-    confirm_s: float = attrs.field(default=1.5, validator=gt(0))
+    confirm_s: float = attrs.field(default=1.5, validator=kinds.seconds(above=0, high=60))
     """How long a decision stays open once the user is silent: the words may still come."""
-    acoustic_echo: AcousticEcho = AcousticEcho.CANCELLED
-    guard_s: float = attrs.field(default=0.0, validator=ge(0))
+    acoustic_echo: AcousticEcho = attrs.field(default=AcousticEcho.CANCELLED, validator=kinds.member(AcousticEcho))
+    """Whether the agent's own voice comes back on the line."""
+    guard_s: float = attrs.field(default=0.0, validator=kinds.seconds(0, 60))
     """From the first audible audio of the agent: speech within it does not count, and must last beyond it; words do.
     On a clean line."""
-    echo_guard_s: float = attrs.field(default=0.8, validator=ge(0))
-    """The same on a line with echo: the agent's own first words come back in it."""
-    after_cut: AfterCut = AfterCut.HEARD
-    keys_stop_agent: bool = True
+    echo_guard_s: float = attrs.field(default=0.8, validator=kinds.seconds(0, 60))
+    """The same on a line with acoustic echo: the agent's own first words come back in it."""
+    after_cut: AfterCut = attrs.field(default=AfterCut.HEARD, validator=kinds.member(AfterCut))
+    """What transcript and model keep of words that were cut: what was heard, all of them, or nothing."""
+    keys_stop_agent: bool = attrs.field(default=True, validator=kinds.SWITCH)
     """Whether a key of the keypad cuts the agent short."""
 
     @property

@@ -13,11 +13,11 @@ A program's own strategy is any object with a name and such a `judge`.
 from __future__ import annotations
 
 import enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import attrs
-from attrs.validators import ge, gt, min_len
 
+from voicecore import kinds
 from voicecore.facts import SpeechEvidence
 
 _SLACK_S = 1e-6  #: of sums of seconds
@@ -32,6 +32,7 @@ class BargeInJudgement(enum.Enum):
     NOT_YET = "not yet"  #: undecided, and those behind this strategy are not to decide either
 
 
+@runtime_checkable
 class BargeInStrategy(Protocol):
     """One way to tell a barge-in from a noise."""
 
@@ -49,7 +50,8 @@ class BargeInStrategy(Protocol):
 class MinSpeech:
     """Stops the agent once the user has spoken for so many seconds; needs no words."""
 
-    seconds: float = attrs.field(default=0.6, validator=gt(0))
+    seconds: float = attrs.field(default=0.6, validator=kinds.seconds(0.02, 60))
+    """Speech that stops the agent."""
 
     @property
     def name(self) -> str:
@@ -68,7 +70,8 @@ class MinWords:
     Words are what spaces separate; where a script has none, two characters count as one word.
     """
 
-    count: int = attrs.field(default=2, validator=ge(1))
+    count: int = attrs.field(default=2, validator=kinds.whole(1, 20))
+    """Words that stop the agent."""
 
     @property
     def name(self) -> str:
@@ -92,7 +95,8 @@ class Backchannels:
     """
 
     phrases: tuple[str, ...] = attrs.field(
-        default=("mm-hm", "uh-huh", "mhm", "hm", "yes", "yeah", "okay", "ok", "right"), validator=min_len(1)
+        default=("mm-hm", "uh-huh", "mhm", "hm", "yes", "yeah", "okay", "ok", "right"),
+        validator=kinds.many(kinds.TEXT, at_least=1),
     )
 
     @property
@@ -129,7 +133,7 @@ class AgentEcho:
     Shorter replies are never taken for an echo: "yes" after "is that a yes?" is an answer.
     """
 
-    at_least: int = attrs.field(default=4, validator=ge(4))
+    at_least: int = attrs.field(default=4, validator=kinds.whole(4))
     """Words in a row that the agent has just said."""
 
     @property

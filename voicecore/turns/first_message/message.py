@@ -25,8 +25,8 @@ import enum
 from collections.abc import Mapping
 
 import attrs
-from attrs.validators import ge, gt
 
+from voicecore import kinds
 from voicecore.events import ResponseEnded, ResponseStatus, Severity
 from voicecore.facts import MessageOutcome
 from voicecore.turns.first_message.audio_gate import UserAudioRule
@@ -57,28 +57,32 @@ class ProtectionRule(enum.Enum):
 class FirstMessagePolicy:
     """How the first message is said. Seconds."""
 
-    speaks_first: SpeaksFirst = SpeaksFirst.AGENT
-    protection: ProtectionRule = ProtectionRule.WHOLE
-    user_audio: UserAudioRule = UserAudioRule.BUFFER
-    """What becomes of user audio while the message is protected."""
-    yield_s: float = attrs.field(default=30.0, validator=gt(0))
-    """User audio buffered at most; beyond it the oldest is dropped."""
-    tries: int = attrs.field(default=2, validator=ge(1))
-    """How often it is asked for before it counts as undelivered."""
-    first_audio_s: float = attrs.field(default=6.0, validator=gt(0))
-    """From asking to any answer, or from the last of its audio to more of it; beyond, it is lost."""
-    announced_s: float = attrs.field(default=20.0, validator=gt(0))
-    """From the news that a response has begun to its first audio: a slow provider is not a lost one."""
-    hello_s: float = attrs.field(default=4.0, validator=gt(0))
+    speaks_first: SpeaksFirst = attrs.field(default=SpeaksFirst.AGENT, validator=kinds.member(SpeaksFirst))
+    """Who begins: the agent; the user, for whom the agent waits; or whoever does."""
+    protection: ProtectionRule = attrs.field(default=ProtectionRule.WHOLE, validator=kinds.member(ProtectionRule))
+    """Until when user speech cannot end the message."""
+    user_audio: UserAudioRule = attrs.field(default=UserAudioRule.BUFFER, validator=kinds.member(UserAudioRule))
+    """What happens to user audio while the message is protected: answered afterwards, dropped, or sent to the model
+    at once."""
+    yield_s: float = attrs.field(default=30.0, validator=kinds.seconds(above=0))
+    """User audio that is buffered at most; beyond it the oldest is dropped."""
+    tries: int = attrs.field(default=2, validator=kinds.whole(1, 10))
+    """How often the first message is requested before it counts as undelivered."""
+    first_audio_s: float = attrs.field(default=6.0, validator=kinds.seconds(above=0, high=60))
+    """How long a request for the first message may go without an answer, and its audio without more of it, before
+    it is requested again."""
+    announced_s: float = attrs.field(default=20.0, validator=kinds.seconds(above=0, high=60))
+    """How long a first message that the model has begun may take to its first audio: a slow model is not a lost one."""
+    hello_s: float = attrs.field(default=4.0, validator=kinds.seconds(above=0, high=60))
     """How long the agent waits for a user who is to speak first."""
-    user_turn_s: float = attrs.field(default=10.0, validator=gt(0))
+    user_turn_s: float = attrs.field(default=10.0, validator=kinds.seconds(above=0))
     """How long the agent waits for a user who is speaking to end."""
-    recover_s: float = attrs.field(default=2.0, validator=gt(0))
-    """An unprotected message that early speech has cancelled is asked for again unless talk goes on within this."""
-    lead_in_s: float = attrs.field(default=0.0, validator=ge(0))
+    recover_s: float = attrs.field(default=2.0, validator=kinds.seconds(above=0))
+    """An unprotected message that early speech has cancelled is requested again unless talk goes on within this."""
+    lead_in_s: float = attrs.field(default=0.0, validator=kinds.seconds(0, 60))
     """Pause between pick-up and the first frame: some lines lose their first moments."""
-    prepared: bool = False
-    """Generated while the phone rings; what nobody answers is paid for all the same."""
+    prepared: bool = attrs.field(default=False, validator=kinds.SWITCH)
+    """Generate the first message while the phone rings: at once at pick-up, and paid for where nobody answers."""
 
 
 @attrs.frozen

@@ -35,8 +35,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import attrs
-from attrs.validators import gt
 
+from voicecore import kinds
 from voicecore.events import (
     AppendUserAudio,
     CommitUserAudio,
@@ -57,14 +57,14 @@ _TRIES = 2  #: how often the real turn detection is asked for
 class ProtectionSettings:
     """Limits of lifting a protection."""
 
-    discard_s: float = attrs.field(default=1.0, validator=gt(0))
+    discard_s: float = attrs.field(default=1.0, validator=kinds.seconds(above=0))
     """For the provider to say that it has forgotten unused user audio."""
-    commit_s: float = attrs.field(default=1.0, validator=gt(0))
-    """For the provider to say that buffered words are a turn; beyond, they wait for the end of the message."""
-    restore_s: float = attrs.field(default=2.0, validator=gt(0))
+    commit_s: float = attrs.field(default=1.0, validator=kinds.seconds(above=0))
+    """For the provider to say that held words are a turn; beyond, they wait for the end of the message."""
+    restore_s: float = attrs.field(default=2.0, validator=kinds.seconds(above=0))
     """For the provider to acknowledge the real turn detection."""
-    talk_over_s: float = attrs.field(default=2.0, validator=gt(0))
-    """How long a user must go on speaking over a message that can be heard before buffered speech may stop it."""
+    talk_over_s: float = attrs.field(default=2.0, validator=kinds.seconds(above=0))
+    """How long a user must go on speaking over a message that can be heard before held speech may stop it."""
 
 
 class ProtectionPhase(enum.Enum):

@@ -27,8 +27,10 @@ from collections import deque
 
 import attrs
 
+from voicecore import kinds
 from voicecore.audio.formats import AudioFormat
 from voicecore.audio.framing import FRAME_S, Framer
+from voicecore.errors import ConfigError
 from voicecore.events import ClearPlayout, LegOrder, PlaceMark, PlayAudio
 from voicecore.facts import ConfirmedBy, HeardPosition, PlayoutFigures
 from voicecore.turns.playout.marks import Mark, Marks, is_of_generation_before
@@ -47,27 +49,26 @@ class MarkSupport(enum.Enum):
 class PlayoutSettings:
     """How far and in what sizes speech runs ahead of the user's ear."""
 
-    lead_s: float = 0.2
+    lead_s: float = attrs.field(default=0.2, validator=kinds.seconds(0.02, 10))
     """Most audio that may wait at the carrier on a quiet line; what a barge-in has to clear."""
-    piece_s: float = 0.06
+    piece_s: float = attrs.field(default=0.06, validator=kinds.seconds(0.02, 0.5))
     """Audio in one media message; larger costs less, smaller clears finer."""
-    mark_every_s: float = 0.2
+    mark_every_s: float = attrs.field(default=0.2, validator=kinds.seconds(above=0))
     """Audio between two marks; the first piece and the last one always have one."""
-    mark_late_s: float = 2.0
-    """A mark that comes back later than this is given up; its audio counts as played by the clock."""
-    waiting_limit_s: float = 600.0
+    mark_late_s: float = attrs.field(default=2.0, validator=kinds.seconds(above=0))
+    """A mark that returns later than this is given up; its audio counts as played by the clock."""
+    waiting_limit_s: float = attrs.field(default=600.0, validator=kinds.seconds(above=0))
     """Most generated speech kept for one call (4.8 MB of G.711); what exceeds it is refused."""
-    echoes: MarkSupport = MarkSupport.RETURNED
+    echoes: MarkSupport = attrs.field(default=MarkSupport.RETURNED, validator=kinds.member(MarkSupport))
     """Whether the carrier returns marks."""
-    clock_margin_s: float = 0.3
-    """Where marks do not come back, audio counts as played this long after the clock says so."""
-    lead_limit_s: float = attrs.field(default=1.0)
-    """Most that the lead grows to on a line with jitter; equal to lead_s it never grows."""
+    clock_margin_s: float = attrs.field(default=0.3, validator=kinds.seconds())
+    """Where no marks are returned, audio counts as played so long after the clock says so."""
+    lead_limit_s: float = attrs.field(default=1.0, validator=kinds.seconds(0.02, 10))
+    """Most that the lead grows to on a line with jitter; equal to the lead, it never grows."""
 
-    @lead_limit_s.validator
-    def _in_order(self, _attribute: object, lead_limit_s: float) -> None:
-        if not 0 < self.piece_s <= self.lead_s <= lead_limit_s:
-            raise ValueError("a piece has to fit into the lead, and the lead into its limit")
+    def __attrs_post_init__(self) -> None:
+        if not self.piece_s <= self.lead_s <= self.lead_limit_s:
+            raise ConfigError("PlayoutSettings.lead_s", "a piece has to fit into the lead, and the lead into its limit")
 
 
 @attrs.frozen

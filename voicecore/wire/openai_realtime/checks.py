@@ -14,13 +14,35 @@ import enum
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
+import attrs
 import orjson
 
+from voicecore import kinds
 from voicecore.errors import ConfigError
 from voicecore.secrets import Secret
 
 Check = Callable[[Any, Any, Any], None]
 """An attrs validator: instance, attribute, value."""
+
+
+@attrs.frozen
+class PathCheck:
+    """A check by a kind of setting, so that files and the reference can be derived from the field."""
+
+    path: str
+    kind: kinds.Kind[Any]
+    problem: str
+    besides: tuple[object, ...] = ()
+    """Values that pass too: None, `UNSET`."""
+
+    def __call__(self, _instance: Any, _attribute: Any, value: Any) -> None:
+        """Check a field. Raises ConfigError with the path in the session object."""
+        if any(value is each for each in self.besides):
+            return
+        try:
+            self.kind.accept(value)
+        except ValueError:
+            raise ConfigError(self.path, self.problem) from None
 
 
 class Unset(enum.Enum):
@@ -77,34 +99,19 @@ def flag(path: str) -> Check:
     return check
 
 
-def number(path: str, low: float, high: float) -> Check:
+def number(path: str, low: float, high: float) -> PathCheck:
     """Accept a number from ``low`` to ``high``, both included."""
-
-    def check(_instance: object, _attribute: object, value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ConfigError(path, f"must be a number from {low} to {high}")
-
-    return check
+    return PathCheck(path, kinds.number(low, high), f"must be a number from {low} to {high}")
 
 
-def whole(path: str, low: int, high: int) -> Check:
+def whole(path: str, low: int, high: int) -> PathCheck:
     """Accept an integer from ``low`` to ``high``, both included."""
-
-    def check(_instance: object, _attribute: object, value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ConfigError(path, f"must be a whole number from {low} to {high}")
-
-    return check
+    return PathCheck(path, kinds.whole(low, high), f"must be a whole number from {low} to {high}")
 
 
-def one_of(path: str, allowed: Collection[Any]) -> Check:
-    """Accept one of the given values."""
-
-    def check(_instance: object, _attribute: object, value: object) -> None:
-        if not any(value is each or (type(value) is type(each) and value == each) for each in allowed):
-            raise ConfigError(path, f"must be one of {', '.join(map(str, allowed))}")
-
-    return check
+def one_of(path: str, allowed: Collection[Any]) -> PathCheck:
+    """Accept one of a few values."""
+    return PathCheck(path, kinds.one_of(tuple(allowed)), f"must be one of {', '.join(map(str, allowed))}")
 
 
 def kind(path: str, *kinds: type) -> Check:
@@ -154,6 +161,8 @@ def by_name(name: Check, each: Check) -> Check:
 
 def optional(inner: Check) -> Check:
     """Accept None too."""
+    if isinstance(inner, PathCheck):
+        return attrs.evolve(inner, kind=kinds.optional(inner.kind), besides=(*inner.besides, None))
 
     def check(instance: object, attribute: object, value: object) -> None:
         if value is not None:
@@ -164,6 +173,8 @@ def optional(inner: Check) -> Check:
 
 def if_set(inner: Check) -> Check:
     """Accept `UNSET` too."""
+    if isinstance(inner, PathCheck):
+        return attrs.evolve(inner, besides=(*inner.besides, UNSET))
 
     def check(instance: object, attribute: object, value: object) -> None:
         if value is not UNSET:

@@ -94,7 +94,7 @@ class SemanticVad(Part):
     eagerness: Literal["low", "medium", "high", "auto"] = attrs.field(
         default="auto", validator=checks.one_of(f"{_VAD}.eagerness", ("low", "medium", "high", "auto"))
     )
-    """How soon a turn ends; the longest waits are about 8, 4 and 2 s; auto is medium."""
+    """How soon the user's turn ends; the longest waits are about 8, 4 and 2 s, auto is medium."""
     create_response: bool = attrs.field(default=True, validator=checks.flag(f"{_VAD}.create_response"))
     """Whether a finished turn is answered without a request."""
     interrupt_response: bool = attrs.field(default=True, validator=checks.flag(f"{_VAD}.interrupt_response"))
@@ -115,7 +115,7 @@ class NoiseReduction(Part):
     strength: float | None = attrs.field(
         default=None, converter=checks.as_float, validator=checks.optional(checks.number(f"{_NOISE}.strength", 0, 1))
     )
-    """None: the server's value, initially 1."""
+    """How strong the filter is; None: the server's own, which begins at 1."""
 
 
 Delay = Literal["minimal", "low", "medium", "high", "xhigh"]
@@ -130,13 +130,14 @@ class Transcription(Part):
     language: str | None = attrs.field(
         default=None, validator=checks.optional(checks.text(f"{_TRANSCRIPTION}.language"))
     )
-    """ISO 639-1, such as "en"; None: detected by the model."""
+    """What the user speaks, in ISO 639-1, such as "en"; None: the model finds out."""
     languages: tuple[str, ...] | None = attrs.field(
         default=None,
         validator=checks.optional(
             checks.many(f"{_TRANSCRIPTION}.languages", checks.text(f"{_TRANSCRIPTION}.languages"))
         ),
     )
+    """Languages that the user may speak, where it is one of several."""
     keywords: tuple[str, ...] | None = attrs.field(
         default=None,
         validator=checks.optional(checks.many(f"{_TRANSCRIPTION}.keywords", checks.text(f"{_TRANSCRIPTION}.keywords"))),
@@ -145,13 +146,14 @@ class Transcription(Part):
     prompt: str | None = attrs.field(
         default=None, validator=checks.optional(checks.any_text(f"{_TRANSCRIPTION}.prompt"))
     )
+    """What the conversation is about; not for gpt-realtime-whisper."""
     delay: Delay | None = attrs.field(
         default=None,
         validator=checks.optional(
             checks.one_of(f"{_TRANSCRIPTION}.delay", ("minimal", "low", "medium", "high", "xhigh"))
         ),
     )
-    """Only for gpt-realtime-whisper: a longer delay gives more accurate text."""
+    """How late the text may come; only for gpt-realtime-whisper: later text is better text."""
 
     def __attrs_post_init__(self) -> None:
         if self.delay is not None and self.model != _WHISPER:
@@ -179,7 +181,7 @@ class RetentionRatio(Part):
     retention_ratio: float = attrs.field(
         converter=checks.as_float, validator=checks.number("truncation.retention_ratio", 0, 1)
     )
-    """The share of the context that is kept."""
+    """The share of a full context that stays."""
     post_instructions_tokens: int | None = attrs.field(
         default=None,
         validator=checks.optional(checks.whole("truncation.token_limits.post_instructions", 0, 2**31 - 1)),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voicecore.errors import ConfigError
 from voicecore.facts import SpeechEvidence
 from voicecore.turns.barge_in.strategies import (
     AgentEcho,
@@ -257,5 +258,5 @@ def test_records_call_a_strategy_by_what_it_asks_for() -> None:
 def test_a_strategy_that_would_always_decide_is_refused() -> None:
     """No seconds, no words, no phrases."""
     for make in (lambda: MinSpeech(0.0), lambda: MinWords(0), lambda: Backchannels(()), lambda: AgentEcho(0)):
-        with pytest.raises(ValueError, match="must be"):
+        with pytest.raises(ConfigError, match="must "):
             make()
