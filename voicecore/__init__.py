@@ -65,7 +65,16 @@ from voicecore.turns.metrics.latencies import latencies
 from voicecore.turns.metrics.turn_times import turn_times
 from voicecore.turns.recovery import FallbackLines
 from voicecore.version import __version__
-from voicecore.wire.openai_realtime import SemanticVad, ServerVad
+from voicecore.wire.openai_realtime import (
+    CustomVoice,
+    NoiseReduction,
+    Reasoning,
+    RetentionRatio,
+    SemanticVad,
+    ServerVad,
+    Tracing,
+    Transcription,
+)
 
 __all__ = [
     "PCM16_8K",
@@ -92,6 +101,7 @@ __all__ = [
     "Carrier",
     "CarrierError",
     "ConfigError",
+    "CustomVoice",
     "DialOptions",
     "EndCause",
     "Engine",
@@ -108,6 +118,7 @@ __all__ = [
     "MessageOutcome",
     "MinSpeech",
     "MinWords",
+    "NoiseReduction",
     "Observer",
     "OnVoicemail",
     "OpenAIRealtime",
@@ -121,8 +132,10 @@ __all__ = [
     "ProviderRefused",
     "ProviderUnavailable",
     "ReadySpeech",
+    "Reasoning",
     "RemoteProtocolError",
     "ResponseEnded",
+    "RetentionRatio",
     "SemanticVad",
     "ServerVad",
     "Session",
@@ -133,6 +146,8 @@ __all__ = [
     "SpeechEvidence",
     "StandaloneSession",
     "ThenIdle",
+    "Tracing",
+    "Transcription",
     "TurnEnd",
     "TurnTimes",
     "Twilio",

@@ -55,7 +55,7 @@ from voicecore.net.websocket.server import SocketLimits
 from voicecore.nurseries import open_service_nursery
 from voicecore.observe.store import FolderStore
 from voicecore.ports import CallStore, Carrier, OpenCarrier, Provider
-from voicecore.world import World
+from voicecore.world import WebSocketTransport, World
 
 _MESSAGE_MS = 20  #: audio in one message of a carrier
 
@@ -63,10 +63,13 @@ _MESSAGE_MS = 20  #: audio in one message of a carrier
 log = logging.getLogger("voicecore.net")
 
 
-def real_world() -> World:
-    """Return the operating system's clock, randomness, files and sockets."""
+def real_world(websocket: WebSocketTransport = WebSocketTransport.OWN) -> World:
+    """Return the operating system's clock, randomness, files and sockets.
+
+    ``websocket``: the implementation that serves WebSockets, at both ends.
+    """
     return World(
-        network=RealNetwork(),
+        network=RealNetwork(websocket=websocket),
         files=RealFiles(),
         random=random.SystemRandom(),
         wall_clock=lambda: datetime.now(UTC).astimezone(),
@@ -170,7 +173,7 @@ async def open_engine(
         OSError: The port is taken.
         ConfigError: The parts do not fit together.
     """
-    world = world or real_world()
+    world = world or real_world(WebSocketTransport.OWN if settings is None else configured.websocket(settings.net))
     agent = agent or await _agent_of(world, settings)
     server = ServerSettings() if settings is None else settings.server
     chosen_carriers = _carriers(settings) if carriers is None else carriers

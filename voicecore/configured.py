@@ -19,6 +19,7 @@ from voicecore.config import (
     AgentSettings,
     BargeInSettings,
     IdleSettings,
+    NetSettings,
     OpenAIRealtimeSettings,
     OutboundSettings,
     ServerSettings,
@@ -49,6 +50,7 @@ from voicecore.wire.openai_realtime import (
     ServerVad,
     TurnDetection,
 )
+from voicecore.world import WebSocketTransport
 
 _OWN_VOICE = "voice_"  #: how the ids of custom voices begin
 _PROTECTION = {
@@ -107,6 +109,11 @@ def host_settings(settings: Settings) -> HostSettings:
     )
     parking = built(settings.parking, ParkingSettings)
     return built(settings.calls, HostSettings, max_calls=settings.server.max_calls, parking=parking, call=call)
+
+
+def websocket(settings: NetSettings) -> WebSocketTransport:
+    """Return the implementation that serves WebSockets."""
+    return WebSocketTransport.OWN if settings.websocket == "own" else WebSocketTransport(settings.websocket)
 
 
 def dial_options(settings: OutboundSettings) -> DialOptions:

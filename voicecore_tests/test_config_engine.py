@@ -201,7 +201,7 @@ def test_a_list_is_separated_by_commas_in_the_environment() -> None:
 def test_a_prompt_that_the_transcription_does_not_know_is_refused_by_its_key() -> None:
     """The rule is the wire's; the name is the file's."""
     (error,) = Settings.problems(WHOLE, NO_ENVIRONMENT, {f"{MODEL}.transcription_prompt": "a clinic"})
-    assert str(error) == f"{MODEL}.transcription_prompt: is not known to gpt-realtime-whisper"
+    assert str(error) == f"{MODEL}.transcription_prompt: is not supported by gpt-realtime-whisper"
 
 
 def session_config(overrides: Mapping[str, object]) -> SessionConfig:

@@ -1,4 +1,4 @@
-"""Settings of an engine; see loader.py for where they come from, sections.py for what they are."""
+"""Settings of an engine; loader.py says where they come from, sections.py and openai_section.py what they are."""
 
 from voicecore.config.loader import FILE_NAME, CarrierSettings, ProviderSettings, Settings
 from voicecore.config.openai_section import OpenAIRealtimeSettings

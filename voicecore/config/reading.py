@@ -1,6 +1,6 @@
 """Finding and reading a configuration: the file that was named, or `voicecore.toml` in the working directory.
 
-Level 4.  The one place of this room that opens a file or looks at ``os.environ``.
+Level 4.  The one module of this package that opens a file or looks at ``os.environ``.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Agent:
     """Who speaks: the model's instructions, and what it says first."""
 
     instructions: str = attrs.field(default=INSTRUCTIONS, validator=kinds.TEXT)
-    """What the model is told to do, and how to speak."""
+    """What the model is to do, and how it is to speak."""
     provider: str | None = attrs.field(default=None, validator=kinds.OPTIONAL_WORD)
     """The name of the provider that opens its sessions, where the engine has several; None: the first."""
     first_message: str | None = attrs.field(default=None, validator=kinds.OPTIONAL_TEXT)
