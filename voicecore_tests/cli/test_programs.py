@@ -182,7 +182,7 @@ def test_a_program_that_only_uses_the_package_keeps_its_own_ctrl_c(tmp_path: Pat
             GOOD.replace("account_sid", "acount_sid"),
             "carriers.twilio.acount_sid: unknown key (did you mean account_sid?)",
         ),
-        (GOOD.replace('instructions = "Be brief."', ""), "agent.instructions: missing"),
+        (GOOD.replace('account_sid = "{ACCOUNT}"', ""), "carriers.twilio.account_sid: missing"),
         (GOOD + 'vad_threshold = "high"', "providers.openai_realtime.vad_threshold"),
         ("[server\n", "voicecore.toml: not valid TOML"),
         ('[server]\nhost = "0.0.0.0"\n' + GOOD, "server.public_url"),
@@ -203,7 +203,7 @@ def test_all_problems_are_said_at_once(tmp_path: Path) -> None:
     """Not one a run."""
     done = run("check", "--config", config(tmp_path, "[agent]\n"), extra={})
     keys = {line.partition(":")[0] for line in done.stdout.splitlines()}
-    assert keys >= {"agent.instructions", "carriers.twilio.account_sid", "providers.openai_realtime.api_key"}
+    assert keys >= {"carriers.twilio.account_sid", "carriers.twilio.auth_token", "providers.openai_realtime.api_key"}
 
 
 def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_check_and_serve_find_the_file_of_the_folder_they_run_in(tmp_path: Path)
     (tmp_path / "voicecore.toml").unlink()
     missing = run("serve", cwd=tmp_path)
     assert missing.returncode == 2
-    assert "agent.instructions: missing" in missing.stderr
+    assert "carriers.twilio.account_sid: missing" in missing.stderr
     assert "no voicecore.toml in this folder" in missing.stderr
 
 
