@@ -182,7 +182,7 @@ def test_a_program_that_only_uses_the_package_keeps_its_own_ctrl_c(tmp_path: Pat
             GOOD.replace("account_sid", "acount_sid"),
             "carriers.twilio.acount_sid: unknown key (did you mean account_sid?)",
         ),
-        (GOOD.replace('account_sid = "{ACCOUNT}"', ""), "carriers.twilio.account_sid: missing"),
+        (GOOD.replace(f'account_sid = "{ACCOUNT}"', ""), "carriers.twilio.account_sid: missing"),
         (GOOD + 'vad_threshold = "high"', "providers.openai_realtime.vad_threshold"),
         ("[server\n", "voicecore.toml: not valid TOML"),
         ('[server]\nhost = "0.0.0.0"\n' + GOOD, "server.public_url"),
